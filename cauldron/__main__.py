@@ -1,0 +1,3 @@
+from cauldron.cli import main
+
+main()

@@ -1,0 +1,220 @@
+"""The command line. Each command parses, calls one function of the library, and prints."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from cauldron import __version__
+from cauldron.errors import CauldronError
+
+DEFAULT_OUTPUT = "./cauldron-out"
+
+
+class _Group(click.Group):
+    """Turns the library's errors into one line and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CauldronError as error:
+            if ctx.params.get("verbose"):
+                logging.getLogger("cauldron").exception("traceback")
+            click.echo(f"cauldron: {error}", err=True)
+            sys.exit(error.exit_code)
+        except OSError as error:
+            # The disk, not the user: still one line, with the file where there is one.
+            if ctx.params.get("verbose"):
+                raise
+            click.echo(f"cauldron: {error}", err=True)
+            sys.exit(1)
+
+
+def _examples(*lines: str) -> Callable[[Any], Any]:
+    """Append examples to a command's help, unwrapped."""
+
+    def decorate(command: click.Command) -> click.Command:
+        text = "\n".join(f"  {line}" for line in lines)
+        command.help = f"{command.help or ''}\n\n\b\nExamples:\n{text}"
+        return command
+
+    return decorate
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--verbose", is_flag=True, help="Show logs and tracebacks.")
+def main(verbose: bool) -> None:
+    """Build the training mixtures of Idefics3 from their public parts."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    if not verbose:
+        # Beam warns about its own defaults on every run; its errors still come through.
+        logging.getLogger("apache_beam").setLevel(logging.ERROR)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@_examples(
+    "cauldron build --root ./cauldron-sample --output ./out",
+    "cauldron build my-recipe.yaml --stage sft --limit 1000",
+    "cauldron build --runner=DataflowRunner --project=P --region=R \\",
+    "    --temp_location=gs://B/tmp --output=gs://B/cauldron",
+)
+@main.command(
+    "build", context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)
+@click.argument("recipe", default="idefics3")
+@click.option("--stage", "stages", multiple=True, help="Build this stage only; may be repeated.")
+@click.option("--root", help="Where sources live: a folder or gs:// in hub layout. Default: hub.")
+@click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
+@click.option("--limit", type=click.IntRange(min=1), help="Rows to read of each source.")
+@click.option("--skip-unavailable", is_flag=True, help="Go on without sources that are not there.")
+@click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
+@click.pass_context
+def build_command(
+    ctx: click.Context,
+    recipe: str,
+    stages: tuple[str, ...],
+    root: str | None,
+    output: str,
+    limit: int | None,
+    skip_unavailable: bool,
+    weights: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Build the mixtures of RECIPE (a packaged name or a YAML file).
+
+    Options that are not Cauldron's go to Beam: --runner, --project, --region and so on. Without
+    --runner the build runs here, on all cores.
+    """
+    from cauldron.build import BuildOptions, build
+    from cauldron.show import print_mixture
+
+    options = BuildOptions(
+        recipe=_recipe(recipe, weights),
+        stages=stages,
+        root=None if root == "hub" else root,
+        output=output.rstrip("/") or "/",
+        limit=limit or -1,
+        skip_unavailable=skip_unavailable,
+        beam_args=tuple(ctx.args),
+    )
+    manifests = build(options, _say)
+    if as_json:
+        click.echo(json.dumps([item.model_dump(mode="json") for item in manifests], indent=1))
+        return
+    for manifest in manifests:
+        print_mixture(manifest, options.output)
+
+
+def _recipe(name: str, weights: tuple[str, ...]) -> Any:
+    from cauldron.recipe import load_recipe, with_weights
+
+    return with_weights(load_recipe(name), weights)
+
+
+@_examples("cauldron plan", "cauldron plan my-recipe.yaml --stage sft --json")
+@main.command("plan")
+@click.argument("recipe", default="idefics3")
+@click.option("--stage", "stages", multiple=True, help="Plan this stage only; may be repeated.")
+@click.option("--output", help="Use the measured counts of corpora that are finished there.")
+@click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
+@click.option(
+    "--core-hour-price",
+    type=click.FloatRange(min=0),
+    help="USD per vCPU hour with its memory, for the estimate of cost.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per stage.")
+def plan_command(
+    recipe: str,
+    stages: tuple[str, ...],
+    output: str | None,
+    weights: tuple[str, ...],
+    core_hour_price: float | None,
+    as_json: bool,
+) -> None:
+    """Show the mixture table of RECIPE before anything runs."""
+    from cauldron.plan import CORE_HOUR_PRICE, plans
+    from cauldron.show import print_plan
+
+    price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
+    for plan in plans(_recipe(recipe, weights), stages, output):
+        if as_json:
+            click.echo(json.dumps(plan.to_json(price)))
+        else:
+            print_plan(plan, price)
+
+
+@_examples("cauldron sources", "cauldron sources --json")
+@main.command("sources")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def sources_command(as_json: bool) -> None:
+    """List every source: what, licence, size, gated or not, images included or not."""
+    from cauldron.show import print_sources, source_lines
+
+    if as_json:
+        click.echo(json.dumps(source_lines(), indent=1))
+    else:
+        print_sources()
+
+
+@_examples("cauldron sample ./cauldron-sample")
+@main.command("sample")
+@click.argument("folder")
+@click.option("--rows", type=click.IntRange(min=1), default=24, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+def sample_command(folder: str, rows: int, seed: int) -> None:
+    """Write a miniature hub into FOLDER: every source in its published layout, generated."""
+    from cauldron.sample import write_sample_hub
+
+    write_sample_hub(folder, seed=seed, rows=rows)
+    click.echo(f"A miniature hub is in {folder}; build it with:")
+    click.echo(f"  cauldron build {folder.rstrip('/')}/recipe.yaml --root {folder}")
+
+
+@_examples(
+    'cauldron query ./cauldron-out "SELECT source, count(*) FROM sft GROUP BY 1"',
+    'cauldron query OUT "SELECT reason, count(*) FROM quarantine GROUP BY 1" --csv',
+)
+@main.command("query")
+@click.argument("out")
+@click.argument("sql")
+@click.option("--json", "form", flag_value="json", help="One JSON array.")
+@click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
+@click.option("--parquet", metavar="FILE", help="Write the result to a parquet file.")
+def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> None:
+    """Run SQL over OUT with DuckDB: views sft (one per mixture), corpus, quarantine, manifest."""
+    from cauldron.query import run_query
+
+    run_query(out, sql, "parquet" if parquet else form or "table", parquet)
+
+
+@_examples("cauldron verify ./cauldron-out")
+@main.command("verify")
+@click.argument("out")
+@click.option("--json", "as_json", is_flag=True, help="A JSON array of what is wrong.")
+def verify_command(out: str, as_json: bool) -> None:
+    """Read everything in OUT again and prove that no row vanished and no byte changed."""
+    from cauldron.verify import verify
+
+    problems = verify(out)
+    if as_json:
+        click.echo(json.dumps(problems, indent=1))
+    else:
+        for problem in problems:
+            click.echo(problem)
+        if not problems:
+            click.echo(f"{out}: every file, row and total is as its manifests say")
+    sys.exit(1 if problems else 0)

@@ -1,0 +1,34 @@
+"""What a user is told when something cannot go on: one line, no traceback."""
+
+from __future__ import annotations
+
+
+class CauldronError(Exception):
+    """A failure with a message for the user. The command line prints it and exits with 1."""
+
+    exit_code = 1
+
+
+class UsageError(CauldronError):
+    """The user asked for something that does not make sense. Exits with 2."""
+
+    exit_code = 2
+
+
+class SourceUnavailable(CauldronError):
+    """A source cannot be read at all: missing, gated, or nothing of it under the root.
+
+    Args:
+        source: the source or repository id.
+        why: what was found, in a few words.
+        remedy: what the user can do about it.
+    """
+
+    def __init__(self, source: str, why: str, remedy: str) -> None:
+        super().__init__(f"{source}: {why}; {remedy}")
+        self.source = source
+        self.why = why
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[SourceUnavailable], tuple[str, str, str]]:
+        return type(self), (self.source, self.why, self.remedy)

@@ -1,0 +1,353 @@
+"""The three manifests, and where an output folder keeps what they describe.
+
+A manifest is written last: a folder without one is unfinished and no reader looks into it. Every
+file that belongs to a folder is listed with its size and SHA-256; totals come from here and never
+from a runner's counters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from cauldron import storage
+from cauldron.errors import CauldronError
+
+MANIFEST = "manifest.json"
+DATA = "data"
+
+Reasons = dict[str, int]
+
+
+def _plain_name(name: str) -> str:
+    if not name or "/" in name or "\\" in name or name.startswith("."):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_name)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HashedFile(_Frozen):
+    """A file of the folder that the manifest stands in.
+
+    Attributes:
+        sha256: of the whole file, hex.
+    """
+
+    name: FileName
+    bytes: int
+    sha256: Sha256
+
+
+class RowFile(HashedFile):
+    """A parquet file and its number of rows."""
+
+    rows: int
+
+
+class Tokenizer(_Frozen):
+    """What counted the tokens.
+
+    Attributes:
+        name: hub id or path; None with the estimate from bytes.
+        estimated: counts are the byte-based estimate.
+    """
+
+    name: str | None
+    estimated: bool
+
+
+class PublishedFile(_Frozen):
+    """A file that a source was read from; `version` is its hash or ETag, "" where unknown."""
+
+    path: str
+    size: int
+    version: str = ""
+
+
+class CurationCounts(_Frozen):
+    """What curation made of the rows of one corpus; merged and dropped by reason."""
+
+    rows_in: int
+    kept: int
+    merged: Reasons = {}
+    dropped: Reasons = {}
+
+    @property
+    def accounted(self) -> int:
+        """Rows with a known outcome; equals `rows_in` when nothing vanished."""
+        return self.kept + sum(self.merged.values()) + sum(self.dropped.values())
+
+
+class RowCounts(CurationCounts):
+    """What became of every published row of one source, by reason."""
+
+    quarantined: Reasons = {}
+
+    @property
+    def accounted(self) -> int:
+        return super().accounted + sum(self.quarantined.values())
+
+    def after(self, curation: CurationCounts) -> RowCounts:
+        """These counts of ingest with those of curation added."""
+        return RowCounts(
+            rows_in=self.rows_in,
+            kept=curation.kept,
+            merged=_added(self.merged, curation.merged),
+            dropped=_added(self.dropped, curation.dropped),
+            quarantined=self.quarantined,
+        )
+
+
+class CorpusCounts(RowCounts):
+    """Rows, and what the kept ones hold.
+
+    Attributes:
+        turns_dropped: turns left out of rows that stayed, by reason.
+        bytes_in: bytes of the published files.
+    """
+
+    turns: int
+    turns_dropped: Reasons = {}
+    images: int
+    answer_tokens: int
+    text_tokens: int
+    bytes_in: int
+
+
+class CorpusPart(_Frozen):
+    """One part of a corpus; its `quarantine` file lies in the quarantine folder."""
+
+    part: int
+    parquet: RowFile
+    pack: HashedFile | None
+    quarantine: RowFile | None
+
+
+class CorpusManifest(_Frozen):
+    """``corpus/<source>/<fingerprint>/manifest.json``."""
+
+    format: Literal[1] = 1
+    source: str
+    fingerprint: str
+    repo: str
+    revision: str | None
+    commit: str | None
+    license: str
+    tokenizer: Tokenizer
+    notes: list[str] = []
+    files: list[PublishedFile]
+    parts: list[CorpusPart]
+    counts: CorpusCounts
+
+
+class CurationManifest(_Frozen):
+    """``curation/<fingerprint>/manifest.json``. `corpora` maps sources to fingerprints."""
+
+    format: Literal[1] = 1
+    fingerprint: str
+    corpora: dict[str, str]
+    buckets: list[RowFile]
+    counts: dict[str, CurationCounts]
+
+
+class Unavailable(_Frozen):
+    """A source that the recipe asks for and the build went on without."""
+
+    source: str
+    why: str
+    remedy: str
+
+
+class SourceInMixture(_Frozen):
+    """One source's place in a mixture.
+
+    Attributes:
+        counts: of its published rows, through ingest and curation.
+        weight: as in the recipe; None where the recipe gives a share.
+        share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
+        epochs: passes over the kept rows, fractional.
+        rows: copies in the mixture.
+    """
+
+    counts: RowCounts
+    weight: float | None
+    share_asked: float
+    share_reached: float
+    epochs: float
+    rows: int
+    answer_tokens: int
+    text_tokens: int
+    image_tokens: int
+    images: int
+    license: str
+    repo: str
+    commit: str | None
+
+
+class MixtureTotals(_Frozen):
+    """Sums over the sources; `bytes` over the shards."""
+
+    rows: int
+    answer_tokens: int
+    text_tokens: int
+    image_tokens: int
+    images: int
+    bytes: int
+
+
+class MixtureManifest(_Frozen):
+    """``mixtures/<stage>/manifest.json``; the shards lie in ``data/`` beside it."""
+
+    format: Literal[1] = 1
+    stage: str
+    fingerprint: str
+    seed: int
+    code_version: str
+    recipe: dict[str, Any]
+    recipe_name: str
+    tokenizer: Tokenizer
+    corpora: dict[str, str]
+    curation: str
+    unavailable: list[Unavailable] = []
+    sources: dict[str, SourceInMixture]
+    totals: MixtureTotals
+    shards: list[RowFile]
+
+
+M = TypeVar("M", CorpusManifest, CurationManifest, MixtureManifest)
+
+
+def corpus_folder(out: str, source: str, fingerprint: str) -> str:
+    return storage.join(out, "corpus", source, fingerprint)
+
+
+def quarantine_folder(out: str, source: str, fingerprint: str) -> str:
+    return storage.join(out, "quarantine", source, fingerprint)
+
+
+def curation_folder(out: str, fingerprint: str) -> str:
+    return storage.join(out, "curation", fingerprint)
+
+
+def mixture_folder(out: str, stage: str) -> str:
+    return storage.join(out, "mixtures", stage)
+
+
+def read_manifest(kind: type[M], folder: str) -> M:
+    """Read the manifest of a folder.
+
+    Raises:
+        FileNotFoundError: there is none, so the folder is unfinished.
+        CauldronError: it is there and is no manifest of this kind.
+    """
+    path = storage.join(folder, MANIFEST)
+    try:
+        return kind.model_validate_json(storage.read_bytes(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(str(part) for part in first['loc'])} {first['msg']}"
+        raise CauldronError(f"{path} is not a manifest of format 1: {what}") from None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What an output folder holds whole: everything that has a manifest, and nothing else.
+
+    Attributes:
+        mixtures: by stage.
+        corpora: by (source, fingerprint).
+        curations: by fingerprint.
+        modified: seconds since the epoch at which each manifest's folder was finished. For
+            choosing what to show first, never for data.
+    """
+
+    out: str
+    mixtures: dict[str, MixtureManifest]
+    corpora: dict[tuple[str, str], CorpusManifest]
+    curations: dict[str, CurationManifest]
+    modified: dict[str, float]
+
+    @cached_property
+    def current(self) -> dict[str, tuple[str, str | None]]:
+        """For each source one corpus fingerprint, and the curation that decided on it, if any.
+
+        Settings change and older corpora stay on disk as a cache; only one of a source is the
+        present one. It is what the newest mixture with this source was made of; for a source
+        outside every mixture the newest curated corpus, and failing that the newest corpus.
+        """
+        chosen: dict[str, tuple[str, str | None]] = {}
+        for mixture in self._newest_first("mixtures", self.mixtures):
+            manifest = self.mixtures[mixture]
+            self._choose(chosen, manifest.corpora, manifest.curation)
+        for curation in self._newest_first("curation", self.curations):
+            self._choose(chosen, self.curations[curation].corpora, curation)
+        folders = {storage.join(*corpus): corpus for corpus in self.corpora}
+        for folder in self._newest_first("corpus", folders):
+            source, fingerprint = folders[folder]
+            self._choose(chosen, {source: fingerprint}, None)
+        return dict(sorted(chosen.items()))
+
+    def _choose(
+        self,
+        chosen: dict[str, tuple[str, str | None]],
+        corpora: dict[str, str],
+        curation: str | None,
+    ) -> None:
+        for source, fingerprint in corpora.items():
+            if source not in chosen and (source, fingerprint) in self.corpora:
+                decided = curation if curation in self.curations else None
+                chosen[source] = (fingerprint, decided)
+
+    def _newest_first(self, kind: str, names: dict[str, Any]) -> list[str]:
+        return sorted(names, key=lambda name: (-self.modified[f"{kind}/{name}"], name))
+
+
+def find_finished(out: str) -> Finished:
+    """Read every manifest below an output folder.
+
+    Raises:
+        CauldronError: a manifest cannot be understood, or lies in another folder than it says.
+    """
+    found = Finished(out, {}, {}, {}, {})
+    fs, root = storage.filesystem(out)
+    fs.invalidate_cache()
+    for kind in ("corpus", "curation", "mixtures"):
+        for path in sorted(fs.find(storage.join(root, kind))):
+            folder, _, name = path.removeprefix(root.rstrip("/") + "/").rpartition("/")
+            if name == MANIFEST:
+                found.modified[folder] = fs.modified(path).timestamp()
+                _add(found, kind, folder)
+    return found
+
+
+def _add(found: Finished, kind: str, folder: str) -> None:
+    path = storage.join(found.out, folder)
+    if kind == "corpus":
+        corpus = read_manifest(CorpusManifest, path)
+        found.corpora[corpus.source, corpus.fingerprint] = corpus
+        said = corpus_folder("", corpus.source, corpus.fingerprint)
+    elif kind == "curation":
+        curation = read_manifest(CurationManifest, path)
+        found.curations[curation.fingerprint] = curation
+        said = curation_folder("", curation.fingerprint)
+    else:
+        mixture = read_manifest(MixtureManifest, path)
+        found.mixtures[mixture.stage] = mixture
+        said = mixture_folder("", mixture.stage)
+    if said.strip("/") != folder:
+        raise CauldronError(f"{path}/{MANIFEST} describes {said.strip('/')}: move it back there")
+
+
+def _added(first: Reasons, second: Reasons) -> Reasons:
+    return dict(sorted((Counter(first) + Counter(second)).items()))

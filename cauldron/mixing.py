@@ -1,0 +1,297 @@
+"""The curate and mix steps: decisions for all corpora of a build, and each stage's mixture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+
+from cauldron import __version__, runner, storage
+from cauldron.card import write_card
+from cauldron.corpora import Say
+from cauldron.errors import CauldronError
+from cauldron.fingerprints import fingerprint
+from cauldron.manifests import (
+    DATA,
+    MANIFEST,
+    CorpusManifest,
+    CurationCounts,
+    CurationManifest,
+    MixtureManifest,
+    MixtureTotals,
+    RowCounts,
+    RowFile,
+    SourceInMixture,
+    Unavailable,
+    corpus_folder,
+    curation_folder,
+    mixture_folder,
+    read_manifest,
+)
+from cauldron.recipe import Recipe
+from cauldron.shares import Allocation, SourceCounts, solve
+from sources.base import registry
+from transforms.curate import (
+    CURATE_VERSION,
+    ROWS_PER_BUCKET,
+    CorpusPart,
+    CurateCorpora,
+    CurateJob,
+    bucket_name,
+)
+from transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
+from transforms.select import Tally, takes, tally
+from transforms.shards import shard_name
+
+_NOTHING = SourceCounts(0, 0.0, 0.0)
+
+
+def curate(
+    corpora: Mapping[str, CorpusManifest], output: str, beam_args: list[str], say: Say
+) -> CurationManifest:
+    """One decision per row of all corpora; done already when the corpora are the same."""
+    prints = {name: manifest.fingerprint for name, manifest in sorted(corpora.items())}
+    print_ = fingerprint({"version": CURATE_VERSION, "corpora": prints})
+    folder = curation_folder(output, print_)
+    try:
+        found = read_manifest(CurationManifest, folder)
+        say("curate: done already")
+        return found
+    except FileNotFoundError:
+        pass
+    rows = sum(manifest.counts.kept for manifest in corpora.values())
+    buckets = max(1, -(-rows // ROWS_PER_BUCKET))
+    names = tuple(prints)
+    job = CurateJob(names, buckets, folder)
+    parts = [
+        CorpusPart(
+            number,
+            part.part,
+            storage.join(corpus_folder(output, name, prints[name]), part.parquet.name),
+        )
+        for number, name in enumerate(names)
+        for part in corpora[name].parts
+    ]
+    say(f"curate: {rows:,} rows of {len(names)} sources")
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | "Corpus parts" >> beam.Create(parts, reshuffle=False) | CurateCorpora(job)
+
+    # What crosses the shuffle is about 50 bytes a row; that is the work to weigh.
+    runner.run("curate", build, beam_args, rows * 50)
+    return _finish_curation(job, prints, folder)
+
+
+def _finish_curation(job: CurateJob, prints: dict[str, str], folder: str) -> CurationManifest:
+    marks = [
+        storage.read_json(storage.join(folder, "_done", f"{bucket:05d}.json"))
+        for bucket in range(job.buckets)
+    ]
+    rows: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
+    for mark in marks:
+        rows.update(mark["rows"])
+        kept.update(mark["kept"])
+    counts = {}
+    for name in job.sources:
+        merged = rows[name] - kept[name]
+        counts[name] = CurationCounts(
+            rows_in=rows[name], kept=kept[name], merged={"exact_copy": merged} if merged else {}
+        )
+    manifest = CurationManifest(
+        fingerprint=folder.rpartition("/")[2],
+        corpora=prints,
+        buckets=[RowFile(**mark["file"]) for mark in marks],
+        counts=counts,
+    )
+    storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
+    storage.remove(storage.join(folder, "_done"))
+    return manifest
+
+
+def decision_paths(output: str, curation: CurationManifest) -> list[str]:
+    folder = curation_folder(output, curation.fingerprint)
+    return [storage.join(folder, bucket.name) for bucket in curation.buckets]
+
+
+@dataclass(frozen=True)
+class MixRequest:
+    """What mixing one stage needs to know."""
+
+    recipe: Recipe
+    stage: str
+    output: str
+    corpora: Mapping[str, CorpusManifest]
+    curation: CurationManifest
+    unavailable: list[Unavailable]
+
+
+def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
+    """Build one stage's mixture; done already when nothing that decides it has changed."""
+    recipe, stage = request.recipe, request.recipe.stage(request.stage)
+    folder = mixture_folder(request.output, request.stage)
+    print_ = fingerprint(
+        {
+            "version": MIX_VERSION,
+            "code": __version__,
+            "curation": request.curation.fingerprint,
+            "recipe": recipe.model_dump(mode="json"),
+            "unavailable": [item.model_dump() for item in request.unavailable],
+        }
+    )
+    try:
+        found = read_manifest(MixtureManifest, folder)
+        if found.fingerprint == print_:
+            say(f"mix {request.stage}: done already")
+            return found
+    except FileNotFoundError:
+        pass
+    paths = decision_paths(request.output, request.curation)
+    tallies = tally(paths, stage.turns.cap)
+    counts = {
+        name: tallies[name].counts() if name in tallies else _NOTHING for name in stage.mixture
+    }
+    allocations = solve(stage, counts)
+    job = _mix_job(request, allocations, tallies, paths, folder, print_)
+    # From here on the old mixture is gone: a reader that comes now finds it unfinished.
+    storage.remove(storage.join(folder, MANIFEST))
+    _remove_strangers(job)
+    todo = [shard for shard in range(job.shards) if not _shard_is_done(job, shard)]
+    size = sum(_bytes_taken(tallies[source.name], source) for source in job.sources)
+    say(f"mix {request.stage}: {len(todo)} shards, {size / 1e6:,.0f} MB")
+    if todo:
+        _run_mix(job, paths, todo, size, beam_args, say)
+    manifest = _manifest(request, allocations, job)
+    storage.write_bytes(storage.join(folder, "README.md"), write_card(manifest).encode())
+    storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
+    storage.remove(storage.join(folder, "_done"))
+    return manifest
+
+
+def _mix_job(
+    request: MixRequest,
+    allocations: list[Allocation],
+    tallies: Mapping[str, Tally],
+    paths: list[str],
+    folder: str,
+    print_: str,
+) -> MixJob:
+    stage, seed = request.recipe.stage(request.stage), request.recipe.seed
+    epochs = {item.source: item.epochs for item in allocations}
+    rows = {name: item.rows for name, item in tallies.items()}
+    taken = takes(paths, epochs, rows, seed)
+    if not taken:
+        raise CauldronError(f"the budget of stage {request.stage} is less than one row")
+    known = registry()
+    sources = tuple(
+        MixSource(
+            name=name,
+            corpus=corpus_folder(request.output, name, request.corpora[name].fingerprint),
+            parts=len(request.corpora[name].parts),
+            dialogue=known[name].dialogue,
+            take=take,
+        )
+        for name, take in taken.items()
+    )
+    size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
+    shards = max(1, -(-size // stage.shard_bytes))
+    return MixJob(sources, stage, seed, shards, folder, print_)
+
+
+def _bytes_taken(total: Tally, source: MixSource) -> int:
+    copies = source.take.passes * total.rows + source.take.extra
+    return total.bytes * copies // total.rows
+
+
+def _shard_is_done(job: MixJob, shard: int) -> bool:
+    return storage.exists(job.marker_path(shard)) and storage.exists(job.shard_path(shard))
+
+
+def _remove_strangers(job: MixJob) -> None:
+    """Take away what other builds left in the folder: markers of other settings, then shards."""
+    done = set()
+    for path in storage.list_files(storage.join(job.folder, "_done")):
+        mark = storage.read_json(path)
+        if mark["fingerprint"] == job.fingerprint:
+            done.add(mark["file"]["name"])
+        else:
+            storage.remove(path)
+    fs, bare = storage.filesystem(storage.join(job.folder, DATA))
+    fs.invalidate_cache()
+    if not fs.isdir(bare):
+        return
+    for path in fs.ls(bare, detail=False):
+        if path.rpartition("/")[2] not in done:
+            fs.rm(path)
+
+
+def _run_mix(
+    job: MixJob, paths: list[str], todo: list[int], size: int, beam_args: list[str], say: Say
+) -> None:
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | "Decisions" >> beam.Create(paths, reshuffle=False) | MixShards(job, todo)
+
+    markers = [job.marker_path(shard) for shard in todo]
+    runner.run("mix", build, beam_args, size, runner.progress("mix", markers, say))
+
+
+def _manifest(request: MixRequest, allocations: list[Allocation], job: MixJob) -> MixtureManifest:
+    marks = [storage.read_json(job.marker_path(shard)) for shard in range(job.shards)]
+    sums: dict[str, Counter[str]] = {item.source: Counter() for item in allocations}
+    for mark in marks:
+        for name, values in mark["sources"].items():
+            sums[name].update(values)
+    answers = sum(item["answer_tokens"] for item in sums.values())
+    total: Counter[str] = Counter()
+    for item in sums.values():
+        total.update(item)
+    sources = {
+        item.source: _source_entry(request, item, sums[item.source], answers)
+        for item in allocations
+        if item.source in request.corpora
+    }
+    shards = [RowFile(**mark["file"]) for mark in marks]
+    fields = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
+    first = next(iter(request.corpora.values()))
+    return MixtureManifest(
+        stage=request.stage,
+        fingerprint=job.fingerprint,
+        seed=request.recipe.seed,
+        code_version=__version__,
+        recipe=request.recipe.model_dump(mode="json"),
+        recipe_name=request.recipe.name,
+        tokenizer=first.tokenizer,
+        corpora={name: request.corpora[name].fingerprint for name in sources},
+        curation=request.curation.fingerprint,
+        unavailable=request.unavailable,
+        sources=sources,
+        totals=MixtureTotals(
+            **{name: total[name] for name in fields}, bytes=sum(shard.bytes for shard in shards)
+        ),
+        shards=shards,
+    )
+
+
+def _source_entry(
+    request: MixRequest, item: Allocation, sums: Counter[str], answers: int
+) -> SourceInMixture:
+    corpus = request.corpora[item.source]
+    ingested = RowCounts(**corpus.counts.model_dump(include=set(RowCounts.model_fields)))
+    values: dict[str, Any] = {
+        name: sums[name]
+        for name in ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
+    }
+    return SourceInMixture(
+        counts=ingested.after(request.curation.counts[item.source]),
+        weight=item.weight,
+        share_asked=item.share,
+        share_reached=sums["answer_tokens"] / answers if answers else 0.0,
+        epochs=item.epochs,
+        license=corpus.license,
+        repo=corpus.repo,
+        commit=corpus.commit,
+        **values,
+    )

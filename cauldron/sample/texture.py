@@ -1,0 +1,106 @@
+"""Noise with the spectrum of natural scenes, and what turns it into light and surface.
+
+Natural photographs have amplitude spectra near 1/f; pictures made of such noise behave like
+photographs under JPEG and under perceptual hashes. The fields are made once per hub (a
+1024 x 1024 inverse FFT each), and every picture cuts its own windows out of them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cauldron.sample.ink import Color
+from cauldron.sample.model import Rng
+
+Array = npt.NDArray[np.float32]
+SIDE = 1024
+SLOPES = {"rough": 1.0, "cloud": 1.6, "smooth": 2.2}
+
+
+def _field(rng: Rng, slope: float) -> Array:
+    fy = np.fft.fftfreq(SIDE)[:, None]
+    fx = np.fft.rfftfreq(SIDE)[None, :]
+    reach = np.hypot(fy, fx)
+    reach[0, 0] = 1
+    white = rng.standard_normal((SIDE, SIDE // 2 + 1)) + 1j * rng.standard_normal(
+        (SIDE, SIDE // 2 + 1)
+    )
+    spectrum = white / reach**slope
+    # Without the very lowest frequencies every window has about the same mean and contrast.
+    spectrum[reach < 2.5 / SIDE] = 0
+    field = np.fft.irfft2(spectrum, (SIDE, SIDE))
+    return ((field - field.mean()) / field.std()).astype(np.float32)
+
+
+class Textures:
+    """The noise fields of one hub."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng([seed, 1])
+        self.fields = {name: _field(rng, slope) for name, slope in SLOPES.items()}
+        self.fields["grain"] = rng.standard_normal((SIDE, SIDE), dtype=np.float32)
+        # The derivative of a rough height field, lit from the upper left: rock, grass, plaster.
+        rough = self.fields["rough"] + 0.6 * self.fields["cloud"]
+        relief = (rough - np.roll(rough, 2, 0)) + (rough - np.roll(rough, 2, 1))
+        self.fields["relief"] = (relief / relief.std()).astype(np.float32)
+
+    def window(
+        self, kind: str, height: int, width: int, rng: Rng, zoom: tuple[float, float] = (1, 1)
+    ) -> Array:
+        """A window of noise, mean about 0 and deviation about 1.
+
+        Args:
+            zoom: stretch of the noise, vertical and horizontal; above 1, larger features.
+        """
+        h = min(max(round(height / zoom[0]), 2), SIDE)
+        w = min(max(round(width / zoom[1]), 2), SIDE)
+        top, left = int(rng.integers(SIDE - h + 1)), int(rng.integers(SIDE - w + 1))
+        piece = self.fields[kind][top : top + h, left : left + w]
+        if rng.integers(2):
+            piece = piece[:, ::-1]
+        if (h, w) == (height, width):
+            return piece
+        resized = Image.fromarray(np.ascontiguousarray(piece)).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
+        return np.asarray(resized, np.float32)
+
+    def ridge(self, width: int, rng: Rng, zoom: float) -> Array:
+        """A fractal line: one row of a smooth field."""
+        return self.window("cloud", 2, width, rng, (1, zoom))[0]
+
+
+def shade(color: Color) -> Array:
+    return np.array(color, np.float32) / 255
+
+
+def blend(under: Array, over: Array, alpha: Array | float) -> Array:
+    mask = alpha[..., None] if isinstance(alpha, np.ndarray) else alpha
+    return under + (over - under) * mask
+
+
+def clip(values: Array, low: float = 0, high: float = 1) -> Array:
+    return np.clip(values, low, high)
+
+
+def smooth_step(values: Array, low: float, high: float) -> Array:
+    part = clip((values - low) / (high - low))
+    return part * part * (3 - 2 * part)
+
+
+def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) -> Image.Image:
+    """Linear light to a photograph: vignette, film grain, 8 bits.
+
+    Args:
+        light: height x width x 3, 0 to 1.
+    """
+    height, width, _ = light.shape
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
+    vignette = 1 - 0.11 * (x * x + y * y)
+    noise = textures.window("grain", height, width, rng) * grain
+    pixels = (light * vignette[..., None] + noise[..., None]) * 255 + 0.5
+    np.clip(pixels, 0, 255, out=pixels)
+    return Image.fromarray(pixels.astype(np.uint8))

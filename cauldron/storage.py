@@ -1,0 +1,255 @@
+"""The one door to files: local folders and ``gs://`` buckets through fsspec.
+
+Writes are all or nothing. On a local disk a file is written under a temporary name and renamed;
+an object store shows an object only when its upload closes, so there the final name is written
+directly. Either way a retried or duplicated writer leaves the same bytes under the same name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+import fsspec
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+# Two ranges of one pack closer than this are fetched as one request: below it, a request's
+# latency costs more than the bytes between (64 KiB is about 1 ms at 500 Mbit/s).
+COALESCE_GAP = 64 * 1024
+
+
+def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
+    """The file system that holds `path`, and the path as that file system spells it."""
+    # A remembered listing would hide what another worker has written since.
+    fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    return fs, bare
+
+
+def is_local(path: str) -> bool:
+    return isinstance(filesystem(path)[0], LocalFileSystem)
+
+
+def join(base: str, *parts: str) -> str:
+    """Join path parts with ``/``; works for local paths and URLs alike."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def open_read(path: str) -> BinaryIO:
+    """Open for reading; the file can seek. Raises FileNotFoundError."""
+    fs, bare = filesystem(path)
+    return cast(BinaryIO, fs.open(bare, "rb"))
+
+
+def exists(path: str) -> bool:
+    fs, bare = filesystem(path)
+    return bool(fs.exists(bare))
+
+
+def list_files(folder: str, suffix: str = "") -> list[str]:
+    """Full paths of the files directly in `folder`, sorted; empty when there is no such folder."""
+    fs, bare = filesystem(folder)
+    fs.invalidate_cache()
+    if not fs.isdir(bare):
+        return []
+    names = [
+        PurePosixPath(entry["name"]).name
+        for entry in fs.ls(bare, detail=True)
+        if entry["type"] == "file"
+    ]
+    return [join(folder, name) for name in sorted(names) if name.endswith(suffix)]
+
+
+def list_folders(folder: str) -> list[str]:
+    """Names (not paths) of the folders directly in `folder`, sorted."""
+    fs, bare = filesystem(folder)
+    fs.invalidate_cache()
+    if not fs.isdir(bare):
+        return []
+    entries = fs.ls(bare, detail=True)
+    return sorted(PurePosixPath(e["name"]).name for e in entries if e["type"] == "directory")
+
+
+def remove(path: str) -> None:
+    """Remove a file or a whole folder; nothing happens when it is not there."""
+    fs, bare = filesystem(path)
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm(bare, recursive=True)
+
+
+def read_bytes(path: str) -> bytes:
+    with open_read(path) as file:
+        return file.read()
+
+
+def read_json(path: str) -> Any:
+    return json.loads(read_bytes(path))
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write JSON atomically: sorted keys, so that equal values are equal bytes."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+class HashingWriter:
+    """A binary file that counts and hashes what passes through it.
+
+    Attributes:
+        size: bytes written so far.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+
+    def write(self, data: bytes | memoryview) -> int:
+        size = memoryview(data).nbytes  # pyarrow hands over its own buffers, not only bytes
+        self._sha256.update(data)
+        self._file.write(data)
+        self.size += size
+        return size
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Kept for writers that close what they write to; the context manager really closes."""
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_write(path: str) -> Iterator[HashingWriter]:
+    """Write a file that appears whole or not at all; on an exception nothing is left behind."""
+    fs, bare = filesystem(path)
+    if isinstance(fs, LocalFileSystem):
+        with _local_atomic(bare) as file:
+            yield HashingWriter(file)
+        return
+    file = fs.open(bare, "wb")
+    try:
+        yield HashingWriter(file)
+    except BaseException:
+        # Closing would publish the half: fsspec files discard an unfinished upload on request.
+        with contextlib.suppress(Exception):
+            file.discard()
+        file.closed = True
+        raise
+    file.close()
+
+
+@contextlib.contextmanager
+def _local_atomic(path: str) -> Iterator[IO[bytes]]:
+    folder = os.path.dirname(path) or "."
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".tmp-", suffix=os.path.basename(path), dir=folder)
+    try:
+        # mkstemp makes files for one user only; a mixture is shared like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`length` bytes of `path` from `offset`."""
+
+    path: str
+    offset: int
+    length: int
+
+
+def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
+    """Fetch byte ranges, in the order asked; near ranges of a file travel together.
+
+    Raises:
+        EOFError: a file is shorter than a range asks for.
+    """
+    order = sorted(range(len(ranges)), key=lambda i: (ranges[i].path, ranges[i].offset))
+    groups: list[list[int]] = []
+    end = -1
+    for index in order:
+        item = ranges[index]
+        near = groups and ranges[groups[-1][0]].path == item.path
+        if near and item.offset <= end + COALESCE_GAP:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+            end = -1
+        end = max(end, item.offset + item.length)
+    spans = []
+    for group in groups:
+        start = ranges[group[0]].offset
+        stop = max(ranges[i].offset + ranges[i].length for i in group)
+        spans.append(Range(ranges[group[0]].path, start, stop - start))
+    result: list[bytes] = [b""] * len(ranges)
+    for group, span, data in zip(groups, spans, _fetch(spans), strict=True):
+        if len(data) != span.length:
+            raise EOFError(f"{span.path}: wanted {span.length} bytes at {span.offset}")
+        for index in group:
+            start = ranges[index].offset - span.offset
+            whole = start == 0 and ranges[index].length == span.length
+            result[index] = data if whole else data[start : start + ranges[index].length]
+    return result
+
+
+def _fetch(spans: Sequence[Range]) -> list[bytes]:
+    if not spans:
+        return []
+    fs, _ = filesystem(spans[0].path)
+    if not isinstance(fs, LocalFileSystem):
+        paths = [filesystem(span.path)[1] for span in spans]
+        starts = [span.offset for span in spans]
+        ends = [span.offset + span.length for span in spans]
+        return list(fs.cat_ranges(paths, starts, ends, on_error="raise"))
+    # Spans come sorted by path, so one open file at a time is enough.
+    result: list[bytes] = []
+    current, handle = "", -1
+    try:
+        for span in spans:
+            if span.path != current:
+                if handle >= 0:
+                    os.close(handle)
+                handle = os.open(filesystem(span.path)[1], os.O_RDONLY)
+                current = span.path
+            result.append(os.pread(handle, span.length, span.offset))
+    finally:
+        if handle >= 0:
+            os.close(handle)
+    return result

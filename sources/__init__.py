@@ -1,0 +1,1 @@
+"""Readers of the published datasets, one file per family; see `sources.base`."""

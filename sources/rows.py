@@ -1,0 +1,90 @@
+"""Published values, as Python reads them out of parquet, turned into images and turns.
+
+Nothing is believed of a value's type: files in another layout, and rows with nulls in places
+where no row should have one, come this way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sources.base import RawImage, RawTurn
+
+
+class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a failure
+    """A row that cannot be used.
+
+    Attributes:
+        reason: a code of `cauldron.reasons`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(f"{reason}: {message}")
+        self.reason = reason
+        self.message = message
+
+
+def image_of(value: Any, number: int = 0) -> RawImage:
+    """An image struct ``{bytes, path}``, or bare bytes.
+
+    Raises:
+        RowProblem: ``image_not_shipped`` for a path without bytes, ``missing_image`` for neither,
+            ``bad_row`` for anything else.
+    """
+    if isinstance(value, bytes):
+        value = {"bytes": value}
+    if not isinstance(value, dict) or not isinstance(value.get("bytes"), bytes | None):
+        raise RowProblem("bad_row", f"image {number} is {_what(value)}, not bytes and a path")
+    data, path = value.get("bytes"), value.get("path")
+    if not isinstance(path, str | None):
+        raise RowProblem("bad_row", f"the path of image {number} is {_what(path)}")
+    if data:
+        return RawImage(data, path or "")
+    if data is None and path:
+        raise RowProblem("image_not_shipped", f"image {number} is only a path, {path[:300]!r}")
+    raise RowProblem("missing_image", f"image {number} has no bytes")
+
+
+def images_of(value: Any) -> list[RawImage]:
+    """A list of image structs, in order. Raises `RowProblem`."""
+    return [image_of(item, number) for number, item in enumerate(image_list(value))]
+
+
+def image_list(value: Any) -> list[Any]:
+    """A list with something in it. Raises `RowProblem`: ``bad_row``, ``no_images``."""
+    if not isinstance(value, list):
+        raise RowProblem("bad_row", f"images is {_what(value)}, not a list")
+    if not value:
+        raise RowProblem("no_images", "the list of images is empty")
+    return value
+
+
+def turns_of(
+    value: Any, source: str, user: str = "user", assistant: str = "assistant"
+) -> list[RawTurn]:
+    """A list of ``{user, assistant}`` structs.
+
+    A null among them is a turn without question and answer: the turn goes, the row stays.
+
+    Raises:
+        RowProblem: ``bad_row``, not a list of such structs.
+    """
+    if not isinstance(value, list):
+        raise RowProblem("bad_row", f"the turns are {_what(value)}, not a list")
+    return [_turn(item, number, source, user, assistant) for number, item in enumerate(value)]
+
+
+def _turn(item: Any, number: int, source: str, user: str, assistant: str) -> RawTurn:
+    if item is None:
+        return RawTurn(None, None, source)
+    if not isinstance(item, dict):
+        raise RowProblem("bad_row", f"turn {number} is {_what(item)}, not a question and an answer")
+    said = item.get(user), item.get(assistant)
+    for text in said:
+        if not isinstance(text, str | None):
+            raise RowProblem("bad_row", f"turn {number} holds {_what(text)} where text should be")
+    return RawTurn(*said, source)
+
+
+def _what(value: Any) -> str:
+    return "null" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,144 @@
+"""ShareGPT-4o: photographs with long descriptions by GPT-4o (OpenGVLab).
+
+Where: ``OpenGVLab/ShareGPT-4o``, ``image_conversations/gpt-4o.jsonl`` and ``images.zip``. The hub
+asks for accepted terms. Licence: MIT. Size: 57,289 rows, about 6.5 GB, nearly all of it
+``images.zip``; the authors of Idefics3 kept 57,259 (their filter is a rule of the recipe).
+
+A row is ``{image, width, height, conversations: [{from: human|gpt, value}]}``; ``image`` is a bare
+file name. Quirks handled here:
+
+- Members carry the annotators' own path, ``mnt/petrelfs/wangwenhai/workspace_cef/4o/image/…``.
+  Repacked archives with another or no folder are read too, as long as the name is unambiguous.
+- Some images are not in the archive: such rows are ``image_not_shipped``.
+- ``<image>`` stands in the first question; taking it out is the transforms' work.
+- The repository's videos (``video_conversations/``) are no part of the mixture.
+
+Members are read from the zip by range: nothing is unpacked to disk. The archive's directory,
+about 7 MB, is read once per piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from cauldron.errors import SourceUnavailable
+from sources import base
+from sources.archives import ArchiveError, member_names, open_zip, read_member
+from sources.base import BadRow, Options, Piece, RawImage, Row, Source, register
+from sources.conversations import conversation_of
+from sources.files import FileInfo, Repo, Root, is_inside
+from sources.jsonio import json_pieces, read_json
+from sources.jsonlines import JsonRow
+from sources.options import settle
+from sources.parquet import whole_file
+from sources.rows import RowProblem
+
+ROWS = "image_conversations/gpt-4o.jsonl"
+IMAGES = "images.zip"
+MEMBER_PREFIX = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
+# Where images lie in the archive as published, and in archives that people packed again.
+FOLDERS = (MEMBER_PREFIX, "", "images/", "image/")
+MAX_IMAGE_BYTES = 64 * 1024 * 1024
+
+_NAMES = ("image", "conversations")
+
+
+@dataclass(frozen=True)
+class ShareGpt4o(Source):
+    """The image part of ShareGPT-4o; takes no options."""
+
+    def files(self, repo: Repo, options: Options) -> list[FileInfo]:
+        settle(self, options)
+        there = {file.path: file for file in repo.list()}
+        missing = [path for path in (ROWS, IMAGES) if path not in there]
+        if missing:
+            why = f"no {' and no '.join(missing)}"
+            raise SourceUnavailable(self.repo, why, "download the whole dataset repository")
+        return [there[ROWS], there[IMAGES]]
+
+    def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
+        rows, images = self.files(repo, options)
+        # Cut the rows so that the images behind a piece are about as large as a piece should be.
+        ratio = 1 + images.size / max(1, rows.size)
+        pieces = json_pieces(self.name, repo, rows, limit, max(1, int(base.PIECE_BYTES / ratio)))
+        return [piece._replace(size=int(piece.size * ratio)) for piece in pieces]
+
+    def read(
+        self, root: Root, repo: Repo, piece: Piece, options: Options
+    ) -> Iterator[Row | BadRow]:
+        if piece.reason:
+            yield from whole_file(piece)
+            return
+        with repo.open(IMAGES) as file:
+            images = ImageZip(file)
+            for item in read_json(repo, piece, _NAMES):
+                yield self._row(item, images) if isinstance(item, JsonRow) else item
+
+    def _row(self, item: JsonRow, images: ImageZip) -> Row | BadRow:
+        name = item.value.get("image")
+        if not isinstance(name, str) or not name:
+            return BadRow(item.origin, "bad_row", "the row names no image")
+        origin = item.origin.model_copy(update={"key": name})
+        try:
+            system, turns = conversation_of(item.value.get("conversations"), self.name)
+            return Row(origin, [RawImage(images.read(name), name)], turns, system)
+        except RowProblem as problem:
+            return BadRow(origin, problem.reason, problem.message)
+        except ArchiveError as error:
+            return BadRow(origin, error.reason, error.message)
+
+
+class ImageZip:
+    """``images.zip``, by the names that rows use.
+
+    A zip that cannot be opened is told once per row, as `ArchiveError`, so that each row is
+    accounted for.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._by_name: dict[str, list[str]] = {}
+        self._broken: ArchiveError | None = None
+        try:
+            self._zip = open_zip(file)
+        except ArchiveError as error:
+            self._broken = error
+            return
+        self._members = frozenset(member_names(self._zip))
+        for member in sorted(self._members):
+            self._by_name.setdefault(PurePosixPath(member).name, []).append(member)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of the image that a row calls `name`. Raises ArchiveError."""
+        if self._broken:
+            raise self._broken
+        if not is_inside(name):
+            raise ArchiveError("unsafe_member", f"the row asks for {name[:200]!r}")
+        return read_member(self._zip, self._find(name), MAX_IMAGE_BYTES)
+
+    def _find(self, name: str) -> str:
+        for folder in FOLDERS:
+            if folder + name in self._members:
+                return folder + name
+        namesakes = self._by_name.get(PurePosixPath(name).name, [])
+        nearest = [member for member in namesakes if f"/{member}".endswith(f"/{name}")]
+        found = nearest or namesakes
+        if len(found) != 1:
+            what = f"{len(found)} members called" if found else "no member"
+            raise ArchiveError("image_not_shipped", f"{IMAGES} has {what} {name!r}")
+        return found[0]
+
+
+register(
+    ShareGpt4o(
+        name="sharegpt_4o",
+        repo="OpenGVLab/ShareGPT-4o",
+        title="ShareGPT-4o: images described in detail by GPT-4o",
+        license="mit",
+        published_rows=57_289,
+        published_bytes=6_500_000_000,
+        gated=True,
+    )
+)

@@ -1,0 +1,100 @@
+"""A zip of JSON files, one row each: pieces are runs of members as they lie in the archive.
+
+In that order a run is one stretch of the file, so over a network it comes in one request.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from cauldron.schema import Origin
+from sources.archives import ArchiveError, member_names, open_zip, read_member
+from sources.base import BadRow, Piece
+from sources.files import FileInfo, Repo
+from sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
+
+MEMBERS = "zip_members"
+# Compressed bytes of a piece: small, because a row costs far more than its bytes here.
+_RUN_BYTES = 8 * 1024 * 1024
+_RUN_MEMBERS = 10_000
+_MAX_MEMBER = 16 * 1024 * 1024
+_HEADERS = 8192  # what a member takes besides its content, with room to spare
+
+
+def zip_pieces(source: str, repo: Repo, file: FileInfo, limit: int = -1) -> list[Piece]:
+    """Pieces of the zip, at most `limit` rows in all (-1: all)."""
+    try:
+        with repo.open(file.path) as stream:
+            archive = open_zip(stream)
+            sizes = [archive.getinfo(name).compress_size for name in _rows_in(archive)]
+    except ArchiveError as error:
+        return [Piece(source, file.path, MEMBERS, reason=error.reason, message=error.message)]
+    if limit >= 0:
+        sizes = sizes[:limit]
+    return [
+        Piece(source, file.path, MEMBERS, start, stop, sum(sizes[start:stop]), limit=stop - start)
+        for start, stop in _runs(sizes)
+    ]
+
+
+def _runs(sizes: list[int]) -> Iterator[tuple[int, int]]:
+    start = held = 0
+    for number, size in enumerate(sizes):
+        if number > start and (held + size > _RUN_BYTES or number - start == _RUN_MEMBERS):
+            yield start, number
+            start, held = number, 0
+        held += size
+    if sizes:
+        yield start, len(sizes)
+
+
+def read_zip(repo: Repo, piece: Piece) -> Iterator[JsonRow | BadRow]:
+    """The rows of a piece made by `zip_pieces`; `origin.row` counts members, the key names one."""
+    with repo.open(piece.file) as stream:
+        try:
+            archive = open_zip(stream)
+        except ArchiveError as error:
+            yield BadRow(Origin(file=piece.file), error.reason, error.message)
+            return
+        names = _rows_in(archive)[piece.start : piece.stop]
+        _prefetch(stream, archive, names)
+        for number, name in enumerate(names, piece.start):
+            yield _row_of(archive, name, Origin(file=piece.file, row=number, key=name))
+
+
+def _row_of(archive: zipfile.ZipFile, name: str, origin: Origin) -> JsonRow | BadRow:
+    try:
+        value = parse_json(read_member(archive, name, _MAX_MEMBER))
+    except ArchiveError as error:
+        return BadRow(origin, error.reason, error.message)
+    except JsonError as error:
+        return BadRow(origin, "bad_json", str(error))
+    if not isinstance(value, dict):
+        return BadRow(origin, "bad_row", f"the member holds {kind_of(value)}, not an object")
+    return JsonRow(origin, value)
+
+
+def _rows_in(archive: zipfile.ZipFile) -> list[str]:
+    """Members that are rows: not what file managers leave in an archive."""
+    return [
+        name
+        for name in member_names(archive)
+        if name.endswith(".json")
+        and not name.startswith("__MACOSX/")
+        and not PurePosixPath(name).name.startswith(".")
+    ]
+
+
+def _prefetch(stream: BinaryIO, archive: zipfile.ZipFile, names: list[str]) -> None:
+    prefetch = getattr(stream, "prefetch", None)
+    if prefetch is None or not names:
+        return
+    first, last = archive.getinfo(names[0]), archive.getinfo(names[-1])
+    length = last.header_offset + last.compress_size + _HEADERS - first.header_offset
+    # Members between which other files lie are fetched one by one instead.
+    if length <= 2 * _RUN_BYTES:
+        stream.seek(first.header_offset)
+        prefetch(length)

@@ -1,0 +1,60 @@
+"""One copy of a sample as a mixture row: its turns chosen and ordered, its tokens counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cauldron.recipe import StageRecipe
+from cauldron.schema import Sample, messages_of
+from transforms.order import turn_order
+from transforms.tiles import image_tokens, tile_count
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Which copy of a sample: pass number, and how many copies the mixture holds in all."""
+
+    epoch: int
+    repeat: int
+
+
+def mixture_row(
+    sample: Sample, images: list[bytes], copy: Copy, stage: StageRecipe, seed: int, dialogue: bool
+) -> dict[str, Any]:
+    """A row of `MIXTURE_SCHEMA`.
+
+    Args:
+        images: stored bytes, in the sample's order.
+        dialogue: the source's turns build on each other: they keep their order, and a cap keeps
+            the first ones.
+    """
+    order = list(range(len(sample.turns)))
+    if stage.turns.shuffle and not dialogue:
+        order = turn_order(sample.id, seed, copy.epoch, len(order))
+    turns = [sample.turns[i] for i in order[: stage.turns.cap]]
+    sizes = [(info.width, info.height) for info in sample.images]
+    tiles = [tile_count(*size, stage.longest_edge, stage.tile) for size in sizes]
+    vision = sum(image_tokens(*size, stage.longest_edge, stage.tile) for size in sizes)
+    answer = sum(turn.answer_tokens for turn in turns)
+    text = sample.system_tokens + answer + sum(turn.user_tokens for turn in turns)
+    texts = [(turn.user, turn.assistant) for turn in turns]
+    return {
+        "id": sample.id,
+        "source": sample.source,
+        "images": [{"bytes": data, "path": None} for data in images],
+        "messages": messages_of(sample.system, texts, len(images)),
+        "image_info": [
+            info.model_dump() | {"tiles": count}
+            for info, count in zip(sample.images, tiles, strict=True)
+        ],
+        "tokens": {"answer": answer, "text": text, "image": vision},
+        "tiles": sum(tiles),
+        "turn_sources": [turn.source for turn in turns],
+        "origin": sample.origin.model_dump(),
+        "license": sample.license,
+        "language": sample.language,
+        "cluster": None,
+        "epoch": copy.epoch,
+        "repeat": copy.repeat,
+    }

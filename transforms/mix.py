@@ -1,0 +1,232 @@
+"""Mix: decisions in, shuffled shards out. Only references cross the shuffle.
+
+A reference is 56 bytes: where the copy stands in the mixture, whose copy it is, and where its
+record lies. The shard a copy belongs to is a range of positions, and within a shard copies are
+sorted by position, so the whole mixture is in hash order. Each shard's writer fetches records by
+range, row group by row group.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+
+from cauldron import storage
+from cauldron.recipe import StageRecipe
+from transforms.copies import Copy, mixture_row
+from transforms.curate import bucket_of, split_by
+from transforms.order import U64, mix64
+from transforms.packs import read_record
+from transforms.parts import PartNames
+from transforms.select import Take, kept_rows
+from transforms.shards import ShardWriter, batches_by_bytes, shard_name
+
+# Part of every mixture fingerprint; raise it when the same rows would be written differently.
+MIX_VERSION = 1
+
+REFERENCE = np.dtype(
+    [
+        ("position", "<u8"),
+        ("high", "<u8"),
+        ("low", "<u8"),
+        ("source", "<u2"),
+        ("epoch", "<u4"),
+        ("repeat", "<u4"),
+        ("part", "<u4"),
+        ("offset", "<i8"),
+        ("length", "<i8"),
+    ]
+)
+ReferenceArray = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class MixSource:
+    """A source of the mixture: where its packs are and how its rows are taken."""
+
+    name: str
+    corpus: str
+    parts: int
+    dialogue: bool
+    take: Take
+
+
+@dataclass(frozen=True)
+class MixJob:
+    """What workers must know.
+
+    Attributes:
+        folder: of the mixture; shards go to ``data/`` below it.
+        fingerprint: written into each shard's marker, so that a rerun knows its own shards.
+    """
+
+    sources: tuple[MixSource, ...]
+    stage: StageRecipe
+    seed: int
+    shards: int
+    folder: str
+    fingerprint: str
+
+    def shard_path(self, shard: int) -> str:
+        return storage.join(self.folder, "data", shard_name(shard, self.shards))
+
+    def marker_path(self, shard: int) -> str:
+        return storage.join(self.folder, "_done", f"{shard:05d}-of-{self.shards:05d}.json")
+
+
+def references(path: str, job: MixJob) -> ReferenceArray:
+    """The copies that a decisions file contributes to the mixture, in no particular order."""
+    numbers = {source.name: number for number, source in enumerate(job.sources)}
+    found = []
+    for kept in kept_rows([path]):
+        if kept.source not in numbers:
+            continue
+        number = numbers[kept.source]
+        take = job.sources[number].take
+        extra = np.zeros(len(kept.ids), dtype=bool)
+        if take.extra:
+            hashes = mix64(kept.ids, job.seed, "select", take.passes)
+            extra = hashes <= np.uint64(take.threshold)
+        for epoch in range(take.passes + 1):
+            rows = np.arange(len(extra)) if epoch < take.passes else np.flatnonzero(extra)
+            copies = np.zeros(len(rows), dtype=REFERENCE)
+            ids: U64 = kept.ids[rows]
+            copies["position"] = mix64(ids, job.seed, "position", epoch)
+            copies["high"], copies["low"] = ids[:, 0], ids[:, 1]
+            copies["source"], copies["epoch"] = number, epoch
+            copies["repeat"] = take.passes + extra[rows]
+            for name in ("part", "offset", "length"):
+                copies[name] = getattr(kept, name)[rows]
+            found.append(copies)
+    return np.concatenate(found) if found else np.zeros(0, dtype=REFERENCE)
+
+
+def in_order(packed: Iterable[bytes]) -> ReferenceArray:
+    """References of one shard, by position; ids and passes break ties."""
+    copies = np.frombuffer(b"".join(packed), dtype=REFERENCE)
+    return copies[np.lexsort([copies[k] for k in ("epoch", "low", "high", "position")])]
+
+
+def _fetch(copies: ReferenceArray, job: MixJob) -> list[bytes]:
+    ranges = []
+    for copy in copies:
+        source = job.sources[copy["source"]]
+        pack = PartNames(source.corpus, "", int(copy["part"]), source.parts).pack
+        path = storage.join(source.corpus, pack)
+        ranges.append(storage.Range(path, int(copy["offset"]), int(copy["length"])))
+    return storage.read_ranges(ranges)
+
+
+def _rows(copies: ReferenceArray, records: list[bytes], job: MixJob) -> list[dict[str, Any]]:
+    rows = []
+    for copy, record in zip(copies, records, strict=True):
+        sample, images = read_record(record)
+        which = Copy(int(copy["epoch"]), int(copy["repeat"]))
+        dialogue = job.sources[copy["source"]].dialogue
+        rows.append(mixture_row(sample, images, which, job.stage, job.seed, dialogue))
+    return rows
+
+
+def write_shard(shard: int, packed: Iterable[bytes], job: MixJob) -> dict[str, Any]:
+    """Write one shard and its marker, and return the marker.
+
+    The next row group is fetched while the current one is written: two are in memory.
+    """
+    copies = in_order(packed)
+    limit = job.stage.row_group_bytes
+    batches = [copies[b.start : b.stop] for b in batches_by_bytes(copies["length"], limit)]
+    tally: dict[str, Counter[str]] = defaultdict(Counter)
+    path = job.shard_path(shard)
+    with storage.atomic_write(path) as file, ThreadPoolExecutor(1) as fetcher:
+        writer = ShardWriter(file)
+        ahead = fetcher.submit(_fetch, batches[0], job) if batches else None
+        for number, batch in enumerate(batches):
+            assert ahead is not None
+            records = ahead.result()
+            if number + 1 < len(batches):
+                ahead = fetcher.submit(_fetch, batches[number + 1], job)
+            rows = _rows(batch, records, job)
+            _count(rows, tally)
+            writer.write_row_group(rows)
+        writer.close()
+    marker = {
+        "shard": shard,
+        "fingerprint": job.fingerprint,
+        "file": {
+            "name": shard_name(shard, job.shards),
+            "rows": len(copies),
+            "bytes": file.size,
+            "sha256": file.sha256,
+        },
+        "sources": {name: dict(sorted(counts.items())) for name, counts in sorted(tally.items())},
+    }
+    storage.write_json(job.marker_path(shard), marker)
+    return marker
+
+
+def _count(rows: list[dict[str, Any]], tally: dict[str, Counter[str]]) -> None:
+    for row in rows:
+        counts = tally[row["source"]]
+        counts["rows"] += 1
+        counts["images"] += len(row["images"])
+        for kind, tokens in row["tokens"].items():
+            counts[f"{kind}_tokens"] += tokens
+
+
+class _FindCopies(beam.DoFn):
+    def __init__(self, job: MixJob, todo: Sequence[int]) -> None:
+        self._job = job
+        self._todo = set(todo)
+
+    def process(self, element: str) -> Iterator[tuple[int, bytes]]:
+        copies = references(element, self._job)
+        for shard, packed in split_by(copies, bucket_of(copies["position"], self._job.shards)):
+            if shard in self._todo:
+                yield shard, packed
+
+
+class _WriteShard(beam.DoFn):
+    def __init__(self, job: MixJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[int]:
+        shard, packed = element
+        write_shard(shard, packed, self._job)
+        yield shard
+
+
+class MixShards(beam.PTransform):
+    """Paths of decisions files in, the numbers of the written shards out.
+
+    Args:
+        todo: the shards to write; a rerun leaves out those that are whole.
+    """
+
+    def __init__(self, job: MixJob, todo: Sequence[int]) -> None:
+        super().__init__()
+        self._job = job
+        self._todo = list(todo)
+
+    def expand(self, decisions: beam.PCollection[str]) -> beam.PCollection[int]:
+        shards = decisions.pipeline | "Every shard" >> beam.Create(
+            [(shard, b"") for shard in self._todo]
+        )
+        copies = (
+            decisions
+            | "Spread decisions" >> beam.Reshuffle()
+            | "Find copies"
+            >> beam.ParDo(_FindCopies(self._job, self._todo)).with_output_types(tuple[int, bytes])
+        )
+        return (
+            (shards, copies)
+            | "With empty shards" >> beam.Flatten()
+            | "Group by position" >> beam.GroupByKey()
+            | "Fetch and write" >> beam.ParDo(_WriteShard(self._job))
+        )

@@ -1,0 +1,153 @@
+"""One published row in, one sample with its stored images out, or the reason why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from cauldron.reasons import outcome_of
+from cauldron.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
+from cauldron.schema import Sample, Turn, content_id
+from sources.base import BadRow, Row
+from transforms.images import ImageProblem, prepare_image
+from transforms.language import TextClassifier, default_model_path, identify
+from transforms.text import clean_turns
+from transforms.tokens import TokenCounter, token_counter
+
+# A record is fetched whole by the mix; a row above this is no training sample.
+MAX_RECORD_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """All that decides what a row of one source becomes. Plain values: it travels to workers."""
+
+    source: str
+    license: str
+    images: ImageRules
+    text: TextRules
+    language: LanguageRules
+    classifiers: tuple[ClassifierRules, ...]
+    tokenizer: str | None
+    options: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A sample, and the bytes of its images in order."""
+
+    sample: Sample
+    images: list[bytes]
+    turns_dropped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Rejected:
+    """A row that is not kept, with a code from `cauldron.reasons`."""
+
+    row: BadRow
+    turns_dropped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def outcome(self) -> str:
+        return outcome_of(self.row.reason)
+
+
+def normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
+    """Clean the text, prepare the images, count tokens, identify the language.
+
+    Whatever goes wrong with the row's own content is an outcome, never an exception; errors of
+    the machine (no memory, no model file) are raised.
+    """
+    try:
+        return _normalise(row, settings)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # Everything here is a pure function of the row: whatever it raises, the row is to blame,
+        # and one strange row must not stop the other hundred million.
+        message = f"{type(error).__name__}: {error}"
+        return Rejected(BadRow(row.origin, "processing_error", message[:500], row.rows))
+
+
+def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
+    clean = clean_turns(row.turns, settings.text)
+
+    def reject(reason: str, message: str) -> Rejected:
+        return Rejected(BadRow(row.origin, reason, message[:500], row.rows), clean.dropped)
+
+    if clean.problem is not None:
+        return reject(*clean.problem)
+    system = row.system.strip() if row.system else None
+    questions = [user for user, _, _ in clean.turns]
+    answers = [assistant for _, assistant, _ in clean.turns]
+    language, verdict = _judge(questions, answers, settings)
+    if verdict is not None:
+        return reject(*verdict)
+    try:
+        stored = [prepare_image(image, settings.images) for image in row.images]
+    except ImageProblem as problem:
+        return reject(problem.reason, str(problem))
+    size = sum(len(image.data) for image in stored)
+    if size > MAX_RECORD_BYTES:
+        return reject("row_too_large", f"{size} bytes of images, over {MAX_RECORD_BYTES}")
+    half = len(questions)
+    counts = _counter(settings.tokenizer).count([*questions, *answers, system or ""])
+    sample = Sample(
+        id=content_id(
+            settings.source,
+            [image.digest for image in stored],
+            system or None,
+            list(zip(questions, answers, strict=True)),
+        ),
+        source=settings.source,
+        system=system or None,
+        turns=tuple(
+            Turn(user=user, assistant=answer, source=origin, user_tokens=asked, answer_tokens=said)
+            for (user, answer, origin), asked, said in zip(
+                clean.turns, counts[:half], counts[half:-1], strict=True
+            )
+        ),
+        images=tuple(image.info for image in stored),
+        origin=row.origin,
+        license=settings.license,
+        language=language,
+        system_tokens=counts[-1],
+    )
+    return Kept(sample, [image.data for image in stored], clean.dropped)
+
+
+def _judge(
+    questions: list[str], answers: list[str], settings: SourceSettings
+) -> tuple[str | None, tuple[str, str] | None]:
+    """The row's language, and why it is dropped for its language or a classifier, if it is."""
+    rules = settings.language
+    language = None
+    texts = {"questions": questions, "answers": answers, "all": questions + answers}
+    if rules.identify:
+        found = identify(_classifier(rules.model or default_model_path()), "\n".join(texts["all"]))
+        if found is not None:
+            language, score = found
+            if rules.keep and language not in rules.keep and score >= rules.min_score:
+                return language, ("language", f"{language} with probability {score:.2f}")
+    for classifier in settings.classifiers:
+        score = _classifier(classifier.model).score(
+            "\n".join(texts[classifier.on]), classifier.label
+        )
+        if score < classifier.min_score:
+            return language, ("classifier", f"{classifier.label} {score:.3f} in {classifier.model}")
+    return language, None
+
+
+# Models are loaded once per process, at the first row that needs them.
+@lru_cache(maxsize=8)
+def _classifier(path: str) -> TextClassifier:
+    return TextClassifier(path)
+
+
+@lru_cache(maxsize=8)
+def _counter(spec: str | None) -> TokenCounter:
+    return token_counter(spec)

@@ -1,0 +1,59 @@
+"""Every choice and every order as a hash: of the seed, the sample's id and the pass.
+
+No random generator has a state to carry between workers: which rows a fractional epoch takes,
+where a copy stands in the mixture and how its turns are ordered follow from numbers that are the
+same on every runner. The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood,
+OOPSLA 2014), vectorised.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+U64 = npt.NDArray[np.uint64]
+Purpose = Literal["select", "position", "turns"]
+
+_GOLDEN = 0x9E3779B97F4A7C15
+_MASK = (1 << 64) - 1
+_PURPOSES: dict[Purpose, int] = {"select": 1, "position": 2, "turns": 3}
+
+
+def _finalise(z: U64) -> U64:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def mix64(ids: U64, seed: int, purpose: Purpose, number: int | U64) -> U64:
+    """Hash ids to 64 bits.
+
+    Args:
+        ids: shape (n, 2), the two halves of each 128-bit id, high half first.
+        number: the pass, or the number of a turn; one for all or one for each.
+
+    Returns:
+        shape (n,).
+    """
+    key = (seed * 8 + _PURPOSES[purpose]) * _GOLDEN & _MASK
+    numbers = np.asarray(number, dtype=np.uint64) * np.uint64(_GOLDEN)
+    with np.errstate(over="ignore"):
+        state = _finalise(ids[:, 1] ^ np.uint64(key))
+        state = _finalise(state ^ ids[:, 0])
+        return _finalise(state + numbers)
+
+
+def id_halves(ids: list[str]) -> U64:
+    """Hex ids as the shape (n, 2) array that `mix64` takes."""
+    packed = bytes.fromhex("".join(ids))
+    return np.frombuffer(packed, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def turn_order(sample_id: str, seed: int, epoch: int, turns: int) -> list[int]:
+    """The order in which a copy holds its turns: a permutation of ``range(turns)``."""
+    ids = np.repeat(id_halves([sample_id]), turns, axis=0)
+    numbers = np.arange(turns, dtype=np.uint64) + (np.uint64(epoch) << np.uint64(32))
+    keys = mix64(ids, seed, "turns", numbers)
+    return [int(i) for i in np.argsort(keys, kind="stable")]

@@ -1,0 +1,216 @@
+"""Corpus parts: what one piece of a source becomes on disk.
+
+A part is a parquet file of text and numbers, the pack of its records, and a quarantine file when
+rows were not kept. A marker in ``_done/`` says that the part is whole and what went into it: a
+killed build goes on after the last marker, and the manifest is made from them. Everything about a
+part follows from its piece, so a retried or duplicated worker writes the same bytes again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cauldron import storage
+from cauldron.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
+from transforms.normalise import Kept, Rejected
+from transforms.packs import PackWriter, Placed
+
+# Rows of text held before they are written as one row group.
+_ROW_GROUP_ROWS = 2_000
+_ROW_GROUP_CHARS = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PartNames:
+    """Where the files of one part go."""
+
+    corpus: str
+    quarantine: str
+    part: int
+    parts: int
+
+    def _numbered(self, stem: str, suffix: str) -> str:
+        return f"{stem}-{self.part:05d}-of-{self.parts:05d}{suffix}"
+
+    @property
+    def parquet(self) -> str:
+        return self._numbered("part", ".parquet")
+
+    @property
+    def pack(self) -> str:
+        return self._numbered("images", ".tar")
+
+    @property
+    def marker(self) -> str:
+        return storage.join(self.corpus, "_done", self._numbered("part", ".json"))
+
+
+@dataclass
+class PartCounts:
+    """What became of the rows of a part. ``rows_in`` is the sum of all that follows it."""
+
+    rows_in: int = 0
+    kept: int = 0
+    merged: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    quarantined: Counter[str] = field(default_factory=Counter)
+    turns: int = 0
+    turns_dropped: Counter[str] = field(default_factory=Counter)
+    images: int = 0
+    answer_tokens: int = 0
+    text_tokens: int = 0
+    bytes_in: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            name: dict(sorted(value.items())) if isinstance(value, Counter) else value
+            for name, value in vars(self).items()
+        }
+
+
+class PartWriter:
+    """Writes one part; use as a context manager. Nothing appears if the block raises."""
+
+    def __init__(self, names: PartNames, source: str) -> None:
+        self._names = names
+        self._source = source
+        self._files = ExitStack()
+        self.counts = PartCounts()
+        self._rows: list[dict[str, Any]] = []
+        self._rejects: list[dict[str, Any]] = []
+        self._chars = 0
+
+    def __enter__(self) -> PartWriter:
+        names = self._names
+        # Closed in reverse: the parquet file, by which a reader finds the pack, appears last.
+        self._table_file = self._files.enter_context(
+            storage.atomic_write(storage.join(names.corpus, names.parquet))
+        )
+        self._pack_file = self._files.enter_context(
+            storage.atomic_write(storage.join(names.corpus, names.pack))
+        )
+        self._table = pq.ParquetWriter(self._table_file, CORPUS_SCHEMA, compression="zstd")
+        self._pack = PackWriter(self._pack_file)  # type: ignore[arg-type]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._files.__exit__(kind, error, traceback)
+            return
+        with self._files:
+            self._flush()
+            self._table.close()
+            self._pack.finish()
+            quarantine = self._write_quarantine()
+        storage.write_json(self._names.marker, self._summary(quarantine))
+
+    def add(self, result: Kept | Rejected, rows: int) -> None:
+        """Take one outcome, for `rows` published rows."""
+        self.counts.rows_in += rows
+        self.counts.turns_dropped.update(result.turns_dropped)
+        if isinstance(result, Kept):
+            self._keep(result)
+            self.counts.kept += 1
+            if rows > 1:
+                self.counts.merged["same_image"] += rows - 1
+            return
+        row = result.row
+        tally = self.counts.dropped if result.outcome == "dropped" else self.counts.quarantined
+        tally[row.reason] += rows
+        self._rejects.append(
+            {
+                "source": self._source,
+                "outcome": result.outcome,
+                "reason": row.reason,
+                "message": row.message,
+                "origin": row.origin.model_dump(),
+                "rows": rows,
+            }
+        )
+
+    def _keep(self, kept: Kept) -> None:
+        sample = kept.sample
+        placed = self._pack.add(sample, kept.images)
+        row = corpus_row(kept, placed, self._names.pack)
+        self._rows.append(row)
+        self._chars += sum(len(turn.user) + len(turn.assistant) for turn in sample.turns)
+        self.counts.turns += len(sample.turns)
+        self.counts.images += len(sample.images)
+        self.counts.answer_tokens += row["answer_tokens"]
+        self.counts.text_tokens += row["text_tokens"]
+        if len(self._rows) >= _ROW_GROUP_ROWS or self._chars >= _ROW_GROUP_CHARS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._table.write_table(pa.Table.from_pylist(self._rows, schema=CORPUS_SCHEMA))
+        self._rows, self._chars = [], 0
+
+    def _write_quarantine(self) -> dict[str, Any] | None:
+        path = storage.join(self._names.quarantine, self._names.parquet)
+        if not self._rejects:
+            return None
+        table = pa.Table.from_pylist(self._rejects, schema=QUARANTINE_SCHEMA)
+        with storage.atomic_write(path) as file:
+            pq.write_table(table, file, compression="zstd")
+        return _file_entry(self._names.parquet, file) | {"rows": table.num_rows}
+
+    def _summary(self, quarantine: dict[str, Any] | None) -> dict[str, Any]:
+        table = _file_entry(self._names.parquet, self._table_file)
+        return {
+            "part": self._names.part,
+            "parquet": table | {"rows": self.counts.kept},
+            "pack": _file_entry(self._names.pack, self._pack_file),
+            "quarantine": quarantine,
+            "counts": self.counts.to_json(),
+        }
+
+
+def _file_entry(name: str, file: storage.HashingWriter) -> dict[str, Any]:
+    return {"name": name, "bytes": file.size, "sha256": file.sha256}
+
+
+def corpus_row(kept: Kept, placed: Placed, pack: str) -> dict[str, Any]:
+    """A row of `CORPUS_SCHEMA`."""
+    sample = kept.sample
+    turns = sample.turns
+    return {
+        "id": sample.id,
+        "source": sample.source,
+        "messages": messages_of(
+            sample.system, [(turn.user, turn.assistant) for turn in turns], len(sample.images)
+        ),
+        "image_info": [
+            info.model_dump() | {"offset": offset, "length": length}
+            for info, (offset, length) in zip(sample.images, placed.images, strict=True)
+        ],
+        "answer_tokens": sample.answer_tokens,
+        "text_tokens": sample.text_tokens,
+        "turns": len(turns),
+        "turn_sources": [turn.source for turn in turns],
+        "origin": sample.origin.model_dump(),
+        "license": sample.license,
+        "language": sample.language,
+        "pack": pack,
+        "offset": placed.offset,
+        "length": placed.length,
+    }
+
+
+def finished_parts(corpus: str) -> list[dict[str, Any]]:
+    """The markers of the parts that are whole, by part number."""
+    paths: Iterable[str] = storage.list_files(storage.join(corpus, "_done"), ".json")
+    return sorted((storage.read_json(path) for path in paths), key=lambda mark: mark["part"])

@@ -1,0 +1,123 @@
+"""Which rows a mixture takes: counts from the decisions, and a threshold for each source.
+
+A source passed over 3.4 times gives three copies of every row and a fourth of 40 % of them: those
+whose hash of (seed, id, pass) is smallest. The threshold is the exact order statistic, so the
+number of copies is right to one row, and every worker can tell from a row's id alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from cauldron import storage
+from cauldron.shares import SourceCounts
+from transforms.order import U64, id_halves, mix64
+
+_NUMBERS = ["answer_tokens", "turns", "part", "offset", "length"]
+
+
+@dataclass(slots=True)
+class KeptRows:
+    """The kept rows of one source in one decisions file."""
+
+    source: str
+    ids: U64
+    answer_tokens: npt.NDArray[np.int64]
+    turns: npt.NDArray[np.int64]
+    part: npt.NDArray[np.int64]
+    offset: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Totals of a source's kept rows; `delivered` is the answer tokens of a pass after the cap."""
+
+    rows: int = 0
+    answer_tokens: int = 0
+    delivered: float = 0.0
+    bytes: int = 0
+
+    def counts(self) -> SourceCounts:
+        return SourceCounts(self.rows, float(self.answer_tokens), self.delivered)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """How a source's rows are taken.
+
+    Attributes:
+        passes: every row is taken in each of these passes.
+        extra: rows taken in one pass more.
+        threshold: the largest hash of those rows, when `extra` is above zero.
+    """
+
+    passes: int
+    extra: int
+    threshold: int
+
+
+def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
+    """Stream the kept rows of decisions files, source by source within each file."""
+    for path in paths:
+        with storage.open_read(path) as file:
+            table = pq.read_table(file, columns=["source", "id", "decision", *_NUMBERS])
+        table = table.filter(np.asarray(table["decision"]) == "keep")
+        names = np.asarray(table["source"].to_pylist(), dtype=object)
+        ids = id_halves(table["id"].to_pylist())
+        numbers = {name: table[name].to_numpy().astype(np.int64) for name in _NUMBERS}
+        for source in sorted(set(names)):
+            rows = np.flatnonzero(names == source)
+            yield KeptRows(source, ids[rows], **{k: v[rows] for k, v in numbers.items()})
+
+
+def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
+    """Totals by source.
+
+    Args:
+        cap: turns that a copy keeps. Which turns is a hash's choice, so a row of T turns is
+            expected to deliver ``cap / T`` of its tokens.
+    """
+    totals: dict[str, Tally] = {}
+    for kept in kept_rows(paths):
+        tokens = kept.answer_tokens
+        part = np.ones(len(tokens)) if cap is None else np.minimum(1.0, cap / kept.turns)
+        before = totals.get(kept.source, Tally())
+        totals[kept.source] = Tally(
+            rows=before.rows + len(tokens),
+            answer_tokens=before.answer_tokens + int(tokens.sum()),
+            delivered=before.delivered + float((tokens * part).sum()),
+            bytes=before.bytes + int(kept.length.sum()),
+        )
+    return totals
+
+
+def takes(
+    paths: Iterable[str], epochs: Mapping[str, float], rows: Mapping[str, int], seed: int
+) -> dict[str, Take]:
+    """Turn epochs into passes and thresholds; sources without any copy are left out.
+
+    Args:
+        epochs: of each source, fractional.
+        rows: kept rows of each source.
+    """
+    copies = {name: round(epochs[name] * rows.get(name, 0)) for name in epochs}
+    split = {name: divmod(n, rows[name]) for name, n in copies.items() if n > 0}
+    hashes: dict[str, list[U64]] = {name: [] for name, (_, extra) in split.items() if extra}
+    for kept in kept_rows(paths):
+        if kept.source in hashes:
+            last = split[kept.source][0]
+            hashes[kept.source].append(mix64(kept.ids, seed, "select", last))
+    result = {}
+    for name, (passes, extra) in split.items():
+        threshold = 0
+        if extra:
+            every = np.concatenate(hashes[name])
+            threshold = int(np.partition(every, extra - 1)[extra - 1])
+        result[name] = Take(passes, extra, threshold)
+    return result

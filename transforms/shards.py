@@ -1,0 +1,77 @@
+"""Mixture shards: parquet files whose bytes follow from their rows alone.
+
+Row groups are cut by bytes, so that a reader holds one in memory and no column chunk comes near
+Arrow's 2 GB offset limit. Image bytes are stored as they are: they are compressed already, and
+reading them is 1.85 GB/s uncompressed against 0.27 GB/s with zstd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cauldron import storage
+from cauldron.schema import mixture_schema_with_features
+
+_PIXELS = "images.list.element.bytes"
+# Columns in which a value seldom comes twice: a dictionary would only be built to be thrown away.
+_UNIQUE = {
+    _PIXELS,
+    "id",
+    "messages.list.element.content.list.element.text",
+    "image_info.list.element.sha256",
+    "image_info.list.element.phash",
+    "origin.key",
+    "origin.row",
+}
+
+
+def shard_name(shard: int, shards: int) -> str:
+    return f"train-{shard:05d}-of-{shards:05d}.parquet"
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    columns = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    return [columns.column(i).path for i in range(len(columns))]
+
+
+class ShardWriter:
+    """Writes the rows of one shard, one call per row group."""
+
+    def __init__(self, file: storage.HashingWriter) -> None:
+        self._schema = mixture_schema_with_features()
+        leaves = _leaves(self._schema)
+        self._writer = pq.ParquetWriter(
+            file,
+            self._schema,
+            compression={leaf: "NONE" if leaf == _PIXELS else "ZSTD" for leaf in leaves},
+            compression_level={leaf: 3 for leaf in leaves if leaf != _PIXELS},
+            use_dictionary=[leaf for leaf in leaves if leaf not in _UNIQUE],
+            # Statistics of image bytes would put pixels into the footer.
+            write_statistics=[leaf for leaf in leaves if leaf not in _UNIQUE],
+            store_schema=True,
+        )
+
+    def write_row_group(self, rows: Sequence[dict[str, Any]]) -> None:
+        table = pa.Table.from_pylist(list(rows), schema=self._schema)
+        self._writer.write_table(table, row_group_size=max(1, len(rows)))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def batches_by_bytes(lengths: Sequence[int], limit: int) -> Iterator[range]:
+    """Cut rows into consecutive batches of at most `limit` bytes; a larger row stands alone."""
+    start, size = 0, 0
+    for row, length in enumerate(lengths):
+        if row > start and size + length > limit:
+            yield range(start, row)
+            start, size = row, 0
+        size += length
+    if start < len(lengths):
+        yield range(start, len(lengths))
