@@ -57,8 +57,8 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
     )
     if not verbose:
-        # Beam warns about its own defaults on every run; its errors still come through.
-        logging.getLogger("apache_beam").setLevel(logging.ERROR)
+        # Beam logs a failure's traceback that the one line of the error already sums up.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
 def _say(line: str) -> None:

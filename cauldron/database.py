@@ -196,7 +196,7 @@ def open_database(out: str, names: Sequence[str]) -> Iterator[duckdb.DuckDBPyCon
 def one_row(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
 ) -> tuple[Any, ...]:
-    """The only row of a result, which is read to its end: DuckDB refuses work beside an open one."""
+    """The only row of a result, read to its end: DuckDB takes no new query while one is open."""
     rows = connection.execute(sql, list(parameters)).fetchall()
     assert len(rows) == 1, sql
     return tuple(rows[0])

@@ -66,6 +66,7 @@ MANIFEST_SCHEMA = pa.schema(
 
 # SELECT in all its forms; COPY, INSERT and their like inside a WITH have node types of their own.
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_TRACEBACK = "Traceback (most recent call last)"
 _EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE)
 
 
@@ -265,8 +266,8 @@ def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iter
         raise UsageError(f"{_one_line(error)} (there are: {', '.join(names)})") from None
     except duckdb.Error as error:
         text = _one_line(error)
-        # A message that names one of our files is about the file, not about the query.
-        if f"{SCHEME}://" in text:
+        # A message that names one of our files, or comes from opening it, is not about the query.
+        if f"{SCHEME}://" in text or _TRACEBACK in str(error):
             text = text.replace(f"{SCHEME}://", f"{out.rstrip('/')}/")
             raise CauldronError(f"{text}; cauldron verify tells what is wrong") from None
         ours = (duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.IOException)
@@ -276,4 +277,6 @@ def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iter
 def _one_line(error: duckdb.Error) -> str:
     """DuckDB's message and hint, without the excerpt of the query under it."""
     text = re.split(r"\n\s*LINE \d+:", str(error))[0]
+    if _TRACEBACK in text:  # an error of Python's in the file system: its own words come last
+        text = text.strip().splitlines()[-1]
     return " ".join(text.split())

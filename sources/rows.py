@@ -6,9 +6,12 @@ where no row should have one, come this way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sources.base import RawImage, RawTurn
+
+Find = Callable[[str], bytes]
 
 
 class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a failure
@@ -24,8 +27,12 @@ class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a 
         self.message = message
 
 
-def image_of(value: Any, number: int = 0) -> RawImage:
+def image_of(value: Any, number: int = 0, find: Find | None = None) -> RawImage:
     """An image struct ``{bytes, path}``, or bare bytes.
+
+    Args:
+        number: which image of the row, for messages.
+        find: gets the bytes of an image that is only a path; may raise `RowProblem`.
 
     Raises:
         RowProblem: ``image_not_shipped`` for a path without bytes, ``missing_image`` for neither,
@@ -41,13 +48,15 @@ def image_of(value: Any, number: int = 0) -> RawImage:
     if data:
         return RawImage(data, path or "")
     if data is None and path:
+        if find is not None:
+            return RawImage(find(path), path)
         raise RowProblem("image_not_shipped", f"image {number} is only a path, {path[:300]!r}")
     raise RowProblem("missing_image", f"image {number} has no bytes")
 
 
-def images_of(value: Any) -> list[RawImage]:
-    """A list of image structs, in order. Raises `RowProblem`."""
-    return [image_of(item, number) for number, item in enumerate(image_list(value))]
+def images_of(value: Any, find: Find | None = None) -> list[RawImage]:
+    """A list of image structs, in order; see `image_of`. Raises `RowProblem`."""
+    return [image_of(item, number, find) for number, item in enumerate(image_list(value))]
 
 
 def image_list(value: Any) -> list[Any]:

@@ -88,6 +88,8 @@ def index_part(part: CorpusPart) -> IndexArray:
 
 def split_by(index: IndexArray, keys: npt.NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
     """Cut an array by key, each piece as raw bytes in the order of the array."""
+    if not len(index):
+        return
     order = np.argsort(keys, kind="stable")
     found, starts = np.unique(keys[order], return_index=True)
     for key, rows in zip(found, np.split(order, starts[1:]), strict=True):

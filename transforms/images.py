@@ -121,12 +121,12 @@ def prepare_image(raw: RawImage, rules: ImageRules) -> StoredImage:
         raise ImageProblem("missing_image", "the image has no bytes")
     published = hashlib.sha256(data).hexdigest()
     digest = raw.digest or published
-    with _decoding():
-        try:
+    try:
+        with _decoding():
             return _checked(data, published, digest, rules)
-        except ImageProblem as problem:
-            if not (rules.accept_truncated and problem.reason == "image_truncated"):
-                raise
+    except ImageProblem as problem:
+        if not (rules.accept_truncated and problem.reason == "image_truncated"):
+            raise
     with _decoding():
         return _salvaged(data, digest, rules)
 

@@ -155,7 +155,7 @@ def test_accept_truncated_stores_a_whole_file_of_what_decodes(kind: str):
     # BMP begins at the bottom; a progressive JPEG has all of the picture, coarsely.
     part = (0, original.height * 2 // 3, original.width, original.height)
     if kind != "BMP":
-        part = (0, 0, original.width, original.height // 2)
+        part = (0, 0, original.width, original.height // 3)
     assert difference(decoded(image.data).convert("RGB").crop(part), original.crop(part)) < 6
 
 
@@ -295,7 +295,8 @@ def test_orientation_in_xmp_counts_too():
 
 
 def test_a_file_whose_exif_cannot_be_read_is_written_without():
-    data = encoded(PHOTO, "JPEG", exif=b"Exif\0\0this is no EXIF")
+    # With a resolution in the header Pillow does not look at EXIF before it is asked to.
+    data = encoded(PHOTO, "JPEG", exif=b"Exif\0\0this is no EXIF", dpi=(72, 72))
     assert "exif" not in decoded(stored(data).data).info
 
 
@@ -319,6 +320,7 @@ def half(mode: str, colour: object) -> Image.Image:
     return image
 
 
+SIXTEEN_BITS = Image.fromarray(np.repeat(np.array([[0, 900]], np.uint16), 20, 1).repeat(20, 0))
 SEE_THROUGH = {
     "RGBA PNG": encoded(transparent("RGBA"), "PNG"),
     "LA PNG": encoded(transparent("LA"), "PNG"),
@@ -329,7 +331,7 @@ SEE_THROUGH = {
     "RGB PNG, one colour": encoded(half("RGB", (9, 9, 9)), "PNG", transparency=(9, 9, 9)),
     "L PNG, one level": encoded(half("L", 9), "PNG", transparency=9),
     "1 PNG, one level": encoded(half("1", 1), "PNG", transparency=1),
-    "I;16 PNG, one level": encoded(half("I;16", 900), "PNG", transparency=900),
+    "I;16 PNG, one level": encoded(SIXTEEN_BITS, "PNG", transparency=900),
     "GIF, one colour": encoded(transparent("RGBA"), "GIF"),
 }
 

@@ -1,0 +1,149 @@
+"""Files as publishers write them: parquet with footer features, JSON, zips, a tarball.
+
+Bytes depend on the content alone: archive entries carry one fixed time, nothing else is dated.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tarfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP = 10
+ZIP_TIME = (2024, 1, 1, 0, 0, 0)
+
+_STRING = pa.string()
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", _STRING)])
+_TEXTS = pa.list_(pa.struct([("user", _STRING), ("assistant", _STRING), ("source", _STRING)]))
+_STRING_FEATURE = {"dtype": "string", "_type": "Value"}
+_TEXTS_FEATURE = [
+    {"user": _STRING_FEATURE, "assistant": _STRING_FEATURE, "source": _STRING_FEATURE}
+]
+
+
+def _schema(fields: list[tuple[str, pa.DataType]], features: dict[str, Any]) -> pa.Schema:
+    info = json.dumps({"info": {"features": features}})
+    return pa.schema(fields, metadata={b"huggingface": info.encode()})
+
+
+# The Cauldron's 50 configurations and Docmatix' page images; written by an older `datasets`,
+# hence "Sequence".
+CAULDRON = _schema(
+    [("images", pa.list_(_IMAGE)), ("texts", _TEXTS)],
+    {"images": {"feature": {"_type": "Image"}, "_type": "Sequence"}, "texts": _TEXTS_FEATURE},
+)
+DOCMATIX_PDF = _schema(
+    [("pdf", pa.binary()), ("texts", _TEXTS)],
+    {"pdf": {"dtype": "binary", "_type": "Value"}, "texts": _TEXTS_FEATURE},
+)
+CORD = _schema(
+    [("image", _IMAGE), ("ground_truth", _STRING)],
+    {"image": {"_type": "Image"}, "ground_truth": _STRING_FEATURE},
+)
+LNQA = _schema(
+    [
+        ("image", _IMAGE),
+        ("qa", pa.list_(pa.struct([("question", _STRING), ("answer", _STRING)]))),
+    ],
+    {
+        "image": {"decode": False, "_type": "Image"},
+        "qa": [{"question": _STRING_FEATURE, "answer": _STRING_FEATURE}],
+    },
+)
+GEO170K = _schema(
+    [
+        ("image", _STRING),
+        ("conversations", pa.list_(pa.struct([("from", _STRING), ("value", _STRING)]))),
+    ],
+    {
+        "image": _STRING_FEATURE,
+        "conversations": [{"from": _STRING_FEATURE, "value": _STRING_FEATURE}],
+    },
+)
+ORCA_MATH = _schema(
+    [("question", _STRING), ("answer", _STRING)],
+    {"question": _STRING_FEATURE, "answer": _STRING_FEATURE},
+)
+OTHER_COLUMNS = pa.schema([("img", pa.binary()), ("caption", _STRING)])
+
+
+def parquet(rows: Sequence[dict[str, Any]], schema: pa.Schema, group: int = ROW_GROUP) -> bytes:
+    """A file of `rows` in row groups of `group`."""
+    buffer = io.BytesIO()
+    table = pa.Table.from_pylist(list(rows), schema=schema)
+    pq.write_table(table, buffer, row_group_size=group, compression="snappy")
+    return buffer.getvalue()
+
+
+def with_ruined_group(data: bytes, group: int) -> bytes:
+    """Overwrite the pages of one row group; the footer and the other groups stay readable."""
+    meta = pq.ParquetFile(io.BytesIO(data)).metadata.row_group(group)
+    ruined = bytearray(data)
+    for column in range(meta.num_columns):
+        chunk = meta.column(column)
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        stop = start + chunk.total_compressed_size
+        ruined[start:stop] = b"\xff" * (stop - start)
+    return bytes(ruined)
+
+
+def json_lines(values: Iterable[Any]) -> tuple[bytes, list[int]]:
+    """(file, byte offset of each line). A value that is bytes is written as it is."""
+    parts: list[bytes] = []
+    offsets, at = [], 0
+    for value in values:
+        line = value if isinstance(value, bytes) else json.dumps(value).encode()
+        offsets.append(at)
+        parts.append(line + b"\n")
+        at += len(line) + 1
+    return b"".join(parts), offsets
+
+
+def json_array(values: Iterable[Any]) -> bytes:
+    """One array, an element per line, as `json.dump` with an indent of nought would."""
+    body = ",\n".join(
+        value.decode() if isinstance(value, bytes) else json.dumps(value) for value in values
+    )
+    return f"[\n{body}\n]\n".encode()
+
+
+def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
+    """A zip of stored members in order. A number stands for that many zeros, deflated."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members:
+            info = zipfile.ZipInfo(name, ZIP_TIME)
+            info.create_system = 3  # Unix, whatever wrote it
+            info.external_attr = 0o644 << 16
+            if isinstance(content, bytes):
+                archive.writestr(info, content)
+                continue
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.compress_level = 1
+            zeros = bytes(1 << 20)
+            with archive.open(info, "w") as member:
+                for _ in range(content >> 20):
+                    member.write(zeros)
+    return buffer.getvalue()
+
+
+def tarred(members: Iterable[tuple[str, bytes | str]]) -> bytes:
+    """A ``.tar.gz`` in order. A string instead of bytes is the target of a symbolic link."""
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(content, str):
+                info.type, info.linkname = tarfile.SYMTYPE, content
+                archive.addfile(info)
+            else:
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    return gzip.compress(plain.getvalue(), 1, mtime=0)

@@ -1,0 +1,76 @@
+"""Small PDFs, written by hand: text in Helvetica, no dates, no identifiers, the same every time."""
+
+from __future__ import annotations
+
+from cauldron.sample.draw_pages import Page
+from cauldron.sample.ink import wrap
+
+A4 = (595, 842)
+_SIZE = 11
+
+
+def pdf_of(pages: list[Page], encrypted: bool = False) -> bytes:
+    """A PDF of A4 pages.
+
+    Args:
+        encrypted: claim the standard security handler with keys that no password opens; readers
+            ask for a password.
+    """
+    bodies = [b"", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    kids = []
+    for page in pages:
+        stream = _content(page)
+        number = len(bodies) + 1
+        kids.append(f"{number} 0 R")
+        bodies.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {A4[0]} {A4[1]}] "
+            f"/Resources << /Font << /F1 3 0 R >> >> /Contents {number + 1} 0 R >>".encode()
+        )
+        bodies.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
+    bodies[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
+    bodies[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(pages)} >>".encode()
+    trailer = b""
+    if encrypted:
+        key = "<" + "5a" * 32 + ">"
+        bodies.append(f"<< /Filter /Standard /V 1 /R 2 /O {key} /U {key} /P -4 >>".encode())
+        trailer = f"/Encrypt {len(bodies)} 0 R /ID [<00> <00>] ".encode()
+    return _assembled(bodies, trailer)
+
+
+def _assembled(bodies: list[bytes], trailer: bytes) -> bytes:
+    data = b"%PDF-1.4\n"
+    offsets = []
+    for number, body in enumerate(bodies, 1):
+        offsets.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    size = len(bodies) + 1
+    return data + (
+        b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R %s>>\n"
+        b"startxref\n%d\n%%%%EOF\n" % (size, table, size, trailer, len(data))
+    )
+
+
+def _content(page: Page) -> bytes:
+    lines: list[tuple[str, int]] = []
+    if page.letterhead:
+        lines += [(page.letterhead, 16), ("", 8)]
+    lines += [(page.heading, 14), ("", 6)]
+    lines += [(f"{label}: {value}", _SIZE) for label, value in page.fields]
+    for text in page.paragraphs:
+        lines += [("", 6), *((line, _SIZE) for line in wrap(text, _SIZE, 430))]
+    lines += [("", 6), *(("   ".join(row), _SIZE) for row in page.table)]
+    if page.signature:
+        lines += [("", 10), ("Sincerely,", _SIZE), (page.signature, _SIZE)]
+    parts = ["BT"]
+    y = A4[1] - 70.0
+    for text, size in lines:
+        if text:
+            parts.append(f"/F1 {size} Tf 1 0 0 1 70 {y:.1f} Tm ({_escaped(text)}) Tj")
+        y -= size * 1.45
+    parts.append(f"/F1 {_SIZE} Tf 1 0 0 1 295 40 Tm ({_escaped(page.number)}) Tj ET")
+    return "\n".join(parts).encode("latin-1", "replace")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
