@@ -43,6 +43,7 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
     """
     recipe = options.recipe
     runner.check_arguments(options.beam_args)
+    runner.check_reach(options.beam_args, {"output": options.output, "root": options.root})
     stages = options.stages or tuple(recipe.stages)
     wanted = dict.fromkeys(name for stage in stages for name in recipe.stage(stage).mixture)
     request = Request(

@@ -42,7 +42,8 @@ def write_card(manifest: MixtureManifest) -> str:
 
 def _header(manifest: MixtureManifest) -> str:
     fields = {
-        "pretty_name": f"{manifest.recipe_name} {manifest.stage}",
+        # In one line: a line of three hyphens in the name would end the header.
+        "pretty_name": " ".join(f"{manifest.recipe_name} {manifest.stage}".split()),
         "license": "other",
         "license_name": "per-source",
         "license_details": "each row names its licence; see Licences below",
@@ -56,7 +57,7 @@ def _header(manifest: MixtureManifest) -> str:
             }
         ],
     }
-    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=10_000)
 
 
 def _size_class(rows: int) -> str:
@@ -86,6 +87,7 @@ def _present(manifest: MixtureManifest) -> int:
 
 def _loading(manifest: MixtureManifest) -> str:
     stage = manifest.stage
+    view = stage if stage.isidentifier() else f'\\"{stage}\\"'
     return f"""\
 With `datasets`; `images` are decoded, and `messages` go into `apply_chat_template` as they are:
 
@@ -107,7 +109,7 @@ FROM 'path/to/mixtures/{stage}/{DATA}/train-*.parquet' GROUP BY 1 ORDER BY 2 DES
 With Cauldron, from the build's output folder:
 
 ```sh
-cauldron query OUT "SELECT * EXCLUDE images FROM \\"{stage}\\" LIMIT 5"
+cauldron query OUT "SELECT * EXCLUDE images FROM {view} LIMIT 5"
 ```"""
 
 

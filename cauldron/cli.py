@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from cauldron import __version__
-from cauldron.errors import CauldronError
+from cauldron.errors import CauldronError, UsageError
 
 DEFAULT_OUTPUT = "./cauldron-out"
 
@@ -40,7 +41,7 @@ def _examples(*lines: str) -> Callable[[Any], Any]:
 
     def decorate(command: click.Command) -> click.Command:
         text = "\n".join(f"  {line}" for line in lines)
-        command.help = f"{command.help or ''}\n\n\b\nExamples:\n{text}"
+        command.help = f"{inspect.cleandoc(command.help or '')}\n\n\b\nExamples:\n{text}"
         return command
 
     return decorate
@@ -72,9 +73,11 @@ def _say(line: str) -> None:
     "    --temp_location=gs://B/tmp --output=gs://B/cauldron",
 )
 @main.command(
-    "build", context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    "build",
+    context_settings={"ignore_unknown_options": True},
+    options_metavar="[RECIPE] [OPTIONS] [BEAM OPTIONS]",
 )
-@click.argument("recipe", default="idefics3")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
 @click.option("--stage", "stages", multiple=True, help="Build this stage only; may be repeated.")
 @click.option("--root", help="Where sources live: a folder or gs:// in hub layout. Default: hub.")
 @click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
@@ -82,10 +85,8 @@ def _say(line: str) -> None:
 @click.option("--skip-unavailable", is_flag=True, help="Go on without sources that are not there.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
-@click.pass_context
 def build_command(
-    ctx: click.Context,
-    recipe: str,
+    arguments: tuple[str, ...],
     stages: tuple[str, ...],
     root: str | None,
     output: str,
@@ -94,7 +95,7 @@ def build_command(
     weights: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Build the mixtures of RECIPE (a packaged name or a YAML file).
+    """Build the mixtures of RECIPE: a packaged name (default: idefics3) or a YAML file.
 
     Options that are not Cauldron's go to Beam: --runner, --project, --region and so on. Without
     --runner the build runs here, on all cores.
@@ -102,6 +103,7 @@ def build_command(
     from cauldron.build import BuildOptions, build
     from cauldron.show import print_mixture
 
+    recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
         recipe=_recipe(recipe, weights),
         stages=stages,
@@ -109,7 +111,7 @@ def build_command(
         output=output.rstrip("/") or "/",
         limit=limit or -1,
         skip_unavailable=skip_unavailable,
-        beam_args=tuple(ctx.args),
+        beam_args=beam_args,
     )
     manifests = build(options, _say)
     if as_json:
@@ -117,6 +119,23 @@ def build_command(
         return
     for manifest in manifests:
         print_mixture(manifest, options.output)
+
+
+def _recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Tell the recipe from options for Beam, whose values may stand apart: ``--runner R``."""
+    recipes, beam_args = [], []
+    value_may_follow = False
+    for argument in arguments:
+        is_option = argument.startswith("-")
+        is_value = value_may_follow and not argument.endswith((".yaml", ".yml"))
+        if is_option or is_value:
+            beam_args.append(argument)
+        else:
+            recipes.append(argument)
+        value_may_follow = is_option and "=" not in argument
+    if len(recipes) > 1:
+        raise UsageError(f"one recipe at a time, not {', '.join(recipes)}")
+    return (recipes or ["idefics3"])[0], tuple(beam_args)
 
 
 def _recipe(name: str, weights: tuple[str, ...]) -> Any:

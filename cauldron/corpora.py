@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 
 import apache_beam as beam
+import PIL
+import pyarrow
 
 from cauldron import runner, storage
 from cauldron.errors import CauldronError, SourceUnavailable, UsageError
@@ -138,7 +140,8 @@ def _plan(
     extra = source.extra_files(root, settings.options)
     print_ = fingerprint(
         {
-            "version": [INGEST_VERSION, PIECE_BYTES],
+            # Re-encoded images follow the libraries inside Pillow, files those inside pyarrow.
+            "version": [INGEST_VERSION, PIECE_BYTES, PIL.__version__, pyarrow.__version__],
             "source": source.name,
             "commit": repo.commit,
             "files": [[file.path, file.size, file.version] for file in [*files, *extra]],
@@ -285,6 +288,8 @@ def _finish(corpus: PlannedCorpus, pieces: list[Piece], recipe: Recipe) -> Corpu
         parts=[CorpusPart(**{k: v for k, v in mark.items() if k != "counts"}) for mark in marks],
         counts=counts,
     )
+    for folder in (corpus.folder, corpus.quarantine):
+        storage.remove_temporaries(folder)
     storage.write_json(storage.join(corpus.folder, MANIFEST), manifest.model_dump(mode="json"))
     storage.remove(storage.join(corpus.folder, "_done"))
     return manifest

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -177,20 +176,18 @@ def open_database(out: str, names: Sequence[str]) -> Iterator[duckdb.DuckDBPyCon
         to a folder that is removed at the end.
     """
     files = ListedFiles(out, names)
-    spill = tempfile.mkdtemp(prefix="cauldron-query-")
-    connection = duckdb.connect(":memory:", config=_CONFIG)
-    try:
+    with (
+        tempfile.TemporaryDirectory(prefix="cauldron-query-") as spill,
+        # Closed without taking the file system out first: DuckDB's threads may still hold files
+        # of an abandoned result, and losing it from under them ends the process.
+        contextlib.closing(duckdb.connect(":memory:", config=_CONFIG)) as connection,
+    ):
         connection.register_filesystem(files)
         connection.execute(f"SET temp_directory = {quoted(spill)}")
         connection.execute(f"SET allowed_paths = {path_list(names)}")
         for statement in (_READ_LOCAL if files.is_local else _READ_REMOTE, *_LOCKED):
             connection.execute(statement)
         yield connection
-    finally:
-        # The file system stays registered: DuckDB's threads may still hold files of an abandoned
-        # result, and taking it from under them ends the process.
-        connection.close()
-        shutil.rmtree(spill, ignore_errors=True)
 
 
 def one_row(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import pyarrow
 
 from cauldron import __version__, runner, storage
 from cauldron.card import write_card
@@ -107,6 +108,7 @@ def _finish_curation(job: CurateJob, prints: dict[str, str], folder: str) -> Cur
         buckets=[RowFile(**mark["file"]) for mark in marks],
         counts=counts,
     )
+    storage.remove_temporaries(folder)
     storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
     storage.remove(storage.join(folder, "_done"))
     return manifest
@@ -135,8 +137,7 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
     folder = mixture_folder(request.output, request.stage)
     print_ = fingerprint(
         {
-            "version": MIX_VERSION,
-            "code": __version__,
+            "version": [MIX_VERSION, __version__, pyarrow.__version__],
             "curation": request.curation.fingerprint,
             "recipe": recipe.model_dump(mode="json"),
             "unavailable": [item.model_dump() for item in request.unavailable],

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -19,11 +21,13 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     SetupOptions,
     StandardOptions,
+    WorkerOptions,
 )
 from apache_beam.runners.runner import PipelineState
 
 from cauldron import storage
 from cauldron.errors import CauldronError, UsageError
+from cauldron.wheel import write_wheel
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +36,7 @@ logger = logging.getLogger(__name__)
 SMALL_JOB_BYTES = 256 * 1024 * 1024
 
 LOCAL_RUNNER = "FnApiRunner"
+REMOTE_RUNNERS = ("DataflowRunner",)
 
 
 def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> PipelineOptions:
@@ -41,12 +46,8 @@ def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> Pi
         name: of the job: ``ingest``, ``curate`` or ``mix``.
         work_bytes: what the job will read, to decide between one process and many.
 
-    Raises:
-        UsageError: an argument that Beam does not know.
     """
     options = PipelineOptions(list(arguments))
-    unknown = options.get_all_options(retain_unknown_options=False)
-    del unknown
     standard = options.view_as(StandardOptions)
     if standard.runner is None:
         standard.runner = LOCAL_RUNNER
@@ -56,13 +57,45 @@ def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> Pi
             direct.direct_running_mode = "multi_processing"
             direct.direct_num_workers = os.cpu_count()
     # Everything that workers need is importable; pickling the caller's __main__ only breaks.
-    options.view_as(SetupOptions).save_main_session = False
+    setup = options.view_as(SetupOptions)
+    setup.save_main_session = False
+    if _needs_code(options):
+        setup.extra_packages = [write_wheel(_wheel_folder().name)]
     cloud = options.view_as(GoogleCloudOptions)
     if cloud.job_name:
         cloud.job_name = f"{cloud.job_name}-{name}"
     elif standard.runner == "DataflowRunner":
         cloud.job_name = f"cauldron-{name}"
     return options
+
+
+def _needs_code(options: PipelineOptions) -> bool:
+    """Whether workers start without Cauldron: remote ones, unless the user sees to it."""
+    if options.view_as(StandardOptions).runner not in REMOTE_RUNNERS:
+        return False
+    setup, worker = options.view_as(SetupOptions), options.view_as(WorkerOptions)
+    return not (setup.setup_file or setup.extra_packages or worker.sdk_container_image)
+
+
+@lru_cache(maxsize=1)
+def _wheel_folder() -> tempfile.TemporaryDirectory[str]:
+    """Lives as long as this process: runners read the wheel when a job is submitted."""
+    return tempfile.TemporaryDirectory(prefix="cauldron-wheel-")
+
+
+def check_reach(arguments: Sequence[str], places: Mapping[str, str | None]) -> None:
+    """Refuse local folders for remote workers. Raises UsageError.
+
+    Args:
+        places: what the user typed, by option name.
+    """
+    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
+    for option, place in places.items():
+        if runner in REMOTE_RUNNERS and place is not None and storage.is_local(place):
+            raise UsageError(
+                f"--{option} {place}: workers of {runner} cannot reach a folder of this machine; "
+                "give a gs:// path"
+            )
 
 
 def _mode_chosen(arguments: Sequence[str]) -> bool:

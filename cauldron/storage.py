@@ -25,6 +25,8 @@ from fsspec.implementations.local import LocalFileSystem
 # latency costs more than the bytes between (64 KiB is about 1 ms at 500 Mbit/s).
 COALESCE_GAP = 64 * 1024
 
+_TEMPORARY = ".tmp-"
+
 
 def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
     """The file system that holds `path`, and the path as that file system spells it."""
@@ -84,6 +86,13 @@ def remove(path: str) -> None:
         fs.rm(bare, recursive=True)
 
 
+def remove_temporaries(folder: str) -> None:
+    """Remove what killed writers left directly in `folder`. Only once nobody writes there."""
+    for path in list_files(folder):
+        if PurePosixPath(path).name.startswith(_TEMPORARY):
+            remove(path)
+
+
 def read_bytes(path: str) -> bytes:
     with open_read(path) as file:
         return file.read()
@@ -116,9 +125,12 @@ class HashingWriter:
         self._sha256 = hashlib.sha256()
         self.size = 0
         self.closed = False
+        self._abandoned = False
 
     def write(self, data: bytes | memoryview) -> int:
         size = memoryview(data).nbytes  # pyarrow hands over its own buffers, not only bytes
+        if self._abandoned:
+            return size
         self._sha256.update(data)
         self._file.write(data)
         self.size += size
@@ -139,6 +151,11 @@ class HashingWriter:
     def seekable(self) -> bool:
         return False
 
+    def abandon(self) -> None:
+        """Swallow what still comes: format writers flush when they are collected, and after a
+        failure there is no file left to flush to."""
+        self._abandoned = True
+
     def close(self) -> None:
         """Kept for writers that close what they write to; the context manager really closes."""
 
@@ -151,13 +168,21 @@ class HashingWriter:
 def atomic_write(path: str) -> Iterator[HashingWriter]:
     """Write a file that appears whole or not at all; on an exception nothing is left behind."""
     fs, bare = filesystem(path)
-    if isinstance(fs, LocalFileSystem):
-        with _local_atomic(bare) as file:
-            yield HashingWriter(file)
-        return
-    file = fs.open(bare, "wb")
+    opened = _local_atomic(bare) if isinstance(fs, LocalFileSystem) else _remote_atomic(fs, bare)
+    with opened as file:
+        writer = HashingWriter(file)
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+@contextlib.contextmanager
+def _remote_atomic(fs: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
+    file = fs.open(path, "wb")
     try:
-        yield HashingWriter(file)
+        yield file
     except BaseException:
         # Closing would publish the half: fsspec files discard an unfinished upload on request.
         with contextlib.suppress(Exception):
@@ -171,7 +196,7 @@ def atomic_write(path: str) -> Iterator[HashingWriter]:
 def _local_atomic(path: str) -> Iterator[IO[bytes]]:
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".tmp-", suffix=os.path.basename(path), dir=folder)
+    handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, suffix=os.path.basename(path), dir=folder)
     try:
         # mkstemp makes files for one user only; a mixture is shared like any other file.
         umask = os.umask(0)

@@ -1,5 +1,10 @@
-"""Imports every reader, so that each registers its sources."""
+"""Imports every reader; importing one registers its sources, in this order."""
 
-from sources import iiw_400, sharegpt_4o, text_only
-
-__all__ = ["iiw_400", "sharegpt_4o", "text_only"]
+import sources.the_cauldron  # noqa: I001 - the order is that of the mixture's description
+import sources.cord_v2
+import sources.lnqa
+import sources.sharegpt_4o
+import sources.iiw_400
+import sources.geo170k
+import sources.docmatix
+import sources.text_only  # noqa: F401

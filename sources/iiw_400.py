@@ -22,7 +22,6 @@ the rows, 1 MB, wait in memory. There is one piece.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -35,15 +34,16 @@ from sources.archives import ArchiveError, Member, iter_tar, member_names, open_
 from sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, Source, register
 from sources.conversations import text_of
 from sources.files import FileInfo, Repo, Root, is_inside, list_at, open_at
+from sources.images import MAX_IMAGE_BYTES
 from sources.jsonio import json_pieces, read_json
 from sources.jsonlines import JsonRow
 from sources.options import settle
 from sources.parquet import whole_file
+from sources.prompts import draw
 from sources.rows import RowProblem
 
 PATHS = ("datasets/IIW-400/data.jsonl", "IIW-400/data.jsonl", "data.jsonl")
 DEFAULT_IMAGES = "docci/docci_images_aar.tar.gz"
-MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 PROMPTS = (
     "Describe this photo down to its smallest details.",
@@ -130,12 +130,6 @@ class Iiw400(Source):
         return location
 
 
-def prompt_for(key: str) -> str:
-    """One of `PROMPTS`, always the same for a key."""
-    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    return PROMPTS[int.from_bytes(digest) % len(PROMPTS)]
-
-
 def _waiting(item: JsonRow, source: str) -> _Waiting | BadRow:
     try:
         key = text_of(item.value.get("image/key"))
@@ -147,7 +141,7 @@ def _waiting(item: JsonRow, source: str) -> _Waiting | BadRow:
     origin = item.origin.model_copy(update={"key": key})
     if not is_inside(key) or "/" in key:
         return BadRow(origin, "unsafe_member", f"the row asks for image {key[:200]!r}")
-    return _Waiting(origin, RawTurn(prompt_for(key), answer, source))
+    return _Waiting(origin, RawTurn(draw(PROMPTS, key), answer, source))
 
 
 def _join(waiting: dict[str, list[_Waiting]], location: str | None) -> Iterator[Row | BadRow]:

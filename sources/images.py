@@ -58,10 +58,10 @@ def _from_zip(file: BinaryIO, location: str, folder: str) -> Find:
     try:
         archive = open_zip(file)
     except ArchiveError as error:
-        problem = RowProblem(error.reason, f"{location}: {error.message}")
+        reason, message = error.reason, f"{location}: {error.message}"
 
         def refuse(path: str) -> bytes:
-            raise problem
+            raise RowProblem(reason, message)
 
         return refuse
     members = frozenset(member_names(archive))

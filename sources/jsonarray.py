@@ -126,9 +126,10 @@ class JsonText:
 
     def _may_be_cut(self, error: json.JSONDecodeError) -> bool:
         """Whether a parse failed only because the buffer ends inside the value."""
-        if len(self.buffer) - self.at > self._max:
-            raise DamageError(f"longer than {self._max} characters") from error
-        return error.msg.startswith("Unterminated") or error.pos >= len(self.buffer) - _TAIL
+        cut = error.msg.startswith("Unterminated") or error.pos >= len(self.buffer) - _TAIL
+        if cut and len(self.buffer) - self.at > self._max:
+            raise DamageError(f"more than {self._max} characters") from error
+        return cut
 
     def to_next_row(self, names: Collection[str]) -> bool:
         """Go to the next object after a comma that has one of `names`; False at the end."""
@@ -248,7 +249,11 @@ def _pass_over(text: JsonText, origin: Origin, why: str, names: Collection[str])
 
 
 def _is_utf8(text: str) -> bool:
+    """Whether no byte had to become a surrogate; faster than looking for surrogates."""
+    if text.isascii():
+        return True
     try:
-        return text.isascii() or bool(text.encode() or True)
+        text.encode()
     except UnicodeEncodeError:
         return False
+    return True

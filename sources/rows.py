@@ -45,12 +45,12 @@ def image_of(value: Any, number: int = 0, find: Find | None = None) -> RawImage:
     data, path = value.get("bytes"), value.get("path")
     if not isinstance(path, str | None):
         raise RowProblem("bad_row", f"the path of image {number} is {_what(path)}")
+    if data is None and path:
+        if find is None:
+            raise RowProblem("image_not_shipped", f"image {number} is only a path, {path[:300]!r}")
+        data = find(path)
     if data:
         return RawImage(data, path or "")
-    if data is None and path:
-        if find is not None:
-            return RawImage(find(path), path)
-        raise RowProblem("image_not_shipped", f"image {number} is only a path, {path[:300]!r}")
     raise RowProblem("missing_image", f"image {number} has no bytes")
 
 

@@ -30,6 +30,7 @@ from sources.archives import ArchiveError, member_names, open_zip, read_member
 from sources.base import BadRow, Options, Piece, RawImage, Row, Source, register
 from sources.conversations import conversation_of
 from sources.files import FileInfo, Repo, Root, is_inside
+from sources.images import MAX_IMAGE_BYTES
 from sources.jsonio import json_pieces, read_json
 from sources.jsonlines import JsonRow
 from sources.options import settle
@@ -41,7 +42,6 @@ IMAGES = "images.zip"
 MEMBER_PREFIX = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
 # Where images lie in the archive as published, and in archives that people packed again.
 FOLDERS = (MEMBER_PREFIX, "", "images/", "image/")
-MAX_IMAGE_BYTES = 64 * 1024 * 1024
 
 _NAMES = ("image", "conversations")
 

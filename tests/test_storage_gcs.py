@@ -223,10 +223,12 @@ def test_an_answer_that_is_not_what_was_asked_is_asked_for_again(
 ) -> None:
     store.put("bucket", "images.zip", NOISE)
     file = open_at("gs://bucket/images.zip")
-    getattr(store, fault)("/images.zip")
+    getattr(store, fault)("/download/")
     file.seek(1000)
     assert file.read(200_000) == NOISE[1000:201_000]
-    assert len(slept) == 1
+    # Not counted by the waits: a cut connection is sometimes mended below gcsfs, at once.
+    ranges = [line.range for line in store.asked("/images.zip") if line.range]
+    assert ranges == ["bytes=1000-200999"] * 2
 
 
 # --- the double itself, against the other client that Beam uses

@@ -14,7 +14,7 @@ from cauldron.schema import Sample, Turn, content_id
 from sources.base import BadRow, Row
 from transforms.images import ImageProblem, prepare_image
 from transforms.language import TextClassifier, default_model_path, identify
-from transforms.text import clean_turns
+from transforms.text import clean_text, clean_turns
 from transforms.tokens import TokenCounter, token_counter
 
 # A record is fetched whole by the mix; a row above this is no training sample.
@@ -81,7 +81,7 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
 
     if clean.problem is not None:
         return reject(*clean.problem)
-    system = row.system.strip() if row.system else None
+    system = clean_text(row.system, settings.text).strip() if row.system else None
     questions = [user for user, _, _ in clean.turns]
     answers = [assistant for _, assistant, _ in clean.turns]
     language, verdict = _judge(questions, answers, settings)

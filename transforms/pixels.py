@@ -57,9 +57,10 @@ def flat(image: Image.Image) -> Image.Image:
             return image
         return image.convert("L" if image.mode == "1" else "RGB")
     grey = image.mode in ("1", "L", "LA", "La")
-    layered = image.convert("LA" if grey else "RGBA")
+    wanted = "LA" if grey else "RGBA"
+    layered = image if image.mode == wanted else image.convert(wanted)
     canvas = Image.new("L" if grey else "RGB", image.size, "white")
-    canvas.paste(layered.convert(canvas.mode), mask=layered.getchannel("A"))
+    canvas.paste(layered, mask=layered.getchannel("A"))
     return canvas
 
 

@@ -45,7 +45,7 @@ def draw_scene(solids: list[Solid], textures: Textures, rng: Rng) -> Image.Image
     light = np.repeat(level[..., None], 3, axis=2).astype(np.float32)
     for solid in solids:
         paint_solid(light, solid, textures, rng)
-    return develop(light, textures, rng, grain=0.008)
+    return develop(light, textures, rng, grain=0)
 
 
 def count(solids: list[Solid], **wanted: str) -> int:

@@ -57,9 +57,7 @@ def _on_paper(ink: Image.Image, textures: Textures, rng: Rng) -> Image.Image:
     width, height = ink.size
     stroke = np.asarray(ink.filter(ImageFilter.GaussianBlur(0.8)), np.float32) / 255
     pressure = 0.85 + 0.12 * textures.window("cloud", height, width, rng)
-    paper = 240 + 3 * textures.window("smooth", height, width, rng) + 1.5 * textures.window(
-        "relief", height, width, rng
-    )
+    paper = 240 + 3 * textures.window("smooth", height, width, rng)
     dark = float(pick(rng, (40.0, 60.0, 80.0)))
     cover = np.clip(stroke * 1.25, 0, 1) * pressure
     return Image.fromarray(np.clip(paper + (dark - paper) * cover, 0, 255).astype(np.uint8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from cauldron.sample.ink import (
     BLACK,
@@ -24,6 +24,7 @@ from cauldron.sample.model import Rng
 from cauldron.sample.texture import Textures
 
 GREY: Color = (110, 110, 110)
+TYPE = 25  # ink of a typewriter on a grey page
 
 
 @dataclass(frozen=True)
@@ -48,37 +49,31 @@ def draw_page(page: Page, width: int = 850, scale: float = 1.0) -> Image.Image:
     left, inner = width * 0.11, width * 0.78
     y = height * 0.06
     if page.letterhead:
-        _line(draw, (left, y), page.letterhead, round(size * 1.5), True)
+        write(draw, (left, y), page.letterhead, round(size * 1.5), TYPE, bold=True)
         y += size * 2.4
         draw.line([(left, y), (left + inner, y)], fill=60, width=2)
         y += size * 1.6
     for i, line in enumerate(wrap(page.heading, round(size * 1.35), inner)):
-        _line(draw, (left, y + i * size * 1.9), line, round(size * 1.35), True)
+        write(draw, (left, y + i * size * 1.9), line, round(size * 1.35), TYPE, bold=True)
     y += size * (0.8 + 1.9 * len(wrap(page.heading, round(size * 1.35), inner)))
     for label, value in page.fields:
-        _line(draw, (left, y), f"{label}:", size, True)
-        _line(draw, (left + inner * 0.34, y), value, size)
+        write(draw, (left, y), f"{label}:", size, TYPE, bold=True)
+        write(draw, (left + inner * 0.34, y), value, size, TYPE)
         draw.line([(left + inner * 0.33, y + size * 1.35), (left + inner, y + size * 1.35)], fill=150)
         y += size * 2.1
     y += size * 0.6 if page.fields else 0
     for text in page.paragraphs:
         for line in wrap(text, size, inner):
-            _line(draw, (left, y), line, size)
+            write(draw, (left, y), line, size, TYPE)
             y += size * 1.5
         y += size * 0.8
     y = _page_table(draw, page, left, inner, y, size)
     if page.signature:
-        _line(draw, (left, y + size), "Sincerely,", size)
-        _line(draw, (left, y + size * 4.4), page.signature, size, True)
+        write(draw, (left, y + size), "Sincerely,", size, TYPE)
+        write(draw, (left, y + size * 4.4), page.signature, size, TYPE, bold=True)
     if page.number:
-        draw.text((width / 2, height * 0.965), page.number, fill=70, font=font(size), anchor="mm")
+        write(draw, (width / 2, height * 0.965), page.number, size, 70, "mm")
     return image
-
-
-def _line(
-    draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, size: int, bold: bool = False
-) -> None:
-    draw.text(at, text, fill=25, font=font(size), stroke_width=0.5 if bold else 0)
 
 
 def _page_table(
@@ -89,7 +84,7 @@ def _page_table(
             draw.rectangle((left, y, left + inner, y + size * 1.9), fill=222)
         for j, cell in enumerate(row):
             x = left + inner * j / len(row)
-            _line(draw, (x + 6, y + size * 0.35), cell, size, i == 0)
+            write(draw, (x + 6, y + size * 0.35), cell, size, TYPE, bold=i == 0)
             draw.line([(x, y), (x, y + size * 1.9)], fill=90)
         box = (left, y, left + inner, y + size * 1.9)
         draw.rectangle(box, outline=90)
@@ -98,9 +93,9 @@ def _page_table(
 
 
 def scan(page: Image.Image, textures: Textures, rng: Rng) -> Image.Image:
-    """A page through an old scanner: slightly turned and blurred, uneven paper, dust."""
+    """A page through an old scanner: slightly turned, uneven paper, dust."""
     turned = page.rotate(float(rng.uniform(-0.7, 0.7)), Image.Resampling.BILINEAR, fillcolor=250)
-    pixels = np.asarray(turned.filter(ImageFilter.GaussianBlur(0.6)), np.float32)
+    pixels = np.asarray(turned, np.float32)
     height, width = pixels.shape
     paper = textures.window("smooth", height, width, rng, (3, 3)) * 3 + 240
     dust = textures.window("grain", height, width, rng, (1.3, 1.3)) > 4.0

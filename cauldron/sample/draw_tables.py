@@ -36,7 +36,7 @@ def draw_table(table: Table, look: Look) -> Image.Image:
     total = max(sum(widths), width_of(table.title, look.size + 2), 240.0)
     step = look.size * 2.05
     head = 2 if table.groups else 1
-    notes = look.size * 1.4 * (2 + len(look.notes) * look.size * 0.5 // total) if look.notes else 0
+    notes = look.size * 1.4 * (1 + len(look.notes) * look.size * 0.48 // total) if look.notes else 0
     top = 16 + (look.size * 2 if table.title else 0)
     height = top + step * (len(table.rows) + head) + 18 + notes
     image, draw = canvas(round(total) + 32, round(height))
@@ -76,7 +76,7 @@ def _cells(
     x = 16.0
     for width in widths[:-1] if look.lines == "all" else []:
         x += width
-        draw.line([(x, top), (x, bottom)], fill=(150, 150, 150))
+        draw.line([(x, top + (step if table.groups else 0)), (x, bottom)], fill=(150, 150, 150))
     return bottom
 
 

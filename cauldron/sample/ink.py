@@ -51,18 +51,35 @@ def canvas(width: int, height: int, paper: Color = WHITE) -> tuple[Image.Image, 
     return image, ImageDraw.Draw(image)
 
 
+@lru_cache(maxsize=16384)
+def _stamp(word: str, size: int, bold: bool) -> Image.Image:
+    """A word as a mask, 2 pixels of room on its left: FreeType takes 10 us a letter, this none."""
+    ascent, descent = font(size).getmetrics()
+    mask = Image.new("L", (round(width_of(word, size)) + 8, ascent + descent + 2), 0)
+    stroke = max(size / 40, 0.4) if bold else 0
+    ImageDraw.Draw(mask).text((2, 0), word, fill=255, font=font(size), stroke_width=stroke)
+    return mask
+
+
 def write(
     draw: ImageDraw.ImageDraw,
     at: Point,
     text: str,
     size: int,
-    fill: Color = BLACK,
+    fill: Color | int = BLACK,
     anchor: str = "la",
     bold: bool = False,
 ) -> None:
-    """Draw one line. `anchor` as in Pillow: ``la`` top left, ``mm`` centred, ``rs`` ..."""
-    stroke = max(size / 40, 0.4) if bold else 0
-    draw.text(at, text, fill=fill, font=font(size), anchor=anchor, stroke_width=stroke)
+    """Draw one line. `anchor` as in Pillow: ``la`` top left, ``mm`` centred, ``rs`` right on y."""
+    x, y = at
+    ascent, descent = font(size).getmetrics()
+    x -= {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * width_of(text, size)
+    y -= {"a": 0.0, "m": 0.5 * (ascent + descent), "s": 1.0 * ascent}[anchor[1]]
+    space = width_of(" ", size)
+    for word in text.split(" "):
+        if word:
+            draw.bitmap((round(x) - 2, round(y)), _stamp(word, size, bold), fill=fill)
+        x += width_of(word, size) + space
 
 
 def wrap(text: str, size: int, width: float) -> list[str]:

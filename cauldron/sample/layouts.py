@@ -126,7 +126,6 @@ def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
                 archive.writestr(info, content)
                 continue
             info.compress_type = zipfile.ZIP_DEFLATED
-            info.compress_level = 1
             zeros = bytes(1 << 20)
             with archive.open(info, "w") as member:
                 for _ in range(content >> 20):

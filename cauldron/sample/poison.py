@@ -107,7 +107,9 @@ ODDITIES: dict[str, Callable[[Image.Image], bytes]] = {
     "16-bit grey PNG (I;16)": _sixteen_bit,
     "1-bit PNG": lambda image: _saved(image.convert("1"), "PNG"),
     "animated GIF named .jpg": _animated,
-    "TIFF": lambda image: _saved(image.convert("RGB"), "TIFF", compression="tiff_lzw"),
+    "TIFF": lambda image: _saved(
+        image.convert("RGB").resize((320, 240)), "TIFF", compression="tiff_lzw"
+    ),
     "WebP": lambda image: _saved(image.convert("RGB"), "WEBP", quality=80, method=2),
     "BMP": lambda image: _saved(image.convert("RGB").resize((160, 120)), "BMP"),
 }
@@ -166,6 +168,12 @@ ROWS: dict[str, Callable[[Item], Item]] = {
     "image cut in half": lambda i: replace(_picture(i, _cut(i)), fate=quarantined("image_truncated")),
     "60,000 x 60,000 PNG of 1 kB": lambda i: replace(
         _picture(i, huge_png()), fate=quarantined("image_too_large")
+    ),
+    "images are null": lambda i: replace(
+        i, extra={**i.extra, "null": "images"}, fate=quarantined("bad_row")
+    ),
+    "turns are null": lambda i: replace(
+        i, extra={**i.extra, "null": "turns"}, fate=quarantined("bad_row")
     ),
     "no turns": lambda i: _turns(i, [], dropped("no_turns")),
     "every answer is empty": lambda i: _turns(

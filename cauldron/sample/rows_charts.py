@@ -167,9 +167,9 @@ def vistext(studio: Studio, rng: Rng) -> list[Item]:
         chart = any_chart(rng, ("area", "lines", "bars"))
         picture = png(draw_chart(chart, Style((480, 420), footer="")))
         question = pick(rng, ("Describe the structure of this chart.", "Explain how this chart is built."))
-        kind = {"bars": "bar chart", "lines": "line chart", "area": "area chart"}[chart.kind]
+        kind = {"bars": "a bar chart", "lines": "a line chart", "area": "an area chart"}[chart.kind]
         how = (
-            f"Here is a {kind} called {chart.title}. The x-axis is labeled {chart.x_label}, "
+            f"Here is {kind} called {chart.title}. The x-axis is labeled {chart.x_label}, "
             f"the y-axis {chart.y_label}, on a linear scale that starts at 0."
         )
         items.append(Item([picture], [(question, how)]))

@@ -161,7 +161,7 @@ def _wiki(studio: Studio, rng: Rng, look: Look, turns_of: int, dump_every: int) 
             column = 3 if table.header[0] != "Rank" else int(rng.integers(2, 4))
             key = 1 if table.header[0] == "Rank" else 0
             what, which = table.header[column].lower(), f"{table.header[key].lower()} {row[key]}"
-            turns.append((brief(rng, f"What is the {what} for {which}?"), f"{row[column]}."))
+            turns.append((brief(rng, f"Which value stands under {what} for {which}?"), f"{row[column]}."))
         if i % dump_every == 0:
             turns.append((pick(rng, PARSE), _as_dict(table)))
         items.append(Item([png(draw_table(table, look))], turns))

@@ -121,5 +121,5 @@ def paint_solid(
         body = body + base * 0.22 * band + (highlight**8 * 0.75 + highlight**60)[..., None]
     else:
         body = body + (highlight**12 * 0.16)[..., None]
-        body = body * (1 + 0.035 * textures.window("relief", h, w, rng)[..., None])
+        body = body * (1 + 0.015 * textures.window("relief", h, w, rng)[..., None])
     paste_patch(light, middle - w // 2, foot - h + round(radius * 0.12), clip(body), cover)

@@ -100,7 +100,9 @@ def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) ->
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     vignette = 1 - 0.11 * (x * x + y * y)
-    noise = textures.window("grain", height, width, rng) * grain
-    pixels = (light * vignette[..., None] + noise[..., None]) * 255 + 0.5
+    pixels = light * (vignette * 255)[..., None]
+    if grain:
+        pixels += (textures.window("grain", height, width, rng) * (grain * 255))[..., None]
+    pixels += 0.5
     np.clip(pixels, 0, 255, out=pixels)
     return Image.fromarray(pixels.astype(np.uint8))

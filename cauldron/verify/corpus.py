@@ -184,7 +184,7 @@ def _count_rejects(out: str, folder: str, entry: RowFile, source: str, found: Fo
                 if row["source"] != source:
                     yield f"a row is of source {row['source']}"
                 if not _is_outcome(row["reason"], row["outcome"]):
-                    yield f"a row is {row['outcome']} for the reason {row['reason']!r}: no such code"
+                    yield f"a row is {row['outcome']} for {row['reason']!r}: no such code"
 
     found.problems += _of_rows(path, lines())
 

@@ -124,6 +124,10 @@ def _accounting(
     counts = source.counts
     if counts.accounted != counts.rows_in:
         yield f"{where}: {counts.rows_in:,} rows in, {counts.accounted:,} accounted for"
+    copies = source.epochs * counts.kept
+    if abs(source.rows - copies) > 1:
+        epochs = f"{source.epochs} epochs of {counts.kept:,}"
+        yield f"{where}: {source.rows:,} rows, {epochs} say otherwise"
     share = source.answer_tokens / max(1, mixture.totals.answer_tokens)
     if not math.isclose(share, source.share_reached, rel_tol=1e-9, abs_tol=1e-12):
         yield f"{where}: reached a share of {share:.9f}, manifest.json says {source.share_reached}"
@@ -186,7 +190,8 @@ def _copy_problems(
 ) -> Iterator[str]:
     where = f"mixtures/{mixture.stage}, {name}"
     wanted = quoted(name)
-    passes = math.ceil(mixture.sources[name].epochs)
+    source = mixture.sources[name]
+    whole, passes = math.floor(source.epochs), math.ceil(source.epochs)
     checks = {
         "copies twice in the same epoch": f"""
             SELECT count(*) FROM (FROM copies SELECT id, epoch WHERE source = {wanted}
@@ -194,6 +199,9 @@ def _copy_problems(
         f"copies of an epoch outside 0 to {passes - 1}": f"""
             SELECT count(*) FROM copies
             WHERE source = {wanted} AND (epoch < 0 OR epoch >= {passes})""",
+        f"copies are missing of the first {whole} epochs, which are whole": f"""
+            SELECT greatest(0, {whole * source.counts.kept} - count(*)) FROM copies
+            WHERE source = {wanted} AND epoch < {whole}""",
     }
     for what, sql in checks.items():
         number = one_row(connection, sql)[0]

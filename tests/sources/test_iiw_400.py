@@ -15,7 +15,8 @@ import pytest
 from cauldron.errors import SourceUnavailable, UsageError
 from sources.base import BadRow, Row, registry
 from sources.files import Root
-from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS, Iiw400, prompt_for
+from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS, Iiw400
+from sources.prompts import draw
 
 KEYS = [f"aar_test_0460{number}" for number in range(4)]
 REAL = Path(os.environ.get("CAULDRON_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
@@ -85,7 +86,7 @@ def test_a_tar_gives_rows_in_its_order_and_then_those_without(tmp_path: Path) ->
     assert row.images[0].data == picture(KEYS[0])
     assert row.images[0].path == f"images_aar/{KEYS[0]}.jpg"
     turn = row.turns[0]
-    assert (turn.user, turn.assistant) == (prompt_for(KEYS[0]), f"All about {KEYS[0]}.")
+    assert (turn.user, turn.assistant) == (draw(PROMPTS, KEYS[0]), f"All about {KEYS[0]}.")
     assert lost(rows) == dict.fromkeys(KEYS[1:3], "image_not_shipped")
 
 
@@ -149,9 +150,8 @@ def test_user_errors_are_told(tmp_path: Path) -> None:
 
 def test_prompts_are_twenty_and_drawn_evenly_by_key() -> None:
     assert len(set(PROMPTS)) == 20
-    drawn = [prompt_for(f"aar_test_{number:05}") for number in range(4600, 5000)]
-    assert set(drawn) == set(PROMPTS)
-    assert drawn[0] == prompt_for("aar_test_04600")
+    drawn = {draw(PROMPTS, f"aar_test_{number:05}") for number in range(4600, 5000)}
+    assert drawn == set(PROMPTS)
 
 
 @pytest.mark.skipif(not (REAL / "hub/google").is_dir(), reason="no real data here")

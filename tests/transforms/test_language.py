@@ -50,7 +50,7 @@ def quality(tmp_path: Path) -> Path:
         ("What is the colour of the dog in the picture?\nIt is brown.", "en"),
         ("Welche Farbe hat der Hund auf dem Bild?\nEr ist braun.", "de"),
         ("Quelle est la couleur du chien sur la photo ?", "fr"),
-        ("照片里的狗是什么颜色的？", "zh"),
+        ("照片里的狗是什么颜色的", "zh"),
         ("Какого цвета собака на фотографии?", "ru"),
     ],
 )

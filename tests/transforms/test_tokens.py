@@ -123,7 +123,7 @@ def test_a_hub_id_is_fetched_from_the_hub_that_the_environment_names(
 def test_a_file_that_is_no_tokenizer_is_named_in_one_line(tmp_path: Path, content: bytes):
     path = tmp_path / "tokenizer.json"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="is not a tokenizer.json") as caught:
+    with pytest.raises(UsageError, match=r"is not a tokenizer\.json") as caught:
         token_counter(str(path))
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -1,0 +1,84 @@
+"""The miniature hub as files: where each source's rows go, and where each row came to stand."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from cauldron import storage
+from cauldron.sample import layouts
+from cauldron.sample.model import Item
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A row and where it stands.
+
+    Attributes:
+        source: the source's name.
+        file: path inside the repository.
+        row: as `cauldron.schema.Origin.row` counts: row of a parquet file or JSON array, byte
+            offset of a JSON line, member of an archive; -1 for a whole file.
+        rows: published rows behind it.
+    """
+
+    source: str
+    file: str
+    row: int
+    item: Item
+    rows: int = 1
+
+
+@dataclass
+class Hub:
+    """What has been written so far."""
+
+    folder: str
+    seed: int
+    placed: list[Placed] = field(default_factory=list)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file, by its path under the hub's folder."""
+        storage.write_bytes(storage.join(self.folder, path), data)
+
+    def place(self, source: str, file: str, row: int, item: Item, rows: int = 1) -> None:
+        self.placed.append(Placed(source, file, row, item, rows))
+
+    def note(self, source: str, text: str) -> None:
+        self.notes.setdefault(source, []).append(text)
+
+    def token(self, *parts: object) -> str:
+        """16 hex digits, as `push_to_hub` puts into shard names."""
+        text = "/".join(str(part) for part in (self.seed, *parts))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def shards(
+        self,
+        source: str,
+        repo: str,
+        stem: str,
+        items: Sequence[Item],
+        rows: Sequence[dict[str, Any]],
+        schema: pa.Schema,
+        count: int = 1,
+        of: int = 0,
+        hashed: bool = True,
+    ) -> None:
+        """Write `rows` into `count` shards named ``<stem>-<i>-of-<of>[-<hash>].parquet``."""
+        of = of or count
+        cut = [round(len(rows) * i / count) for i in range(count + 1)]
+        for i in range(count):
+            path = self.shard_name(stem, i, of, hashed)
+            part = slice(cut[i], cut[i + 1])
+            self.put(f"{repo}/{path}", layouts.parquet(rows[part], schema))
+            for row, item in enumerate(items[part]):
+                self.place(source, path, row, item)
+
+    def shard_name(self, stem: str, number: int, of: int, hashed: bool = True) -> str:
+        tail = f"-{self.token(stem, number, of)}" if hashed else ""
+        return f"{stem}-{number:05d}-of-{of:05d}{tail}.parquet"

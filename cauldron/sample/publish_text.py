@@ -1,0 +1,139 @@
+"""The nine text-only sets as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from cauldron.sample import layouts
+from cauldron.sample.model import Item, quarantined
+from cauldron.sample.publish import Hub
+from cauldron.sample.publish_others import TEXT_BOMB
+
+Row = dict[str, Any]
+
+
+def _hermes(item: Item) -> Row:
+    talk = [{"from": "system", "value": item.extra["system"]}] if "system" in item.extra else []
+    for user, answer in item.turns:
+        talk += [{"from": "human", "value": user}, {"from": "gpt", "value": answer}]
+    return {"source": item.extra.get("source"), "conversations": talk, "category": None}
+
+
+def _lima(item: Item) -> Row:
+    return {"conversations": [text for turn in item.turns for text in turn], "source": item.extra.get("source")}
+
+
+def _dolly(item: Item) -> Row:
+    (user, answer) = item.turns[0]
+    return {
+        "instruction": user, "context": item.extra.get("context", ""), "response": answer,
+        "category": item.extra.get("category", "open_qa"),
+    }  # fmt: skip
+
+
+def _metamath(item: Item) -> Row:
+    user, answer = item.turns[0]
+    return {
+        "query": user, "response": answer, "type": item.extra["type"],
+        "original_question": item.extra["original_question"],
+    }  # fmt: skip
+
+
+def _instruct(item: Item) -> Row:
+    user, answer = item.turns[0]
+    return {"source": item.extra["source"], "output": answer, "instruction": user}
+
+
+def _goat(item: Item) -> Row:
+    user, answer = item.turns[0]
+    return {"instruction": user, "input": item.extra["input"], "output": answer, "answer": item.extra["answer"]}
+
+
+def _atlas(item: Item) -> Row:
+    user, answer = item.turns[0]
+    return {"instruction": user, "input": "", "output": answer, "answer": item.extra["answer"]}
+
+
+def _broken(reason: str, plant: str) -> Item:
+    return Item([], [], fate=quarantined(reason), plant=plant)
+
+
+Broken = tuple[tuple[Any, Item], ...]
+_NOT_JSON = _broken("bad_json", "not JSON")
+JSON_SETS: dict[str, tuple[str, str, Callable[[Item], Row], Broken]] = {
+    "openhermes_2_5": (
+        "teknium/OpenHermes-2.5", "openhermes2_5.json", _hermes,
+        (({"conversations": [{"from": "oracle", "value": "?"}]}, _broken("bad_row", "an unknown speaker")),
+         ({"conversations": []}, _broken("bad_row", "no messages"))),
+    ),
+    "lima": (
+        "GAIR/lima", "train.jsonl", _lima,
+        ((b'{"conversations": ["How', _NOT_JSON),
+         ({"conversations": "text"}, _broken("bad_row", "a text instead of messages"))),
+    ),
+    "dolly": (
+        "databricks/databricks-dolly-15k", "databricks-dolly-15k.jsonl", _dolly,
+        ((b"Instruction: none", _NOT_JSON), ({"response": "To what?"}, _broken("bad_row", "no instruction"))),
+    ),
+    "metamathqa": ("meta-math/MetaMathQA", "MetaMathQA-395K.json", _metamath, ()),
+    "math_instruct": ("TIGER-Lab/MathInstruct", "MathInstruct.json", _instruct, ()),
+    "goat": (
+        "tiedong/goat", "dataset.json", _goat,
+        ((b'{"instruction": "1 + ", "output": oops}', _broken("bad_json", "an element that is not JSON")),),
+    ),
+    "atlas_math_sets": (
+        "AtlasUnified/atlas-math-sets", "data/atlas-math-train.jsonl", _atlas,
+        ((b'["an", "array"]', _broken("bad_row", "an array instead of an object")),),
+    ),
+}  # fmt: skip
+
+
+def publish_json_set(source: str, hub: Hub, items: list[Item]) -> None:
+    """Write a set of JSON rows; broken ones stand in the middle, so that rows follow them."""
+    repo, path, row, broken = JSON_SETS[source]
+    values: list[Any] = [row(item) for item in items]
+    rows = list(items)
+    middle = len(values) // 2
+    for number, (value, item) in enumerate(broken):
+        values.insert(middle + 2 * number, value)
+        rows.insert(middle + 2 * number, item)
+    if path.endswith(".jsonl"):
+        data, places = layouts.json_lines(values)
+    else:
+        data, places = layouts.json_array(values), list(range(len(values)))
+    hub.put(f"{repo}/{path}", data)
+    for place, item in zip(places, rows, strict=True):
+        hub.place(source, path, place, item)
+
+
+def orca_math(hub: Hub, items: list[Item]) -> None:
+    rows = [{"question": item.turns[0][0], "answer": item.turns[0][1]} for item in items]
+    hub.shards(
+        "orca_math", "microsoft/orca-math-word-problems-200k", "data/train", items, rows,
+        layouts.ORCA_MATH, hashed=False,
+    )
+
+
+def camel_ai_math(hub: Hub, items: list[Item]) -> None:
+    """One zip member a row, in the order in which they lie in the archive."""
+    members: list[tuple[str, bytes | int]] = []
+    rows = list(items)
+    for number, item in enumerate(items):
+        user, answer = item.turns[0]
+        row = {
+            "role_1": "Mathematician_RoleType.ASSISTANT", "topic;": item.extra["topic;"],
+            "sub_topic": item.extra["sub_topic"], "message_1": user, "message_2": answer,
+        }  # fmt: skip
+        members.append((f"math/{number:03d}_{item.extra['file']}", json.dumps(row).encode()))
+    for name, content, item in (
+        ("math/broken.json", b'{"message_1": "What', _NOT_JSON),
+        ("../../outside.json", b"{}", _broken("unsafe_member", "a member that lies outside")),
+        ("math/bomb.json", TEXT_BOMB, _broken("member_too_large", "a member that inflates to 18 MiB")),
+    ):
+        members.append((name, content))
+        rows.append(item)
+    hub.put("camel-ai/math/math.zip", layouts.zipped(members))
+    for number, item in enumerate(rows):
+        hub.place("camel_ai_math", "math.zip", number, item)

@@ -1,0 +1,116 @@
+"""Docmatix: questions on documents of one to four pages, written by a model (Hugging Face M4).
+
+Where: ``HuggingFaceM4/Docmatix``. Licence: MIT. Two configurations, option ``config``:
+
+- ``images`` (default): ``data/train-<i>-of-01106-<hash>.parquet``, 1,273,215 rows, 159 GB;
+  ``{images: [{bytes, path}], texts: [{user, assistant, source}]}`` with all pages in order.
+- ``pdf``: ``pdf/train-<i>-of-00089-<hash>.parquet``, 1,273,245 rows, 432 GB; ``{pdf: bytes,
+  texts}``. Pages are rendered here as the authors rendered theirs: 150 dpi, longest side at most
+  2,940 pixels, PNG. The scale is worked out from the page's size before anything is drawn. Pages
+  that hold no colour become greyscale.
+
+The card's figures for ``pdf`` (124,982 rows, nothing to download) are out of date; the
+``zero-shot-exp`` configuration is an excerpt of ``images`` for testing and is not read.
+
+Option ``max_pages`` (default 4, as published): rows with more are ``too_many_pages``.
+
+Quirks handled here:
+
+- The `source` of a turn is ``PDFA key: <number>``: the document's key in pixparse/pdfa-eng-wds,
+  without its leading zeros. `origin.key` is that key, seven digits; turns get the name docmatix.
+- A PDF with a password is ``pdf_encrypted``; one that does not open or render is
+  ``pdf_unreadable``.
+
+The identity of a rendered page is the PDF's bytes and the page's number, not the PNG: another
+version of the renderer does not make another sample of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from cauldron.errors import UsageError
+from sources.base import Options, RawImage, RawTurn, Row, register
+from sources.parquet import Columns, ParquetRow
+from sources.parquet_source import ParquetSource
+from sources.pdf import PdfError, render_pdf
+from sources.rows import RowProblem, images_of, turns_of
+
+_FOLDERS = {"images": "data", "pdf": "pdf"}
+_KEY = re.compile(r"PDFA key:\s*(\d+)")
+_KEY_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class Docmatix(ParquetSource):
+    """Docmatix. Options ``config``: images or pdf; ``max_pages``: a number."""
+
+    def columns(self, options: Options) -> Columns:
+        return Columns((_config(options), "texts"))
+
+    def folder(self, options: Options) -> str:
+        return _FOLDERS[_config(options)]
+
+    def row(self, row: ParquetRow, options: Options) -> Row:
+        texts = row.values["texts"]
+        turns: list[RawTurn] = turns_of(texts, self.name)
+        origin = row.origin.model_copy(update={"key": _key(texts)})
+        return Row(origin, self._pages(row.values, options), turns)
+
+    def _pages(self, values: dict[str, Any], options: Options) -> list[RawImage]:
+        most = _max_pages(options)
+        if "images" in values:
+            images = images_of(values["images"])
+            if len(images) > most:
+                raise _too_many(len(images), most)
+            return images
+        data = values["pdf"]
+        if not isinstance(data, bytes | None):
+            raise RowProblem("bad_row", "the column pdf does not hold bytes")
+        if not data:
+            raise RowProblem("missing_image", "the PDF has no bytes")
+        try:
+            return [RawImage(page.png, digest=page.digest) for page in render_pdf(data, most)]
+        except PdfError as error:
+            raise RowProblem(error.reason, error.message) from error
+
+
+def _config(options: Options) -> str:
+    config = options["config"]
+    if config not in _FOLDERS:
+        raise UsageError(f"docmatix: config is images or pdf, not {config!r}")
+    return str(config)
+
+
+def _max_pages(options: Options) -> int:
+    most = options["max_pages"]
+    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+        raise UsageError(f"docmatix: max_pages is a number of pages, not {most!r}")
+    return most
+
+
+def _too_many(pages: int, most: int) -> RowProblem:
+    return RowProblem("too_many_pages", f"{pages} pages, more than {most}")
+
+
+def _key(texts: Any) -> str:
+    for turn in texts if isinstance(texts, list) else []:
+        source = turn.get("source") if isinstance(turn, dict) else None
+        if isinstance(source, str) and (match := _KEY.search(source)):
+            return match[1].zfill(_KEY_DIGITS)
+    return ""
+
+
+register(
+    Docmatix(
+        name="docmatix",
+        repo="HuggingFaceM4/Docmatix",
+        title="Docmatix: questions on documents of one to four pages",
+        license="mit",
+        published_rows=1_273_215,
+        published_bytes=159_404_414_330,
+        default_options={"config": "images", "max_pages": 4},
+    )
+)

@@ -1,0 +1,242 @@
+"""The whole way: the same bytes from every runner, after every accident, and nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cauldron import storage
+from cauldron.build import BuildOptions, build
+from cauldron.errors import CauldronError, UsageError
+from cauldron.manifests import MixtureManifest
+from cauldron.mixture import load_mixture
+from cauldron.recipe import load_recipe
+from cauldron.verify import verify
+from tests import hubs
+
+IN_MEMORY = ("--direct_num_workers=1",)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("root"))
+    hubs.write_dolly(folder, rows=200, broken=2)
+    hubs.write_sharegpt(folder, rows=60, turns=10)
+    return folder
+
+
+def run(
+    root: str, output: Path, *beam_args: str, recipe: str | None = None, **options: Any
+) -> MixtureManifest:
+    path = recipe or hubs.write_recipe(str(output) + ".yaml")
+    found = build(
+        BuildOptions(
+            recipe=load_recipe(path),
+            stages=("sft",),
+            root=root,
+            output=str(output),
+            beam_args=beam_args or IN_MEMORY,
+            **options,
+        ),
+        say=lambda line: None,
+    )
+    return found[0]
+
+
+def shard_digests(manifest: MixtureManifest) -> list[tuple[str, str]]:
+    return [(shard.name, shard.sha256) for shard in manifest.shards]
+
+
+@pytest.fixture(scope="module")
+def built(root: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, MixtureManifest]:
+    output = tmp_path_factory.mktemp("built") / "out"
+    return output, run(root, output)
+
+
+def test_every_row_is_accounted_for_and_verify_agrees(built):
+    output, manifest = built
+    counts = manifest.sources["dolly"].counts
+    assert (counts.rows_in, counts.kept, counts.quarantined) == (202, 200, {"bad_json": 2})
+    assert verify(str(output)) == []
+
+
+def test_copies_of_a_row_are_its_epochs_exact_to_one_row(built):
+    output, manifest = built
+    rows = list(load_mixture(f"{output}/mixtures/sft").rows(["source", "id", "epoch", "repeat"]))
+    for name, source in manifest.sources.items():
+        copies = Counter(row["id"] for row in rows if row["source"] == name)
+        wanted = source.epochs * source.counts.kept
+        assert abs(sum(copies.values()) - wanted) <= 0.5
+        assert max(copies.values()) - min(copies.values()) <= 1
+        repeats = {row["id"]: row["repeat"] for row in rows if row["source"] == name}
+        assert repeats == copies
+
+
+def test_turns_are_capped_and_ordered_anew_for_every_copy(built):
+    output, _ = built
+    orders = {}
+    for row in load_mixture(f"{output}/mixtures/sft").rows(["source", "id", "epoch", "messages"]):
+        if row["source"] != "sharegpt_4o":
+            continue
+        first, *_ = row["messages"]
+        assert [part["type"] for part in first["content"]] == ["image", "text"]
+        users = [m["content"][-1]["text"] for m in row["messages"] if m["role"] == "user"]
+        assert len(users) == 7
+        assert not any("<image>" in text for text in users)
+        orders[row["id"], row["epoch"]] = users
+    first_epoch = [order for (_, epoch), order in orders.items() if epoch == 0]
+    second = [orders[key[0], 1] for key in orders if key[1] == 0]
+    assert sum(a == b for a, b in zip(first_epoch, second, strict=True)) < 3
+
+
+def test_shards_and_row_groups_keep_to_their_sizes(built):
+    import pyarrow.parquet as pq
+
+    output, manifest = built
+    assert len(manifest.shards) > 3
+    for path in load_mixture(f"{output}/mixtures/sft").shards:
+        file = pq.ParquetFile(path)
+        for group in range(file.num_row_groups):
+            pixels = file.metadata.row_group(group).column(2)
+            assert pixels.path_in_schema == "images.list.element.bytes"
+            assert pixels.compression == "UNCOMPRESSED"
+            assert not pixels.has_dictionary_page
+            assert pixels.total_compressed_size <= 50_000
+
+
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        ("--direct_runner_bundle_repeat=2",),
+        ("--direct_running_mode=multi_threading", "--direct_num_workers=3"),
+        ("--direct_running_mode=multi_processing", "--direct_num_workers=2"),
+        ("--runner=DirectRunner",),
+    ],
+    ids=["bundles repeated", "three threads", "two processes", "DirectRunner"],
+)
+def test_every_way_to_run_gives_the_same_bytes(root, built, tmp_path, beam_args):
+    manifest = run(root, tmp_path / "out", *beam_args)
+    assert shard_digests(manifest) == shard_digests(built[1])
+    assert verify(str(tmp_path / "out")) == []
+
+
+def test_a_build_that_is_there_is_not_done_again(root, built):
+    output, manifest = built
+    before = {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()}
+    assert run(root, output, recipe=str(output) + ".yaml") == manifest
+    assert {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()} == before
+
+
+def test_a_changed_weight_costs_only_the_mix(root, tmp_path):
+    output = tmp_path / "out"
+    run(root, output)
+    before = {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()}
+    recipe = hubs.write_recipe(
+        str(tmp_path / "new.yaml"), mixture={"sharegpt_4o": 1, "dolly": 3}
+    )
+    run(root, output, recipe=recipe)
+    after = {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()}
+    changed = {p.relative_to(output).parts[0] for p in after if before.get(p) != after[p]}
+    assert changed == {"mixtures"}
+    assert verify(str(output)) == []
+
+
+def test_a_full_disk_is_one_line_and_the_rerun_gives_the_same_bytes(
+    root, built, tmp_path, monkeypatch
+):
+    output = tmp_path / "out"
+    written = 0
+    real = storage.HashingWriter.write
+
+    def write(self: storage.HashingWriter, data: bytes) -> int:
+        nonlocal written
+        written += memoryview(data).nbytes
+        if written > 300_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(storage.HashingWriter, "write", write)
+    with pytest.raises(CauldronError, match="No space left on device") as caught:
+        run(root, output)
+    assert "\n" not in str(caught.value)
+    assert not (output / "mixtures" / "sft" / "manifest.json").exists()
+    assert not list(output.rglob(".tmp-*"))
+    monkeypatch.undo()
+    assert shard_digests(run(root, output)) == shard_digests(built[1])
+    assert verify(str(output)) == []
+
+
+@pytest.mark.parametrize("moment", ["corpus/*/*/_done/*.json", "mixtures/sft/_done/*.json"])
+def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path, moment):
+    output = tmp_path / "out"
+    recipe = hubs.write_recipe(str(output) + ".yaml")
+    command = [
+        sys.executable, "-m", "cauldron", "build", recipe, "--root", root,
+        "--output", str(output), *IN_MEMORY,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(output.glob(moment)) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert shard_digests(run(root, output, recipe=recipe)) == shard_digests(built[1])
+    leftovers = [path for path in output.rglob(".tmp-*") if path.is_file()]
+    assert leftovers == []
+    assert verify(str(output)) == []
+
+
+def test_too_many_unreadable_rows_fail_the_build_with_the_reasons(tmp_path):
+    root = str(tmp_path / "root")
+    hubs.write_dolly(root, rows=10, broken=10)
+    recipe = hubs.write_recipe(str(tmp_path / "r.yaml"), mixture={"dolly": 1})
+    with pytest.raises(CauldronError, match=r"dolly lost 50\.0%.*bad_json 10") as caught:
+        run(root, tmp_path / "out", recipe=recipe)
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "out").rglob("manifest.json"))
+
+
+def test_unavailable_sources_stop_the_build_unless_skipped(tmp_path):
+    root = str(tmp_path / "root")
+    hubs.write_dolly(root, rows=10)
+    with pytest.raises(CauldronError, match="sharegpt_4o: .*--skip-unavailable|--skip-unavailable"):
+        run(root, tmp_path / "out")
+    manifest = run(root, tmp_path / "out", skip_unavailable=True)
+    assert [item.source for item in manifest.unavailable] == ["sharegpt_4o"]
+    assert set(manifest.sources) == {"dolly"}
+    assert manifest.sources["dolly"].share_reached == 1
+
+
+def test_limit_reads_no_more_rows_of_each_source(root, tmp_path):
+    manifest = run(root, tmp_path / "out", limit=20)
+    assert {source.counts.rows_in for source in manifest.sources.values()} == {20}
+
+
+def test_unknown_sources_stages_and_options_are_usage_errors(root, tmp_path):
+    recipe = hubs.write_recipe(str(tmp_path / "r.yaml"), mixture={"the_couldron/vqav2": 1})
+    with pytest.raises(UsageError, match="the_couldron/vqav2"):
+        run(root, tmp_path / "out", recipe=recipe)
+    with pytest.raises(UsageError, match="no such option: --runer"):
+        run(root, tmp_path / "out", "--runer=DataflowRunner")
+    with pytest.raises(UsageError, match="cannot reach a folder"):
+        run(root, tmp_path / "out", "--runner=DataflowRunner")
+
+
+def test_the_manifest_holds_the_recipe_and_is_plain_json(built):
+    output, manifest = built
+    values = json.loads((output / "mixtures/sft/manifest.json").read_text())
+    assert values["recipe"]["stages"]["sft"]["mixture"]["dolly"]["weight"] == 0.5
+    assert values["tokenizer"]["estimated"]
+    shares = [source["share_reached"] for source in values["sources"].values()]
+    assert sum(shares) == pytest.approx(1)
