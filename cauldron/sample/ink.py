@@ -148,7 +148,7 @@ def sample(rng: Rng, values: Sequence[T], count: int) -> list[T]:
 
 def png(image: Image.Image, path: str | None = None) -> Picture:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
+    image.save(buffer, "PNG", compress_level=2)
     return Picture(buffer.getvalue(), path)
 
 
