@@ -200,7 +200,7 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
 
     write_sample_hub(folder, seed=seed, rows=rows)
     click.echo(f"A miniature hub is in {folder}; build it with:")
-    click.echo(f"  cauldron build {folder.rstrip('/')}/recipe.yaml --root {folder}")
+    click.echo(f"  cauldron build sample --root {folder}")
 
 
 @_examples(

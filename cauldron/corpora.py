@@ -208,9 +208,11 @@ def ingest(
     work = _unfinished(todo, pieces)
     if work:
         _run_ingest(todo, work, request, beam_args, say)
+    marks = {corpus.source.name: finished_parts(corpus.folder) for corpus in todo}
+    _check_losses(todo, pieces, marks, request.recipe.max_bad_fraction)
     for corpus in todo:
-        manifest = _finish(corpus, pieces[corpus.source.name], request.recipe)
-        manifests[corpus.source.name] = manifest
+        name = corpus.source.name
+        manifests[name] = _finish(corpus, len(pieces[name]), marks[name], request.recipe)
     return {corpus.source.name: manifests[corpus.source.name] for corpus in planned}
 
 
@@ -263,14 +265,13 @@ def _run_ingest(
     runner.run("ingest", build, beam_args, size, watch)
 
 
-def _finish(corpus: PlannedCorpus, pieces: list[Piece], recipe: Recipe) -> CorpusManifest:
-    """Check what was lost and write the manifest, last of all."""
-    marks = finished_parts(corpus.folder)
-    assert [mark["part"] for mark in marks] == list(range(len(pieces))), corpus.folder
-    totals = _sum_counts([mark["counts"] for mark in marks])
-    counts = CorpusCounts(**totals)
+def _finish(
+    corpus: PlannedCorpus, parts: int, marks: list[dict[str, Any]], recipe: Recipe
+) -> CorpusManifest:
+    """Write the manifest, last of all."""
+    assert [mark["part"] for mark in marks] == list(range(parts)), corpus.folder
+    counts = CorpusCounts(**_sum_counts(marks))
     assert counts.rows_in == counts.accounted, f"rows of {corpus.source.name} vanished"
-    _check_losses(corpus, pieces, counts, recipe.max_bad_fraction)
     counter = token_counter(recipe.tokenizer)
     manifest = CorpusManifest(
         source=corpus.source.name,
@@ -295,10 +296,10 @@ def _finish(corpus: PlannedCorpus, pieces: list[Piece], recipe: Recipe) -> Corpu
     return manifest
 
 
-def _sum_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def _sum_counts(marks: list[dict[str, Any]]) -> dict[str, Any]:
     total = PartCounts()
-    for counts in parts:
-        for name, value in counts.items():
+    for mark in marks:
+        for name, value in mark["counts"].items():
             if isinstance(value, dict):
                 getattr(total, name).update(Counter(value))
             else:
@@ -307,18 +308,30 @@ def _sum_counts(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _check_losses(
-    corpus: PlannedCorpus, pieces: list[Piece], counts: CorpusCounts, limit: float
+    todo: list[PlannedCorpus],
+    pieces: Mapping[str, list[Piece]],
+    marks: Mapping[str, list[dict[str, Any]]],
+    limit: float,
 ) -> None:
-    lost = sum(counts.quarantined.values())
-    size = sum(piece.size for piece in pieces)
-    # An unreadable file counts as one row, since nobody can tell how many it held: its bytes
-    # say better how much is gone.
-    by_rows = lost / max(1, counts.rows_in)
-    by_bytes = sum(piece.size for piece in pieces if piece.reason) / max(1, size)
-    if max(by_rows, by_bytes) > limit:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in counts.quarantined.items())
+    """Raise CauldronError with a line for every source that lost more than `limit`."""
+    lines = []
+    for corpus in todo:
+        name = corpus.source.name
+        counts = _sum_counts(marks[name])
+        lost = sum(counts["quarantined"].values())
+        by_rows = lost / max(1, counts["rows_in"])
+        # An unreadable file counts as one row, since nobody can tell how many it held: its bytes
+        # say better how much is gone.
+        unread = sum(piece.size for piece in pieces[name] if piece.reason)
+        by_bytes = unread / max(1, sum(piece.size for piece in pieces[name]))
+        if max(by_rows, by_bytes) > limit:
+            reasons = ", ".join(f"{reason} {n}" for reason, n in counts["quarantined"].items())
+            lines.append(
+                f"{name} lost {max(by_rows, by_bytes):.1%} to unreadable input ({reasons}), "
+                f"listed in {corpus.quarantine}"
+            )
+    if lines:
         raise CauldronError(
-            f"{corpus.source.name} lost {max(by_rows, by_bytes):.1%} to unreadable input, more "
-            f"than max_bad_fraction {limit:.1%} ({reasons}); the rows are listed in "
-            f"{corpus.quarantine}; mend the files or raise max_bad_fraction"
+            f"more than max_bad_fraction {limit:.1%} is gone; mend the files or raise it: "
+            + "; ".join(lines)
         )

@@ -53,8 +53,12 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
             f"{100 * source.share_reached:.2f}",
         )
     console.print(table)
-    for item in manifest.unavailable:
-        console.print(f"without {item.source}: {item.why}", highlight=False, markup=False)
+    if manifest.unavailable:
+        console.print(
+            f"Built without {len(manifest.unavailable)} sources of the recipe that were not "
+            "there; the manifest and the card name them.",
+            highlight=False,
+        )
     totals = manifest.totals
     folder = mixture_folder(output, manifest.stage)
     console.print(

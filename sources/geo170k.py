@@ -196,7 +196,7 @@ register(
         name="geo170k",
         repo="Luckyjhg/Geo170K",
         title="Geo170K: geometry figures described, asked about and solved",
-        license="none stated",
+        license="unknown",
         published_rows=177_457,
         published_bytes=170_755_000,
     )

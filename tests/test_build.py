@@ -201,7 +201,7 @@ def test_too_many_unreadable_rows_fail_the_build_with_the_reasons(tmp_path):
     root = str(tmp_path / "root")
     hubs.write_dolly(root, rows=10, broken=10)
     recipe = hubs.write_recipe(str(tmp_path / "r.yaml"), mixture={"dolly": 1})
-    with pytest.raises(CauldronError, match=r"dolly lost 50\.0%.*bad_json 10") as caught:
+    with pytest.raises(CauldronError, match=r"5\.0% is gone.*dolly lost 50\.0%.*bad_json 10") as caught:
         run(root, tmp_path / "out", recipe=recipe)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").rglob("manifest.json"))

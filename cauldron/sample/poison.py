@@ -179,6 +179,18 @@ ROWS: dict[str, Callable[[Item], Item]] = {
     "every answer is empty": lambda i: _turns(
         i, [(_pair(i)[0], ""), (_pair(i)[0], None)], Fate("dropped", "no_turns", {"empty_answer": 2})
     ),
+    "the answer is empty": lambda i: _turns(
+        i, [(_pair(i)[0], "")], Fate("dropped", "no_turns", {"empty_answer": 1})
+    ),
+    "questions are null": lambda i: replace(
+        i, extra={**i.extra, "null": "turns"}, fate=dropped("no_turns")
+    ),
+    "the path of a picture that is nowhere": lambda i: replace(
+        i, pictures=[Picture(None, "/fsx/gone/nowhere_000000.png")], fate=dropped("image_not_shipped")
+    ),
+    "five pages": lambda i: replace(
+        i, pictures=[i.pictures[0]] * 5, fate=dropped("too_many_pages")
+    ),
     "one empty answer": lambda i: _turns(
         i, [*i.turns, ("And what else?", "  ")], Fate(turns={"empty_answer": 1})
     ),

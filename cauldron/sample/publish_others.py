@@ -174,6 +174,7 @@ def geo170k(hub: Hub, items: list[Item]) -> None:
             placed = item if number == 0 else merged
             row = {"image": item.pictures[0].path, "conversations": talk}
             splits["qa_tuning" if number else "alignment"].append((placed, row))
+    splits["qa_tuning"] += _geo170k_strays(items[0])
     for split, pairs in splits.items():
         rows = [row for _, row in pairs]
         hub.shards("geo170k", repo, f"data/{split}", [i for i, _ in pairs], rows, layouts.GEO170K)
@@ -184,6 +185,28 @@ def geo170k(hub: Hub, items: list[Item]) -> None:
         f"  - split: {split}\n    path: data/{split}-*\n" for split in ("qa_tuning", "alignment")
     )
     hub.put(f"{repo}/README.md", _readme("Geo170K", header))
+
+
+def _geo170k_strays(first: Item) -> list[tuple[Item, dict[str, Any]]]:
+    """Two bad turns about the first picture, and rows that have no usable picture or talk."""
+    path = first.pictures[0].path
+    ask = {"from": "human", "value": "<image>\nWhat is the area of the figure?"}
+    reply = {"from": "gpt", "value": "It cannot be told."}
+    sorry = {"from": "gpt", "value": "Sorry, I cannot see the figure."}
+    stray = {"from": "gpt", "value": "12</s>"}
+    gone, out, bad = dropped("image_not_shipped"), quarantined("unsafe_member"), "bad_row"
+    rows = (
+        (path, [ask, sorry], Fate("merged", "same_image", {"refusal": 1}), "a refusal"),
+        (path, [ask, stray], Fate("merged", "same_image", {"special_token": 1}), "a special token"),
+        (path, [ask, ask], quarantined(bad), "two questions in a row"),
+        ("geo3k/999.png", [ask, reply], gone, "the zip has no such picture"),
+        ("../../etc/passwd", [ask, reply], out, "the row asks for a path outside"),
+        ("", [ask, reply], quarantined("no_images"), "the row names no picture"),
+    )
+    return [
+        (Item([], [], fate=fate, plant=plant), {"image": name, "conversations": talk})
+        for name, talk, fate, plant in rows
+    ]
 
 
 def docmatix(hub: Hub, items: list[Item]) -> None:
@@ -211,7 +234,7 @@ def _docmatix_pdf(hub: Hub, repo: str, items: list[Item]) -> None:
     for data, fate, plant in (
         (pdf_of(pages, encrypted=True), quarantined("pdf_encrypted"), "a PDF with a password"),
         (sound[:9] + b"\x00" * 400, quarantined("pdf_unreadable"), "a PDF of zeros"),
-        (b"", quarantined("pdf_unreadable"), "a PDF of no bytes"),
+        (b"", quarantined("missing_image"), "a PDF of no bytes"),
         (pdf_of([pages[0]] * 6), dropped("too_many_pages"), "a PDF of six pages"),
     ):
         documents.append(data)
