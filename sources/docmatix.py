@@ -47,11 +47,20 @@ _KEY_DIGITS = 7
 class Docmatix(ParquetSource):
     """Docmatix. Options ``config``: images or pdf; ``max_pages``: a number."""
 
+    def settled(self, options: Options) -> Options:
+        options = super().settled(options)
+        most = options["max_pages"]
+        if options["config"] not in _FOLDERS:
+            raise UsageError(f"docmatix: config is images or pdf, not {options['config']!r}")
+        if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+            raise UsageError(f"docmatix: max_pages is a number of pages, not {most!r}")
+        return options
+
     def columns(self, options: Options) -> Columns:
-        return Columns((_config(options), "texts"))
+        return Columns((options["config"], "texts"))
 
     def folder(self, options: Options) -> str:
-        return _FOLDERS[_config(options)]
+        return _FOLDERS[options["config"]]
 
     def row(self, row: ParquetRow, options: Options) -> Row:
         texts = row.values["texts"]
@@ -60,11 +69,11 @@ class Docmatix(ParquetSource):
         return Row(origin, self._pages(row.values, options), turns)
 
     def _pages(self, values: dict[str, Any], options: Options) -> list[RawImage]:
-        most = _max_pages(options)
+        most: int = options["max_pages"]
         if "images" in values:
             images = images_of(values["images"])
             if len(images) > most:
-                raise _too_many(len(images), most)
+                raise RowProblem("too_many_pages", f"{len(images)} pages, of {most} at most")
             return images
         data = values["pdf"]
         if not isinstance(data, bytes | None):
@@ -75,24 +84,6 @@ class Docmatix(ParquetSource):
             return [RawImage(page.png, digest=page.digest) for page in render_pdf(data, most)]
         except PdfError as error:
             raise RowProblem(error.reason, error.message) from error
-
-
-def _config(options: Options) -> str:
-    config = options["config"]
-    if config not in _FOLDERS:
-        raise UsageError(f"docmatix: config is images or pdf, not {config!r}")
-    return str(config)
-
-
-def _max_pages(options: Options) -> int:
-    most = options["max_pages"]
-    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
-        raise UsageError(f"docmatix: max_pages is a number of pages, not {most!r}")
-    return most
-
-
-def _too_many(pages: int, most: int) -> RowProblem:
-    return RowProblem("too_many_pages", f"{pages} pages, more than {most}")
 
 
 def _key(texts: Any) -> str:

@@ -32,7 +32,6 @@ from sources.archives import ArchiveError, member_names, open_zip, read_member
 from sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, register
 from sources.files import FileInfo, Repo, Root, is_inside
 from sources.images import MAX_IMAGE_BYTES
-from sources.options import settle
 from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
 from sources.parquet_source import ParquetSource
 from sources.rows import RowProblem, turns_of
@@ -89,7 +88,7 @@ class Geo170k(ParquetSource):
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
         """For pieces of kind `MERGED`: images whose path hashes to `start`, modulo `stop`."""
-        settle(self, options)
+        self.settled(options)
         if piece.reason:
             yield from whole_file(piece)
             return

@@ -161,7 +161,7 @@ def _check_columns(file: Any, columns: Columns, rows: int) -> None:
 
 @contextlib.contextmanager
 def _native(stream: BinaryIO) -> Iterator[Any]:
-    """A local file as Arrow reads it itself: through Python each page would be held twice."""
+    """A local file as Arrow reads it itself: through Python each page is copied once more."""
     if not isinstance(stream, LocalFileOpener):
         yield stream
         return

@@ -36,6 +36,10 @@ class ParquetSource(Source):
     def row(self, row: ParquetRow, options: Options) -> Row:
         """A published row. Raises `sources.rows.RowProblem` for one that cannot be used."""
 
+    def settled(self, options: Options) -> Options:
+        """The recipe's options over the defaults. Raises UsageError for one that cannot be."""
+        return settle(self, options)
+
     def splits(self, options: Options) -> tuple[str, ...]:
         """The splits to read, in this order."""
         return ("train",)
@@ -54,14 +58,14 @@ class ParquetSource(Source):
         return found
 
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
-        options = settle(self, options)
+        options = self.settled(options)
         return sorted(self.shards(repo, options).files, key=lambda file: file.path)
 
     def notes(self, repo: Repo, options: Options) -> list[str]:
-        return list(self.shards(repo, settle(self, options)).notes)
+        return list(self.shards(repo, self.settled(options)).notes)
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
-        options = settle(self, options)
+        options = self.settled(options)
         shards = self.shards(repo, options)
         for note in shards.notes:
             _LOG.warning("%s: %s", self.name, note)
@@ -70,7 +74,7 @@ class ParquetSource(Source):
     def read(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        options = settle(self, options)
+        options = self.settled(options)
         for row in read_parquet(repo, piece, self.columns(options)):
             yield row if isinstance(row, BadRow) else self.outcome(row, options)
 

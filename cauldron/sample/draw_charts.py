@@ -67,8 +67,15 @@ def draw_chart(chart: Chart, style: Style) -> Image.Image:
         return image
     if len(chart.series) > 1:
         top = _legend(draw, chart, style, top + 4)
-    left = 18 + style.text * 4 + (width_of(max(chart.categories, key=len), style.text) - 40
-                                  if chart.kind == "hbars" else 0)
+    left = (
+        18
+        + style.text * 4
+        + (
+            width_of(max(chart.categories, key=len), style.text) - 40
+            if chart.kind == "hbars"
+            else 0
+        )
+    )
     box = (left, top + 10, style.size[0] - 24, bottom - style.text * 3.4)
     if style.panel:
         draw.rectangle(box, fill=style.panel)
@@ -117,7 +124,7 @@ def _axes(draw: Draw, chart: Chart, style: Style, box: Box) -> None:
 def _sideways(draw: Draw, text: str, style: Style, middle: float) -> None:
     length = int(width_of(text, style.text)) + 4
     strip = Image.new("L", (length, style.text + 6), 0)
-    write(ImageDraw.Draw(strip), (2, 1), text, style.text, fill=255)  # type: ignore[arg-type]
+    write(ImageDraw.Draw(strip), (2, 1), text, style.text, fill=255)
     turned = strip.transpose(Image.Transpose.ROTATE_90)
     draw.bitmap((3, round(middle - length / 2)), turned, fill=BLACK)
 

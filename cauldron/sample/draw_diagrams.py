@@ -17,7 +17,6 @@ from cauldron.sample.ink import (
     mix,
     pick,
     sample,
-    width_of,
     wrap,
     write,
 )
@@ -45,7 +44,18 @@ CYCLES: dict[str, tuple[str, ...]] = {
     "Phases of the moon": ("New moon", "First quarter", "Full moon", "Last quarter"),
     "The cell cycle": ("G1 phase", "S phase", "G2 phase", "Mitosis"),
 }
-EATERS = ("grass", "grasshopper", "frog", "snake", "hawk", "mouse", "rabbit", "fox", "beetle", "shrew")
+EATERS = (
+    "grass",
+    "grasshopper",
+    "frog",
+    "snake",
+    "hawk",
+    "mouse",
+    "rabbit",
+    "fox",
+    "beetle",
+    "shrew",
+)
 
 
 def draw_cycle(graph: Graph, rng: Rng) -> Image.Image:
@@ -91,7 +101,12 @@ def draw_food_web(graph: Graph, rng: Rng) -> Image.Image:
 
 def _bubble(draw: Draw, at: Point, text: str, fill: Color, reach: float) -> None:
     x, y = at
-    draw.ellipse((x - reach, y - reach * 0.62, x + reach, y + reach * 0.62), fill=fill, outline=BLACK, width=2)
+    draw.ellipse(
+        (x - reach, y - reach * 0.62, x + reach, y + reach * 0.62),
+        fill=fill,
+        outline=BLACK,
+        width=2,
+    )
     lines = wrap(text, 15, reach * 1.7)
     for i, line in enumerate(lines):
         write(draw, (x, y + (i - (len(lines) - 1) / 2) * 17), line, 15, BLACK, "mm")
@@ -141,7 +156,9 @@ def draw_flow(flow: Flow) -> Image.Image:
     write(draw, (404, y), flow.otherwise, 13, BLACK, "mm")
     arrow(draw, (210, y + 41), (210, y + 66))
     write(draw, (230, y + 52), "Yes", 13, BLACK, "mm")
-    draw.rounded_rectangle((120, y + 68, 300, y + 106), 20, fill=(206, 232, 210), outline=BLACK, width=2)
+    draw.rounded_rectangle(
+        (120, y + 68, 300, y + 106), 20, fill=(206, 232, 210), outline=BLACK, width=2
+    )
     write(draw, (210, y + 87), flow.last, 15, BLACK, "mm")
     return image
 
@@ -171,78 +188,43 @@ def tikz_of(graph: Graph, spots: list[tuple[int, int]]) -> str:
     )
 
 
-SHAPES = ("star", "heart", "apple", "fish", "cup", "moon")
-
-
-def draw_icons(kind: str, count: int, rng: Rng, color: str) -> Image.Image:
-    """`count` copies of one icon in rows of five, as in a first-grade exercise."""
-    rows = -(-count // 5)
-    image, draw = canvas(60 + 5 * 88, 50 + rows * 88)
-    for i in range(count):
-        x, y = 74 + (i % 5) * 88, 70 + (i // 5) * 88
-        draw_icon(draw, kind, (x, y), 32, NAMED[color])
-    return image
-
-
-def draw_icon(draw: Draw, kind: str, at: Point, r: float, fill: Color) -> None:
-    x, y = at
-    if kind == "star":
-        points = []
-        for i in range(10):
-            reach = r if i % 2 == 0 else r * 0.42
-            angle = math.pi * i / 5 - math.pi / 2
-            points.append((x + reach * math.cos(angle), y + reach * math.sin(angle)))
-        draw.polygon(points, fill=fill, outline=BLACK)
-    elif kind == "heart":
-        for side in (-1, 1):
-            draw.ellipse((x + side * r * 0.47 - r / 2, y - r * 0.8, x + side * r * 0.47 + r / 2, y + r * 0.2), fill=fill)
-        draw.polygon([(x - r * 0.93, y - r * 0.12), (x + r * 0.93, y - r * 0.12), (x, y + r)], fill=fill)
-    elif kind == "apple":
-        draw.ellipse((x - r * 0.8, y - r * 0.6, x + r * 0.15, y + r * 0.9), fill=fill)
-        draw.ellipse((x - r * 0.15, y - r * 0.6, x + r * 0.8, y + r * 0.9), fill=fill)
-        draw.line([(x, y - r * 0.5), (x + 4, y - r)], fill=(90, 60, 30), width=4)
-        draw.ellipse((x + 4, y - r, x + r * 0.6, y - r * 0.65), fill=NAMED["green"])
-    elif kind == "fish":
-        draw.polygon([(x + r * 0.4, y), (x + r, y - r * 0.5), (x + r, y + r * 0.5)], fill=fill)
-        draw.ellipse((x - r, y - r * 0.5, x + r * 0.6, y + r * 0.5), fill=fill, outline=BLACK)
-        draw.ellipse((x - r * 0.7, y - r * 0.2, x - r * 0.5, y), fill=BLACK)
-    elif kind == "cup":
-        draw.ellipse((x + r * 0.3, y - r * 0.4, x + r, y + r * 0.4), outline=fill, width=6)
-        draw.rectangle((x - r * 0.7, y - r * 0.7, x + r * 0.6, y + r * 0.8), fill=fill, outline=BLACK)
-    else:
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
-        draw.ellipse((x - r * 0.5, y - r * 1.05, x + r * 1.2, y + r * 0.8), fill=(255, 255, 255))
-
-
-def draw_labelled(parts: list[tuple[str, Point]], subject: str, rng: Rng) -> Image.Image:
+def draw_labelled(parts: list[tuple[str, Point]], subject: str) -> Image.Image:
     """A plant or a cell with its parts labelled; `parts` gives where each line should point."""
     image, draw = canvas(520, 420)
     write(draw, (260, 22), f"Parts of a {subject}", 20, anchor="mm", bold=True)
-    if subject == "plant":
-        draw.rectangle((60, 300, 400, 306), fill=(120, 84, 50))
-        draw.line([(230, 110), (230, 300)], fill=NAMED["green"], width=9)
-        for i in range(7):
-            angle = math.pi * 2 * i / 7
-            x, y = 230 + 32 * math.cos(angle), 98 + 32 * math.sin(angle)
-            draw.ellipse((x - 20, y - 20, x + 20, y + 20), fill=NAMED["pink"], outline=BLACK)
-        draw.ellipse((212, 80, 248, 116), fill=NAMED["yellow"], outline=BLACK)
-        for side in (-1, 1):
-            leaf = [(230, 230), (230 + side * 50, 190), (230 + side * 92, 206), (230 + side * 50, 236)]
-            draw.polygon(leaf, fill=NAMED["green"], outline=BLACK)
-            draw.line([(230, 304), (230 + side * 40, 350), (230 + side * 52, 386)], fill=(150, 110, 70), width=4)
-        draw.line([(230, 304), (226, 396)], fill=(150, 110, 70), width=5)
-    else:
-        draw.ellipse((70, 60, 410, 390), fill=(232, 244, 226), outline=(60, 110, 60), width=6)
-        draw.ellipse((180, 150, 310, 270), fill=(206, 180, 226), outline=BLACK, width=2)
-        draw.ellipse((226, 190, 264, 226), fill=(130, 80, 160))
-        for x, y in ((110, 240), (330, 130), (300, 310)):
-            draw.ellipse((x, y, x + 54, y + 26), fill=(240, 170, 110), outline=BLACK)
-        draw.ellipse((140, 290, 220, 350), fill=(186, 216, 240), outline=BLACK)
-    for i, (name, spot) in enumerate(parts):
+    (_plant if subject == "plant" else _cell)(draw)
+    for i, (name, spot) in enumerate(sorted(parts, key=lambda part: part[1][1])):
         y = 80 + i * 72
         draw.line([spot, (430, y)], fill=(90, 90, 90), width=1)
-        write(draw, (516 - max(width_of(name, 15), 30), y - 8), name, 15)
+        write(draw, (436, y - 8), name, 15)
     return image
+
+
+def _plant(draw: Draw) -> None:
+    draw.rectangle((60, 300, 400, 306), fill=(120, 84, 50))
+    draw.line([(230, 110), (230, 300)], fill=NAMED["green"], width=9)
+    for i in range(7):
+        angle = math.pi * 2 * i / 7
+        x, y = 230 + 32 * math.cos(angle), 98 + 32 * math.sin(angle)
+        draw.ellipse((x - 20, y - 20, x + 20, y + 20), fill=NAMED["pink"], outline=BLACK)
+    draw.ellipse((212, 80, 248, 116), fill=NAMED["yellow"], outline=BLACK)
+    soil = (150, 110, 70)
+    for side in (-1, 1):
+        reach = ((0, 230), (50, 190), (92, 206), (50, 236))
+        leaf = [(230 + side * dx, y) for dx, y in reach]
+        draw.polygon(leaf, fill=NAMED["green"], outline=BLACK)
+        root = [(230, 304), (230 + side * 40, 350), (230 + side * 52, 386)]
+        draw.line(root, fill=soil, width=4)
+    draw.line([(230, 304), (226, 396)], fill=soil, width=5)
+
+
+def _cell(draw: Draw) -> None:
+    draw.ellipse((70, 60, 410, 390), fill=(232, 244, 226), outline=(60, 110, 60), width=6)
+    draw.ellipse((180, 150, 310, 270), fill=(206, 180, 226), outline=BLACK, width=2)
+    draw.ellipse((226, 190, 264, 226), fill=(130, 80, 160))
+    for x, y in ((110, 240), (330, 130), (300, 310)):
+        draw.ellipse((x, y, x + 54, y + 26), fill=(240, 170, 110), outline=BLACK)
+    draw.ellipse((140, 290, 220, 350), fill=(186, 216, 240), outline=BLACK)
 
 
 PLANT: tuple[tuple[str, Point, str], ...] = (

@@ -48,9 +48,15 @@ def any_figure(rng: Rng) -> Figure:
     if kind == "rectangle":
         a, b = int(rng.integers(6, 19)), int(rng.integers(3, 11))
         return Figure(kind, (a, b), 2 * (a + b), names)
-    a, b, c = [(3, 4, 5), (5, 12, 13), (6, 8, 10), (8, 15, 17), (9, 12, 15), (20, 21, 29), (7, 24, 25)][
-        int(rng.integers(7))
-    ]
+    a, b, c = [
+        (3, 4, 5),
+        (5, 12, 13),
+        (6, 8, 10),
+        (8, 15, 17),
+        (9, 12, 15),
+        (20, 21, 29),
+        (7, 24, 25),
+    ][int(rng.integers(7))]
     return Figure(kind, (a, b), c, names)
 
 
@@ -83,7 +89,9 @@ def _angle(draw: Draw, at: Point, first: Point, second: Point, text: str) -> Non
         a, b = b, a
     draw.arc((at[0] - 24, at[1] - 24, at[0] + 24, at[1] + 24), a, b, fill=(200, 60, 40), width=2)
     middle = math.radians(a + ((b - a) % 360) / 2)
-    write(draw, (at[0] + 48 * math.cos(middle), at[1] + 44 * math.sin(middle)), text, 16, BLACK, "mm")
+    write(
+        draw, (at[0] + 48 * math.cos(middle), at[1] + 44 * math.sin(middle)), text, 16, BLACK, "mm"
+    )
 
 
 def _triangle(draw: Draw, figure: Figure, rng: Rng) -> None:

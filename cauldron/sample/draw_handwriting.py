@@ -18,10 +18,14 @@ def _glyph(letter: str, size: int, turn: int) -> Image.Image:
     """One letter, thin, slanted and turned by `turn` degrees."""
     box = round(size * 1.9)
     glyph = Image.new("L", (box, box), 0)
-    ImageDraw.Draw(glyph).text((box * 0.3, box * 0.68), letter, fill=255, font=font(size), anchor="ls")
+    ImageDraw.Draw(glyph).text(
+        (box * 0.3, box * 0.68), letter, fill=255, font=font(size), anchor="ls"
+    )
     slant = 0.28 + turn * 0.012
     return glyph.transform(
-        glyph.size, Image.Transform.AFFINE, (1, slant, -slant * box * 0.68, 0, 1, 0),
+        glyph.size,
+        Image.Transform.AFFINE,
+        (1, slant, -slant * box * 0.68, 0, 1, 0),
         Image.Resampling.BILINEAR,
     )
 
@@ -38,7 +42,12 @@ def draw_handwriting(text: str, textures: Textures, rng: Rng) -> Image.Image:
         drift = float(rng.uniform(-0.012, 0.012))
         last: tuple[float, float] | None = None
         for letter in line:
-            y = base + (x - 26) * drift + math.sin(x / 70 + row) * 2.2 + float(rng.uniform(-1.2, 1.2))
+            y = (
+                base
+                + (x - 26) * drift
+                + math.sin(x / 70 + row) * 2.2
+                + float(rng.uniform(-1.2, 1.2))
+            )
             if letter == " ":
                 x, last = x + size * 0.38, None
                 continue

@@ -21,7 +21,7 @@ from cauldron.sample.ink import (
     write,
 )
 from cauldron.sample.model import Rng
-from cauldron.sample.texture import Textures
+from cauldron.sample.texture import Array, Textures
 
 GREY: Color = (110, 110, 110)
 TYPE = 25  # ink of a typewriter on a grey page
@@ -40,33 +40,16 @@ class Page:
     number: str = ""
 
 
-def draw_page(page: Page, width: int = 850, scale: float = 1.0) -> Image.Image:
+def draw_page(page: Page, width: int = 850) -> Image.Image:
     """An A4 sheet in 8-bit grey, as documents are scanned and rendered."""
     height = round(width * 1.414)
     image = Image.new("L", (width, height), 255)
     draw = ImageDraw.Draw(image)
-    size = round(width / 52 * scale)
+    size = round(width / 52)
     left, inner = width * 0.11, width * 0.78
-    y = height * 0.06
-    if page.letterhead:
-        write(draw, (left, y), page.letterhead, round(size * 1.5), TYPE, bold=True)
-        y += size * 2.4
-        draw.line([(left, y), (left + inner, y)], fill=60, width=2)
-        y += size * 1.6
-    for i, line in enumerate(wrap(page.heading, round(size * 1.35), inner)):
-        write(draw, (left, y + i * size * 1.9), line, round(size * 1.35), TYPE, bold=True)
-    y += size * (0.8 + 1.9 * len(wrap(page.heading, round(size * 1.35), inner)))
-    for label, value in page.fields:
-        write(draw, (left, y), f"{label}:", size, TYPE, bold=True)
-        write(draw, (left + inner * 0.34, y), value, size, TYPE)
-        draw.line([(left + inner * 0.33, y + size * 1.35), (left + inner, y + size * 1.35)], fill=150)
-        y += size * 2.1
-    y += size * 0.6 if page.fields else 0
+    y = _page_head(draw, page, left, inner, height * 0.06, size)
     for text in page.paragraphs:
-        for line in wrap(text, size, inner):
-            write(draw, (left, y), line, size, TYPE)
-            y += size * 1.5
-        y += size * 0.8
+        y = paragraph(draw, (left, y), text, size, inner, TYPE, 1.5) + size * 0.8
     y = _page_table(draw, page, left, inner, y, size)
     if page.signature:
         write(draw, (left, y + size), "Sincerely,", size, TYPE)
@@ -74,6 +57,25 @@ def draw_page(page: Page, width: int = 850, scale: float = 1.0) -> Image.Image:
     if page.number:
         write(draw, (width / 2, height * 0.965), page.number, size, 70, "mm")
     return image
+
+
+def _page_head(
+    draw: ImageDraw.ImageDraw, page: Page, left: float, inner: float, y: float, size: int
+) -> float:
+    if page.letterhead:
+        write(draw, (left, y), page.letterhead, round(size * 1.5), TYPE, bold=True)
+        y += size * 2.4
+        draw.line([(left, y), (left + inner, y)], fill=60, width=2)
+        y += size * 1.6
+    y = paragraph(draw, (left, y), page.heading, round(size * 1.35), inner, TYPE, 1.4, True)
+    y += size * 0.8
+    for label, value in page.fields:
+        write(draw, (left, y), f"{label}:", size, TYPE, bold=True)
+        write(draw, (left + inner * 0.34, y), value, size, TYPE)
+        under = y + size * 1.35
+        draw.line([(left + inner * 0.33, under), (left + inner, under)], fill=150)
+        y += size * 2.1
+    return y + (size * 0.6 if page.fields else 0)
 
 
 def _page_table(
@@ -95,7 +97,7 @@ def _page_table(
 def scan(page: Image.Image, textures: Textures, rng: Rng) -> Image.Image:
     """A page through an old scanner: slightly turned, uneven paper, dust."""
     turned = page.rotate(float(rng.uniform(-0.7, 0.7)), Image.Resampling.BILINEAR, fillcolor=250)
-    pixels = np.asarray(turned, np.float32)
+    pixels: Array = np.asarray(turned, np.float32)
     height, width = pixels.shape
     paper = textures.window("smooth", height, width, rng, (3, 3)) * 3 + 240
     dust = textures.window("grain", height, width, rng, (1.3, 1.3)) > 4.0
@@ -122,7 +124,7 @@ def draw_cover(cover: Cover, rng: Rng) -> Image.Image:
     image, draw = canvas(width, height, mix(base, (255, 255, 255), 0.15))
     style = int(rng.integers(3))
     if style == 0:
-        for i in range(9):
+        for _ in range(9):
             r = float(rng.uniform(20, 110))
             x, y = rng.uniform(0, width), rng.uniform(height * 0.42, height)
             draw.ellipse((x - r, y - r, x + r, y + r), fill=mix(base, dark, float(rng.random())))
@@ -138,7 +140,14 @@ def draw_cover(cover: Cover, rng: Rng) -> Image.Image:
     paragraph(draw, (20, 36), cover.title, 30, width - 40, dark, 1.25, True)
     write(draw, (20, 160), cover.genre.upper(), 13, GREY)
     write(draw, (width / 2, height - 60), cover.author, 20, (255, 255, 255), "mm", True)
-    write(draw, (width / 2, height - 28), f"{cover.publisher} · {cover.year}", 12, (240, 240, 240), "mm")
+    write(
+        draw,
+        (width / 2, height - 28),
+        f"{cover.publisher} · {cover.year}",
+        12,
+        (240, 240, 240),
+        "mm",
+    )
     return image
 
 
@@ -198,7 +207,9 @@ def _icon(draw: ImageDraw.ImageDraw, at: tuple[float, float], kind: int, color: 
 def draw_words(text: str, textures: Textures, rng: Rng) -> Image.Image:
     """Words rendered over a coloured, textured, unevenly lit surface, as RenderedText has them."""
     size = 480
-    paper = pick(rng, ((236, 222, 196), (200, 214, 226), (58, 66, 84), (150, 60, 54), (224, 226, 214)))
+    paper = pick(
+        rng, ((236, 222, 196), (200, 214, 226), (58, 66, 84), (150, 60, 54), (224, 226, 214))
+    )
     ink: Color = (30, 28, 34) if sum(paper) > 380 else (246, 240, 226)
     image, draw = canvas(size, size, paper)
     large = int(rng.integers(22, 34))
@@ -225,7 +236,12 @@ def draw_meme(photo: Image.Image, top: str, bottom: str) -> Image.Image:
             size -= 1
         y = 26 if end == "top" else image.height - 28
         draw.text(
-            (image.width / 2, y), text.upper(), fill=(255, 255, 255), font=font(size),
-            anchor="mm", stroke_width=3, stroke_fill=(0, 0, 0),
+            (image.width / 2, y),
+            text.upper(),
+            fill=(255, 255, 255),
+            font=font(size),
+            anchor="mm",
+            stroke_width=3,
+            stroke_fill=(0, 0, 0),
         )
     return image

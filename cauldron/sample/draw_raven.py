@@ -89,11 +89,16 @@ def _cell(draw: ImageDraw.ImageDraw, cell: Cell, cx: float, cy: float, reach: fl
         x, y = cx + dx * reach, cy + dy * reach
         sides = SIDES[cell.sides]
         if sides == 0:
-            draw.ellipse((x - r, y - r, x + r, y + r), fill=(tone, tone, tone), outline=BLACK, width=2)
+            draw.ellipse(
+                (x - r, y - r, x + r, y + r), fill=(tone, tone, tone), outline=BLACK, width=2
+            )
             continue
         turn = -math.pi / 2 if sides != 4 else -math.pi / 4
         points = [
-            (x + r * math.cos(turn + 2 * math.pi * k / sides), y + r * math.sin(turn + 2 * math.pi * k / sides))
+            (
+                x + r * math.cos(turn + 2 * math.pi * k / sides),
+                y + r * math.sin(turn + 2 * math.pi * k / sides),
+            )
             for k in range(sides)
         ]
         draw.polygon(points, fill=(tone, tone, tone), outline=BLACK, width=2)

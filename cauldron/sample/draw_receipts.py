@@ -49,7 +49,10 @@ def rupiah(value: int) -> str:
 
 def _printed(receipt: Receipt) -> list[tuple[str, str, str, int]]:
     """Lines as (left, right, category, group)."""
-    lines = [(name, f"{n} x   {rupiah(price)}", "menu", i) for i, (name, n, price) in enumerate(receipt.lines)]
+    lines = [
+        (name, f"{n} x   {rupiah(price)}", "menu", i)
+        for i, (name, n, price) in enumerate(receipt.lines)
+    ]
     group = len(lines)
     lines.append(("SUBTOTAL", rupiah(receipt.subtotal), "sub_total.subtotal_price", group))
     if receipt.tax:
@@ -75,7 +78,10 @@ def draw_receipt(receipt: Receipt, textures: Textures, rng: Rng) -> tuple[Image.
     for left, right, category, group in printed:
         size = 20 if left == "TOTAL" else 16
         names = ("menu.nm", "menu.price") if category == "menu" else (category, category)
-        for text, x, anchor, kind in ((left, 16, "lm", names[0]), (right, WIDTH - 16, "rm", names[1])):
+        for text, x, anchor, kind in (
+            (left, 16, "lm", names[0]),
+            (right, WIDTH - 16, "rm", names[1]),
+        ):
             draw.text((x, y), text, fill=35, font=font(size), anchor=anchor)
             box = draw.textbbox((x, y), text, font=font(size), anchor=anchor)
             placed = [round(value) + margin[i % 2] for i, value in enumerate(box)]
@@ -94,7 +100,9 @@ def _photograph(
     light = (wood * (1 + 0.14 * fibre)).astype(np.float32)
     shadow = Image.new("L", (width, height), 0)
     x, y = margin
-    ImageDraw.Draw(shadow).rectangle((x + 8, y + 10, x + slip.width + 8, y + slip.height + 10), fill=160)
+    ImageDraw.Draw(shadow).rectangle(
+        (x + 8, y + 10, x + slip.width + 8, y + slip.height + 10), fill=160
+    )
     soft = np.asarray(shadow.filter(ImageFilter.BoxBlur(7)), np.float32) / 255
     light = blend(light, np.zeros_like(light), soft)
     paper = np.asarray(slip.filter(ImageFilter.GaussianBlur(0.5)), np.float32) / 255

@@ -43,10 +43,14 @@ def draw_app(app: App, rng: Rng) -> Image.Image:
             draw.ellipse((18, y, 54, y + 36), fill=mix(base, WHITE, 0.3 + 0.1 * (i % 4)))
             write(draw, (36, y + 18), entry[0], 17, WHITE, "mm", True)
             write(draw, (68, y + 8), entry, 15)
-            draw.rectangle((68, y + 28, 68 + int(rng.integers(80, 190)), y + 33), fill=(222, 224, 228))
+            draw.rectangle(
+                (68, y + 28, 68 + int(rng.integers(80, 190)), y + 33), fill=(222, 224, 228)
+            )
             if app.kind == "settings":
                 on = int(rng.integers(2))
-                draw.rounded_rectangle((270, y + 8, 304, y + 26), 9, fill=base if on else (200, 200, 204))
+                draw.rounded_rectangle(
+                    (270, y + 8, 304, y + 26), 9, fill=base if on else (200, 200, 204)
+                )
                 x = 287 if on else 271
                 draw.ellipse((x, y + 9, x + 16, y + 25), fill=WHITE)
             draw.line([(16, y + 48), (width - 16, y + 48)], fill=(230, 230, 234))
@@ -80,7 +84,10 @@ def draw_article(article: Article, color: str) -> Image.Image:
     y = paragraph(draw, (24, 76), article.heading, 30, width - 48, bold=True, leading=1.25)
     write(draw, (24, y + 4), article.byline, 14, GREY)
     draw.rectangle((540, y + 40, 736, y + 178), fill=mix(base, WHITE, 0.6))
-    draw.polygon([(540, y + 178), (606, y + 84), (656, y + 140), (690, y + 106), (736, y + 178)], fill=mix(base, BLACK, 0.15))
+    draw.polygon(
+        [(540, y + 178), (606, y + 84), (656, y + 140), (690, y + 106), (736, y + 178)],
+        fill=mix(base, BLACK, 0.15),
+    )
     draw.ellipse((676, y + 54, 706, y + 84), fill=(250, 226, 140))
     y += 36
     for text in article.paragraphs:
@@ -118,20 +125,29 @@ def draw_site(site: Site) -> Image.Image:
     share = (width - 56) / len(site.cards)
     for i, (title, text) in enumerate(site.cards):
         left = 28 + share * i
-        draw.rounded_rectangle((left + 6, 262, left + share - 6, 440), 8, fill=WHITE, outline=(226, 228, 232))
+        draw.rounded_rectangle(
+            (left + 6, 262, left + share - 6, 440), 8, fill=WHITE, outline=(226, 228, 232)
+        )
         write(draw, (left + 22, 280), title, 18, bold=True)
         paragraph(draw, (left + 22, 312), text, 14, share - 46, GREY)
     draw.rectangle((0, height - 48, width, height), fill=(40, 44, 52))
-    write(draw, (width / 2, height - 24), f"© 2023 {site.name}. All rights reserved.", 13, (200, 200, 206), "mm")
+    write(
+        draw,
+        (width / 2, height - 24),
+        f"© 2023 {site.name}. All rights reserved.",
+        13,
+        (200, 200, 206),
+        "mm",
+    )
     return image
 
 
 def html_of(site: Site) -> str:
     """The page that `draw_site` draws, as a model should write it."""
-    css = "#%02x%02x%02x" % NAMED[site.color]
+    css = "#{:02x}{:02x}{:02x}".format(*NAMED[site.color])
     links = "\n".join(f'    <a href="#">{link}</a>' for link in site.links)
     cards = "\n".join(
-        f"  <div class=\"card\">\n    <h2>{title}</h2>\n    <p>{text}</p>\n  </div>"
+        f'  <div class="card">\n    <h2>{title}</h2>\n    <p>{text}</p>\n  </div>'
         for title, text in site.cards
     )
     return f"""<html>
@@ -143,7 +159,7 @@ nav a {{ color: #787c82; margin-left: 24px; }}
 .hero {{ background: {css}; color: white; text-align: center; padding: 36px; }}
 .hero button {{ background: white; color: {css}; border: 0; padding: 10px 24px; }}
 .cards {{ display: flex; gap: 12px; padding: 26px 28px; }}
-.card {{ flex: 1; background: white; border: 1px solid #e2e4e8; border-radius: 8px; padding: 16px; }}
+.card {{ flex: 1; background: white; border-radius: 8px; padding: 16px; }}
 footer {{ background: #282c34; color: #c8c8ce; text-align: center; padding: 16px; }}
 </style>
 <body>

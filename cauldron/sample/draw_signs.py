@@ -11,7 +11,7 @@ from cauldron.sample.ink import NAMED, Color, font, mix, pick, width_of, write
 from cauldron.sample.model import Rng
 from cauldron.sample.scenery import any_place, paint_place
 from cauldron.sample.texture import Array, Textures, blend, clip, develop, shade
-from cauldron.sample.words import FIRMS, LAST, TOWNS
+from cauldron.sample.words import FIRMS, LAST, TOWNS, words_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Sign:
 
 
 def any_sign(rng: Rng) -> Sign:
+    lines: tuple[str, ...]
     kind = pick(rng, ("shop", "road", "bottle", "spines"))
     color = pick(rng, ("red", "blue", "green", "purple", "brown"))
     if kind == "shop":
@@ -31,20 +32,27 @@ def any_sign(rng: Rng) -> Sign:
         lines = (f"{pick(rng, LAST)}'s {trade}", f"since {int(rng.integers(1890, 2015))}")
     elif kind == "road":
         first, second = (pick(rng, TOWNS) for _ in range(2))
-        lines = (f"{first}  {int(rng.integers(2, 90))} km", f"{second}  {int(rng.integers(90, 300))} km")
+        lines = (
+            f"{first}  {int(rng.integers(2, 90))} km",
+            f"{second}  {int(rng.integers(90, 300))} km",
+        )
         color = pick(rng, ("green", "blue"))
     elif kind == "bottle":
         drink = pick(rng, ("Cider", "Lemonade", "Olive Oil", "Ginger Ale", "Syrup"))
-        lines = (pick(rng, FIRMS).split()[0], drink, f"{pick(rng, ('250', '330', '500', '750'))} ml")
+        lines = (
+            pick(rng, FIRMS).split()[0],
+            drink,
+            f"{pick(rng, ('250', '330', '500', '750'))} ml",
+        )
     else:
         lines = tuple(f"{pick(rng, LAST)}: {pick(rng, TITLES)}" for _ in range(5))
     return Sign(kind, lines, color)
 
 
-TITLES = (
+TITLES = words_of(
     "The Long Winter|A House of Salt|Rivers and Roads|The Last Orchard|Night Trains|"
     "Paper Boats|The Clock Maker|North of Here|Small Gardens|The Glass Bridge"
-).split("|")
+)
 
 
 def draw_sign(sign: Sign, textures: Textures, rng: Rng) -> Image.Image:
@@ -85,8 +93,10 @@ def _bricks(width: int, height: int, tex: Textures, rng: Rng) -> Array:
     face = body * (1 + tone[rows, index])[..., None]
     light = np.where(mortar[..., None], shade((176, 168, 158)), face).astype(np.float32)
     relief = tex.window("relief", height, width, rng)[..., None]
-    return light * (1 + 0.11 * relief) * np.linspace(0.92, 0.75, width)[None, :, None].astype(
-        np.float32
+    return (
+        light
+        * (1 + 0.11 * relief)
+        * np.linspace(0.92, 0.75, width)[None, :, None].astype(np.float32)
     )
 
 
@@ -127,11 +137,21 @@ def _bottle(sign: Sign, tex: Textures, rng: Rng) -> Array:
     half = 30 + 58 / (1 + np.exp(-(y - 140) / 12))
     cover = clip(half - np.abs(x)) * (y > 30) * (y < 432)
     across = clip(1 - (x / half) ** 2) ** 0.5
-    glass = shade(NAMED[sign.color]) * (0.2 + 0.5 * across + 0.25 * np.exp(-((x / half + 0.5) ** 2) / 0.01))[..., None]
+    glass = (
+        shade(NAMED[sign.color])
+        * (0.2 + 0.5 * across + 0.25 * np.exp(-((x / half + 0.5) ** 2) / 0.01))[..., None]
+    )
     light = blend(light, glass.astype(np.float32), cover.astype(np.float32))
     label = _panel(sign.lines, (172, 170), (244, 238, 220), (60, 40, 30))
-    face = np.asarray(label, np.float32) / 255 * (0.5 + 0.5 * across[0:1, 94:266, None] + 0 * y[:170, :, None])
-    light[210:380, 94:266] = np.asarray(face, np.float32) * (0.55 + 0.45 * np.sqrt(clip(1 - (x[:, 94:266] / 90) ** 2)))[..., None]
+    face = (
+        np.asarray(label, np.float32)
+        / 255
+        * (0.5 + 0.5 * across[0:1, 94:266, None] + 0 * y[:170, :, None])
+    )
+    light[210:380, 94:266] = (
+        np.asarray(face, np.float32)
+        * (0.55 + 0.45 * np.sqrt(clip(1 - (x[:, 94:266] / 90) ** 2)))[..., None]
+    )
     return light
 
 
@@ -146,8 +166,12 @@ def _spines(sign: Sign, tex: Textures, rng: Rng) -> Array:
         x0, x1 = 40 + rng.uniform(-14, 14), 440 + rng.uniform(-14, 14)
         tone = mix(NAMED[pick(rng, colors)], (40, 36, 34), 0.35)
         draw.rounded_rectangle((x0, y - thick, x1, y), 5, fill=tone)
-        draw.line([(x0 + 4, y - thick + 4), (x1 - 4, y - thick + 4)], fill=mix(tone, (255, 255, 255), 0.3))
-        draw.text(((x0 + x1) / 2, y - thick / 2), line, fill=(246, 238, 214), font=font(22), anchor="mm")
+        draw.line(
+            [(x0 + 4, y - thick + 4), (x1 - 4, y - thick + 4)], fill=mix(tone, (255, 255, 255), 0.3)
+        )
+        draw.text(
+            ((x0 + x1) / 2, y - thick / 2), line, fill=(246, 238, 214), font=font(22), anchor="mm"
+        )
         y -= thick + 2
     draw.rectangle((0, 331, width, height), fill=(128, 92, 60))
     light = np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)), np.float32) / 255

@@ -109,6 +109,8 @@ def _row(
     x = 16.0
     color = look.head_text if header else BLACK
     for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        at, anchor = ((x + 10, y + step / 2), "lm") if i == 0 else ((x + width - 10, y + step / 2), "rm")
+        at, anchor = (
+            ((x + 10, y + step / 2), "lm") if i == 0 else ((x + width - 10, y + step / 2), "rm")
+        )
         write(draw, at, cell, look.size, color, anchor, bold=header or bold)
         x += width

@@ -11,6 +11,8 @@ from cauldron.sample import (
     publish_others,
     publish_text,
     rows_charts,
+    rows_documents,
+    rows_geometry,
     rows_pages,
     rows_pairs,
     rows_photos,
@@ -42,13 +44,13 @@ CONFIGS: dict[str, Draw] = {
     "dvqa": rows_charts.dvqa,
     "figureqa": rows_charts.figureqa,
     "finqa": rows_tables.finqa,
-    "geomverse": rows_reasoning.geomverse,
+    "geomverse": rows_geometry.geomverse,
     "hateful_memes": rows_photos.hateful_memes,
     "hitab": rows_tables.hitab,
     "iam": rows_pages.iam,
     "iconqa": rows_reasoning.iconqa,
     "infographic_vqa": rows_pages.infographic_vqa,
-    "intergps": rows_reasoning.intergps,
+    "intergps": rows_geometry.intergps,
     "localized_narratives": rows_photos.localized_narratives,
     "mapqa": rows_charts.mapqa,
     "mimic_cgd": rows_pairs.mimic_cgd,
@@ -81,12 +83,12 @@ CONFIGS: dict[str, Draw] = {
     "websight": rows_pages.websight,
 }
 OTHERS: dict[str, tuple[Draw, Publish]] = {
-    "cord_v2": (rows_pages.cord_v2, publish_others.cord_v2),
+    "cord_v2": (rows_documents.cord_v2, publish_others.cord_v2),
     "lnqa": (rows_photos.lnqa, publish_others.lnqa),
     "sharegpt_4o": (rows_photos.sharegpt_4o, publish_others.sharegpt_4o),
     "iiw_400": (rows_photos.iiw_400, publish_others.iiw_400),
-    "geo170k": (rows_reasoning.geo170k, publish_others.geo170k),
-    "docmatix": (rows_pages.docmatix, publish_others.docmatix),
+    "geo170k": (rows_geometry.geo170k, publish_others.geo170k),
+    "docmatix": (rows_documents.docmatix, publish_others.docmatix),
     "orca_math": (rows_text.orca_math, publish_text.orca_math),
     "camel_ai_math": (rows_text.camel_ai_math, publish_text.camel_ai_math),
     **{
@@ -116,7 +118,9 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
         raise ValueError(f"a sample hub needs at least 6 rows per source, not {rows}")
     studio, hub = Studio(seed, rows), Hub(folder, seed)
     drawn: dict[str, list[Item]] = {
-        **{f"the_cauldron/{name}": draw(studio, studio.rng(name)) for name, draw in CONFIGS.items()},
+        **{
+            f"the_cauldron/{name}": draw(studio, studio.rng(name)) for name, draw in CONFIGS.items()
+        },
         **{name: draw(studio, studio.rng(name)) for name, (draw, _) in OTHERS.items()},
     }
     for name, items in drawn.items():

@@ -46,7 +46,9 @@ def width_of(text: str, size: int) -> float:
     return font(size).getlength(text)
 
 
-def canvas(width: int, height: int, paper: Color = WHITE) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+def canvas(
+    width: int, height: int, paper: Color = WHITE
+) -> tuple[Image.Image, ImageDraw.ImageDraw]:
     image = Image.new("RGB", (width, height), paper)
     return image, ImageDraw.Draw(image)
 
@@ -106,7 +108,7 @@ def paragraph(
     text: str,
     size: int,
     width: float,
-    fill: Color = BLACK,
+    fill: Color | int = BLACK,
     leading: float = 1.4,
     bold: bool = False,
 ) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cauldron.sample import poison
-from cauldron.sample.model import Fate, Item
+from cauldron.sample.model import Fate, Item, Turn
 
 CAULDRON = "the_cauldron/"
 _JPEG, _PNG, _SMALL, _BRIGHT, _CROP = poison.ALTERATIONS
@@ -75,7 +75,12 @@ ACROSS: tuple[tuple[str, int, str, str], ...] = (
 _BAD_IMAGES = ("image bytes are not an image", "image cut in half", "60,000 x 60,000 PNG of 1 kB")
 _MODEL = ("one refusal", "nothing but a refusal", "one special token")
 ROWS: dict[str, tuple[str, ...]] = {
-    "the_cauldron/vqav2": ("one empty answer", "one empty question", "every answer is empty", "no turns"),
+    "the_cauldron/vqav2": (
+        "one empty answer",
+        "one empty question",
+        "every answer is empty",
+        "no turns",
+    ),
     "the_cauldron/cocoqa": ('endings "?." and "!."',),
     "the_cauldron/ai2d": ("no images", "images are null", "turns are null"),
     "the_cauldron/aokvqa": ("image bytes are null", "image bytes are empty"),
@@ -87,7 +92,12 @@ ROWS: dict[str, tuple[str, ...]] = {
     "cord_v2": ("image bytes are null", *_BAD_IMAGES),
     "lnqa": ("image bytes are null", "no turns", "questions are null", "one empty answer"),
     "sharegpt_4o": (*_MODEL, "image bytes are not an image"),
-    "docmatix": ("an answer of over 500 characters", "five pages", "no images", "image cut in half"),
+    "docmatix": (
+        "an answer of over 500 characters",
+        "five pages",
+        "no images",
+        "image cut in half",
+    ),
     "the_cauldron/clevr_math": ("the path of a picture that is nowhere",),
     "the_cauldron/okvqa": ("the path of a picture that is nowhere",),
     "the_cauldron/vistext": ("the path of a picture that is nowhere",),
@@ -98,7 +108,11 @@ ROWS: dict[str, tuple[str, ...]] = {
     "orca_math": ("the answer is empty",),
 }
 ODD: dict[str, tuple[str, ...]] = {
-    "the_cauldron/textvqa": ("EXIF says it lies on its side", "CMYK JPEG", "animated GIF named .jpg"),
+    "the_cauldron/textvqa": (
+        "EXIF says it lies on its side",
+        "CMYK JPEG",
+        "animated GIF named .jpg",
+    ),
     "the_cauldron/iconqa": (
         "PNG with alpha (RGBA)",
         "PNG with a palette and a transparent colour (P)",
@@ -137,7 +151,9 @@ def _copy(items: list[Item], row: int) -> Item:
 
 def _slip(items: list[Item], row: int) -> Item:
     item = items[row % len(items)]
-    turns = [((user or "").replace("?", "?.", 1), answer) for user, answer in item.turns]
+    turns: list[Turn] = [
+        ((user or "").replace("?", "?.", 1), answer) for user, answer in item.turns
+    ]
     return replace(item, turns=turns, fate=Fate("merged", "exact_copy"), plant='copy with "?."')
 
 

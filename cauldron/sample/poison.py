@@ -27,11 +27,15 @@ def huge_png(side: int = 60_000) -> bytes:
     """A valid header for `side` x `side` pixels, and about a kilobyte of compressed zeros."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     body = zlib.compress(bytes(1_000_000), 9)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    )
 
 
 # Alterations: what makes a near duplicate. Each takes the decoded picture.
@@ -149,12 +153,15 @@ def _many(item: Item) -> Item:
 
 
 def _artefacts(item: Item) -> Item:
-    turns: list[Turn] = [("What is this?.", "A picture!."), ("Really?.\nBriefly.", 'He said "yes!."')]
+    turns: list[Turn] = [
+        ("What is this?.", "A picture!."),
+        ("Really?.\nBriefly.", 'He said "yes!."'),
+    ]
     return _turns(item, turns, KEPT)
 
 
 def _mojibake(item: Item) -> Item:
-    turns: list[Turn] = [("WofÃ¼r steht das CafÃ©?", "Itâ€™s a cafÃ© â€“ naÃ¯ve. \ufffd ÐŸÑ€Ð¸Ð²ÐµÑ‚")]
+    turns: list[Turn] = [("WofÃ¼r steht das CafÃ©?", "Itâ€™s a cafÃ© â€“ naÃ¯ve. \ufffd Ã\x9cber")]
     return _turns(item, turns, KEPT)
 
 
@@ -165,7 +172,9 @@ ROWS: dict[str, Callable[[Item], Item]] = {
     "image bytes are not an image": lambda i: replace(
         _picture(i, b"<html>404 Not Found</html>" * 9), fate=quarantined("image_unreadable")
     ),
-    "image cut in half": lambda i: replace(_picture(i, _cut(i)), fate=quarantined("image_truncated")),
+    "image cut in half": lambda i: replace(
+        _picture(i, _cut(i)), fate=quarantined("image_truncated")
+    ),
     "60,000 x 60,000 PNG of 1 kB": lambda i: replace(
         _picture(i, huge_png()), fate=quarantined("image_too_large")
     ),
@@ -177,7 +186,9 @@ ROWS: dict[str, Callable[[Item], Item]] = {
     ),
     "no turns": lambda i: _turns(i, [], dropped("no_turns")),
     "every answer is empty": lambda i: _turns(
-        i, [(_pair(i)[0], ""), (_pair(i)[0], None)], Fate("dropped", "no_turns", {"empty_answer": 2})
+        i,
+        [(_pair(i)[0], ""), (_pair(i)[0], None)],
+        Fate("dropped", "no_turns", {"empty_answer": 2}),
     ),
     "the answer is empty": lambda i: _turns(
         i, [(_pair(i)[0], "")], Fate("dropped", "no_turns", {"empty_answer": 1})
@@ -186,7 +197,9 @@ ROWS: dict[str, Callable[[Item], Item]] = {
         i, extra={**i.extra, "null": "turns"}, fate=dropped("no_turns")
     ),
     "the path of a picture that is nowhere": lambda i: replace(
-        i, pictures=[Picture(None, "/fsx/gone/nowhere_000000.png")], fate=dropped("image_not_shipped")
+        i,
+        pictures=[Picture(None, "/fsx/gone/nowhere_000000.png")],
+        fate=dropped("image_not_shipped"),
     ),
     "five pages": lambda i: replace(
         i, pictures=[i.pictures[0]] * 5, fate=dropped("too_many_pages")
@@ -214,7 +227,9 @@ ROWS: dict[str, Callable[[Item], Item]] = {
         i, [*i.turns, ("Go on.", "That is all.</s>")], Fate(turns={"special_token": 1})
     ),
     "an answer of over 500 characters": lambda i: _turns(
-        i, [*i.turns, ("Tell me all about it.", "The document goes on and on. " * 20)], dropped("long_turn")
+        i,
+        [*i.turns, ("Tell me all about it.", "The document goes on and on. " * 20)],
+        dropped("long_turn"),
     ),
 }
 

@@ -28,8 +28,21 @@ LABELS = {
     "websight": "WebSight",
 }  # fmt: skip
 TWO_SHARDS = frozenset(
-    "chart2text clevr cocoqa dvqa figureqa localized_narratives mapqa nlvr2 ocrvqa plotqa "
-    "robut_wikisql tallyqa vqav2".split()
+    {
+        "chart2text",
+        "clevr",
+        "cocoqa",
+        "dvqa",
+        "figureqa",
+        "localized_narratives",
+        "mapqa",
+        "nlvr2",
+        "ocrvqa",
+        "plotqa",
+        "robut_wikisql",
+        "tallyqa",
+        "vqav2",
+    }
 )
 
 
@@ -54,7 +67,13 @@ def publish_config(hub: Hub, config: str, items: list[Item]) -> None:
     count = 2 if config in TWO_SHARDS else 1
     damage = DAMAGE.get(config)
     hub.shards(
-        f"the_cauldron/{config}", REPO, f"{config}/train", items, rows, layouts.CAULDRON, count,
+        f"the_cauldron/{config}",
+        REPO,
+        f"{config}/train",
+        items,
+        rows,
+        layouts.CAULDRON,
+        count,
         of=count + 1 if damage else count,
     )
     if damage:
@@ -83,12 +102,16 @@ def _short(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[
     _lost(hub, source, name, "unreadable_file", "a shard cut in half")
 
 
-def _absent(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
-    unhashed = name[: name.rindex("-")] + ".parquet"
+def _absent(
+    hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]
+) -> None:
+    unhashed = name[: name.rindex("-")]  # nobody knows the hash of what is not there
     _lost(hub, source, unhashed, "missing_shard", "a shard that the numbering promises")
 
 
-def _columns(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
+def _columns(
+    hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]
+) -> None:
     others = [{"img": b"\x00", "caption": "of another data set"} for _ in rows]
     hub.put(f"{REPO}/{name}", layouts.parquet(others, layouts.OTHER_COLUMNS))
     _lost(hub, source, name, "wrong_columns", "a shard with other columns", len(rows))
@@ -96,12 +119,17 @@ def _columns(hub: Hub, source: str, name: str, items: list[Item], rows: list[dic
 
 def _group(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
     """Three row groups of one row; the middle one is ruined."""
-    fresh = [replace(item, turns=[("Is this row whole?", f"Row {i}.")]) for i, item in enumerate(items)]
+    fresh = [
+        replace(item, turns=[("Is this row whole?", f"Row {i}.")]) for i, item in enumerate(items)
+    ]
     data = layouts.parquet([cauldron_row(item, "TallyQA") for item in fresh], layouts.CAULDRON, 1)
     hub.put(f"{REPO}/{name}", layouts.with_ruined_group(data, 1))
     fresh[1] = replace(
-        fresh[1], fate=quarantined("unreadable_row_group"), plant="a row group of garbage",
-        pictures=[], turns=[],
+        fresh[1],
+        fate=quarantined("unreadable_row_group"),
+        plant="a row group of garbage",
+        pictures=[],
+        turns=[],
     )
     for row, item in enumerate(fresh):
         hub.place(source, name, row, item)
@@ -160,7 +188,10 @@ def cauldron_readme(counts: dict[str, int], sizes: dict[str, int]) -> bytes:
             "    sequence: image",
             "  - name: texts",
             "    list:",
-            *(f"    - name: {name}\n      dtype: string" for name in ("user", "assistant", "source")),
+            *(
+                f"    - name: {name}\n      dtype: string"
+                for name in ("user", "assistant", "source")
+            ),
             "  splits:",
             "  - name: train",
             f"    num_bytes: {sizes[config] * 1.02:.1f}",
@@ -170,7 +201,12 @@ def cauldron_readme(counts: dict[str, int], sizes: dict[str, int]) -> bytes:
         ]
     lines.append("configs:")
     for config in sorted(counts):
-        lines += [f"- config_name: {config}", "  data_files:", "  - split: train", f"    path: {config}/train-*"]
+        lines += [
+            f"- config_name: {config}",
+            "  data_files:",
+            "  - split: train",
+            f"    path: {config}/train-*",
+        ]
     lines += ["---", "", "# The Cauldron, in miniature", "", "Drawn by `cauldron sample`.", ""]
     return "\n".join(lines).encode()
 

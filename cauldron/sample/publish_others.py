@@ -31,16 +31,17 @@ def cord_v2(hub: Hub, items: list[Item]) -> None:
     repo = "naver-clova-ix/cord-v2"
     # The last rows' fields are broken, not their pictures.
     broken = [
-        replace(items[0], extra={"ground_truth": '{"gt_parse": {"menu": ['}, plant="ground_truth is not JSON",
-                fate=quarantined("bad_json")),
-        replace(items[1], extra={"ground_truth": '{"meta": {}}'}, plant="ground_truth without gt_parse",
-                fate=quarantined("bad_row")),
-    ]  # fmt: skip
+        _cord_broken(items[0], '{"gt_parse": {"menu": [', "bad_json", "ground_truth is not JSON"),
+        _cord_broken(items[1], '{"meta": {}}', "bad_row", "ground_truth without gt_parse"),
+    ]
     train = [*items, *broken]
 
     def row(item: Item) -> dict[str, Any]:
         truth = item.extra["ground_truth"]
-        return {"image": _image(item), "ground_truth": truth if isinstance(truth, str) else json.dumps(truth)}
+        return {
+            "image": _image(item),
+            "ground_truth": truth if isinstance(truth, str) else json.dumps(truth),
+        }
 
     hub.shards("cord_v2", repo, "data/train", train, [row(i) for i in train], layouts.CORD, 2)
     for split, part in (("validation", items[:2]), ("test", items[2:4])):
@@ -49,6 +50,34 @@ def cord_v2(hub: Hub, items: list[Item]) -> None:
     hub.put(f"{repo}/README.md", b"---\nlicense: cc-by-4.0\n---\n")
     legacy = {"naver-clova-ix--cord-v2": {"splits": {"train": {"num_examples": len(train)}}}}
     hub.put(f"{repo}/dataset_infos.json", json.dumps(legacy).encode())
+
+
+def _cord_broken(item: Item, truth: str, reason: str, plant: str) -> Item:
+    return replace(item, extra={"ground_truth": truth}, fate=quarantined(reason), plant=plant)
+
+
+LNQA_HEADER = """license: cc-by-4.0
+dataset_info:
+  features:
+  - name: image
+    dtype:
+      image:
+        decode: false
+  - name: qa
+    list:
+    - name: question
+      dtype: string
+    - name: answer
+      dtype: string
+  splits:
+  - name: train
+    num_examples: {rows}
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*
+"""
 
 
 def lnqa(hub: Hub, items: list[Item]) -> None:
@@ -61,13 +90,7 @@ def lnqa(hub: Hub, items: list[Item]) -> None:
     rows = [row(item) for item in items]
     hub.shards("lnqa", repo, "data/train", items, rows, layouts.LNQA, 2, hashed=False)
     hub.put(f"{repo}/lnqa.jsonl", layouts.json_lines({"qa": row["qa"]} for row in rows)[0])
-    header = (
-        "license: cc-by-4.0\ndataset_info:\n  features:\n  - name: image\n    dtype:\n      image:\n"
-        "        decode: false\n  - name: qa\n    list:\n    - name: question\n      dtype: string\n"
-        "    - name: answer\n      dtype: string\n  splits:\n  - name: train\n"
-        f"    num_examples: {len(items)}\nconfigs:\n- config_name: default\n  data_files:\n"
-        "  - split: train\n    path: data/train-*\n"
-    )
+    header = LNQA_HEADER.format(rows=len(items))
     hub.put(f"{repo}/README.md", _readme("LNQA", header))
 
 
@@ -79,31 +102,33 @@ def sharegpt_4o(hub: Hub, items: list[Item]) -> None:
     }
     members[GPT4O + "bomb.jpg"] = IMAGE_BOMB
     members["../../outside.jpg"] = b"never to be written"
-    plain = Item([], items[0].turns)
-    strays = (
-        ("absent.jpg", dropped("image_not_shipped"), "the zip has no such picture"),
-        ("bomb.jpg", quarantined("member_too_large"), "the zip member inflates to 68 MiB"),
-        ("../../../outside.jpg", quarantined("unsafe_member"), "the row asks for a path outside"),
-    )
-    lines: list[Any] = [_gpt4o_row(item) for item in named]
-    for name, fate, plant in strays:
-        stray = replace(plain, pictures=[Picture(None, name)], fate=fate, plant=plant)
-        named.append(stray)
-        lines.append(_gpt4o_row(stray))
-    odd = _gpt4o_row(named[0]) | {"conversations": [{"from": "narrator", "value": "Once upon a time."}]}
-    for line, reason, plant in (
-        (b'{"image": "000.jpg", "width": 480, "conv', "bad_json", "a line that is not JSON"),
-        (odd, "bad_row", "an unknown speaker"),
-    ):
-        lines.append(line)
-        named.append(Item([], [], fate=quarantined(reason), plant=plant))
-    data, offsets = layouts.json_lines(lines)
+    pairs = [(item, _gpt4o_row(item)) for item in named] + _gpt4o_strays(items[0])
+    data, offsets = layouts.json_lines(row for _, row in pairs)
     hub.put(f"{repo}/{path}", data)
     hub.put(f"{repo}/images.zip", layouts.zipped(members.items()))
     hub.put(f"{repo}/video_conversations/gpt4o.jsonl", layouts.json_lines([{"video": "a.mp4"}])[0])
     hub.put(f"{repo}/README.md", _readme("ShareGPT-4o", "license: mit\n"))
-    for offset, item in zip(offsets, named, strict=True):
+    for offset, (item, _) in zip(offsets, pairs, strict=True):
         hub.place("sharegpt_4o", path, offset, item)
+
+
+def _gpt4o_strays(first: Item) -> list[tuple[Item, Any]]:
+    """Lines without a usable picture, and lines that are no rows at all."""
+    pairs: list[tuple[Item, Any]] = []
+    for name, fate, plant in (
+        ("absent.jpg", dropped("image_not_shipped"), "the zip has no such picture"),
+        ("bomb.jpg", quarantined("member_too_large"), "the zip member inflates to 68 MiB"),
+        ("../../../outside.jpg", quarantined("unsafe_member"), "the row asks for a path outside"),
+    ):
+        stray = Item([Picture(None, name)], first.turns, fate=fate, plant=plant)
+        pairs.append((stray, _gpt4o_row(stray)))
+    third = [{"from": "narrator", "value": "Once upon a time."}]
+    for line, reason, plant in (
+        (b'{"image": "000.jpg", "width": 480, "conv', "bad_json", "a line that is not JSON"),
+        (_gpt4o_row(first) | {"conversations": third}, "bad_row", "an unknown speaker"),
+    ):
+        pairs.append((Item([], [], fate=quarantined(reason), plant=plant), line))
+    return pairs
 
 
 def _named(item: Item, name: str) -> Item:
@@ -220,7 +245,11 @@ def docmatix(hub: Hub, items: list[Item]) -> None:
     hub.put(f"{repo}/zero-shot-exp/train-00000-of-00001.parquet", leaky)
     header = "license: mit\nconfigs:\n" + "".join(
         f"- config_name: {config}\n  data_files:\n  - split: train\n    path: {folder}/train-*\n"
-        for config, folder in (("images", "data"), ("pdf", "pdf"), ("zero-shot-exp", "zero-shot-exp"))
+        for config, folder in (
+            ("images", "data"),
+            ("pdf", "pdf"),
+            ("zero-shot-exp", "zero-shot-exp"),
+        )
     )
     hub.put(f"{repo}/README.md", _readme("Docmatix", header))
 
@@ -239,7 +268,9 @@ def _docmatix_pdf(hub: Hub, repo: str, items: list[Item]) -> None:
     ):
         documents.append(data)
         whole.append(replace(whole[0], fate=fate, plant=plant))
-    texts = [cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}")["texts"] for item in whole]
+    texts = [
+        cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}")["texts"] for item in whole
+    ]
     rows = [{"pdf": data, "texts": text} for data, text in zip(documents, texts, strict=True)]
     bare = [replace(item, pictures=[]) for item in whole]
     hub.shards("docmatix:pdf", repo, "pdf/train", bare, rows, layouts.DOCMATIX_PDF, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from cauldron.sample import layouts
@@ -22,7 +23,10 @@ def _hermes(item: Item) -> Row:
 
 
 def _lima(item: Item) -> Row:
-    return {"conversations": [text for turn in item.turns for text in turn], "source": item.extra.get("source")}
+    return {
+        "conversations": [text for turn in item.turns for text in turn],
+        "source": item.extra.get("source"),
+    }
 
 
 def _dolly(item: Item) -> Row:
@@ -48,7 +52,12 @@ def _instruct(item: Item) -> Row:
 
 def _goat(item: Item) -> Row:
     user, answer = item.turns[0]
-    return {"instruction": user, "input": item.extra["input"], "output": answer, "answer": item.extra["answer"]}
+    return {
+        "instruction": user,
+        "input": item.extra["input"],
+        "output": answer,
+        "answer": item.extra["answer"],
+    }
 
 
 def _atlas(item: Item) -> Row:
@@ -62,57 +71,77 @@ def _broken(reason: str, plant: str) -> Item:
 
 Broken = tuple[tuple[Any, Item], ...]
 _NOT_JSON = _broken("bad_json", "not JSON")
-JSON_SETS: dict[str, tuple[str, str, Callable[[Item], Row], Broken]] = {
-    "openhermes_2_5": (
-        "teknium/OpenHermes-2.5", "openhermes2_5.json", _hermes,
-        (({"conversations": [{"from": "oracle", "value": "?"}]}, _broken("bad_row", "an unknown speaker")),
-         ({"conversations": []}, _broken("bad_row", "no messages"))),
+_HERMES_BROKEN: Broken = (
+    ({"conversations": [{"from": "oracle", "value": "?"}]}, _broken("bad_row", "a third speaker")),
+    ({"conversations": []}, _broken("bad_row", "no messages")),
+)
+_LIMA_BROKEN: Broken = (
+    (b'{"conversations": ["How', _NOT_JSON),
+    ({"conversations": "text"}, _broken("bad_row", "a text instead of messages")),
+)
+_DOLLY_BROKEN: Broken = (
+    (b"Instruction: none", _NOT_JSON),
+    ({"response": "To what?"}, _broken("bad_row", "no instruction")),
+)
+_GOAT_BROKEN: Broken = ((b'{"instruction": "1 + ", "output": oops}', _NOT_JSON),)
+_ATLAS_BROKEN: Broken = ((b'["an", "array"]', _broken("bad_row", "an array, not an object")),)
+
+
+@dataclass(frozen=True)
+class JsonSet:
+    """A set whose rows are JSON objects in one file; `broken` rows are put in their middle."""
+
+    repo: str
+    path: str
+    row: Callable[[Item], Row]
+    broken: Broken = ()
+
+
+JSON_SETS: dict[str, JsonSet] = {
+    "openhermes_2_5": JsonSet(
+        "teknium/OpenHermes-2.5", "openhermes2_5.json", _hermes, _HERMES_BROKEN
     ),
-    "lima": (
-        "GAIR/lima", "train.jsonl", _lima,
-        ((b'{"conversations": ["How', _NOT_JSON),
-         ({"conversations": "text"}, _broken("bad_row", "a text instead of messages"))),
+    "lima": JsonSet("GAIR/lima", "train.jsonl", _lima, _LIMA_BROKEN),
+    "dolly": JsonSet(
+        "databricks/databricks-dolly-15k", "databricks-dolly-15k.jsonl", _dolly, _DOLLY_BROKEN
     ),
-    "dolly": (
-        "databricks/databricks-dolly-15k", "databricks-dolly-15k.jsonl", _dolly,
-        ((b"Instruction: none", _NOT_JSON), ({"response": "To what?"}, _broken("bad_row", "no instruction"))),
+    "metamathqa": JsonSet("meta-math/MetaMathQA", "MetaMathQA-395K.json", _metamath),
+    "math_instruct": JsonSet("TIGER-Lab/MathInstruct", "MathInstruct.json", _instruct),
+    "goat": JsonSet("tiedong/goat", "dataset.json", _goat, _GOAT_BROKEN),
+    "atlas_math_sets": JsonSet(
+        "AtlasUnified/atlas-math-sets", "data/atlas-math-train.jsonl", _atlas, _ATLAS_BROKEN
     ),
-    "metamathqa": ("meta-math/MetaMathQA", "MetaMathQA-395K.json", _metamath, ()),
-    "math_instruct": ("TIGER-Lab/MathInstruct", "MathInstruct.json", _instruct, ()),
-    "goat": (
-        "tiedong/goat", "dataset.json", _goat,
-        ((b'{"instruction": "1 + ", "output": oops}', _broken("bad_json", "an element that is not JSON")),),
-    ),
-    "atlas_math_sets": (
-        "AtlasUnified/atlas-math-sets", "data/atlas-math-train.jsonl", _atlas,
-        ((b'["an", "array"]', _broken("bad_row", "an array instead of an object")),),
-    ),
-}  # fmt: skip
+}
 
 
 def publish_json_set(source: str, hub: Hub, items: list[Item]) -> None:
     """Write a set of JSON rows; broken ones stand in the middle, so that rows follow them."""
-    repo, path, row, broken = JSON_SETS[source]
-    values: list[Any] = [row(item) for item in items]
+    here = JSON_SETS[source]
+    values: list[Any] = [here.row(item) for item in items]
     rows = list(items)
     middle = len(values) // 2
-    for number, (value, item) in enumerate(broken):
+    for number, (value, item) in enumerate(here.broken):
         values.insert(middle + 2 * number, value)
         rows.insert(middle + 2 * number, item)
-    if path.endswith(".jsonl"):
+    if here.path.endswith(".jsonl"):
         data, places = layouts.json_lines(values)
     else:
         data, places = layouts.json_array(values), list(range(len(values)))
-    hub.put(f"{repo}/{path}", data)
+    hub.put(f"{here.repo}/{here.path}", data)
     for place, item in zip(places, rows, strict=True):
-        hub.place(source, path, place, item)
+        hub.place(source, here.path, place, item)
 
 
 def orca_math(hub: Hub, items: list[Item]) -> None:
     rows = [{"question": item.turns[0][0], "answer": item.turns[0][1]} for item in items]
     hub.shards(
-        "orca_math", "microsoft/orca-math-word-problems-200k", "data/train", items, rows,
-        layouts.ORCA_MATH, hashed=False,
+        "orca_math",
+        "microsoft/orca-math-word-problems-200k",
+        "data/train",
+        items,
+        rows,
+        layouts.ORCA_MATH,
+        hashed=False,
     )
 
 
@@ -130,7 +159,11 @@ def camel_ai_math(hub: Hub, items: list[Item]) -> None:
     for name, content, item in (
         ("math/broken.json", b'{"message_1": "What', _NOT_JSON),
         ("../../outside.json", b"{}", _broken("unsafe_member", "a member that lies outside")),
-        ("math/bomb.json", TEXT_BOMB, _broken("member_too_large", "a member that inflates to 18 MiB")),
+        (
+            "math/bomb.json",
+            TEXT_BOMB,
+            _broken("member_too_large", "a member that inflates to 18 MiB"),
+        ),
     ):
         members.append((name, content))
         rows.append(item)

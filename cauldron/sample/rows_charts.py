@@ -7,13 +7,17 @@ from cauldron.sample.draw_maps import Country, draw_map
 from cauldron.sample.ink import NAMED, pick, png, sample
 from cauldron.sample.model import Item, Rng, Turn
 from cauldron.sample.studio import Studio
-from cauldron.sample.words import MONTHS, TOWNS, brief, closed, listed, yes_no
+from cauldron.sample.words import MONTHS, TOWNS, brief, closed, listed, words_of, yes_no
 
 THEMES = (
-    ("Coffee production", "Tonnes", 10, 95), ("Museum visitors", "Visitors (thousands)", 40, 900),
-    ("Rainfall", "Millimetres", 12, 180), ("Unemployment rate", "Percent", 2, 15),
-    ("Bicycle sales", "Units", 120, 4800), ("Energy use", "Gigawatt hours", 20, 300),
-    ("Library loans", "Loans (thousands)", 5, 80), ("Honey exports", "Tonnes", 3, 60),
+    ("Coffee production", "Tonnes", 10, 95),
+    ("Museum visitors", "Visitors (thousands)", 40, 900),
+    ("Rainfall", "Millimetres", 12, 180),
+    ("Unemployment rate", "Percent", 2, 15),
+    ("Bicycle sales", "Units", 120, 4800),
+    ("Energy use", "Gigawatt hours", 20, 300),
+    ("Library loans", "Loans (thousands)", 5, 80),
+    ("Honey exports", "Tonnes", 3, 60),
 )
 COLORS = tuple(name for name in NAMED if name not in ("yellow", "grey"))
 
@@ -44,11 +48,15 @@ def any_chart(rng: Rng, kinds: tuple[str, ...], series: int = 1) -> Chart:
 
 
 def any_pie(rng: Rng) -> Chart:
-    names = tuple(sample(rng, ("Rent", "Food", "Travel", "Clothing", "Savings", "Books", "Sport"), 5))
+    names = tuple(
+        sample(rng, ("Rent", "Food", "Travel", "Clothing", "Savings", "Books", "Sport"), 5)
+    )
     parts = rng.choice(range(5, 24), size=4, replace=False)
     values = (*(float(p) for p in parts), float(100 - parts.sum()))
     title = f"How households in {pick(rng, TOWNS)} spend their money"
-    return Chart("pie", title, "", "Percent", names, {"Share": values}, tuple(sample(rng, COLORS, 8)))
+    return Chart(
+        "pie", title, "", "Percent", names, {"Share": values}, tuple(sample(rng, COLORS, 8))
+    )
 
 
 def extremes(chart: Chart) -> tuple[int, int]:
@@ -91,13 +99,15 @@ def plotqa(studio: Studio, rng: Rng) -> list[Item]:
         turns: list[Turn] = []
         for name, values in chart.series.items():
             for category, value in zip(chart.categories, values, strict=True):
-                turns.append((brief(rng, f"What is the value of {name} in {category}?"), f"{number(value)}."))
+                turns.append(
+                    (brief(rng, f"What is the value of {name} in {category}?"), f"{number(value)}.")
+                )
         style = Style((650, 450), numbers=True, panel=(234, 234, 242) if i % 2 else None)
         items.append(Item([png(draw_chart(chart, style))], turns))
     return items
 
 
-OBJECTS = "lamp rose fork boot tray comb bell disk vest knot salt harp".split()
+OBJECTS = words_of("lamp|rose|fork|boot|tray|comb|bell|disk|vest|knot|salt|harp")
 
 
 def dvqa(studio: Studio, rng: Rng) -> list[Item]:
@@ -107,11 +117,16 @@ def dvqa(studio: Studio, rng: Rng) -> list[Item]:
         values = tuple(float(v) for v in rng.choice(range(1, 10), size=len(names), replace=False))
         colors = tuple(sample(rng, COLORS, 8))
         kind = "hbars" if i % 3 == 2 else "bars"
-        chart = Chart(kind, "Sales of items in the store", "Item", "Units sold", names, {"a": values}, colors)
+        chart = Chart(
+            kind, "Sales of items in the store", "Item", "Units sold", names, {"a": values}, colors
+        )
         low, high = extremes(chart)
         turns: list[Turn] = [
             (brief(rng, "How many bars are there?"), f"{len(names)}."),
-            (brief(rng, f"How many units of the item {names[0]} were sold?"), f"{number(values[0])}."),
+            (
+                brief(rng, f"How many units of the item {names[0]} were sold?"),
+                f"{number(values[0])}.",
+            ),
             (brief(rng, "Which item sold the most units?"), closed(names[high])),
             (brief(rng, "Which item sold the fewest units?"), closed(names[low])),
         ]
@@ -126,11 +141,22 @@ def figureqa(studio: Studio, rng: Rng) -> list[Item]:
         colors = tuple(sample(rng, COLORS, 5))
         names = tuple(color.capitalize() for color in colors)
         values = _values(rng, 5, 8, 96)
-        chart = Chart(("bars", "hbars", "dots")[i % 3], "", "xaxis_label", "yaxis_label", names, {"a": values}, colors)
+        chart = Chart(
+            ("bars", "hbars", "dots")[i % 3],
+            "",
+            "xaxis_label",
+            "yaxis_label",
+            names,
+            {"a": values},
+            colors,
+        )
         low, high = extremes(chart)
         a, b = sample(rng, range(5), 2)
         turns: list[Turn] = [
-            (f"Is {names[a]} greater than {names[b]}?\nAnswer yes or no.", yes_no(values[a] > values[b])),
+            (
+                f"Is {names[a]} greater than {names[b]}?\nAnswer yes or no.",
+                yes_no(values[a] > values[b]),
+            ),
             (f"Is {names[a]} the maximum?\nAnswer yes or no.", yes_no(a == high)),
             (f"Is {names[b]} the minimum?\nAnswer yes or no.", yes_no(b == low)),
         ]
@@ -156,7 +182,9 @@ def chart2text(studio: Studio, rng: Rng) -> list[Item]:
         style = Style((720, 460), numbers=True, footer="© Statistics Bureau 2020", text=14)
         source = "chart2text-statista" if i % 2 else "chart2text-pew"
         question = pick(rng, ("Write a summary of this chart.", "What does this chart tell us?"))
-        items.append(Item([png(draw_chart(chart, style))], [(question, _told(chart))], {"source": source}))
+        items.append(
+            Item([png(draw_chart(chart, style))], [(question, _told(chart))], {"source": source})
+        )
     return items
 
 
@@ -166,7 +194,9 @@ def vistext(studio: Studio, rng: Rng) -> list[Item]:
     while len(items) < studio.rows:
         chart = any_chart(rng, ("area", "lines", "bars"))
         picture = png(draw_chart(chart, Style((480, 420), footer="")))
-        question = pick(rng, ("Describe the structure of this chart.", "Explain how this chart is built."))
+        question = pick(
+            rng, ("Describe the structure of this chart.", "Explain how this chart is built.")
+        )
         kind = {"bars": "a bar chart", "lines": "a line chart", "area": "an area chart"}[chart.kind]
         how = (
             f"Here is {kind} called {chart.title}. The x-axis is labeled {chart.x_label}, "
@@ -185,13 +215,21 @@ def mapqa(studio: Studio, rng: Rng) -> list[Item]:
         names = tuple(sample(rng, TOWNS, 14))
         level = tuple(int(value) for value in rng.integers(0, 5, 14))
         what = pick(rng, ("people who cycle to work", "homes with solar panels", "adults over 65"))
-        country = Country(f"Share of {what}, {pick(rng, MONTHS)} {int(rng.integers(2005, 2020))}", names, level, ranges)
+        country = Country(
+            f"Share of {what}, {pick(rng, MONTHS)} {int(rng.integers(2005, 2020))}",
+            names,
+            level,
+            ranges,
+        )
         best = [n for n, value in zip(names, level, strict=True) if value == max(level)]
         a, b = sample(rng, range(14), 2)
         turns: list[Turn] = [
             (brief(rng, f"What is the range of {names[a]}?"), f"{ranges[level[a]]}."),
             (brief(rng, "Which provinces have the highest value?"), f"{', '.join(best)}."),
-            (f"Does {names[a]} have a higher value than {names[b]}?\nAnswer yes or no.", yes_no(level[a] > level[b])),
+            (
+                f"Does {names[a]} have a higher value than {names[b]}?\nAnswer yes or no.",
+                yes_no(level[a] > level[b]),
+            ),
         ]
         items.append(Item([png(draw_map(country, rng))], turns))
     return items

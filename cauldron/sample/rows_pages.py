@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cauldron.sample import draw_screens as screens
 from cauldron.sample.draw_handwriting import draw_handwriting
 from cauldron.sample.draw_pages import (
@@ -16,7 +14,6 @@ from cauldron.sample.draw_pages import (
     draw_words,
     scan,
 )
-from cauldron.sample.draw_receipts import Receipt, Word, draw_receipt, rupiah
 from cauldron.sample.draw_signs import TITLES
 from cauldron.sample.ink import NAMED, jpeg, pick, png, sample
 from cauldron.sample.model import Item, Rng, Turn
@@ -24,7 +21,6 @@ from cauldron.sample.studio import Studio
 from cauldron.sample.words import (
     FIRMS,
     LAST,
-    MONTHS,
     TOWNS,
     amount,
     brief,
@@ -39,14 +35,23 @@ from cauldron.sample.words import (
 def any_page(rng: Rng, paragraphs: int = 3) -> Page:
     firm = pick(rng, FIRMS)
     return Page(
-        pick(rng, ("Minutes of the meeting", "Progress report", "Request for approval", "Memorandum")),
+        pick(
+            rng, ("Minutes of the meeting", "Progress report", "Request for approval", "Memorandum")
+        ),
         tuple(prose(rng, int(rng.integers(3, 6))) for _ in range(paragraphs)),
         firm,
-        (("Date", date(rng)), ("To", person(rng)), ("From", person(rng)), ("Amount", f"${amount(rng, 90, 9000)}")),
+        (
+            ("Date", date(rng)),
+            ("To", person(rng)),
+            ("From", person(rng)),
+            ("Amount", f"${amount(rng, 90, 9000)}"),
+        ),
         (
             ("Item", "Units", "Cost"),
-            *((name.capitalize(), str(int(rng.integers(2, 90))), f"${amount(rng, 20, 2000)}")
-              for name in sample(rng, ("paper", "lamps", "chairs", "tools", "tiles"), 3)),
+            *(
+                (name.capitalize(), str(int(rng.integers(2, 90))), f"${amount(rng, 20, 2000)}")
+                for name in sample(rng, ("paper", "lamps", "chairs", "tools", "tiles"), 3)
+            ),
         ),
         person(rng),
         str(int(rng.integers(1, 40))),
@@ -82,10 +87,15 @@ def visualmrc(studio: Studio, rng: Rng) -> list[Item]:
         topic = pick(rng, ("market", "nature", "town"))
         body = sentences(rng, 7, topic)
         author = person(rng)
-        heading = pick(rng, ("What changed this year", "A walk through the valley", "News from the square"))
+        heading = pick(
+            rng, ("What changed this year", "A walk through the valley", "News from the square")
+        )
         article = screens.Article(
-            f"{pick(rng, TOWNS)} Post", heading, f"By {author}, {date(rng)}",
-            (" ".join(body[:4]), " ".join(body[4:])), ("Home", "News", "Culture", "Sport"),
+            f"{pick(rng, TOWNS)} Post",
+            heading,
+            f"By {author}, {date(rng)}",
+            (" ".join(body[:4]), " ".join(body[4:])),
+            ("Home", "News", "Culture", "Sport"),
         )
         image = screens.draw_article(article, pick(rng, ("green", "blue", "red", "purple")))
         turns: list[Turn] = [
@@ -108,7 +118,12 @@ def infographic_vqa(studio: Studio, rng: Rng) -> list[Item]:
                 (f"{int(rng.integers(2, 12))} of 12", "months with growth"),
                 (amount(rng, 300, 9000), "volunteers in total"),
             ),
-            tuple((town, int(v)) for town, v in zip(sample(rng, TOWNS, 4), rng.choice(range(9, 95), 4, False), strict=True)),
+            tuple(
+                (town, int(v))
+                for town, v in zip(
+                    sample(rng, TOWNS, 4), rng.choice(range(9, 95), 4, False), strict=True
+                )
+            ),
             pick(rng, FIRMS),
         )
         best = max(info.bars, key=lambda bar: bar[1])
@@ -126,7 +141,9 @@ def ocrvqa(studio: Studio, rng: Rng) -> list[Item]:
     for _ in range(studio.rows):
         title = f"{pick(rng, TITLES)} {pick(rng, ('of', 'near', 'beyond'))} {pick(rng, TOWNS)}"
         genre = pick(rng, ("Travel", "Cookbooks", "History", "Mystery", "Science"))
-        cover = Cover(title, person(rng), genre, f"{pick(rng, LAST)} Press", int(rng.integers(1960, 2016)))
+        cover = Cover(
+            title, person(rng), genre, f"{pick(rng, LAST)} Press", int(rng.integers(1960, 2016))
+        )
         turns: list[Turn] = [
             (brief(rng, "Who is the author of this book?"), closed(cover.author)),
             (brief(rng, "What is the title of this book?"), closed(cover.title)),
@@ -150,18 +167,56 @@ def iam(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for _ in range(studio.rows):
         text = prose(rng, int(rng.integers(1, 3)))
-        question = pick(rng, ("Read the handwriting.", "Transcribe this note.", "What did they write?"))
+        question = pick(
+            rng, ("Read the handwriting.", "Transcribe this note.", "What did they write?")
+        )
         items.append(Item([png(draw_handwriting(text, studio.textures, rng))], [(question, text)]))
     return items
 
 
 APPS = (
-    ("form", "Sign up", ("Name", "Email", "Password", "Phone"), "CREATE ACCOUNT", "a form to create an account"),
-    ("settings", "Settings", ("Sound", "Dark mode", "Alerts", "Location", "Backup"), "SAVE", "the settings page of an app"),
-    ("list", "Inbox", ("Mona", "Oscar", "Rosa", "Felix", "Tara"), "NEW MESSAGE", "a list of messages"),
-    ("list", "Recipes", ("Soup", "Salad", "Pancakes", "Stew", "Pie"), "ADD RECIPE", "a list of recipes"),
-    ("list", "Stations", ("Jazz", "News", "Rock", "Folk", "Classic"), "PLAY", "a list of radio stations"),
-    ("form", "Search flights", ("From", "To", "Date", "Travellers"), "SEARCH", "a page to search for flights"),
+    (
+        "form",
+        "Sign up",
+        ("Name", "Email", "Password", "Phone"),
+        "CREATE ACCOUNT",
+        "a form to create an account",
+    ),
+    (
+        "settings",
+        "Settings",
+        ("Sound", "Dark mode", "Alerts", "Location", "Backup"),
+        "SAVE",
+        "the settings page of an app",
+    ),
+    (
+        "list",
+        "Inbox",
+        ("Mona", "Oscar", "Rosa", "Felix", "Tara"),
+        "NEW MESSAGE",
+        "a list of messages",
+    ),
+    (
+        "list",
+        "Recipes",
+        ("Soup", "Salad", "Pancakes", "Stew", "Pie"),
+        "ADD RECIPE",
+        "a list of recipes",
+    ),
+    (
+        "list",
+        "Stations",
+        ("Jazz", "News", "Rock", "Folk", "Classic"),
+        "PLAY",
+        "a list of radio stations",
+    ),
+    (
+        "form",
+        "Search flights",
+        ("From", "To", "Date", "Travellers"),
+        "SEARCH",
+        "a page to search for flights",
+    ),
 )
 
 
@@ -169,8 +224,12 @@ def screen2words(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
         kind, title, entries, button, what = APPS[i % len(APPS)]
-        app = screens.App(kind, title, tuple(sample(rng, entries, len(entries))), button, pick(rng, sorted(NAMED)))
-        question = pick(rng, ("What is this screen for?", "Describe this app screen in a few words."))
+        app = screens.App(
+            kind, title, tuple(sample(rng, entries, len(entries))), button, pick(rng, sorted(NAMED))
+        )
+        question = pick(
+            rng, ("What is this screen for?", "Describe this app screen in a few words.")
+        )
         items.append(Item([png(screens.draw_app(app, rng))], [(question, f"Screen shows {what}.")]))
     return items
 
@@ -181,122 +240,27 @@ def websight(studio: Studio, rng: Rng) -> list[Item]:
         name = pick(rng, FIRMS)
         cards = sample(
             rng,
-            (("Fast", "Orders leave our house within a day."), ("Safe", "Every parcel is insured."),
-             ("Fair", "One price, no hidden fees."), ("Local", "Made by people you can meet."),
-             ("Green", "Packed without any plastic.")), 3,
+            (
+                ("Fast", "Orders leave our house within a day."),
+                ("Safe", "Every parcel is insured."),
+                ("Fair", "One price, no hidden fees."),
+                ("Local", "Made by people you can meet."),
+                ("Green", "Packed without any plastic."),
+            ),
+            3,
         )
         claim = pick(rng, ("Made with care", "Built to last", "Closer to you", "Simple by design"))
         links = tuple(sample(rng, ("Home", "Shop", "About", "Team", "Contact", "Prices"), 4))
-        site = screens.Site(name, links, claim, f"From {pick(rng, TOWNS)} since {int(rng.integers(1950, 2015))}.", tuple(cards), pick(rng, ("blue", "green", "red", "purple", "orange", "brown")))
-        question = pick(rng, ("Write the HTML code of this page.", "Rebuild this screenshot in HTML and CSS."))
+        site = screens.Site(
+            name,
+            links,
+            claim,
+            f"From {pick(rng, TOWNS)} since {int(rng.integers(1950, 2015))}.",
+            tuple(cards),
+            pick(rng, ("blue", "green", "red", "purple", "orange", "brown")),
+        )
+        question = pick(
+            rng, ("Write the HTML code of this page.", "Rebuild this screenshot in HTML and CSS.")
+        )
         items.append(Item([png(screens.draw_site(site))], [(question, screens.html_of(site))]))
-    return items
-
-
-DISHES = (
-    "NASI GORENG|MIE AYAM|ES TEH MANIS|SATE AYAM|KOPI SUSU|AIR MINERAL|ROTI BAKAR|SOTO BETAWI|"
-    "TEH TARIK|BAKSO URAT|JUS ALPUKAT|PISANG GORENG"
-).split("|")
-
-
-def any_receipt(rng: Rng, lines: int) -> Receipt:
-    bought = []
-    for dish in sample(rng, DISHES, lines):
-        count = int(rng.integers(1, 4))
-        bought.append((dish, count, count * int(rng.integers(8, 60)) * 1000))
-    subtotal = sum(price for _, _, price in bought)
-    tax = subtotal // 10 if rng.integers(2) else 0
-    cash = -(-(subtotal + tax) // 50000) * 50000
-    shop = pick(rng, ("KOPI KITA", "WARUNG SENJA", "DAPUR IBU", "TOKO ROTI MAWAR", "KEDAI PAGI"))
-    return Receipt(shop, f"Jl. {pick(rng, ('Melati', 'Anggrek', 'Kenanga'))} {int(rng.integers(1, 200))}", tuple(bought), tax, cash)
-
-
-def gt_parse(receipt: Receipt) -> dict[str, Any]:
-    """The fields of a receipt as CORD has them: `menu` is a bare dict where there is one item."""
-    menu = [
-        {"nm": name, "cnt": f"{count} x", "price": rupiah(price)} for name, count, price in receipt.lines
-    ]
-    sub = {"subtotal_price": rupiah(receipt.subtotal)}
-    if receipt.tax:
-        sub["tax_price"] = rupiah(receipt.tax)
-    return {
-        "menu": menu if len(menu) > 1 else menu[0],
-        "sub_total": sub,
-        "total": {
-            "total_price": rupiah(receipt.total),
-            "cashprice": rupiah(receipt.cash),
-            "changeprice": rupiah(receipt.cash - receipt.total),
-        },
-    }
-
-
-def _valid_line(words: list[Word]) -> list[dict[str, Any]]:
-    lines = []
-    for row, word in enumerate(words):
-        x1, y1, x2, y2 = word.box
-        quad = {"x1": x1, "y1": y1, "x2": x2, "y2": y1, "x3": x2, "y3": y2, "x4": x1, "y4": y2}
-        part = {"quad": quad, "is_key": 0, "row_id": row // 2, "text": word.text}
-        lines.append({"words": [part], "category": word.category, "group_id": word.group, "sub_group_id": 0})
-    return lines
-
-
-def cord_v2(studio: Studio, rng: Rng) -> list[Item]:
-    """The answer is made by the reader from `ground_truth`; there is no published question."""
-    items = []
-    for i in range(studio.rows):
-        receipt = any_receipt(rng, 1 + i % 5)
-        image, words = draw_receipt(receipt, studio.textures, rng)
-        parsed = gt_parse(receipt)
-        if i % 6 == 5 and isinstance(parsed["menu"], list):
-            parsed["menu"][0]["nm"] = parsed["menu"][0]["nm"].split(" ")  # a name over two lines
-        if i % 6 == 2 and isinstance(parsed["menu"], list):
-            parsed["menu"][0]["sub"] = {"nm": "EXTRA PEDAS"}
-        truth = {
-            "gt_parse": parsed,
-            "meta": {
-                "version": "2.0.0", "split": "train", "image_id": i,
-                "image_size": {"width": image.width, "height": image.height},
-            },
-            "valid_line": _valid_line(words),
-            "roi": {},
-            "repeating_symbol": [],
-            "dontcare": [],
-        }
-        items.append(Item([jpeg(image, 86)], [], {"ground_truth": truth}))
-    return items
-
-
-def docmatix_pages(rng: Rng) -> list[Page]:
-    """One to four pages of one report."""
-    count = int(rng.choice((1, 1, 2, 2, 3, 4)))
-    first = any_page(rng, 2)
-    pages = [first]
-    for number in range(2, count + 1):
-        heading = f"Section {number}: {pick(rng, MONTHS)}"
-        pages.append(Page(heading, tuple(prose(rng, 5) for _ in range(4)), number=str(number)))
-    return pages
-
-
-def docmatix_turns(pages: list[Page], rng: Rng) -> list[Turn]:
-    first = pages[0]
-    told: list[Turn] = [
-        ("What is the purpose of the document?", f"It is a document headed {first.heading} by {first.letterhead}."),
-        ("Who is the recipient of the document?", f"The recipient is {first.fields[1][1]}."),
-        ("Who signed the document, and when was it written?", f"It was signed by {first.signature} on {first.fields[0][1]}."),
-        (f"How many units of {first.table[2][0].lower()} appear in the table?", f"The table lists {first.table[2][1]} units."),
-    ]
-    for page in pages[1:]:
-        told.append((f"How does {page.heading.split(':')[0].lower()} begin?", page.paragraphs[0].split(". ")[0]))
-    return sample(rng, told, len(told))
-
-
-def docmatix(studio: Studio, rng: Rng) -> list[Item]:
-    """Pages at 100 dpi, every sixth document at the published 150; `extra` keeps the pages."""
-    items = []
-    for i in range(studio.rows):
-        pages = docmatix_pages(rng)
-        width = 1240 if i % 6 == 1 else 600
-        pictures = [png(draw_page(page, width)) for page in pages]
-        key = int(rng.integers(1000, 9_999_999))
-        items.append(Item(pictures, docmatix_turns(pages, rng), {"key": key, "pages": pages}))
     return items

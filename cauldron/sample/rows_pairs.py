@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cauldron.sample import draw_photos, talk
-from cauldron.sample.draw_photos import Scene
+from cauldron.sample import scenes, talk
 from cauldron.sample.ink import pick
 from cauldron.sample.model import Item, Rng, Turn
+from cauldron.sample.scenes import Scene
 from cauldron.sample.sprites import Thing
 from cauldron.sample.studio import Studio
 from cauldron.sample.words import yes_no
@@ -18,18 +18,20 @@ SMALL = (400, 300)
 def nlvr2(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for _ in range(studio.rows):
-        left, right = (replace(draw_photos.any_outdoors(rng), size=SMALL) for _ in range(2))
+        left, right = (replace(scenes.any_outdoors(rng), size=SMALL) for _ in range(2))
         pictures = [studio.photo(scene)[1] for scene in (left, right)]
-        first, second = draw_photos.things_in(left)[0], draw_photos.things_in(right)[0]
+        first, second = scenes.things_in(left)[0], scenes.things_in(right)[0]
         said = int(rng.integers(max(first.count - 1, 1), first.count + 2))
         word = "is" if said == 1 else "are"
         name = first.name if said == 1 else first.plural
         claim = f"In the left image there {word} exactly {talk.NUMBERS[said]} {name}."
         turns: list[Turn] = [(_judge(claim), yes_no(said == first.count))]
         both = f"Both images contain at least one {first.name}."
-        turns.append((_judge(both), yes_no(any(t.name == first.name for t in draw_photos.things_in(right)))))
+        turns.append(
+            (_judge(both), yes_no(any(t.name == first.name for t in scenes.things_in(right))))
+        )
         more = f"The right image shows more {second.plural} than the left one."
-        on_left = sum(t.count for t in draw_photos.things_in(left) if t.name == second.name)
+        on_left = sum(t.count for t in scenes.things_in(left) if t.name == second.name)
         turns.append((_judge(more), yes_no(second.count > on_left)))
         items.append(Item(pictures, turns))
     return items
@@ -54,7 +56,7 @@ def spot_the_diff(studio: Studio, rng: Rng) -> list[Item]:
     """The same place twice; one thing is gone in the second picture."""
     items = []
     for _ in range(studio.rows):
-        scene = replace(draw_photos.any_outdoors(rng), size=SMALL)
+        scene = replace(scenes.any_outdoors(rng), size=SMALL)
         after, thing = _one_less(rng, scene)
         pictures = [studio.photo(scene)[1], studio.photo(after)[1]]
         side = "left" if thing.spots[0][0] < 0.5 else "right"
@@ -68,9 +70,9 @@ def mimic_cgd(studio: Studio, rng: Rng) -> list[Item]:
     """Two similar scenes that differ as a whole."""
     items = []
     for _ in range(studio.rows):
-        first, second = (replace(draw_photos.any_outdoors(rng, 1), size=SMALL) for _ in range(2))
+        first, second = (replace(scenes.any_outdoors(rng, 1), size=SMALL) for _ in range(2))
         pictures = [studio.photo(scene)[1] for scene in (first, second)]
-        a, b = draw_photos.things_in(first)[0], draw_photos.things_in(second)[0]
+        a, b = scenes.things_in(first)[0], scenes.things_in(second)[0]
         turns: list[Turn] = [
             (
                 "How do the settings of the two images differ?",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from cauldron.sample import draw_pages, draw_photos, talk
-from cauldron.sample.draw_photos import Scene
+from cauldron.sample import draw_pages, draw_photos, scenes, talk
 from cauldron.sample.draw_signs import Sign
+from cauldron.sample.draw_xray import draw_xray
 from cauldron.sample.ink import jpeg, pick, png, sample
 from cauldron.sample.model import Item, Picture, Rng, Turn
+from cauldron.sample.scenes import Scene
 from cauldron.sample.studio import Studio
 from cauldron.sample.words import DESCRIBE, DETAIL, brief, choices, closed, yes_no
 
@@ -54,7 +55,9 @@ def okvqa(studio: Studio, rng: Rng) -> list[Item]:
     """Only the path is published; the bytes lie in COCO's own archive."""
     items = []
     for scene, picture in studio.coco_window(POOL["okvqa"]):
-        question, answer = USES[scene.place.front if scene.kind == "outdoors" and scene.place else scene.kind]
+        question, answer = USES[
+            scene.place.front if scene.kind == "outdoors" and scene.place else scene.kind
+        ]
         path = f"/fsx/data/downloads/extracted/train2014/{picture.path}"
         items.append(Item([Picture(None, path, picture)], [(brief(rng, question), closed(answer))]))
     return items
@@ -81,8 +84,10 @@ def aokvqa(studio: Studio, rng: Rng) -> list[Item]:
         question, answer = _open_fact(scene, rng)
         options = ", ".join(options_for(answer, rng))
         if rng.integers(2):
-            asked = f"{question}\nPick one of the options below and justify it.\nOptions: {options}."
-            reply = f"Answer: {answer}.\nRationale: {talk.caption(scene)[:1].upper()}{talk.caption(scene)[1:]} can be seen."
+            asked = (
+                f"{question}\nPick one of the options below and justify it.\nOptions: {options}."
+            )
+            reply = f"Answer: {answer}.\nRationale: {closed(talk.caption(scene))}"
         else:
             asked = f"{question}\nMake your choice from the options below.\nOptions: {options}."
             reply = closed(answer)
@@ -98,7 +103,9 @@ def visual7w(studio: Studio, rng: Rng) -> list[Item]:
             if answer not in ("yes", "no"):
                 turns.append(choices(question, options_for(answer, rng), answer))
         question, answer = _open_fact(scene, rng)
-        items.append(Item([bare(picture)], turns or [choices(question, options_for(answer, rng), answer)]))
+        items.append(
+            Item([bare(picture)], turns or [choices(question, options_for(answer, rng), answer)])
+        )
     return items
 
 
@@ -110,7 +117,9 @@ def tallyqa(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for scene, picture in studio.coco_window(POOL["tallyqa"]):
         counts = [fact for fact in talk.facts(scene, rng) if fact[1].isdigit()]
-        counts.append((f"How many {pick(rng, ('trains', 'elephants', 'bicycles'))} are there?", "0"))
+        counts.append(
+            (f"How many {pick(rng, ('trains', 'elephants', 'bicycles'))} are there?", "0")
+        )
         items.append(Item([bare(picture)], [(brief(rng, q), closed(a)) for q, a in counts]))
     return items
 
@@ -119,7 +128,7 @@ def vsr(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for scene, picture in studio.coco_window(POOL["vsr"]):
         turns: list[Turn] = []
-        for thing in draw_photos.things_in(scene):
+        for thing in scenes.things_in(scene):
             side = talk.side_of(thing)
             if side is None:
                 claim, truth = f"The {talk.noun(thing)} can be seen on the ceiling.", False
@@ -128,7 +137,9 @@ def vsr(studio: Studio, rng: Rng) -> list[Item]:
                 verb = "is" if thing.count == 1 else "are"
                 claim = f"The {talk.noun(thing)} {verb} in the {said} half of the picture."
                 truth = said == side
-            turns.append((f"Does this statement fit the image? {claim}\nAnswer yes or no.", yes_no(truth)))
+            turns.append(
+                (f"Does this statement fit the image? {claim}\nAnswer yes or no.", yes_no(truth))
+            )
         if not turns:
             claim = pick(rng, ("The sky is below the ground.", "A cat sits on the table."))
             turns = [(f"Does this statement fit the image? {claim}\nAnswer yes or no.", "No.")]
@@ -139,7 +150,7 @@ def vsr(studio: Studio, rng: Rng) -> list[Item]:
 def localized_narratives(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for scene, picture in studio.coco_window(POOL["localized_narratives"]):
-        things = [thing.called() for thing in draw_photos.things_in(scene)]
+        things = [thing.called() for thing in scenes.things_in(scene)]
         seen = f" We can see {', '.join(things)}." if things else ""
         text = f"In this picture there is {scene.setting} {scene.hour}.{seen} The photo is clear."
         items.append(Item([bare(picture)], [(pick(rng, DETAIL), text)]))
@@ -154,7 +165,7 @@ def _sign_facts(sign: Sign) -> list[talk.Fact]:
         ]
     if sign.kind == "road":
         name, distance = sign.lines[0].split("  ")
-        other, farther = sign.lines[1].split("  ")
+        other = sign.lines[1].split("  ")[0]
         return [(f"How far is it to {name}?", distance), ("Which town is farther away?", other)]
     if sign.kind == "bottle":
         return [
@@ -191,16 +202,20 @@ def textcaps(studio: Studio, rng: Rng) -> list[Item]:
     }
     items = []
     for sign, picture in studio.signs:
-        text = what[sign.kind].format(" and ".join(sign.lines[:1 if sign.kind == "spines" else 2]))
+        text = what[sign.kind].format(" and ".join(sign.lines[: 1 if sign.kind == "spines" else 2]))
         items.append(Item([bare(picture)], [(pick(rng, DESCRIBE), f"{text}.")]))
     return items
 
 
 JOKES = (
-    ("when the train", "is on time for once"), ("me on monday", "me on friday"),
-    ("they said it would rain", "they lied"), ("five more minutes", "said no morning ever"),
-    ("packed sunscreen", "forgot the tent"), ("the map says left", "the map is wrong"),
-    ("out of office", "and out of signal"), ("nice view", "no coffee"),
+    ("when the train", "is on time for once"),
+    ("me on monday", "me on friday"),
+    ("they said it would rain", "they lied"),
+    ("five more minutes", "said no morning ever"),
+    ("packed sunscreen", "forgot the tent"),
+    ("the map says left", "the map is wrong"),
+    ("out of office", "and out of signal"),
+    ("nice view", "no coffee"),
 )
 
 
@@ -209,7 +224,7 @@ def hateful_memes(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
         top, bottom = JOKES[i % len(JOKES)]
-        photo = draw_photos.draw_photo(draw_photos.any_outdoors(rng), studio.textures)
+        photo = draw_photos.draw_photo(scenes.any_outdoors(rng), studio.textures)
         question = pick(rng, ("Is this meme hateful?", "Does this meme insult anybody?"))
         picture = jpeg(draw_pages.draw_meme(photo, top, bottom), 84)
         items.append(Item([picture], [(f"{question}\nAnswer yes or no.", "No.")]))
@@ -220,7 +235,7 @@ def vqarad(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
         opaque, large = bool(rng.integers(2)), bool(rng.integers(2))
-        image = draw_photos.draw_xray(studio.textures, rng, opaque, large)
+        image = draw_xray(studio.textures, rng, opaque, large)
         turns: list[Turn] = [
             (brief(rng, "Is the heart enlarged?"), yes_no(large)),
             (brief(rng, "Is there an opacity in the left lung?"), yes_no(opaque)),
@@ -233,8 +248,10 @@ def vqarad(studio: Studio, rng: Rng) -> list[Item]:
 def lnqa(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for _ in range(studio.rows):
-        scene, picture = studio.photo(draw_photos.any_photo(rng))
-        turns: list[Turn] = [("What does the image show?", f"The image shows {talk.caption(scene)}.")]
+        scene, picture = studio.photo(scenes.any_photo(rng))
+        turns: list[Turn] = [
+            ("What does the image show?", f"The image shows {talk.caption(scene)}.")
+        ]
         for question, answer in talk.facts(scene, rng)[: int(rng.integers(2, 6))]:
             turns.append((question, f"The answer is {answer}, as the picture shows."))
         items.append(Item([picture], turns))
@@ -244,7 +261,7 @@ def lnqa(studio: Studio, rng: Rng) -> list[Item]:
 def sharegpt_4o(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
-        scene, picture = studio.photo(draw_photos.any_photo(rng), f"{i * 37 % 1000:03d}{i:05d}.jpg")
+        scene, picture = studio.photo(scenes.any_photo(rng), f"{i * 37 % 1000:03d}{i:05d}.jpg")
         prompt = pick(rng, DETAIL)
         items.append(Item([picture], [(f"<image>\n{prompt}", talk.description(scene, rng))]))
     return items
@@ -254,14 +271,16 @@ def iiw_400(studio: Studio, rng: Rng) -> list[Item]:
     """The published file has no question; the reader draws one."""
     items = []
     for i in range(studio.rows):
-        scene, picture = studio.photo(draw_photos.any_photo(rng), f"aar_test_{4600 + i:05d}")
+        scene, picture = studio.photo(scenes.any_photo(rng), f"aar_test_{4600 + i:05d}")
         boxes = [
             (thing.name, [min(max(round(999 * v), 0), 999) for v in (y - 0.2, x - 0.1, y, x + 0.1)])
-            for thing in draw_photos.things_in(scene)
+            for thing in scenes.things_in(scene)
             for x, y in thing.spots
         ]
         text = talk.description(scene, rng)
-        items.append(Item([picture], [(None, text)], {"objects": boxes, "draft": talk.caption(scene)}))
+        items.append(
+            Item([picture], [(None, text)], {"objects": boxes, "draft": talk.caption(scene)})
+        )
     return items
 
 

@@ -1,10 +1,11 @@
-"""Rows of the sets about drawn things: CLEVR, RAVEN, geometry, textbook diagrams, icons, TikZ."""
+"""Rows of the sets about drawn things: CLEVR, RAVEN, textbook diagrams, icons, TikZ."""
 
 from __future__ import annotations
 
-from cauldron.sample import draw_clevr, draw_diagrams as diagrams
+from cauldron.sample import draw_clevr
+from cauldron.sample import draw_diagrams as diagrams
 from cauldron.sample.draw_diagrams import Flow, Graph
-from cauldron.sample.draw_geometry import Figure, any_figure, draw_figure
+from cauldron.sample.draw_icons import SHAPES, draw_icons
 from cauldron.sample.draw_raven import any_matrix, draw_matrix
 from cauldron.sample.ink import NAMED, pick, png, sample
 from cauldron.sample.model import Item, Picture, Rng, Turn
@@ -20,10 +21,15 @@ def _clevr_turns(solids: list[Solid], rng: Rng) -> list[Turn]:
     left = min(solids, key=lambda solid: solid.x)
     return [
         (brief(rng, f"How many {shape}s are there?"), f"{draw_clevr.count(solids, shape=shape)}."),
-        (brief(rng, f"What number of objects are {color}?"), f"{draw_clevr.count(solids, color=color)}."),
+        (
+            brief(rng, f"What number of objects are {color}?"),
+            f"{draw_clevr.count(solids, color=color)}.",
+        ),
         (
             brief(rng, f"Are there more {material} things than {shape}s?"),
-            yes_no(draw_clevr.count(solids, material=material) > draw_clevr.count(solids, shape=shape)),
+            yes_no(
+                draw_clevr.count(solids, material=material) > draw_clevr.count(solids, shape=shape)
+            ),
         ),
         (brief(rng, "What is the shape of the object farthest to the left?"), closed(left.shape)),
         (brief(rng, "How many large objects are in the scene?"), f"{big}."),
@@ -60,14 +66,16 @@ def raven(studio: Studio, rng: Rng) -> list[Item]:
 def iconqa(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
-        kind, count = diagrams.SHAPES[i % 6], int(rng.integers(3, 16))
+        kind, count = sorted(SHAPES)[i % 6], int(rng.integers(3, 16))
         plural = {"fish": "fish"}.get(kind, f"{kind}s")
         question = f"How many {plural} are there?"
         near = [str(n) for n in range(max(count - 3, 1), count + 4) if n != count]
         turn = (brief(rng, question), f"{count}.")
         if i % 2:
-            turn = choices(question, sample(rng, [str(count), *sample(rng, near, 2)], 3), str(count))
-        image = diagrams.draw_icons(kind, count, rng, pick(rng, sorted(NAMED)))
+            turn = choices(
+                question, sample(rng, [str(count), *sample(rng, near, 2)], 3), str(count)
+            )
+        image = draw_icons(kind, count, pick(rng, sorted(NAMED)))
         items.append(Item([png(image)], [turn]))
     return items
 
@@ -105,7 +113,9 @@ def ai2d(studio: Studio, rng: Rng) -> list[Item]:
 def _food_turns(web: Graph, rng: Rng) -> list[Turn]:
     turns: list[Turn] = []
     for eaten, eater in sample(rng, web.edges, 2):
-        wrong = [n for i, n in enumerate(web.nodes) if (eaten, i) not in web.edges and i != eaten][:3]
+        wrong = [n for i, n in enumerate(web.nodes) if (eaten, i) not in web.edges and i != eaten][
+            :3
+        ]
         options = sample(rng, [web.nodes[eater], *wrong], len(wrong) + 1)
         turns.append(choices(f"What eats the {web.nodes[eaten]}?", options, web.nodes[eater]))
     options = sample(rng, list(web.nodes[:4]), 4)
@@ -116,7 +126,7 @@ def _food_turns(web: Graph, rng: Rng) -> list[Turn]:
 def _labelled(rng: Rng) -> tuple[Picture, list[tuple[str, str]]]:
     subject, parts = pick(rng, (("plant", diagrams.PLANT), ("cell", diagrams.CELL)))
     shown = sample(rng, parts, 4)
-    image = diagrams.draw_labelled([(name, spot) for name, spot, _ in shown], subject, rng)
+    image = diagrams.draw_labelled([(name, spot) for name, spot, _ in shown], subject)
     return png(image), [(name, what) for name, _, what in shown]
 
 
@@ -133,14 +143,18 @@ def tqa(studio: Studio, rng: Rng) -> list[Item]:
 
 
 def scienceqa(studio: Studio, rng: Rng) -> list[Item]:
-    lecture = "Lecture: A cycle is a series of stages that repeats. An arrow leads to the next stage."
+    lecture = (
+        "Lecture: A cycle is a series of stages that repeats. An arrow leads to the next stage."
+    )
     items = []
     for i in range(studio.rows):
         graph, told = _cycle(rng)
         question, answer = pick(rng, told)
         asked, reply = choices(question, sample(rng, list(graph.nodes), len(graph.nodes)), answer)
         hint = "\nHint: Follow the arrows." if i % 2 else ""
-        items.append(Item([png(diagrams.draw_cycle(graph, rng))], [(f"{lecture}\n{asked}{hint}", reply)]))
+        items.append(
+            Item([png(diagrams.draw_cycle(graph, rng))], [(f"{lecture}\n{asked}{hint}", reply)])
+        )
     return items
 
 
@@ -148,7 +162,13 @@ def diagram_image_to_text(studio: Studio, rng: Rng) -> list[Item]:
     flows = (
         ("Order process", ("Take order", "Check stock"), "In stock?", "Reorder", "Ship parcel"),
         ("Login", ("Open page", "Enter password"), "Correct?", "Try again", "Show inbox"),
-        ("Baking bread", ("Mix dough", "Let it rise", "Bake"), "Golden?", "Bake more", "Let it cool"),
+        (
+            "Baking bread",
+            ("Mix dough", "Let it rise", "Bake"),
+            "Golden?",
+            "Bake more",
+            "Let it cool",
+        ),
         ("Library loan", ("Find book", "Scan card"), "Card valid?", "Renew card", "Take book home"),
         ("Water plants", ("Touch soil", "Read gauge"), "Dry?", "Wait a day", "Pour water"),
     )
@@ -171,102 +191,14 @@ def datikz(studio: Studio, rng: Rng) -> list[Item]:
         spots = sample(rng, grid, count)
         pairs = [(i, j) for i in range(count) for j in range(count) if i < j]
         letter = pick(rng, ("x", "v", "a", "s"))
-        graph = Graph("", tuple(f"{letter}{i}" for i in range(count)), tuple(sample(rng, pairs, count)))
+        graph = Graph(
+            "", tuple(f"{letter}{i}" for i in range(count)), tuple(sample(rng, pairs, count))
+        )
         question = pick(rng, ("Write TikZ code for this figure.", "Which LaTeX code draws this?"))
-        items.append(Item([png(diagrams.draw_tikz(graph, spots))], [(question, diagrams.tikz_of(graph, spots))]))
+        items.append(
+            Item(
+                [png(diagrams.draw_tikz(graph, spots))],
+                [(question, diagrams.tikz_of(graph, spots))],
+            )
+        )
     return items
-
-
-def problem(figure: Figure) -> tuple[str, str]:
-    """The problem a figure poses, and how it is solved."""
-    a, b, c, d, e, f = figure.names
-    if figure.kind == "triangle":
-        x, y = figure.given
-        return (
-            f"In triangle {a}{b}{c} the angle at {a} is {x} degrees and the angle at {b} is {y} degrees. How large is the angle at {c}?",
-            f"The angles of a triangle add up to 180 degrees, so the angle at {c} is 180 - {x} - {y} = {figure.answer}.",
-        )
-    if figure.kind == "parallel":
-        x = figure.given[0]
-        return (
-            f"The lines {a}{b} and {c}{d} are parallel, and {e}{f} crosses them. One marked angle is {x} degrees. Find x.",
-            f"The marked angle and x are co-interior up to a vertical angle, so x = 180 - {x} = {figure.answer}.",
-        )
-    if figure.kind == "circle":
-        x = figure.given[0]
-        return (
-            f"O is the centre of the circle, and the angle {a}O{b} is {x} degrees. Find the angle x at {c}.",
-            f"An inscribed angle is half of the central angle over the same arc: x = {x} / 2 = {figure.answer}.",
-        )
-    x, y = figure.given
-    if figure.kind == "rectangle":
-        return (
-            f"The rectangle {a}{b}{c}{d} has sides of {x} cm and {y} cm. What is its perimeter in cm?",
-            f"The perimeter is 2 * ({x} + {y}) = {figure.answer}.",
-        )
-    return (
-        f"Triangle {a}{b}{c} has a right angle at {a}, and its legs are {x} and {y}. Find the hypotenuse x.",
-        f"By Pythagoras x is the root of {x}^2 + {y}^2 = {x * x + y * y}, so x = {figure.answer}.",
-    )
-
-
-def answers_near(answer: int, rng: Rng) -> list[str]:
-    """The answer among three wrong ones, in random order."""
-    near = [v for v in range(max(answer - 12, 1), answer + 13) if v != answer]
-    return [str(v) for v in sample(rng, [answer, *sample(rng, near, 3)], 4)]
-
-
-def intergps(studio: Studio, rng: Rng) -> list[Item]:
-    items = []
-    for _ in range(studio.rows):
-        figure = any_figure(rng)
-        turn = choices(problem(figure)[0], answers_near(figure.answer, rng), str(figure.answer))
-        items.append(Item([png(draw_figure(figure, rng))], [turn]))
-    return items
-
-
-def geomverse(studio: Studio, rng: Rng) -> list[Item]:
-    items = []
-    for _ in range(studio.rows):
-        figure = any_figure(rng)
-        question, steps = problem(figure)
-        reply = f"{steps} Therefore the final answer is {figure.answer}."
-        items.append(Item([png(draw_figure(figure, rng))], [(question, reply)]))
-    return items
-
-
-def geo170k(studio: Studio, rng: Rng) -> list[Item]:
-    """One item a picture; the layout spreads its turns over rows of the two splits."""
-    items = []
-    for i in range(-(-studio.rows // 3)):
-        figure = any_figure(rng)
-        folder = ("geo3k", "geoqa_plus")[i % 2]
-        picture = png(draw_figure(figure, rng), f"{folder}/{i // 2}.png")
-        question, steps = problem(figure)
-        options = answers_near(figure.answer, rng)
-        letter = "ABCD"[options.index(str(figure.answer))]
-        listed = "\n".join(f"{name}: {value}" for name, value in zip("ABCD", options, strict=True))
-        choose = (
-            "Work out the solution first, then give the letter of the right choice in the form "
-            f"Answer: xxx.\nQuestion:{question}\nChoices:\n{listed}"
-        )
-        look = f"{_seen(figure)} It is a plane figure drawn with straight edges and labels."
-        turns: list[Turn] = [
-            ("Describe the figure briefly.\n<image>", look),
-            (f"<image>\n{choose}", f"{steps} So the answer is choice {letter}.\nAnswer:{letter}"),
-            (f"<image>\nQuestion: {question}\nSolve it step by step.", f"{steps}\nAnswer: {figure.answer}"),
-        ]
-        items.append(Item([picture], turns))
-    return items
-
-
-def _seen(figure: Figure) -> str:
-    what = {
-        "triangle": "a triangle with two known angles",
-        "parallel": "two parallel lines and a line that crosses them",
-        "circle": "a circle with a central and an inscribed angle",
-        "rectangle": "a rectangle with labelled sides",
-        "right": "a right triangle with labelled legs",
-    }[figure.kind]
-    points = 4 if figure.kind in ("rectangle", "parallel") else 3
-    return f"The figure shows {what}. Its points are {', '.join(figure.names[:points])}."

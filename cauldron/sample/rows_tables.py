@@ -6,12 +6,13 @@ from cauldron.sample.draw_tables import Look, Table, draw_table
 from cauldron.sample.ink import pick, png, sample
 from cauldron.sample.model import Item, Rng, Turn
 from cauldron.sample.studio import Studio
-from cauldron.sample.words import FIRMS, LAST, TOWNS, amount, brief, person
+from cauldron.sample.words import FIRMS, LAST, TOWNS, amount, brief, person, words_of
 
-GOODS = (
+GOODS = words_of(
     "notebook|pencil case|bag of apples|jar of honey|wool scarf|pair of gloves|toy boat|kite|"
     "box of crayons|loaf of bread|bunch of grapes|wooden spoon"
-).split("|")
+)
+WHO = ("renters", "commuters", "farm workers", "students")
 BLUE = (206, 222, 244)
 
 
@@ -21,11 +22,15 @@ def tabmwp(studio: Studio, rng: Rng) -> list[Item]:
     for i in range(studio.rows):
         goods = sample(rng, GOODS, int(rng.integers(4, 7)))
         cents = [int(value) for value in rng.integers(60, 990, len(goods))]
-        rows = tuple((name, f"${value / 100:.2f}") for name, value in zip(goods, cents, strict=True))
+        rows = tuple(
+            (name, f"${value / 100:.2f}") for name, value in zip(goods, cents, strict=True)
+        )
         look = Look(16, lines="rows", stripe=(238, 244, 250) if i % 2 else None)
         image = draw_table(Table("", ("Item", "Price"), rows), look)
         who, (a, b) = person(rng).split()[0], sample(rng, range(len(goods)), 2)
-        question = f"How much money does {who} need to buy one {goods[a]} and one {goods[b]}? (Unit: $)"
+        question = (
+            f"How much money does {who} need to buy one {goods[a]} and one {goods[b]}? (Unit: $)"
+        )
         total = f"{(cents[a] + cents[b]) / 100:.2f}"
         turns: list[Turn] = [(brief(rng, question), f"{total}.")]
         if i % 2:
@@ -42,7 +47,11 @@ def tabmwp(studio: Studio, rng: Rng) -> list[Item]:
 def _statement(rng: Rng) -> tuple[Table, list[list[int]], str]:
     firm = pick(rng, FIRMS)
     year = int(rng.integers(2009, 2019))
-    lines = sample(rng, ("Product sales", "Services", "Licences", "Maintenance", "Rental income"), 3)
+    lines = sample(
+        rng,
+        ("Product sales", "Services", "Licences", "Maintenance", "Rental income"),
+        int(rng.integers(2, 6)),
+    )
     values = [[int(v) for v in rng.integers(800, 9900, 2)] for _ in lines]
     total = [sum(column) for column in zip(*values, strict=True)]
     rows = [(name, *(f"{v:,}" for v in pair)) for name, pair in zip(lines, values, strict=True)]
@@ -57,13 +66,20 @@ def tat_qa(studio: Studio, rng: Rng) -> list[Item]:
         table, values, firm = _statement(rng)
         change = values[-1][0] - values[-1][1]
         notes = (
-            f"Total revenue of {firm} {'rose' if change > 0 else 'fell'} by {abs(change):,} thousand "
-            f"dollars. The change is due to {table.rows[0][0].lower()}. Figures are audited."
+            f"Total revenue of {firm} {'rose' if change > 0 else 'fell'} by {abs(change):,} "
+            f"thousand dollars. The change is due to {table.rows[0][0].lower()}. "
+            "Figures are audited."
         )
         image = draw_table(table, Look(15, lines="none", total=True, notes=notes))
         turns: list[Turn] = [
-            (brief(rng, f"What was the total revenue in {table.header[1]}?"), f"{table.rows[-1][1]}."),
-            (brief(rng, "What was the change in total revenue between the two years?"), f"{change:,}."),
+            (
+                brief(rng, f"What was the total revenue in {table.header[1]}?"),
+                f"{table.rows[-1][1]}.",
+            ),
+            (
+                brief(rng, "What was the change in total revenue between the two years?"),
+                f"{change:,}.",
+            ),
             (brief(rng, "What is the change in revenue due to?"), f"{table.rows[0][0]}."),
         ]
         items.append(Item([png(image)], turns))
@@ -77,7 +93,8 @@ def finqa(studio: Studio, rng: Rng) -> list[Item]:
         image = draw_table(table, Look(14, head=(228, 228, 228), lines="rows", total=True))
         now, before = values[-1]
         growth = f"{(now - before) / before * 100:.1f}"
-        question = f"By how many percent did the total revenue of {firm} grow from {table.header[2]} to {table.header[1]}?"
+        first, last = table.header[2], table.header[1]
+        question = f"By what percentage did the revenue of {firm} grow from {first} to {last}?"
         items.append(Item([png(image)], [(brief(rng, question), f"{growth}.")]))
     return items
 
@@ -86,9 +103,10 @@ def _grouped(rng: Rng) -> Table:
     groups = (("Urban", 2), ("Rural", 2))
     years = tuple(str(y) for y in (2011, 2016))
     rows = tuple(
-        (town, *(f"{float(v):.1f}" for v in rng.uniform(2, 60, 4))) for town in sample(rng, TOWNS, 5)
+        (town, *(f"{float(v):.1f}" for v in rng.uniform(2, 60, 4)))
+        for town in sample(rng, TOWNS, 5)
     )
-    title = f"Share of {pick(rng, ('renters', 'commuters', 'farm workers', 'students'))} by town (percent)"
+    title = f"Share of {pick(rng, WHO)} by town (percent)"
     return Table(title, ("Town", *years, *years), rows, groups)
 
 
@@ -124,11 +142,16 @@ def multihiertt(studio: Studio, rng: Rng) -> list[Item]:
     for i in range(studio.rows):
         made = [_statement(rng) for _ in range(1 + i % 3)]
         pictures = [
-            png(draw_table(table, Look(14, lines="rows", total=True, notes=f"Table {n + 1} of {len(made)}.")))
+            png(
+                draw_table(
+                    table,
+                    Look(14, lines="rows", total=True, notes=f"Table {n + 1} of {len(made)}."),
+                )
+            )
             for n, (table, _, _) in enumerate(made)
         ]
         total = sum(values[-1][0] for _, values, _ in made)
-        question = f"What is the sum of the total revenue of the latest year over all {len(made)} tables (in thousands)?"
+        question = f"What is the latest total revenue of all {len(made)} tables together?"
         items.append(Item(pictures, [(brief(rng, question), f"{total:,}.")]))
     return items
 
@@ -143,7 +166,10 @@ def _league(rng: Rng) -> Table:
         return Table("League table", ("Rank", "Team", "Wins", "Points"), rows)
     if kind == 1:
         years = sorted(int(y) for y in rng.choice(range(1961, 2015), 6, replace=False))
-        rows = tuple((str(y), pick(rng, LAST), pick(rng, TOWNS), f"{int(rng.integers(90, 240))}") for y in years)
+        rows = tuple(
+            (str(y), pick(rng, LAST), pick(rng, TOWNS), f"{int(rng.integers(90, 240))}")
+            for y in years
+        )
         return Table("Marathon winners", ("Year", "Winner", "City", "Time (min)"), rows)
     rows = tuple(
         (name, pick(rng, TOWNS), amount(rng, 1200, 99000), str(int(rng.integers(1850, 1990))))
@@ -161,7 +187,9 @@ def _wiki(studio: Studio, rng: Rng, look: Look, turns_of: int, dump_every: int) 
             column = 3 if table.header[0] != "Rank" else int(rng.integers(2, 4))
             key = 1 if table.header[0] == "Rank" else 0
             what, which = table.header[column].lower(), f"{table.header[key].lower()} {row[key]}"
-            turns.append((brief(rng, f"Which value stands under {what} for {which}?"), f"{row[column]}."))
+            turns.append(
+                (brief(rng, f"Which value stands under {what} for {which}?"), f"{row[column]}.")
+            )
         if i % dump_every == 0:
             turns.append((pick(rng, PARSE), _as_dict(table)))
         items.append(Item([png(draw_table(table, look))], turns))

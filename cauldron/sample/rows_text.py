@@ -16,8 +16,8 @@ def _story(rng: Rng) -> tuple[str, str, int]:
     boxes, each, gone = (int(rng.integers(*span)) for span in ((3, 40), (4, 60), (2, 12)))
     result = boxes * each - gone
     question = (
-        f"{who} has {boxes} boxes with {each} {thing} in each box. {who} gives {gone} {thing} away. "
-        f"How many {thing} are left?"
+        f"{who} has {boxes} boxes with {each} {thing} in each box. {who} gives {gone} {thing} "
+        f"away. How many {thing} are left?"
     )
     steps = (
         f"There are {boxes} * {each} = {boxes * each} {thing} at first. After giving away {gone}, "
@@ -65,7 +65,9 @@ def goat(studio: Studio, rng: Rng) -> list[Item]:
         sign, result = (("+", a + b), ("-", a - b), ("*", a * b))[i % 3]
         ask = pick(rng, ("{} {} {} = ?", "Compute {} {} {}.", "What is {} {} {}?"))
         question, answer = ask.format(a, sign, b), f"{a} {sign} {b} = {result}"
-        items.append(Item([], [(question, answer)], {"input": f"{a} {sign} {b}", "answer": str(result)}))
+        items.append(
+            Item([], [(question, answer)], {"input": f"{a} {sign} {b}", "answer": str(result)})
+        )
     return items
 
 
@@ -83,8 +85,14 @@ def camel_ai_math(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
         question, steps, result = _equation(rng)
-        place = {"topic;": "Algebra", "sub_topic": "Linear equations", "file": f"{i % 5 + 1:03d}_{i // 5 + 1:03d}_{i:03d}.json"}
-        items.append(Item([], [(question, f"{steps} We check: the value fits.\nHence x = {result}.")], place))
+        place = {
+            "topic;": "Algebra",
+            "sub_topic": "Linear equations",
+            "file": f"{i % 5 + 1:03d}_{i // 5 + 1:03d}_{i:03d}.json",
+        }
+        items.append(
+            Item([], [(question, f"{steps} We check: the value fits.\nHence x = {result}.")], place)
+        )
     return items
 
 
@@ -99,7 +107,9 @@ def dolly(studio: Studio, rng: Rng) -> list[Item]:
         else:
             town, firm = pick(rng, TOWNS), pick(rng, FIRMS)
             extra = {"context": "", "category": ("open_qa", "brainstorming")[i % 2]}
-            question = f"Write a few sentences about {firm} in {town}, edition {int(rng.integers(10**6))}."
+            question = (
+                f"Write a few sentences about {firm} in {town}, edition {int(rng.integers(10**6))}."
+            )
             turn = (question, " ".join(told))
         items.append(Item([], [turn], extra))
     return items
@@ -112,8 +122,12 @@ def lima(studio: Studio, rng: Rng) -> list[Item]:
         turns: list[Turn] = []
         for topic in sample(rng, ("market", "nature", "town"), 3 if i % 5 == 4 else 1):
             told = prose(rng, 5, topic)
-            turns.append((f"I read this: {told.split('. ')[0]}. What else should I know about it?", told))
-        source = "multi_turn" if len(turns) > 1 else pick(rng, ("stackexchange", "wikihow", "authors"))
+            turns.append(
+                (f"I read this: {told.split('. ')[0]}. What else should I know about it?", told)
+            )
+        source = (
+            "multi_turn" if len(turns) > 1 else pick(rng, ("stackexchange", "wikihow", "authors"))
+        )
         items.append(Item([], turns, {"source": source}))
     return items
 

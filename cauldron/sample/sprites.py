@@ -49,8 +49,12 @@ def _boat(d: Draw, w: int, h: int, c: Color) -> None:
     d.polygon([(0, h * 0.74), (w, h * 0.74), (w * 0.82, h), (w * 0.16, h)], fill=c)
     d.line([(0, h * 0.76), (w, h * 0.76)], fill=mix(c, DARK, 0.5), width=ZOOM * 2)
     d.line([(w * 0.48, 0), (w * 0.48, h * 0.74)], fill=DARK, width=ZOOM * 2)
-    d.polygon([(w * 0.51, h * 0.04), (w * 0.51, h * 0.68), (w * 0.93, h * 0.68)], fill=(245, 243, 236))
-    d.polygon([(w * 0.45, h * 0.14), (w * 0.45, h * 0.68), (w * 0.14, h * 0.68)], fill=(226, 222, 212))
+    d.polygon(
+        [(w * 0.51, h * 0.04), (w * 0.51, h * 0.68), (w * 0.93, h * 0.68)], fill=(245, 243, 236)
+    )
+    d.polygon(
+        [(w * 0.45, h * 0.14), (w * 0.45, h * 0.68), (w * 0.14, h * 0.68)], fill=(226, 222, 212)
+    )
 
 
 def _house(d: Draw, w: int, h: int, c: Color) -> None:
@@ -64,7 +68,9 @@ def _house(d: Draw, w: int, h: int, c: Color) -> None:
 
 
 def _tree(d: Draw, w: int, h: int, c: Color) -> None:
-    d.polygon([(w * 0.44, h * 0.5), (w * 0.56, h * 0.5), (w * 0.6, h), (w * 0.4, h)], fill=(88, 64, 46))
+    d.polygon(
+        [(w * 0.44, h * 0.5), (w * 0.56, h * 0.5), (w * 0.6, h), (w * 0.4, h)], fill=(88, 64, 46)
+    )
     rng = np.random.default_rng(w * 1000 + h)
     for i in range(42):
         angle, reach = rng.uniform(0, 6.28), rng.uniform(0, 0.32) ** 0.8
@@ -78,13 +84,17 @@ def _sheep(d: Draw, w: int, h: int, c: Color) -> None:
     for x in (0.26, 0.38, 0.6, 0.7):
         d.rectangle((w * x, h * 0.62, w * (x + 0.06), h), fill=DARK)
     for x, y, r in ((0.3, 0.45, 0.2), (0.46, 0.38, 0.22), (0.62, 0.42, 0.21), (0.5, 0.52, 0.24)):
-        d.ellipse((w * (x - r), h * (y - r * 1.3), w * (x + r), h * (y + r * 1.3)), fill=(238, 234, 224))
+        d.ellipse(
+            (w * (x - r), h * (y - r * 1.3), w * (x + r), h * (y + r * 1.3)), fill=(238, 234, 224)
+        )
     d.ellipse((w * 0.74, h * 0.16, w, h * 0.5), fill=DARK)
 
 
 def _balloon(d: Draw, w: int, h: int, c: Color) -> None:
     d.ellipse((0, 0, w, h * 0.74), fill=c)
-    d.polygon([(w * 0.1, h * 0.52), (w * 0.9, h * 0.52), (w * 0.6, h * 0.86), (w * 0.4, h * 0.86)], fill=c)
+    d.polygon(
+        [(w * 0.1, h * 0.52), (w * 0.9, h * 0.52), (w * 0.6, h * 0.86), (w * 0.4, h * 0.86)], fill=c
+    )
     for x in (0.22, 0.66):
         d.ellipse((w * x, h * 0.01, w * (x + 0.14), h * 0.73), fill=(246, 240, 222))
     d.rectangle((w * 0.41, h * 0.89, w * 0.59, h), fill=(112, 78, 46))
@@ -107,8 +117,14 @@ def _umbrella(d: Draw, w: int, h: int, c: Color) -> None:
 def _car(d: Draw, w: int, h: int, c: Color) -> None:
     roof = [(w * 0.2, h * 0.46), (w * 0.34, 0), (w * 0.72, 0), (w * 0.86, h * 0.46)]
     d.polygon(roof, fill=mix(c, DARK, 0.15))
-    d.polygon([(w * 0.26, h * 0.42), (w * 0.37, h * 0.08), (w * 0.52, h * 0.08), (w * 0.52, h * 0.42)], fill=(176, 200, 214))
-    d.polygon([(w * 0.55, h * 0.42), (w * 0.55, h * 0.08), (w * 0.7, h * 0.08), (w * 0.8, h * 0.42)], fill=(160, 186, 202))
+    d.polygon(
+        [(w * 0.26, h * 0.42), (w * 0.37, h * 0.08), (w * 0.52, h * 0.08), (w * 0.52, h * 0.42)],
+        fill=(176, 200, 214),
+    )
+    d.polygon(
+        [(w * 0.55, h * 0.42), (w * 0.55, h * 0.08), (w * 0.7, h * 0.08), (w * 0.8, h * 0.42)],
+        fill=(160, 186, 202),
+    )
     d.rounded_rectangle((0, h * 0.4, w, h * 0.82), h * 0.16, fill=c)
     for x in (0.14, 0.68):
         d.ellipse((w * x, h * 0.62, w * x + h * 0.42, h * 1.0), fill=(26, 26, 28))
@@ -148,7 +164,10 @@ def place_thing(light: Array, thing: Thing, bright: float, textures: Textures, r
     height, width, _ = light.shape
     for spot_x, spot_y in thing.spots:
         draw_it, part_w, part_h, shadow = SPRITES[thing.name]
-        w, h = max(round(width * part_w * thing.scale), 6), max(round(width * part_h * thing.scale), 5)
+        w, h = (
+            max(round(width * part_w * thing.scale), 6),
+            max(round(width * part_h * thing.scale), 5),
+        )
         large = Image.new("RGBA", (w * ZOOM, h * ZOOM), (0, 0, 0, 0))
         color = NAMED.get(thing.color, (240, 238, 232))
         draw_it(ImageDraw.Draw(large), w * ZOOM - 1, h * ZOOM - 1, color)
@@ -178,4 +197,6 @@ def cast_shadow(light: Array, cx: float, foot: float, w: int, bright: float) -> 
     ImageDraw.Draw(mask).ellipse((span * 0.1, deep * 0.2, span * 0.9, deep * 0.8), fill=150)
     soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(deep * 0.14)), np.float32) / 255
     dark = np.zeros((deep, span, 3), np.float32)
-    paste_patch(light, round(cx - span / 2), round(foot - deep * 0.55), dark, soft * (0.4 + 0.3 * bright))
+    paste_patch(
+        light, round(cx - span / 2), round(foot - deep * 0.55), dark, soft * (0.4 + 0.3 * bright)
+    )

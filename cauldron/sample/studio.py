@@ -12,11 +12,11 @@ from functools import cached_property
 
 import numpy as np
 
-from cauldron.sample import draw_clevr, draw_photos, draw_signs
-from cauldron.sample.draw_photos import Scene
+from cauldron.sample import draw_clevr, draw_photos, draw_signs, scenes
 from cauldron.sample.draw_signs import Sign
 from cauldron.sample.ink import jpeg, png
 from cauldron.sample.model import Picture, Rng
+from cauldron.sample.scenes import Scene
 from cauldron.sample.solids import Solid
 from cauldron.sample.texture import Textures
 
@@ -44,7 +44,7 @@ class Studio:
         rng = self.rng("coco")
         numbers = np.sort(rng.choice(580_000, size=3 * self.rows, replace=False))
         return [
-            self.photo(draw_photos.any_photo(rng), f"COCO_train2014_{number:012d}.jpg")
+            self.photo(scenes.any_photo(rng), f"COCO_train2014_{number:012d}.jpg")
             for number in numbers
         ]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cauldron.sample.draw_photos import AIRBORNE, Scene, things_in
 from cauldron.sample.ink import pick, sample
 from cauldron.sample.model import Rng
+from cauldron.sample.scenes import AIRBORNE, Scene, things_in
 from cauldron.sample.sprites import Thing
 from cauldron.sample.words import listed
 
@@ -35,7 +35,13 @@ def facts(scene: Scene, rng: Rng) -> list[Fact]:
 def _setting_facts(scene: Scene) -> list[Fact]:
     if scene.kind == "outdoors" and scene.place is not None:
         place = scene.place
-        front = {"lake": "water", "meadow": "grass", "beach": "sand", "snow": "snow", "field": "wheat"}
+        front = {
+            "lake": "water",
+            "meadow": "grass",
+            "beach": "sand",
+            "snow": "snow",
+            "field": "wheat",
+        }
         behind = {"mountains": "mountains", "hills": "hills", "dunes": "dunes", "forest": "forest"}
         return [
             ("What covers the ground in front?", front[place.front]),

@@ -7,6 +7,8 @@ photographs under JPEG and under perceptual hashes. The fields are made once per
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -14,7 +16,8 @@ from PIL import Image
 from cauldron.sample.ink import Color
 from cauldron.sample.model import Rng
 
-Array = npt.NDArray[np.float32]
+# float32 throughout; the stubs widen arithmetic with Python floats.
+Array = npt.NDArray[np.floating[Any]]
 SIDE = 1024
 SLOPES = {"rough": 1.0, "cloud": 1.6, "smooth": 2.2}
 
@@ -31,7 +34,8 @@ def _field(rng: Rng, slope: float) -> Array:
     # Without the very lowest frequencies every window has about the same mean and contrast.
     spectrum[reach < 2.5 / SIDE] = 0
     field = np.fft.irfft2(spectrum, (SIDE, SIDE))
-    return ((field - field.mean()) / field.std()).astype(np.float32)
+    scaled: Array = ((field - field.mean()) / field.std()).astype(np.float32)
+    return scaled
 
 
 class Textures:
@@ -57,7 +61,7 @@ class Textures:
         h = min(max(round(height / zoom[0]), 2), SIDE)
         w = min(max(round(width / zoom[1]), 2), SIDE)
         top, left = int(rng.integers(SIDE - h + 1)), int(rng.integers(SIDE - w + 1))
-        piece = self.fields[kind][top : top + h, left : left + w]
+        piece: Array = self.fields[kind][top : top + h, left : left + w]
         if rng.integers(2):
             piece = piece[:, ::-1]
         if (h, w) == (height, width):
@@ -69,7 +73,8 @@ class Textures:
 
     def ridge(self, width: int, rng: Rng, zoom: float) -> Array:
         """A fractal line: one row of a smooth field."""
-        return self.window("cloud", 2, width, rng, (1, zoom))[0]
+        line: Array = self.window("cloud", 2, width, rng, (1, zoom))[0]
+        return line
 
 
 def shade(color: Color) -> Array:

@@ -75,7 +75,14 @@ def _exact_rows(hub: Hub) -> list[dict[str, Any]]:
                 and other.item.pictures == placed.item.pictures
                 and _cleaned(other) == _cleaned(placed)
             )  # fmt: skip
-            pairs.append({"kind": "exact_row", "change": placed.item.plant, "a": _place(first), "b": _place(placed)})
+            pairs.append(
+                {
+                    "kind": "exact_row",
+                    "change": placed.item.plant,
+                    "a": _place(first),
+                    "b": _place(placed),
+                }
+            )
     return pairs
 
 
@@ -114,5 +121,12 @@ def _near_pictures(hub: Hub) -> list[dict[str, Any]]:
         for number, picture in enumerate(placed.item.pictures):
             if picture.origin and picture.change:
                 a = first[_digest(picture.origin)]
-                pairs.append({"kind": "near_picture", "change": picture.change, "a": a, "b": _place(placed, number)})
+                pairs.append(
+                    {
+                        "kind": "near_picture",
+                        "change": picture.change,
+                        "a": a,
+                        "b": _place(placed, number),
+                    }
+                )
     return pairs

@@ -5,26 +5,33 @@ from __future__ import annotations
 from cauldron.sample.ink import pick, sample
 from cauldron.sample.model import Rng
 
-FIRST = (
-    "Anna Bruno Clara David Elena Felix Grace Hassan Irene Jonas Kavya Liam Mona Nadia Oscar "
-    "Paula Quentin Rosa Simon Tara Umar Vera Walter Xenia Yusuf Zoe"
-).split()
-LAST = (
-    "Abbott Becker Castillo Dalton Eriksen Fontaine Greco Hughes Ivanov Jensen Keller Lindqvist "
-    "Moreau Novak Okafor Petersen Quinn Rossi Schmidt Tanaka Ueda Vargas Weber Xu Young Zeller"
-).split()
-TOWNS = (
-    "Ashford Brinton Caldera Dunmore Eastvale Fernhill Glenrock Harwick Inverly Jasperton Kelso "
-    "Larkspur Midhaven Northgate Oakridge Pinecrest Quarryville Rosedale Stonebridge Thornbury"
-).split()
-FIRMS = (
-    "Alder Foods|Bluewater Shipping|Cobalt Energy|Delta Textiles|Evergreen Paper|Falcon Tools|"
-    "Granite Insurance|Harbor Dairy|Ivory Ceramics|Juniper Press|Keystone Rail|Lantern Optics|"
-    "Meridian Air|Nimbus Software|Orchard Health|Pioneer Seeds"
-).split("|")
-MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+
+def words_of(text: str) -> list[str]:
+    return text.split("|")
+
+
+FIRST = words_of(
+    "Anna|Bruno|Clara|David|Elena|Felix|Grace|Hassan|Irene|Jonas|Kavya|Liam|Mona|Nadia|Oscar|"
+    "Paula|Quentin|Rosa|Simon|Tara|Umar|Vera|Walter|Xenia|Yusuf|Zoe"
+)
+LAST = words_of(
+    "Abbott|Becker|Castillo|Dalton|Eriksen|Fontaine|Greco|Hughes|Ivanov|Jensen|Keller|"
+    "Lindqvist|Moreau|Novak|Okafor|Petersen|Quinn|Rossi|Schmidt|Tanaka|Ueda|Vargas|Weber|Xu|"
+    "Young|Zeller"
+)
+TOWNS = words_of(
+    "Ashford|Brinton|Caldera|Dunmore|Eastvale|Fernhill|Glenrock|Harwick|Inverly|Jasperton|"
+    "Kelso|Larkspur|Midhaven|Northgate|Oakridge|Pinecrest|Quarryville|Rosedale|Stonebridge|"
+    "Thornbury"
+)
+FIRMS = words_of(
+    "Alder Foods|Bluewater Shipping|Cobalt Energy|Delta Textiles|Evergreen Paper|"
+    "Falcon Tools|Granite Insurance|Harbor Dairy|Ivory Ceramics|Juniper Press|Keystone Rail|"
+    "Lantern Optics|Meridian Air|Nimbus Software|Orchard Health|Pioneer Seeds"
+)
+MONTHS = words_of(
+    "January|February|March|April|May|June|July|August|September|October|November|December"
+)
 TOPICS: dict[str, tuple[str, ...]] = {
     "market": (
         "Sales of {noun} in {town} rose by {small} percent in {month}.",
@@ -54,7 +61,7 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "The museum shows paintings, maps and tools from the time of the first settlers.",
     ),
 }
-NOUNS = "coffee tea bicycles lamps furniture paper tiles honey wool tools books boots".split()
+NOUNS = words_of("coffee|tea|bicycles|lamps|furniture|paper|tiles|honey|wool|tools|books|boots")
 
 
 def person(rng: Rng) -> str:

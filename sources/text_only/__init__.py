@@ -2,7 +2,8 @@
 
 They keep the model's language ability while it learns to see; the authors give them 16.93 % of
 the answer tokens (Idefics3 paper, table 1, which counts questions left after filters, not rows).
-Files, rows, bytes and licences are those of the dataset pages; ~ marks an estimate.
+Files, bytes and licences are those of the dataset pages, rows what their users report; ~ marks an
+estimate.
 
 - ``teknium/OpenHermes-2.5``: ``openhermes2_5.json``, one array; 1,001,551 rows, 1.94 GB; none given
 - ``GAIR/lima`` (gated): ``train.jsonl``; 1,030 rows, 3 MB; its sources' or CC-BY-NC-SA

@@ -25,7 +25,6 @@ from sources import base
 from sources.base import BadRow, Options, Piece, Row
 from sources.files import FileInfo, Repo, Root
 from sources.images import base_name
-from sources.options import settle
 from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
 from sources.parquet_source import split_shards
 from sources.rows import RowProblem, image_of, turns_of
@@ -65,7 +64,7 @@ class ClevrMath(TheCauldron):
     """CLEVR-Math, joined to the images of CLEVR; takes no options."""
 
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
-        settle(self, options)
+        self.settled(options)
         found = self.shards(repo, options).files + _clevr(repo).files
         return sorted(found, key=lambda file: file.path)
 
@@ -73,7 +72,7 @@ class ClevrMath(TheCauldron):
         return [*super().notes(repo, options), *_clevr_notes(_clevr(repo))]
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
-        options = settle(self, options)
+        options = self.settled(options)
         for note in self.notes(repo, options):
             _LOG.warning("%s: %s", self.name, note)
         planned = self._published_pieces(repo, limit)
@@ -89,7 +88,7 @@ class ClevrMath(TheCauldron):
     def read(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        options = settle(self, options)
+        options = self.settled(options)
         if piece.reason:
             yield from whole_file(piece)
         elif piece.kind == REST:

@@ -16,7 +16,6 @@ from cauldron.errors import UsageError
 from sources.base import BadRow, Options, Piece, Row
 from sources.files import FileInfo, Repo, Root
 from sources.images import open_images
-from sources.options import settle
 from sources.parquet import ParquetRow, read_parquet
 from sources.rows import Find, RowProblem, images_of, turns_of
 from sources.the_cauldron.reader import TheCauldron
@@ -30,14 +29,14 @@ class OkVqa(TheCauldron):
     """OK-VQA. Option ``coco_train2014``: a folder or zip of COCO's train2014 images."""
 
     def extra_files(self, root: Root, options: Options) -> list[FileInfo]:
-        location = self._location(root, settle(self, options))
+        location = self._location(root, self.settled(options))
         info = root.extra_info(location) if location else None
         return [info] if info else []
 
     def read(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        options = settle(self, options)
+        options = self.settled(options)
         with open_images(self._location(root, options), _FOLDER) as find:
             for row in read_parquet(repo, piece, self.columns(options)):
                 yield row if isinstance(row, BadRow) else self._resolved(row, find)

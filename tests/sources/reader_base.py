@@ -23,6 +23,7 @@ from cauldron import reasons
 from cauldron.errors import SourceUnavailable, UsageError
 from sources.base import BadRow, Piece, Row, Source, registry
 from sources.files import Root
+from tests.doubles.hub import FakeHub
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 HASHES = ("2ce340398c113b79", "37bee7c547e3fc8a", "ab894dd16896d4e3", "0d1f2a3b4c5d6e7f")
@@ -58,7 +59,9 @@ def outcome_of(row: Row | BadRow) -> Outcome:
     return kept(images, [(t.user, t.assistant) for t in row.turns], row.system, row.rows)
 
 
-def picture(name: str, kind: str = "PNG", size: tuple[int, int] = (24, 16), mode: str = "RGB") -> bytes:
+def picture(
+    name: str, kind: str = "PNG", size: tuple[int, int] = (24, 16), mode: str = "RGB"
+) -> bytes:
     """An encoded image whose content depends on `name` alone."""
     noise = hashlib.shake_256(name.encode()).digest(size[0] * size[1] * 3)
     image = Image.frombytes("RGB", size, noise).convert(mode)
@@ -77,7 +80,9 @@ def write_parquet(
     """A parquet file as `datasets` writes it: snappy, small row groups."""
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
-    pq.write_table(table, path, row_group_size=rows_per_group, **{"compression": "snappy"} | options)
+    pq.write_table(
+        table, path, row_group_size=rows_per_group, **{"compression": "snappy"} | options
+    )
 
 
 def read_all(
@@ -228,6 +233,20 @@ class ReaderTests:
         with pytest.raises(SourceUnavailable, match=self.source.repo):
             self.source.files(repo, self.options)
 
+    def test_the_hub_gives_the_same_rows(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        below = {
+            k: str(root / v) if isinstance(v, str) and (root / v).exists() else v
+            for k, v in {**self.source.default_options, **self.options}.items()
+        }
+        with FakeHub(root) as hub:
+            hub.use(monkeypatch, token="a token")
+            opened = Root.open(None)
+            repo = opened.repo(self.source.repo)
+            planned = self.source.pieces(opened, repo, below)
+            worker = Root.open(opened.url).repo_at(repo.id, repo.commit)
+            found = [row for p in planned for row in self.source.read(opened, worker, p, below)]
+        assert [outcome_of(row) for row in found] == [outcome_of(row) for row in self.read(root)]
+
     @pytest.mark.parametrize("damage", ["emptied", "cut in half", "without its end"])
     def test_a_damaged_file_costs_nothing_else(self, root: Path, damage: str) -> None:
         before = self.read(root)
@@ -237,7 +256,9 @@ class ReaderTests:
             length = {"emptied": 0, "cut in half": len(whole) // 2}.get(damage, len(whole) - 1)
             victim.write_bytes(whole[:length])
             after = self.read(root)
-            assert any(isinstance(row, BadRow) for row in after), path
+            # Lines of JSON end without a mark: what is left of them may be whole.
+            if damage != "without its end" or path.endswith((".parquet", ".zip")):
+                assert [row for row in after if isinstance(row, BadRow) and row not in before], path
             for row in self.survivors(before, path):
                 assert row in after, path
             for row in after:

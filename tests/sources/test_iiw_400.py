@@ -8,15 +8,16 @@ import os
 import tarfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from cauldron.errors import SourceUnavailable, UsageError
 from sources.base import BadRow, Row, registry
 from sources.files import Root
-from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS, Iiw400
+from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
 from sources.prompts import draw
+from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
 KEYS = [f"aar_test_0460{number}" for number in range(4)]
 REAL = Path(os.environ.get("CAULDRON_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
@@ -33,10 +34,6 @@ def write_rows(root: Path, rows: list[dict[str, Any]], path: str = PATHS[0]) -> 
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def picture(key: str) -> bytes:
-    return b"\xff\xd8 of " + key.encode()
-
-
 def write_tar(path: Path, members: dict[str, bytes], mode: str = "w:gz") -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
@@ -47,26 +44,42 @@ def write_tar(path: Path, members: dict[str, bytes], mode: str = "w:gz") -> None
 
 
 def read(root: Path, limit: int = -1, **options: Any) -> list[Row | BadRow]:
-    source = registry()["iiw_400"]
-    assert isinstance(source, Iiw400)
-    there = Root.open(str(root))
-    repo = there.repo(source.repo)
-    pieces = source.pieces(there, repo, options, limit)
-    return [row for piece in pieces for row in source.read(there, repo, piece, options)]
+    return read_all(root, registry()["iiw_400"], options, limit)
 
 
-def kept(rows: list[Row | BadRow]) -> dict[str, Row]:
+def with_image(rows: list[Row | BadRow]) -> dict[str, Row]:
     return {row.origin.key: row for row in rows if isinstance(row, Row)}
 
 
-def lost(rows: list[Row | BadRow]) -> dict[str, str]:
+def without_image(rows: list[Row | BadRow]) -> dict[str, str]:
     return {row.origin.key: row.reason for row in rows if isinstance(row, BadRow)}
+
+
+class TestIiw400(ReaderTests):
+    name = "iiw_400"
+    published: ClassVar = [PATHS[0]]
+    unordered = True
+
+    def publish(self, folder: Path, root: Path) -> None:
+        write_rows(root, [caption(key) for key in KEYS[:3]])
+        members = {f"images_aar/{key}.jpg": picture(key) for key in [KEYS[2], "other", KEYS[0]]}
+        write_tar(root / DEFAULT_IMAGES, members)
+        (folder / "imageinwords.py").write_text("a loading script")
+
+    def expected(self) -> list[Outcome]:
+        def row(key: str) -> Outcome:
+            return kept([picture(key)], [(draw(PROMPTS, key), f"All about {key}.")])
+
+        shipped = {KEYS[0], KEYS[2]}
+        return [row(key) if key in shipped else bad("image_not_shipped") for key in KEYS[:3]]
 
 
 def test_without_images_every_row_is_accounted_for(tmp_path: Path) -> None:
     write_rows(tmp_path, [caption(key) for key in KEYS])
-    assert lost(read(tmp_path)) == dict.fromkeys(KEYS, "image_not_shipped")
-    assert lost(read(tmp_path, docci_images=None)) == dict.fromkeys(KEYS, "image_not_shipped")
+    assert without_image(read(tmp_path)) == dict.fromkeys(KEYS, "image_not_shipped")
+    assert without_image(read(tmp_path, docci_images=None)) == dict.fromkeys(
+        KEYS, "image_not_shipped"
+    )
     assert len(read(tmp_path, limit=2)) == 2
 
 
@@ -82,12 +95,12 @@ def test_a_tar_gives_rows_in_its_order_and_then_those_without(tmp_path: Path) ->
     write_tar(tmp_path / DEFAULT_IMAGES, members)
     rows = read(tmp_path)
     assert [row.origin.key for row in rows] == [KEYS[3], KEYS[0], KEYS[1], KEYS[2]]
-    row = kept(rows)[KEYS[0]]
+    row = with_image(rows)[KEYS[0]]
     assert row.images[0].data == picture(KEYS[0])
     assert row.images[0].path == f"images_aar/{KEYS[0]}.jpg"
     turn = row.turns[0]
     assert (turn.user, turn.assistant) == (draw(PROMPTS, KEYS[0]), f"All about {KEYS[0]}.")
-    assert lost(rows) == dict.fromkeys(KEYS[1:3], "image_not_shipped")
+    assert without_image(rows) == dict.fromkeys(KEYS[1:3], "image_not_shipped")
 
 
 @pytest.mark.parametrize("holder", ["tar", "zip", "folder", "flat folder"])
@@ -107,7 +120,7 @@ def test_images_may_be_held_in_other_ways(tmp_path: Path, holder: str) -> None:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(data)
     for option in (str(place), "pictures"):
-        rows = kept(read(tmp_path, docci_images=option))
+        rows = with_image(read(tmp_path, docci_images=option))
         assert {key: row.images[0].data for key, row in rows.items()} == {
             key: picture(key) for key in KEYS
         }
@@ -119,8 +132,8 @@ def test_a_damaged_tar_says_so_for_every_row_behind_the_damage(tmp_path: Path) -
     whole = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(whole[:7000])
     rows = read(tmp_path, docci_images="a.tar")
-    assert list(kept(rows)) == KEYS[:1]
-    assert lost(rows) == dict.fromkeys(KEYS[1:], "unreadable_file")
+    assert list(with_image(rows)) == KEYS[:1]
+    assert without_image(rows) == dict.fromkeys(KEYS[1:], "unreadable_file")
 
 
 def test_rows_of_another_structure_say_so(tmp_path: Path) -> None:
@@ -166,7 +179,7 @@ def test_the_real_annotations_lose_no_row() -> None:
 def test_the_real_annotations_join_images(tmp_path: Path) -> None:
     keys = [f"aar_test_{number:05}" for number in range(4600, 5000)]
     write_tar(tmp_path / "i.tar", {f"images_aar/{key}.jpg": picture(key) for key in keys}, "w")
-    rows = kept(read(REAL / "hub", docci_images=str(tmp_path / "i.tar")))
+    rows = with_image(read(REAL / "hub", docci_images=str(tmp_path / "i.tar")))
     assert sorted(rows) == keys
     lengths = [len(row.turns[0].assistant or "") for row in rows.values()]
     assert (min(lengths), max(lengths)) == (238, 2489)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.errors import SourceUnavailable
 from sources import base, sharegpt_4o
 from sources.base import BadRow, Row, registry
 from sources.files import Root
 from sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
+from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
 REPO = "OpenGVLab/ShareGPT-4o"
 
@@ -38,36 +39,46 @@ def write(root: Path, rows: list[Any], images: dict[str, bytes] | bytes) -> None
             archive.writestr(name, data)
 
 
-def read(root: Path, limit: int = -1, **options: Any) -> list[Row | BadRow]:
-    source = registry()["sharegpt_4o"]
-    there = Root.open(str(root))
-    repo = there.repo(source.repo)
-    pieces = source.pieces(there, repo, options, limit)
-    return [row for piece in pieces for row in source.read(there, repo, piece, options)]
+def read(root: Path, limit: int = -1) -> list[Row | BadRow]:
+    return read_all(root, registry()["sharegpt_4o"], {}, limit)
 
 
 def outcomes(rows: list[Row | BadRow]) -> list[str]:
     return [row.images[0].data.decode() if isinstance(row, Row) else row.reason for row in rows]
 
 
-def test_rows_get_their_images_from_the_zip(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        [row_of("a.jpg"), row_of("b.jpg")],
-        {
-            MEMBER_PREFIX + "b.jpg": b"B",
-            MEMBER_PREFIX + "a.jpg": b"A",
-        },
-    )
-    rows = read(tmp_path)
-    assert outcomes(rows) == ["A", "B"]
-    first = rows[0]
-    assert isinstance(first, Row)
-    assert first.images[0].path == "a.jpg"
-    assert first.turns[0].user == "<image>\nDescribe this image in detail."
-    assert first.turns[0].assistant == "It shows a.jpg."
-    assert (first.origin.file, first.origin.row, first.origin.key) == (ROWS, 0, "a.jpg")
-    assert len(read(tmp_path, limit=1)) == 1
+class TestShareGpt4o(ReaderTests):
+    name = "sharegpt_4o"
+    published: ClassVar = [ROWS, IMAGES]
+
+    def publish(self, folder: Path, root: Path) -> None:
+        names = ["a.jpg", "gone.jpg", "b.jpg", "../../x", "c.jpg"]
+        stored = {MEMBER_PREFIX + name: picture(name, "JPEG") for name in ["c.jpg", "a.jpg"]}
+        stored |= {MEMBER_PREFIX + "b.jpg": b"not looked at here", "../../x": b"never"}
+        write(root, [row_of(name) for name in names], stored)
+        (folder / "video_conversations").mkdir()
+        (folder / "video_conversations/gpt4o.jsonl").write_text("{}")
+
+    def expected(self) -> list[Outcome]:
+        def turns(name: str) -> list[tuple[str, str]]:
+            return [("<image>\nDescribe this image in detail.", f"It shows {name}.")]
+
+        return [
+            kept([picture("a.jpg", "JPEG")], turns("a.jpg")),
+            bad("image_not_shipped"),
+            kept([b"not looked at here"], turns("b.jpg")),
+            bad("unsafe_member"),
+            kept([picture("c.jpg", "JPEG")], turns("c.jpg")),
+        ]
+
+    def survivors(self, rows: list[Row | BadRow], victim: str) -> list[Row | BadRow]:
+        return []  # rows and images make sense only together
+
+    def test_rows_know_where_they_stood(self, root: Path) -> None:
+        first = self.read(root)[0]
+        assert isinstance(first, Row)
+        assert first.images[0].path == "a.jpg"
+        assert (first.origin.file, first.origin.row, first.origin.key) == (ROWS, 0, "a.jpg")
 
 
 @pytest.mark.parametrize("prefix", ["", "images/", "other/4o/image/"])
@@ -140,9 +151,3 @@ def test_a_repository_that_lacks_a_part_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / REPO / IMAGES).unlink()
     with pytest.raises(SourceUnavailable, match="images"):
         read(tmp_path)
-
-
-def test_an_unknown_option_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path, [], {})
-    with pytest.raises(UsageError, match="image_zip"):
-        read(tmp_path, image_zip="x")

@@ -6,28 +6,24 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cauldron.errors import SourceUnavailable, UsageError
 from sources.base import BadRow, RawTurn, Row, registry
 from sources.conversations import conversation_of, text_of
 from sources.files import Root
 from sources.rows import RowProblem
 from sources.text_only import members, reader
+from tests.sources.reader_base import Outcome, ReaderTests, kept, read_all
 
 Rows = list[dict[str, Any]]
 
 
-def read(root: Path, name: str, limit: int = -1, **options: Any) -> list[Row | BadRow]:
-    source = registry()[name]
-    there = Root.open(str(root))
-    repo = there.repo(source.repo)
-    pieces = source.pieces(there, repo, options, limit)
-    return [row for piece in pieces for row in source.read(there, repo, piece, options)]
+def read(root: Path, name: str, limit: int = -1) -> list[Row | BadRow]:
+    return read_all(root, registry()[name], {}, limit)
 
 
 def talks(rows: list[Row | BadRow]) -> list[Any]:
@@ -70,87 +66,44 @@ def chat(*values: str, system: str | None = None) -> list[dict[str, str]]:
 
 SUM = {"instruction": "What is 2+3?", "input": "2 + 3", "output": "2 + 3 = 5", "answer": "5"}
 
-# Set, published file, writer, rows as published, turns read.
-PUBLISHED: dict[str, tuple[str, Callable[[Path, Rows], None], Rows, list[Any]]] = {
-    "openhermes_2_5": (
-        "openhermes2_5.json",
-        as_array,
-        [
-            {"conversations": chat("Q", "A"), "source": "x", "id": None, "idx": 0},
-            {"conversations": chat("Q1", "A1", "Q2", "A2", system="Be brief."), "id": "k"},
-            {"conversations": chat("Q1", "A1", "Q2"), "source": None},
-        ],
-        [[("Q", "A")], [("Q1", "A1"), ("Q2", "A2")], [("Q1", "A1"), ("Q2", None)]],
-    ),
-    "lima": (
-        "train.jsonl",
-        as_lines,
-        [
-            {"conversations": ["Q", "A"], "source": "stackexchange"},
-            {"conversations": ["Q1", "A1", "Q2", "A2"], "source": "multi_turn"},
-        ],
-        [[("Q", "A")], [("Q1", "A1"), ("Q2", "A2")]],
-    ),
-    "dolly": (
-        "databricks-dolly-15k.jsonl",
-        as_lines,
-        [
-            {"instruction": "Q", "context": "", "response": "A", "category": "open_qa"},
-            {"instruction": "Q", "context": "C", "response": "A", "category": "closed_qa"},
-        ],
-        [[("Q", "A")], [("Q\n\nC", "A")]],
-    ),
-    "metamathqa": (
-        "MetaMathQA-395K.json",
-        as_array,
-        [{"type": "GSM_Rephrased", "query": "Q", "original_question": "O", "response": "A"}],
-        [[("Q", "A")]],
-    ),
-    "math_instruct": (
-        "MathInstruct.json",
-        as_array,
-        [{"source": "data/CoT/aqua_rat.json", "output": "A", "instruction": "Q"}],
-        [[("Q", "A")]],
-    ),
-    "orca_math": (
-        "data/train-00000-of-00001.parquet",
-        as_parquet,
-        [{"question": "Q", "answer": "A"}, {"question": None, "answer": "A"}],
-        [[("Q", "A")], [(None, "A")]],
-    ),
-    "camel_ai_math": (
-        "math.zip",
-        as_zip,
-        [
-            {"role_1": "M", "topic;": "Algebra", "sub_topic": "x", "message_1": q, "message_2": "A"}
-            for q in ("Q1", "Q2")
-        ],
-        [[("Q1", "A")], [("Q2", "A")]],
-    ),
-    "atlas_math_sets": (
-        "data/atlas-math-train.jsonl",
-        as_lines,
-        [SUM, {"instruction": "Q", "input": "", "output": "", "answer": 5}],
-        [[("What is 2+3?", "2 + 3 = 5")], [("Q", "5")]],
-    ),
-    "goat": ("dataset.json", as_array, [SUM], [[("What is 2+3?", "2 + 3 = 5")]]),
-}
 
+class TextTests(ReaderTests):
+    """A text-only set, written in its published layout.
 
-@pytest.mark.parametrize("name", PUBLISHED)
-class TestEverySet:
-    def test_its_published_layout(self, tmp_path: Path, name: str) -> None:
-        path, write, rows, wanted = PUBLISHED[name]
-        write(place(tmp_path, name, path), rows)
-        got = read(tmp_path, name)
-        assert talks(got) == wanted
-        assert {row.origin.file for row in got} == {path}
-        for row in got:
-            assert isinstance(row, Row)
-            assert row.images == []
-            assert {turn.source for turn in row.turns} == {name}
-        assert talks(read(tmp_path, name, limit=1)) == wanted[:1]
-        assert registry()[name].dialogue == (name in ("openhermes_2_5", "lima"))
+    Attributes:
+        path: the published file.
+        write: writes rows into it.
+        rows: as published.
+        turns: what comes out of them.
+        systems: system prompts, where there are any.
+    """
+
+    path: ClassVar[str]
+    write: ClassVar[Callable[[Path, Rows], None]]
+    rows: ClassVar[Rows]
+    turns: ClassVar[list[list[tuple[str | None, str | None]]]]
+    systems: ClassVar[list[str | None]] = []
+    # What else lies in the repository.
+    others: ClassVar[list[str]] = ["README.md", "dataset_infos.json"]
+
+    def publish(self, folder: Path, root: Path) -> None:
+        for other in self.others:
+            (folder / other).parent.mkdir(parents=True, exist_ok=True)
+            (folder / other).write_text("{}")
+        (folder / self.path).parent.mkdir(parents=True, exist_ok=True)
+        type(self).write(folder / self.path, self.rows)
+
+    def expected(self) -> list[Outcome]:
+        systems = self.systems or [None] * len(self.turns)
+        return [kept([], turns, system) for turns, system in zip(self.turns, systems, strict=True)]
+
+    @property
+    def published(self) -> list[str]:  # type: ignore[override]
+        return [self.path]
+
+    def test_only_chats_keep_the_order_of_their_turns(self) -> None:
+        assert self.source.dialogue == (self.name in ("openhermes_2_5", "lima"))
+        assert self.source.ships_images is None
 
     @pytest.mark.parametrize(
         ("path", "write"),
@@ -161,42 +114,129 @@ class TestEverySet:
             ("rows.json", as_array),
         ],
     )
-    def test_copies_in_other_forms(
-        self, tmp_path: Path, name: str, path: str, write: Callable[[Path, Rows], None]
+    def test_copies_in_other_forms_are_read(
+        self, tmp_path: Path, path: str, write: Callable[[Path, Rows], None]
     ) -> None:
-        _, _, rows, wanted = PUBLISHED[name]
-        write(place(tmp_path, name, path), rows[:1])
-        place(tmp_path, name, "dataset_infos.json").write_text("{}")
-        place(tmp_path, name, "README.md").write_text("a card")
-        assert talks(read(tmp_path, name)) == wanted[:1]
+        write(place(tmp_path, self.name, path), self.rows)
+        place(tmp_path, self.name, "dataset_infos.json").write_text("{}")
+        assert talks(read(tmp_path, self.name)) == self.turns
 
-    def test_rows_that_are_none_say_so(self, tmp_path: Path, name: str) -> None:
-        path, write, rows, wanted = PUBLISHED[name]
-        if write is as_parquet:
-            pytest.skip("a parquet file has one schema")
-        write(place(tmp_path, name, path), [rows[0], {"other": "x"}, rows[0]])
-        assert talks(read(tmp_path, name)) == [wanted[0], "bad_row", wanted[0]]
+    def test_rows_of_another_structure_say_so(self, tmp_path: Path) -> None:
+        rows = [self.rows[0], {"other": "x"}, self.rows[0]]
+        as_lines(place(tmp_path, self.name, "train.jsonl"), rows)
+        assert talks(read(tmp_path, self.name)) == [self.turns[0], "bad_row", self.turns[0]]
 
-    def test_nothing_there_is_unavailable(self, tmp_path: Path, name: str) -> None:
-        place(tmp_path, name, "data/test-00000-of-00001.parquet").write_bytes(b"")
-        place(tmp_path, name, "README.md").write_text("a card")
-        with pytest.raises(SourceUnavailable, match="no "):
-            read(tmp_path, name)
-
-    def test_it_has_no_options(self, tmp_path: Path, name: str) -> None:
-        path, write, rows, _ = PUBLISHED[name]
-        write(place(tmp_path, name, path), rows)
-        with pytest.raises(UsageError, match="split"):
-            read(tmp_path, name, split="test")
+    def test_a_table_of_another_structure_says_so(self, tmp_path: Path) -> None:
+        as_parquet(place(tmp_path, self.name, "data/train-00000-of-00001.parquet"), [{"other": 1}])
+        assert talks(read(tmp_path, self.name)) == ["wrong_columns"]
 
 
-def test_openhermes_keeps_the_system_prompt_and_the_key(tmp_path: Path) -> None:
-    path, write, rows, _ = PUBLISHED["openhermes_2_5"]
-    write(place(tmp_path, "openhermes_2_5", path), rows)
-    got = [row for row in read(tmp_path, "openhermes_2_5") if isinstance(row, Row)]
-    assert [row.system for row in got] == [None, "Be brief.", None]
-    assert [row.origin.key for row in got] == ["", "k", ""]
-    assert [row.origin.row for row in got] == [0, 1, 2]
+class TestOpenHermes(TextTests):
+    name = "openhermes_2_5"
+    path = "openhermes2_5.json"
+    write = as_array
+    rows: ClassVar = [
+        {"conversations": chat("Q é", "A"), "source": "x", "id": None, "idx": 0},
+        {"conversations": chat("Q1", "A1", "Q2", "A2", system="Be brief."), "id": "k"},
+        {"conversations": chat("Q1", "A1", "Q2"), "source": None},
+    ]
+    turns: ClassVar = [[("Q é", "A")], [("Q1", "A1"), ("Q2", "A2")], [("Q1", "A1"), ("Q2", None)]]
+    systems: ClassVar = [None, "Be brief.", None]
+
+
+class TestLima(TextTests):
+    name = "lima"
+    path = "train.jsonl"
+    write = as_lines
+    rows: ClassVar = [
+        {"conversations": ["Q", "A"], "source": "stackexchange"},
+        {"conversations": ["Q1", "A1", "Q2", "A2"], "source": "multi_turn"},
+    ]
+    turns: ClassVar = [[("Q", "A")], [("Q1", "A1"), ("Q2", "A2")]]
+    others: ClassVar = ["README.md", "test.jsonl", "lima.py"]
+
+
+class TestDolly(TextTests):
+    name = "dolly"
+    path = "databricks-dolly-15k.jsonl"
+    write = as_lines
+    rows: ClassVar = [
+        {"instruction": "Q", "context": "", "response": "A", "category": "open_qa"},
+        {"instruction": "Q", "context": "C", "response": "A", "category": "closed_qa"},
+    ]
+    turns: ClassVar = [[("Q", "A")], [("Q\n\nC", "A")]]
+
+
+class TestMetaMathQa(TextTests):
+    name = "metamathqa"
+    path = "MetaMathQA-395K.json"
+    write = as_array
+    rows: ClassVar = [
+        {"type": "GSM_Rephrased", "query": "Q", "original_question": "O", "response": "A"},
+        {"type": "MATH_SV", "query": "Q2", "original_question": "O", "response": None},
+    ]
+    turns: ClassVar = [[("Q", "A")], [("Q2", None)]]
+
+
+class TestMathInstruct(TextTests):
+    name = "math_instruct"
+    path = "MathInstruct.json"
+    write = as_array
+    rows: ClassVar = [{"source": "data/CoT/aqua_rat.json", "output": "A", "instruction": "Q"}]
+    turns: ClassVar = [[("Q", "A")]]
+
+
+class TestOrcaMath(TextTests):
+    name = "orca_math"
+    path = "data/train-00000-of-00001.parquet"
+    write = as_parquet
+    rows: ClassVar = [{"question": "Q", "answer": "A"}, {"question": None, "answer": "A"}]
+    turns: ClassVar = [[("Q", "A")], [(None, "A")]]
+
+
+class TestCamelMath(TextTests):
+    name = "camel_ai_math"
+    path = "math.zip"
+    write = as_zip
+    rows: ClassVar = [
+        {"role_1": "M", "topic;": "Algebra", "sub_topic": "x", "message_1": q, "message_2": "A"}
+        for q in ("Q1", "Q2", "Q3")
+    ]
+    turns: ClassVar = [[("Q1", "A")], [("Q2", "A")], [("Q3", "A")]]
+
+
+class TestAtlas(TextTests):
+    name = "atlas_math_sets"
+    path = "data/atlas-math-train.jsonl"
+    write = as_lines
+    rows: ClassVar = [SUM, {"instruction": "Q", "input": "", "output": "", "answer": "5"}]
+    turns: ClassVar = [[("What is 2+3?", "2 + 3 = 5")], [("Q", "5")]]
+    others: ClassVar = ["README.md", "data/atlas-math-val.jsonl", "data/atlas-math-test.jsonl"]
+
+
+class TestGoat(TextTests):
+    name = "goat"
+    path = "dataset.json"
+    write = as_array
+    rows: ClassVar = [SUM, {**SUM, "instruction": ""}]
+    turns: ClassVar = [[("What is 2+3?", "2 + 3 = 5")], [("2 + 3", "2 + 3 = 5")]]
+    others: ClassVar = ["README.md", "dataset.ipynb"]
+
+
+def test_a_row_keeps_the_key_of_its_publisher(tmp_path: Path) -> None:
+    as_array(place(tmp_path, "openhermes_2_5", TestOpenHermes.path), TestOpenHermes.rows)
+    assert [row.origin.key for row in read(tmp_path, "openhermes_2_5")] == ["", "k", ""]
+
+
+def test_notes_tell_of_shards_left_unread(tmp_path: Path) -> None:
+    for count in (1, 2):
+        path = place(tmp_path, "goat", f"data/train-00000-of-{count:05}.parquet")
+        as_parquet(path, [SUM] * count)
+    source = registry()["goat"]
+    repo = Root.open(str(tmp_path)).repo(source.repo)
+    assert [file.path for file in source.files(repo, {})] == ["data/train-00000-of-00001.parquet"]
+    assert len(source.notes(repo, {})) == 1
+    assert len(read(tmp_path, "goat")) == 1
 
 
 def test_damage_inside_an_array_costs_one_row(tmp_path: Path) -> None:
@@ -207,13 +247,6 @@ def test_damage_inside_an_array_costs_one_row(tmp_path: Path) -> None:
     )
     got = talks(read(tmp_path, "openhermes_2_5"))
     assert got == [[("Q", "A")], "bad_json", [("Q", "A")], [("Q", "A")], "unreadable_file"]
-
-
-def test_validation_and_test_rows_are_not_training_rows(tmp_path: Path) -> None:
-    for split in ("train", "val", "test"):
-        row = {**SUM, "instruction": split}
-        as_lines(place(tmp_path, "atlas_math_sets", f"data/atlas-math-{split}.jsonl"), [row])
-    assert talks(read(tmp_path, "atlas_math_sets")) == [[("train", "2 + 3 = 5")]]
 
 
 def test_the_limit_is_for_all_files_together(tmp_path: Path) -> None:

@@ -1,0 +1,150 @@
+"""The miniature hub, built whole: every planted row ends where the ground truth says."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from cauldron.build import BuildOptions, build
+from cauldron.cli import main
+from cauldron.manifests import MixtureManifest
+from cauldron.mixture import load_mixture
+from cauldron.recipe import load_recipe
+from cauldron.sample import write_sample_hub
+from cauldron.verify import verify
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample") / "hub"
+    write_sample_hub(str(folder))
+    return folder
+
+
+def build_sample(sample: Path, output: Path, *beam_args: str, **changes) -> MixtureManifest:
+    recipe = load_recipe("sample").model_copy(update=changes)
+    options = BuildOptions(
+        recipe=recipe, stages=("sft",), root=str(sample), output=str(output), beam_args=beam_args
+    )
+    return build(options, lambda line: None)[0]
+
+
+@pytest.fixture(scope="module")
+def built(sample, tmp_path_factory) -> tuple[Path, MixtureManifest]:
+    output = tmp_path_factory.mktemp("out")
+    return output, build_sample(sample, output)
+
+
+@pytest.fixture(scope="module")
+def truth(sample) -> dict:
+    return json.loads((sample / "ground_truth.json").read_text())
+
+
+def test_every_planted_row_ends_where_the_ground_truth_says(built, truth):
+    _, manifest = built
+    assert len(manifest.sources) == 64
+    for name, source in manifest.sources.items():
+        expected, counts = truth["sources"][name], source.counts
+        found = {
+            "published": counts.rows_in,
+            "kept": counts.kept,
+            "merged": counts.merged,
+            "dropped": counts.dropped,
+            "quarantined": counts.quarantined,
+        }
+        assert found == {key: expected[key] for key in found}, name
+
+
+def test_verify_finds_nothing_wrong(built):
+    assert verify(str(built[0])) == []
+
+
+def test_bundles_repeated_give_the_same_bytes(sample, built, tmp_path):
+    again = build_sample(sample, tmp_path / "out", "--direct_runner_bundle_repeat=2")
+    assert again.shards == built[1].shards
+
+
+def test_another_seed_takes_other_rows_and_keeps_the_shares(sample, built, tmp_path):
+    other = build_sample(sample, tmp_path / "out", seed=1)
+    assert other.shards != built[1].shards
+    for name, source in other.sources.items():
+        assert source.rows == built[1].sources[name].rows
+
+
+def test_stored_images_decode_to_what_their_row_says(built):
+    output, _ = built
+    seen = Counter()
+    for row in load_mixture(f"{output}/mixtures/sft").rows(["images", "image_info", "messages"]):
+        placeholders = [
+            part["type"] for message in row["messages"] for part in message["content"]
+        ].count("image")
+        assert placeholders == len(row["images"]) == len(row["image_info"])
+        for image, info in zip(row["images"], row["image_info"], strict=True):
+            decoded = Image.open(io.BytesIO(image["bytes"]))
+            decoded.load()
+            assert (decoded.size, decoded.mode) == ((info["width"], info["height"]), info["mode"])
+            assert hashlib.sha256(image["bytes"]).hexdigest() == info["sha256"]
+            seen[info["format"], info["mode"]] += 1
+    assert {kind for kind, _ in seen} <= {"JPEG", "PNG", "WEBP"}
+    assert {mode for _, mode in seen} <= {"RGB", "L"}
+
+
+def test_rows_come_out_as_in_the_version_that_the_fingerprints_name(built):
+    """Golden: a change here means that INGEST_VERSION, CURATE_VERSION or MIX_VERSION must rise,
+    so that nobody's cached corpus is taken for the new kind."""
+    from transforms.curate import CURATE_VERSION
+    from transforms.ingest import INGEST_VERSION
+    from transforms.mix import MIX_VERSION
+
+    output, _ = built
+    digest = hashlib.blake2b(digest_size=16)
+    columns = ["id", "epoch", "repeat", "messages", "tokens", "tiles", "language", "origin"]
+    for row in load_mixture(f"{output}/mixtures/sft").rows(columns):
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    versions = (INGEST_VERSION, CURATE_VERSION, MIX_VERSION)
+    assert (versions, digest.hexdigest()) == GOLDEN
+
+
+GOLDEN = ((1, 1, 1), "")
+
+
+def test_load_dataset_opens_the_mixture_and_decodes_its_images(built, tmp_path):
+    import datasets
+
+    output, manifest = built
+    folder = f"{output}/mixtures/sft"
+    rows = datasets.load_dataset(folder, split="train", cache_dir=str(tmp_path))
+    assert len(rows) == manifest.totals.rows
+    row = next(row for row in rows if row["images"])
+    assert row["images"][0].size == (row["image_info"][0]["width"], row["image_info"][0]["height"])
+
+
+def test_the_readmes_commands_print_the_mixture_and_a_query_that_runs(sample, tmp_path):
+    output = str(tmp_path / "out")
+    cli = CliRunner()
+    done = cli.invoke(main, ["build", "sample", "--root", str(sample), "--output", output])
+    assert done.exit_code == 0, done.output
+    assert f"{output}/mixtures/sft" in done.output
+    query = done.output.split('"')[-2]
+    asked = cli.invoke(main, ["query", output, query, "--json"])
+    assert asked.exit_code == 0, asked.output
+    assert sum(row["rows"] for row in json.loads(asked.output)) == 870
+
+
+def test_a_weight_on_the_command_line_changes_the_mixture(sample, built):
+    output, manifest = built
+    cli = CliRunner()
+    arguments = ["plan", "sample", "--stage", "sft", "--output", str(output), "--json"]
+    plain = json.loads(cli.invoke(main, arguments).output)
+    changed = json.loads(cli.invoke(main, [*arguments, "--weight", "dolly=50"]).output)
+    share = {name: {s["source"]: s["share"] for s in plan["sources"]}["dolly"]
+             for name, plan in (("plain", plain), ("changed", changed))}  # fmt: skip
+    assert share["changed"] > 10 * share["plain"]
+    assert all(line["basis"] == "measured" for line in plain["sources"])
