@@ -238,9 +238,13 @@ def report(runs: dict[str, list[dict[str, float]]], size: int) -> None:
         peak = max(r["mib"] for r in found)
         print(f"{name:16} {seconds[name]:8.1f} {size / 1e6 / seconds[name]:7.1f} {peak:9.0f}")
     print(f"\n(a) pipeline, one worker / plain loop       {ratio(seconds, 'loop', 'pipeline x1')}")
-    print(f"(a) two workers / one worker                {ratio(seconds, 'pipeline x1', 'pipeline x2')}")
+    print(
+        f"(a) two workers / one worker                {ratio(seconds, 'pipeline x1', 'pipeline x2')}"
+    )
     print(f"(b) plain loop / physical floor             {ratio(seconds, 'floor', 'loop')}")
-    print(f"(c) pipeline x2 / datasets.map num_proc=2   {ratio(seconds, 'datasets.map x2', 'pipeline x2')}")
+    print(
+        f"(c) pipeline x2 / datasets.map num_proc=2   {ratio(seconds, 'datasets.map x2', 'pipeline x2')}"
+    )
     print(f"(d) mix / plain copy of the same bytes      {ratio(seconds, 'copy', 'mix')}")
 
 

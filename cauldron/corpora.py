@@ -254,12 +254,14 @@ def _run_ingest(
     jobs = {corpus.source.name: corpus.job(request.root) for corpus in todo}
     size = sum(item.piece.size for item in work)
     say(f"ingest: {len(work)} pieces of {len(todo)} sources, {size / 1e6:,.0f} MB")
-    markers = [
-        PartNames(jobs[w.source].corpus, "", w.part, w.parts).marker for w in work
-    ]
+    markers = [PartNames(jobs[w.source].corpus, "", w.part, w.parts).marker for w in work]
 
     def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | "Pieces" >> beam.Create(work, reshuffle=False) | "Ingest" >> IngestPieces(jobs)
+        _ = (
+            pipeline
+            | "Pieces" >> beam.Create(work, reshuffle=False)
+            | "Ingest" >> IngestPieces(jobs)
+        )
 
     watch = runner.progress("ingest", markers, say)
     runner.run("ingest", build, beam_args, size, watch)

@@ -41,11 +41,9 @@ from transforms.curate import (
     CorpusPart,
     CurateCorpora,
     CurateJob,
-    bucket_name,
 )
 from transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
 from transforms.select import Tally, takes, tally
-from transforms.shards import shard_name
 
 _NOTHING = SourceCounts(0, 0.0, 0.0)
 

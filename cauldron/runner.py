@@ -168,9 +168,7 @@ def innermost(error: BaseException) -> str:
     return line.split(" [while running")[0].strip()
 
 
-def progress(
-    name: str, markers: Sequence[str], say: Callable[[str], None]
-) -> Callable[[], None]:
+def progress(name: str, markers: Sequence[str], say: Callable[[str], None]) -> Callable[[], None]:
     """A watcher that tells how many of the files `markers` are there, whenever it is more.
 
     Counting files works with every runner, and what it counts is really done.

@@ -181,9 +181,7 @@ CORPUS_SCHEMA = pa.schema(
         ("messages", MESSAGES),
         (
             "image_info",
-            pa.list_(
-                pa.struct([*_IMAGE_FIELDS, ("offset", pa.int64()), ("length", pa.int64())])
-            ),
+            pa.list_(pa.struct([*_IMAGE_FIELDS, ("offset", pa.int64()), ("length", pa.int64())])),
         ),
         ("answer_tokens", pa.int32()),
         ("text_tokens", pa.int32()),

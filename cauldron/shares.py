@@ -69,7 +69,7 @@ def asked_shares(
     }
     total = sum(products.values())
     rest = 1 - fixed if total > 0 else 0.0
-    shares = {name: 0.0 for name in mixture}
+    shares = dict.fromkeys(mixture, 0.0)
     for name, portion in usable.items():
         if portion.share is not None:
             shares[name] = portion.share

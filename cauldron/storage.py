@@ -196,7 +196,9 @@ def _remote_atomic(fs: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
 def _local_atomic(path: str) -> Iterator[IO[bytes]]:
     folder = os.path.dirname(path) or "."
     os.makedirs(folder, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=_TEMPORARY, suffix=os.path.basename(path), dir=folder)
+    handle, temporary = tempfile.mkstemp(
+        prefix=_TEMPORARY, suffix=os.path.basename(path), dir=folder
+    )
     try:
         # mkstemp makes files for one user only; a mixture is shared like any other file.
         umask = os.umask(0)

@@ -54,7 +54,10 @@ def _package_files() -> Iterator[tuple[str, bytes]]:
             for name in sorted(names):
                 path = os.path.join(folder, name)
                 with open(path, "rb") as file:
-                    yield f"{package}/{os.path.relpath(path, base).replace(os.sep, '/')}", file.read()
+                    yield (
+                        f"{package}/{os.path.relpath(path, base).replace(os.sep, '/')}",
+                        file.read(),
+                    )
 
 
 def _digest(data: bytes) -> str:

@@ -141,9 +141,7 @@ def test_a_changed_weight_costs_only_the_mix(root, tmp_path):
     output = tmp_path / "out"
     run(root, output)
     before = {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()}
-    recipe = hubs.write_recipe(
-        str(tmp_path / "new.yaml"), mixture={"sharegpt_4o": 1, "dolly": 3}
-    )
+    recipe = hubs.write_recipe(str(tmp_path / "new.yaml"), mixture={"sharegpt_4o": 1, "dolly": 3})
     run(root, output, recipe=recipe)
     after = {p: p.stat().st_mtime_ns for p in output.rglob("*") if p.is_file()}
     changed = {p.relative_to(output).parts[0] for p in after if before.get(p) != after[p]}
@@ -201,7 +199,9 @@ def test_too_many_unreadable_rows_fail_the_build_with_the_reasons(tmp_path):
     root = str(tmp_path / "root")
     hubs.write_dolly(root, rows=10, broken=10)
     recipe = hubs.write_recipe(str(tmp_path / "r.yaml"), mixture={"dolly": 1})
-    with pytest.raises(CauldronError, match=r"5\.0% is gone.*dolly lost 50\.0%.*bad_json 10") as caught:
+    with pytest.raises(
+        CauldronError, match=r"5\.0% is gone.*dolly lost 50\.0%.*bad_json 10"
+    ) as caught:
         run(root, tmp_path / "out", recipe=recipe)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "out").rglob("manifest.json"))

@@ -107,9 +107,7 @@ def test_when_everything_is_capped_the_mixture_stays_below_its_budget():
 
 
 def test_a_budget_in_samples_counts_rows():
-    found = solve(
-        stage({"a": 1, "b": 1}, samples=30), {"a": counts(10, 100), "b": counts(20, 100)}
-    )
+    found = solve(stage({"a": 1, "b": 1}, samples=30), {"a": counts(10, 100), "b": counts(20, 100)})
     assert sum(item.epochs * item.counts.rows for item in found) == pytest.approx(30)
 
 

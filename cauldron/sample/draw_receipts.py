@@ -16,13 +16,14 @@ WIDTH, STEP = 300, 24
 
 @dataclass(frozen=True)
 class Receipt:
-    """`lines` are (name, count, price); amounts are whole rupiah."""
+    """`lines` are (name, count, price), amounts whole rupiah; `extra` belongs to the first."""
 
     shop: str
     address: str
     lines: tuple[tuple[str, int, int], ...]
     tax: int
     cash: int
+    extra: str = ""
 
     @property
     def subtotal(self) -> int:
@@ -53,7 +54,9 @@ def _printed(receipt: Receipt) -> list[tuple[str, str, str, int]]:
         (name, f"{n} x   {rupiah(price)}", "menu", i)
         for i, (name, n, price) in enumerate(receipt.lines)
     ]
-    group = len(lines)
+    if receipt.extra:
+        lines.insert(1, (f"  + {receipt.extra}", "", "menu.sub_nm", 0))
+    group = len(receipt.lines)
     lines.append(("SUBTOTAL", rupiah(receipt.subtotal), "sub_total.subtotal_price", group))
     if receipt.tax:
         lines.append(("PB1 10%", rupiah(receipt.tax), "sub_total.tax_price", group + 1))
@@ -78,14 +81,13 @@ def draw_receipt(receipt: Receipt, textures: Textures, rng: Rng) -> tuple[Image.
     for left, right, category, group in printed:
         size = 20 if left == "TOTAL" else 16
         names = ("menu.nm", "menu.price") if category == "menu" else (category, category)
-        for text, x, anchor, kind in (
-            (left, 16, "lm", names[0]),
-            (right, WIDTH - 16, "rm", names[1]),
-        ):
-            draw.text((x, y), text, fill=35, font=font(size), anchor=anchor)
-            box = draw.textbbox((x, y), text, font=font(size), anchor=anchor)
-            placed = [round(value) + margin[i % 2] for i, value in enumerate(box)]
-            words.append(Word(text, kind, group, (placed[0], placed[1], placed[2], placed[3])))
+        ends = ((left, 16, "lm", names[0]), (right, WIDTH - 16, "rm", names[1]))
+        for text, x, anchor, kind in ends:
+            if text:
+                draw.text((x, y), text, fill=35, font=font(size), anchor=anchor)
+                box = draw.textbbox((x, y), text, font=font(size), anchor=anchor)
+                x1, y1, x2, y2 = (round(v) + margin[n % 2] for n, v in enumerate(box))
+                words.append(Word(text.strip(), kind, group, (x1, y1, x2, y2)))
         y += STEP
     draw.text((WIDTH / 2, y + 14), "THANK YOU", fill=50, font=font(16), anchor="mm")
     return _photograph(slip, margin, textures, rng), words

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from cauldron import storage
+from cauldron.errors import UsageError
 from cauldron.sample import (
     publish_others,
     publish_text,
@@ -26,6 +27,9 @@ from cauldron.sample.publish import Hub
 from cauldron.sample.publish_cauldron import publish_coco, publish_config, write_readme
 from cauldron.sample.studio import Studio
 from cauldron.sample.truth import ground_truth
+
+TRUTH = "ground_truth.json"
+LEAST_ROWS = 6
 
 Draw = Callable[[Studio, Rng], list[Item]]
 Publish = Callable[[Hub, list[Item]], None]
@@ -98,6 +102,29 @@ OTHERS: dict[str, tuple[Draw, Publish]] = {
 }
 
 
+def _drawn(studio: Studio) -> dict[str, list[Item]]:
+    """The ordinary rows of every source."""
+    cauldron = {f"the_cauldron/{name}": draw for name, draw in CONFIGS.items()}
+    others = {name: draw for name, (draw, _) in OTHERS.items()}
+    return {name: draw(studio, studio.rng(name)) for name, draw in {**cauldron, **others}.items()}
+
+
+def _claim(folder: str, seed: int, rows: int) -> None:
+    """Make sure that nothing but the same hub is in the folder: other shards would be read too."""
+    claim, path = {"seed": seed, "rows": rows}, storage.join(folder, TRUTH)
+    if storage.exists(path):
+        found = storage.read_json(path)
+        if {key: found.get(key) for key in claim} == claim:
+            return
+        what = f"a hub of seed {found.get('seed')} and {found.get('rows')} rows"
+    elif storage.list_files(folder) or storage.list_folders(folder):
+        what = "other files"
+    else:
+        storage.write_json(path, claim)
+        return
+    raise UsageError(f"{folder} holds {what}; name an empty or new folder")
+
+
 def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, Any]:
     """Write a miniature hub into `folder`: every source as published, with planted trouble.
 
@@ -112,17 +139,13 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
         What ``ground_truth.json`` holds.
 
     Raises:
-        ValueError: fewer rows than 6.
+        cauldron.errors.UsageError: fewer rows than 6, or a folder that holds something else.
     """
-    if rows < 6:
-        raise ValueError(f"a sample hub needs at least 6 rows per source, not {rows}")
+    if rows < LEAST_ROWS:
+        raise UsageError(f"a sample hub needs at least {LEAST_ROWS} rows per source, not {rows}")
+    _claim(folder, seed, rows)
     studio, hub = Studio(seed, rows), Hub(folder, seed)
-    drawn: dict[str, list[Item]] = {
-        **{
-            f"the_cauldron/{name}": draw(studio, studio.rng(name)) for name, draw in CONFIGS.items()
-        },
-        **{name: draw(studio, studio.rng(name)) for name, (draw, _) in OTHERS.items()},
-    }
+    drawn = _drawn(studio)
     for name, items in drawn.items():
         planted = items + extra_rows(name, items, drawn)
         if name in OTHERS:
@@ -132,5 +155,5 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
     publish_coco(hub, studio)
     write_readme(hub, list(CONFIGS))
     truth = ground_truth(hub, rows)
-    storage.write_json(storage.join(folder, "ground_truth.json"), truth)
+    storage.write_json(storage.join(folder, TRUTH), truth)
     return truth

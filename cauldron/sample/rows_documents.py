@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from cauldron.sample.draw_pages import Page, draw_page
@@ -38,10 +39,12 @@ def any_receipt(rng: Rng, lines: int) -> Receipt:
 
 def gt_parse(receipt: Receipt) -> dict[str, Any]:
     """The fields of a receipt as CORD has them: `menu` is a bare dict where there is one item."""
-    menu = [
+    menu: list[dict[str, Any]] = [
         {"nm": name, "cnt": f"{count} x", "price": rupiah(price)}
         for name, count, price in receipt.lines
     ]
+    if receipt.extra:
+        menu[0]["sub"] = {"nm": receipt.extra}
     sub = {"subtotal_price": rupiah(receipt.subtotal)}
     if receipt.tax:
         sub["tax_price"] = rupiah(receipt.tax)
@@ -73,12 +76,12 @@ def cord_v2(studio: Studio, rng: Rng) -> list[Item]:
     items = []
     for i in range(studio.rows):
         receipt = any_receipt(rng, 1 + i % 5)
+        if i % 6 == 2:
+            receipt = replace(receipt, extra="EXTRA PEDAS")
         image, words = draw_receipt(receipt, studio.textures, rng)
         parsed = gt_parse(receipt)
         if i % 6 == 5 and isinstance(parsed["menu"], list):
-            parsed["menu"][0]["nm"] = parsed["menu"][0]["nm"].split(" ")  # a name over two lines
-        if i % 6 == 2 and isinstance(parsed["menu"], list):
-            parsed["menu"][0]["sub"] = {"nm": "EXTRA PEDAS"}
+            parsed["menu"][0]["nm"] = parsed["menu"][0]["nm"].split(" ")  # a name in pieces
         truth = {
             "gt_parse": parsed,
             "meta": {
