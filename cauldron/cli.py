@@ -217,7 +217,8 @@ def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> 
     """Run SQL over OUT with DuckDB: views sft (one per mixture), corpus, quarantine, manifest."""
     from cauldron.query import run_query
 
-    run_query(out, sql, "parquet" if parquet else form or "table", parquet)
+    style: Any = "parquet" if parquet else form or "table"
+    run_query(out, sql, style, parquet)
 
 
 @_examples("cauldron verify ./cauldron-out")

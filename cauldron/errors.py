@@ -15,7 +15,7 @@ class UsageError(CauldronError):
     exit_code = 2
 
 
-class SourceUnavailable(CauldronError):
+class SourceUnavailable(CauldronError):  # noqa: N818 - a state of affairs, not a fault
     """A source cannot be read at all: missing, gated, or nothing of it under the root.
 
     Args:

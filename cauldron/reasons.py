@@ -8,7 +8,7 @@ recipe's `max_bad_fraction`.
 from __future__ import annotations
 
 DROPPED = {
-    "image_not_shipped": "the publisher ships no pixels for this row, and none were found elsewhere",
+    "image_not_shipped": "the publisher ships no pixels for this row, none were found elsewhere",
     "no_turns": "no question-answer pair is left after cleaning",
     "long_turn": "a question or an answer is longer than the source's limit",
     "too_many_turns": "more turns than the recipe's hard limit",

@@ -29,9 +29,9 @@ class SourceRecipe(Strict):
     """
 
     revision: str | None = None
-    images: dict[str, Any] = {}
-    text: dict[str, Any] = {}
-    options: dict[str, Any] = {}
+    images: dict[str, Any] = Field(default_factory=dict)
+    text: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Budget(Strict):
@@ -144,7 +144,7 @@ class Recipe(Strict):
     text: TextRules = TextRules()
     language: LanguageRules = LanguageRules()
     classifiers: tuple[ClassifierRules, ...] = ()
-    sources: dict[str, SourceRecipe] = {}
+    sources: dict[str, SourceRecipe] = Field(default_factory=dict)
     stages: dict[str, StageRecipe]
 
     @model_validator(mode="after")

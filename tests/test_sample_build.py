@@ -139,7 +139,7 @@ def test_the_readmes_commands_print_the_mixture_and_a_query_that_runs(sample, bu
 
 
 def test_a_weight_on_the_command_line_changes_the_mixture(sample, built):
-    output, manifest = built
+    output, _ = built
     cli = CliRunner()
     arguments = ["plan", "sample", "--stage", "sft", "--output", str(output), "--json"]
     plain = json.loads(cli.invoke(main, arguments).output)

@@ -126,7 +126,7 @@ def decision_table(
             "part": index["part"].astype(np.int32),
             "row": index["row"].astype(np.int32),
             "decision": pa.array(np.where(kept, "keep", "merge"), pa.string()),
-            "reason": pa.array(np.where(kept, None, "exact_copy"), pa.string()),
+            "reason": pa.array(np.full(len(kept), "exact_copy"), pa.string(), mask=kept),
             "into_part": pa.array(into["part"].astype(np.int32), mask=kept),
             "into_row": pa.array(into["row"].astype(np.int32), mask=kept),
             **{name: index[name] for name in ("answer_tokens", "turns", "offset", "length")},

@@ -141,7 +141,7 @@ def write_shard(shard: int, packed: Iterable[bytes], job: MixJob) -> dict[str, A
     """
     copies = in_order(packed)
     limit = job.stage.row_group_bytes
-    batches = [copies[b.start : b.stop] for b in batches_by_bytes(copies["length"], limit)]
+    batches = [copies[b.start : b.stop] for b in batches_by_bytes(copies["length"].tolist(), limit)]
     tally: dict[str, Counter[str]] = defaultdict(Counter)
     path = job.shard_path(shard)
     with storage.atomic_write(path) as file, ThreadPoolExecutor(1) as fetcher:

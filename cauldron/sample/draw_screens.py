@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cauldron.sample.ink import BLACK, NAMED, WHITE, Color, canvas, mix, paragraph, width_of, write
 from cauldron.sample.model import Rng
@@ -40,24 +40,29 @@ def draw_app(app: App, rng: Rng) -> Image.Image:
             write(draw, (20, y), entry, 13, GREY)
             draw.rectangle((20, y + 20, width - 20, y + 52), outline=(190, 190, 196))
         else:
-            draw.ellipse((18, y, 54, y + 36), fill=mix(base, WHITE, 0.3 + 0.1 * (i % 4)))
-            write(draw, (36, y + 18), entry[0], 17, WHITE, "mm", True)
-            write(draw, (68, y + 8), entry, 15)
-            draw.rectangle(
-                (68, y + 28, 68 + int(rng.integers(80, 190)), y + 33), fill=(222, 224, 228)
-            )
-            if app.kind == "settings":
-                on = int(rng.integers(2))
-                draw.rounded_rectangle(
-                    (270, y + 8, 304, y + 26), 9, fill=base if on else (200, 200, 204)
-                )
-                x = 287 if on else 271
-                draw.ellipse((x, y + 9, x + 16, y + 25), fill=WHITE)
+            tone = mix(base, WHITE, 0.3 + 0.1 * (i % 4))
+            _entry(draw, entry, y, tone, int(rng.integers(80, 190)))
             draw.line([(16, y + 48), (width - 16, y + 48)], fill=(230, 230, 234))
+        if app.kind == "settings":
+            _switch(draw, y + 8, base, bool(rng.integers(2)))
         y += 66
     draw.rounded_rectangle((40, height - 74, width - 40, height - 30), 8, fill=base)
     write(draw, (width / 2, height - 52), app.button, 17, WHITE, "mm", True)
     return image
+
+
+def _entry(draw: ImageDraw.ImageDraw, text: str, y: float, tone: Color, more: int) -> None:
+    """A list entry: a round badge, its name, and a grey bar in place of smaller print."""
+    draw.ellipse((18, y, 54, y + 36), fill=tone)
+    write(draw, (36, y + 18), text[0], 17, WHITE, "mm", True)
+    write(draw, (68, y + 8), text, 15)
+    draw.rectangle((68, y + 28, 68 + more, y + 33), fill=(222, 224, 228))
+
+
+def _switch(draw: ImageDraw.ImageDraw, y: float, base: Color, on: bool) -> None:
+    draw.rounded_rectangle((270, y, 304, y + 18), 9, fill=base if on else (200, 200, 204))
+    x = 287 if on else 271
+    draw.ellipse((x, y + 1, x + 16, y + 17), fill=WHITE)
 
 
 @dataclass(frozen=True)

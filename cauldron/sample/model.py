@@ -6,7 +6,6 @@ to publish: its pictures, its turns, and what a build should make of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -79,6 +78,3 @@ def quarantined(reason: str) -> Fate:
 
 def dropped(reason: str) -> Fate:
     return Fate("dropped", reason)
-
-
-Builder = Callable[[Rng, int], list[Item]]

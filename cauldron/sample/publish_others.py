@@ -48,7 +48,9 @@ def cord_v2(hub: Hub, items: list[Item]) -> None:
         name = hub.shard_name(f"data/{split}", 0, 1)
         hub.put(f"{repo}/{name}", layouts.parquet([row(i) for i in part], layouts.CORD))
     hub.put(f"{repo}/README.md", b"---\nlicense: cc-by-4.0\n---\n")
-    legacy = {"naver-clova-ix--cord-v2": {"splits": {"train": {"num_examples": len(train)}}}}
+    counts = {"train": len(train), "validation": 2, "test": 2}
+    splits = {name: {"name": name, "num_examples": count} for name, count in counts.items()}
+    legacy = {"naver-clova-ix--cord-v2": {"splits": splits}}
     hub.put(f"{repo}/dataset_infos.json", json.dumps(legacy).encode())
 
 

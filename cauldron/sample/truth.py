@@ -69,12 +69,7 @@ def _exact_rows(hub: Hub) -> list[dict[str, Any]]:
     pairs = []
     for placed in hub.placed:
         if placed.item.fate.reason == "exact_copy":
-            first = next(
-                other for other in hub.placed
-                if other.source == placed.source and other.item.fate.outcome == "kept"
-                and other.item.pictures == placed.item.pictures
-                and _cleaned(other) == _cleaned(placed)
-            )  # fmt: skip
+            first = next(other for other in hub.placed if _is_original(other, placed))
             pairs.append(
                 {
                     "kind": "exact_row",
@@ -84,6 +79,12 @@ def _exact_rows(hub: Hub) -> list[dict[str, Any]]:
                 }
             )
     return pairs
+
+
+def _is_original(other: Placed, copy: Placed) -> bool:
+    if other.source != copy.source or other.item.fate.outcome != "kept":
+        return False
+    return other.item.pictures == copy.item.pictures and _cleaned(other) == _cleaned(copy)
 
 
 def _cleaned(placed: Placed) -> list[tuple[str, str]]:

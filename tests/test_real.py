@@ -1,0 +1,36 @@
+"""Real rows in published layouts: TabMWP tables, photographed receipts, IIW-400's annotations."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cauldron.build import BuildOptions, build
+from cauldron.recipe import load_recipe
+from cauldron.verify import verify
+
+_BESIDE = Path(__file__).parents[2] / "shared" / "real"
+HUB = Path(os.environ.get("CAULDRON_REAL_DATA", _BESIDE)) / "hub"
+
+
+@pytest.mark.skipif(not HUB.is_dir(), reason="the real data is not on this machine")
+def test_the_real_hub_builds_with_every_row_accounted_for(tmp_path):
+    said: list[str] = []
+    options = BuildOptions(
+        recipe=load_recipe("idefics3"),
+        stages=("sft",),
+        root=str(HUB),
+        output=str(tmp_path),
+        skip_unavailable=True,
+    )
+    manifest = build(options, said.append)[0]
+    assert len(manifest.unavailable) == 61
+    counts = {name: source.counts for name, source in manifest.sources.items()}
+    assert counts["iiw_400"].dropped == {"image_not_shipped": 400}
+    assert counts["iiw_400"].rows_in == 400
+    assert counts["the_cauldron/tabmwp"].kept == 1000
+    assert counts["cord_v2"].kept == 80
+    assert manifest.totals.images == manifest.totals.rows > 1000
+    assert verify(str(tmp_path)) == []
