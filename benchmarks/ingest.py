@@ -48,12 +48,13 @@ def request(root: str, output: str) -> Any:
 
 def loop(root: str, output: str) -> None:
     """The project's own per-row functions in a plain loop: no Beam."""
-    from cauldron.corpora import _cut, plan_corpora
+    from cauldron.corpora import plan_corpora
+    from cauldron.ingesting import cut_pieces
     from transforms.ingest import PieceWork, ingest_piece
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
-    pieces = _cut(planned, asked)
+    pieces = cut_pieces(planned, asked)
     for corpus in planned:
         name = corpus.source.name
         for part, piece in enumerate(pieces[name]):
@@ -63,7 +64,8 @@ def loop(root: str, output: str) -> None:
 
 def pipeline(workers: int) -> Callable[[str, str], None]:
     def run(root: str, output: str) -> None:
-        from cauldron.corpora import ingest, plan_corpora
+        from cauldron.corpora import plan_corpora
+        from cauldron.ingesting import ingest
 
         asked = request(root, output)
         planned, _ = plan_corpora(asked)
@@ -145,7 +147,8 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
 
 def mix(root: str, output: str) -> None:
     """Curate and mix the corpora that the pipeline with two workers left."""
-    from cauldron.corpora import ingest, plan_corpora
+    from cauldron.corpora import plan_corpora
+    from cauldron.ingesting import ingest
     from cauldron.mixing import MixRequest, curate
     from cauldron.mixing import mix as mix_stage
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cauldron import corpora, mixing, runner
-from cauldron.corpora import Request, Say
+from cauldron import mixing, runner
+from cauldron.corpora import Request, plan_corpora
+from cauldron.ingesting import Say, ingest
 from cauldron.manifests import MixtureManifest
 from cauldron.recipe import Recipe
 
@@ -54,11 +55,11 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
         limit=options.limit,
         skip_unavailable=options.skip_unavailable,
     )
-    planned, missing = corpora.plan_corpora(request)
+    planned, missing = plan_corpora(request)
     for item in missing:
         say(f"without {item.source}: {item.why}")
     beam_args = list(options.beam_args)
-    manifests = corpora.ingest(planned, request, beam_args, say)
+    manifests = ingest(planned, request, beam_args, say)
     curation = mixing.curate(manifests, options.output, beam_args, say)
     return [
         mixing.mix(

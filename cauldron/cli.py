@@ -79,7 +79,10 @@ def _say(line: str) -> None:
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
 @click.option("--stage", "stages", multiple=True, help="Build this stage only; may be repeated.")
-@click.option("--root", help="Where sources live: a folder or gs:// in hub layout. Default: hub.")
+@click.option(
+    "--root",
+    help="Where sources live: a folder or gs:// in hub layout. Default: the hub (HF_ENDPOINT).",
+)
 @click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
 @click.option("--limit", type=click.IntRange(min=1), help="Rows to read of each source.")
 @click.option("--skip-unavailable", is_flag=True, help="Go on without sources that are not there.")

@@ -12,9 +12,9 @@ import pyarrow
 
 from cauldron import __version__, runner, storage
 from cauldron.card import write_card
-from cauldron.corpora import Say
 from cauldron.errors import CauldronError
 from cauldron.fingerprints import fingerprint
+from cauldron.ingesting import Say
 from cauldron.manifests import (
     DATA,
     MANIFEST,

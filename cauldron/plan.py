@@ -13,10 +13,8 @@ from cauldron.shares import Allocation, SourceCounts, solve
 from cauldron.statistics import Published, published
 from sources.base import registry
 
-# Measured on two cores of a shared machine, see benchmarks/README.md: bytes of published files
-# that ingest takes in per core and second, and that the mix writes.
-INGEST_BYTES_PER_CORE_SECOND = 30e6
-MIX_BYTES_PER_CORE_SECOND = 150e6
+# Bytes of published files that ingest takes in per core and second, measured: benchmarks/README.md.
+INGEST_BYTES_PER_CORE_SECOND = 33e6
 # An assumption, not a quotation: about what a Dataflow batch worker of the n1 family costs per
 # vCPU hour with its memory. `--core-hour-price` replaces it.
 CORE_HOUR_PRICE = 0.07
