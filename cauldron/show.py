@@ -103,7 +103,7 @@ def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
         f"A full build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + f": about {estimate['core_hours']:,.0f} core-hours, "
-        f"{estimate['cost_usd']:,.0f} USD at {price:g} USD per core-hour.",
+        f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour.",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
 
