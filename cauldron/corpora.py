@@ -23,8 +23,9 @@ from cauldron.recipe import Recipe
 from sources.base import PIECE_BYTES, Source, registry
 from sources.files import FileInfo, Repo, Root
 from transforms.ingest import INGEST_VERSION, SourceJob
-from transforms.language import default_model_path
+from transforms.language import TextClassifier, default_model_path
 from transforms.normalise import SourceSettings
+from transforms.tokens import token_counter
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def plan_corpora(request: Request) -> tuple[list[PlannedCorpus], list[Unavailabl
     strange = [name for name in (*request.sources, *request.recipe.sources) if name not in known]
     if strange:
         raise UsageError(f"no such source: {', '.join(strange)}; see `cauldron sources`")
+    _check_models(request.recipe)
     root = Root.open(request.root)
     repos: dict[tuple[str, str | None], Repo | SourceUnavailable] = {}
     planned: list[PlannedCorpus] = []
@@ -94,6 +96,15 @@ def plan_corpora(request: Request) -> tuple[list[PlannedCorpus], list[Unavailabl
     if not planned:
         raise CauldronError("none of the sources can be read; is --root right?")
     return planned, missing
+
+
+def _check_models(recipe: Recipe) -> None:
+    """Load every model once before any work. Raises UsageError for one that cannot be used."""
+    token_counter(recipe.tokenizer)
+    if recipe.language.identify:
+        TextClassifier(recipe.language.model or default_model_path())
+    for classifier in recipe.classifiers:
+        TextClassifier(classifier.model).score("a", classifier.label)
 
 
 def _plan(

@@ -237,6 +237,17 @@ def test_unknown_sources_stages_and_options_are_usage_errors(root, tmp_path):
         run(root, tmp_path / "out", "--runner=DataflowRunner")
 
 
+def test_a_model_that_is_not_there_is_told_before_any_work(root, tmp_path):
+    recipe = load_recipe(hubs.write_recipe(str(tmp_path / "r.yaml")))
+    missing = {"model": str(tmp_path / "none.ftz"), "label": "good", "min_score": 0.5}
+    for change in ({"classifiers": [missing]}, {"tokenizer": str(tmp_path / "tokenizer.json")}):
+        changed = type(recipe).model_validate(recipe.model_dump() | change)
+        options = BuildOptions(changed, ("sft",), root, str(tmp_path / "out"))
+        with pytest.raises(UsageError, match=str(tmp_path)):
+            build(options, lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_manifest_holds_the_recipe_and_is_plain_json(built):
     output, _ = built
     values = json.loads((output / "mixtures/sft/manifest.json").read_text())

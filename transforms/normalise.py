@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from cauldron.errors import CauldronError
 from cauldron.reasons import outcome_of
 from cauldron.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
 from cauldron.schema import Sample, Turn, content_id
@@ -64,7 +65,7 @@ def normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
     """
     try:
         return _normalise(row, settings)
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, CauldronError):
         raise
     except Exception as error:
         # Everything here is a pure function of the row: whatever it raises, the row is to blame,

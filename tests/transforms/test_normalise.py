@@ -1,0 +1,122 @@
+"""One row to one sample: every outcome has its reason, and equal content has an equal id."""
+
+from __future__ import annotations
+
+import pytest
+
+from cauldron.reasons import outcome_of
+from cauldron.rules import ImageRules, LanguageRules, TextRules
+from cauldron.schema import Origin
+from sources.base import RawImage, RawTurn, Row
+from tests.hubs import photo
+from transforms.normalise import Kept, Rejected, SourceSettings, normalise
+
+ENGLISH = ("What is standing in front of the house?", "A red bicycle leans against the fence.")
+GERMAN = ("Was steht da vor dem Haus?", "Ein rotes Fahrrad lehnt am Zaun neben der Tür.")
+
+
+def settings(source: str = "lnqa", **changes) -> SourceSettings:
+    values = {
+        "license": "cc-by-4.0",
+        "images": ImageRules(),
+        "text": TextRules(),
+        "language": LanguageRules(),
+        "classifiers": (),
+        "tokenizer": None,
+        "options": {},
+    }
+    return SourceSettings(source=source, **(values | changes))
+
+
+def row(*turns: tuple[str | None, str | None], images: tuple[bytes, ...] = (), **more) -> Row:
+    raw = [RawTurn(user, assistant, "lnqa") for user, assistant in turns]
+    return Row(Origin(file="f", row=0), [RawImage(data) for data in images], raw, **more)
+
+
+def kept(found: Kept | Rejected) -> Kept:
+    assert isinstance(found, Kept), found
+    return found
+
+
+def reason(found: Kept | Rejected) -> str:
+    assert isinstance(found, Rejected), found
+    assert found.outcome == outcome_of(found.row.reason)
+    return found.row.reason
+
+
+def test_a_good_row_becomes_a_sample_with_its_images_bytes():
+    found = kept(normalise(row(ENGLISH, images=(photo(1), photo(2))), settings()))
+    assert found.images == [photo(1), photo(2)]
+    sample = found.sample
+    assert [(t.user, t.assistant) for t in sample.turns] == [ENGLISH]
+    assert sample.language == "en"
+    assert sample.answer_tokens > 0
+    assert sample.text_tokens > sample.answer_tokens
+    assert [(i.width, i.format, i.mode) for i in sample.images] == [(96, "JPEG", "RGB")] * 2
+
+
+def test_equal_content_has_an_equal_id_and_anything_else_another():
+    def name(source: str, *args, **more) -> str:
+        return kept(normalise(row(*args, **more), settings(source))).sample.id
+
+    base = name("lnqa", ENGLISH, images=(photo(1), photo(2)))
+    assert base == name("lnqa", ENGLISH, images=(photo(1), photo(2)))
+    others = {
+        name("dolly", ENGLISH, images=(photo(1), photo(2))),
+        name("lnqa", ENGLISH, images=(photo(2), photo(1))),
+        name("lnqa", ENGLISH, GERMAN, images=(photo(1), photo(2))),
+        name("lnqa", ENGLISH, images=(photo(1), photo(2)), system="Be brief."),
+    }
+    assert len(others | {base}) == 5
+
+
+def test_only_the_bad_turn_is_left_out():
+    found = kept(normalise(row(ENGLISH, ("And now?", "  ")), settings()))
+    assert len(found.sample.turns) == 1
+    assert found.turns_dropped == {"empty_answer": 1}
+
+
+def test_a_row_whose_turns_are_all_bad_is_dropped():
+    assert reason(normalise(row((None, "x"), ("y", None)), settings())) == "no_turns"
+
+
+def test_a_bad_image_is_the_rows_outcome():
+    cut = photo(1)[: len(photo(1)) // 2]
+    assert reason(normalise(row(ENGLISH, images=(photo(2), cut)), settings())) == "image_truncated"
+
+
+def test_rows_in_other_languages_are_dropped_when_the_recipe_keeps_some():
+    english_only = settings(language=LanguageRules(keep=("en",)))
+    assert reason(normalise(row(GERMAN), english_only)) == "language"
+    assert kept(normalise(row(ENGLISH), english_only)).sample.language == "en"
+    assert kept(normalise(row(GERMAN), settings())).sample.language == "de"
+
+
+def test_language_identification_can_be_switched_off():
+    off = settings(language=LanguageRules(identify=False))
+    assert kept(normalise(row(GERMAN), off)).sample.language is None
+
+
+def test_an_unforeseen_error_is_the_rows_outcome_and_names_itself(monkeypatch):
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError("never seen before")
+
+    monkeypatch.setattr("transforms.normalise.prepare_image", broken)
+    found = normalise(row(ENGLISH, images=(photo(1),), rows=3), settings())
+    assert reason(found) == "processing_error"
+    assert found.row.message == "ZeroDivisionError: never seen before"
+    assert found.row.rows == 3
+
+
+def test_an_error_of_the_machine_is_raised(monkeypatch):
+    def full(*args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("transforms.normalise.prepare_image", full)
+    with pytest.raises(MemoryError):
+        normalise(row(ENGLISH, images=(photo(1),)), settings())
+
+
+def test_images_together_above_the_limit_are_refused(monkeypatch):
+    monkeypatch.setattr("transforms.normalise.MAX_RECORD_BYTES", 100)
+    assert reason(normalise(row(ENGLISH, images=(photo(1),)), settings())) == "row_too_large"
