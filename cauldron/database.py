@@ -133,6 +133,8 @@ class _Ranges(io.RawIOBase):
 
 
 class _LocalRanges(_Ranges):
+    _handle = -1  # a file that cannot be opened is closed all the same, when it is collected
+
     def __init__(self, path: str) -> None:
         self._handle = os.open(path, os.O_RDONLY)
         super().__init__(os.fstat(self._handle).st_size)
@@ -141,7 +143,7 @@ class _LocalRanges(_Ranges):
         return os.pread(self._handle, end - start, start)
 
     def close(self) -> None:
-        if not self.closed:
+        if not self.closed and self._handle >= 0:
             os.close(self._handle)
         super().close()
 
