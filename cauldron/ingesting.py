@@ -20,7 +20,6 @@ from cauldron.manifests import (
     PublishedFile,
     Tokenizer,
 )
-from cauldron.recipe import Recipe
 from sources.base import Piece
 from sources.files import Root
 from transforms.ingest import IngestPieces, PieceWork
@@ -54,9 +53,11 @@ def ingest(
         _run_ingest(todo, work, request, beam_args, say)
     marks = {corpus.source.name: finished_parts(corpus.folder) for corpus in todo}
     _check_losses(todo, pieces, marks, request.recipe.max_bad_fraction)
+    counter = token_counter(request.recipe.tokenizer)
+    tokenizer = Tokenizer(name=counter.name, estimated=counter.estimated)
     for corpus in todo:
         name = corpus.source.name
-        manifests[name] = _finish(corpus, len(pieces[name]), marks[name], request.recipe)
+        manifests[name] = _finish(corpus, len(pieces[name]), marks[name], tokenizer)
     return {corpus.source.name: manifests[corpus.source.name] for corpus in planned}
 
 
@@ -112,13 +113,12 @@ def _run_ingest(
 
 
 def _finish(
-    corpus: PlannedCorpus, parts: int, marks: list[dict[str, Any]], recipe: Recipe
+    corpus: PlannedCorpus, parts: int, marks: list[dict[str, Any]], tokenizer: Tokenizer
 ) -> CorpusManifest:
     """Write the manifest, last of all."""
     assert [mark["part"] for mark in marks] == list(range(parts)), corpus.folder
     counts = CorpusCounts(**_sum_counts(marks))
     assert counts.rows_in == counts.accounted, f"rows of {corpus.source.name} vanished"
-    counter = token_counter(recipe.tokenizer)
     manifest = CorpusManifest(
         source=corpus.source.name,
         fingerprint=corpus.fingerprint,
@@ -126,7 +126,7 @@ def _finish(
         revision=corpus.revision,
         commit=corpus.repo.commit,
         license=corpus.source.license,
-        tokenizer=Tokenizer(name=counter.name, estimated=counter.estimated),
+        tokenizer=tokenizer,
         notes=corpus.source.notes(corpus.repo, corpus.settings.options),
         files=[
             PublishedFile(path=file.path, size=file.size, version=file.version)

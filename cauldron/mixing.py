@@ -154,12 +154,14 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
         name: tallies[name].counts() if name in tallies else _NOTHING for name in stage.mixture
     }
     allocations = solve(stage, counts)
-    job = _mix_job(request, allocations, tallies, paths, folder, print_)
+    sources = _mix_sources(request, allocations, tallies, paths)
+    size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
+    shards = max(1, -(-size // stage.shard_bytes))
+    job = MixJob(sources, stage, recipe.seed, shards, folder, print_)
     # From here on the old mixture is gone: a reader that comes now finds it unfinished.
     storage.remove(storage.join(folder, MANIFEST))
     _remove_strangers(job)
     todo = [shard for shard in range(job.shards) if not _shard_is_done(job, shard)]
-    size = sum(_bytes_taken(tallies[source.name], source) for source in job.sources)
     say(f"mix {request.stage}: {len(todo)} shards, {size / 1e6:,.0f} MB")
     if todo:
         _run_mix(job, paths, todo, size, beam_args, say)
@@ -170,22 +172,20 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
     return manifest
 
 
-def _mix_job(
+def _mix_sources(
     request: MixRequest,
     allocations: list[Allocation],
     tallies: Mapping[str, Tally],
     paths: list[str],
-    folder: str,
-    print_: str,
-) -> MixJob:
-    stage, seed = request.recipe.stage(request.stage), request.recipe.seed
+) -> tuple[MixSource, ...]:
+    """The sources that the mixture takes rows of. Raises CauldronError when there are none."""
     epochs = {item.source: item.epochs for item in allocations}
     rows = {name: item.rows for name, item in tallies.items()}
-    taken = takes(paths, epochs, rows, seed)
+    taken = takes(paths, epochs, rows, request.recipe.seed)
     if not taken:
         raise CauldronError(f"the budget of stage {request.stage} is less than one row")
     known = registry()
-    sources = tuple(
+    return tuple(
         MixSource(
             name=name,
             corpus=corpus_folder(request.output, name, request.corpora[name].fingerprint),
@@ -195,9 +195,6 @@ def _mix_job(
         )
         for name, take in taken.items()
     )
-    size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
-    shards = max(1, -(-size // stage.shard_bytes))
-    return MixJob(sources, stage, seed, shards, folder, print_)
 
 
 def _bytes_taken(total: Tally, source: MixSource) -> int:
@@ -218,13 +215,9 @@ def _remove_strangers(job: MixJob) -> None:
             done.add(mark["file"]["name"])
         else:
             storage.remove(path)
-    fs, bare = storage.filesystem(storage.join(job.folder, DATA))
-    fs.invalidate_cache()
-    if not fs.isdir(bare):
-        return
-    for path in fs.ls(bare, detail=False):
+    for path in storage.list_files(storage.join(job.folder, DATA)):
         if path.rpartition("/")[2] not in done:
-            fs.rm(path)
+            storage.remove(path)
 
 
 def _run_mix(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from cauldron.build import BuildOptions, build
 from cauldron.recipe import load_recipe
 from cauldron.verify import verify
+from tests.real import REAL
 
-_BESIDE = Path(__file__).parents[2] / "shared" / "real"
-HUB = Path(os.environ.get("CAULDRON_REAL_DATA", _BESIDE)) / "hub"
+HUB = REAL / "hub"
 
 
 @pytest.mark.skipif(not HUB.is_dir(), reason="the real data is not on this machine")

@@ -26,6 +26,7 @@ from sources.files import Root
 from tests.doubles.hub import FakeHub
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+TURN = pa.struct([("user", pa.string()), ("assistant", pa.string()), ("source", pa.string())])
 HASHES = ("2ce340398c113b79", "37bee7c547e3fc8a", "ab894dd16896d4e3", "0d1f2a3b4c5d6e7f")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from sources.base import BadRow, Row, registry
 from sources.cord_v2 import PROMPTS
 from sources.files import Root
 from sources.prompts import draw
+from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
     IMAGE,
@@ -30,7 +30,6 @@ from tests.sources.reader_base import (
 )
 
 SCHEMA = pa.schema([("image", IMAGE), ("ground_truth", pa.string())])
-REAL = Path(os.environ.get("CAULDRON_REAL_DATA") or Path(__file__).parents[3] / "shared/real")
 
 ITEMS = {
     "menu": [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import resource
 import sys
 import zlib
@@ -22,9 +21,11 @@ from sources import pdf
 from sources.base import Row
 from sources.files import Root
 from sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
+from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
     IMAGE,
+    TURN,
     Outcome,
     ReaderTests,
     bad,
@@ -35,10 +36,8 @@ from tests.sources.reader_base import (
     write_parquet,
 )
 
-TURN = pa.struct([("user", pa.string()), ("assistant", pa.string()), ("source", pa.string())])
 IMAGES = pa.schema([("images", pa.list_(IMAGE)), ("texts", pa.list_(TURN))])
 PDFS = pa.schema([("pdf", pa.binary()), ("texts", pa.list_(TURN))])
-REAL = Path(os.environ.get("CAULDRON_REAL_DATA") or Path(__file__).parents[3] / "shared/real")
 SAID = ("What is the title?", "The title is Report.")
 RED = b"1 0 0 rg 10 10 50 50 re f"
 BLACK = b"0 g 10 10 50 50 re f"

@@ -17,10 +17,10 @@ from sources.base import BadRow, Row, registry
 from sources.files import Root
 from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
 from sources.prompts import draw
+from tests.real import REAL
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
 KEYS = [f"aar_test_0460{number}" for number in range(4)]
-REAL = Path(os.environ.get("CAULDRON_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 
 
 def caption(key: str) -> dict[str, Any]:

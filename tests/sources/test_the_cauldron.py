@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import importlib.resources
-import os
 import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +14,11 @@ import pytest
 from cauldron.errors import UsageError
 from sources.base import BadRow, Row, registry
 from sources.files import Root
+from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
     IMAGE,
+    TURN,
     Outcome,
     ReaderTests,
     bad,
@@ -28,10 +29,8 @@ from tests.sources.reader_base import (
     write_parquet,
 )
 
-TURN = pa.struct([("user", pa.string()), ("assistant", pa.string()), ("source", pa.string())])
 SCHEMA = pa.schema([("images", pa.list_(IMAGE)), ("texts", pa.list_(TURN))])
 REPO = "HuggingFaceM4/the_cauldron"
-REAL = Path(os.environ.get("CAULDRON_REAL_DATA") or Path(__file__).parents[3] / "shared/real")
 
 
 def shard(config: str, number: int, count: int, mark: int | None = None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from pathlib import Path
 
 import fsspec
@@ -14,9 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from cauldron.errors import UsageError
 from tests.doubles.hub import FakeHub
 from tests.doubles.web import Request, Response
+from tests.real import REAL
 from transforms.tokens import token_counter
 
-REAL = Path(os.environ.get("CAULDRON_REAL_DATA", Path(__file__).parents[3] / "shared" / "real"))
 TEXTS = ["What is the colour of the dog?", "The dog is brown.", "", "12 + 5 = 17"]
 
 
