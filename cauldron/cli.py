@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,10 @@ import click
 
 from cauldron import __version__
 from cauldron.errors import CauldronError, UsageError
+
+# Read when pyarrow is first imported, here and in the worker processes that inherit it. Arrow's own
+# allocator held 2 GiB of private memory in the mix where 0.65 were in use; the system's 0.77.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 DEFAULT_OUTPUT = "./cauldron-out"
 
