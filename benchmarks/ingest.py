@@ -148,8 +148,9 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
 def mix(root: str, output: str) -> None:
     """Curate and mix the corpora that the pipeline with two workers left."""
     from cauldron.corpora import plan_corpora
+    from cauldron.deciding import curate
     from cauldron.ingesting import ingest
-    from cauldron.mixing import MixRequest, curate
+    from cauldron.mixing import MixRequest
     from cauldron.mixing import mix as mix_stage
 
     asked = request(root, output)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cauldron import mixing, runner
+from cauldron.benchmarks import ingest_benchmarks, plan_benchmarks
 from cauldron.corpora import Request, plan_corpora
+from cauldron.curating import CurateRequest, curate_stage
 from cauldron.ingesting import Say, ingest
 from cauldron.manifests import MixtureManifest
 from cauldron.recipe import Recipe
@@ -55,17 +57,18 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
         limit=options.limit,
         skip_unavailable=options.skip_unavailable,
     )
+    # A benchmark that is not where it should be stops the build before any work.
+    against = plan_benchmarks(recipe, options.root, options.output, recipe.against.benchmarks)
     planned, missing = plan_corpora(request)
     for item in missing:
         say(f"without {item.source}: {item.why}")
     beam_args = list(options.beam_args)
     manifests = ingest(planned, request, beam_args, say)
-    curation = mixing.curate(manifests, options.output, beam_args, say)
-    return [
-        mixing.mix(
-            mixing.MixRequest(recipe, stage, options.output, manifests, curation, missing),
-            beam_args,
-            say,
-        )
-        for stage in stages
-    ]
+    benchmarks = ingest_benchmarks(against, recipe, options.root, options.output, beam_args, say)
+    curating = CurateRequest(recipe, options.output, manifests, benchmarks)
+    mixtures = []
+    for stage in stages:
+        curation = curate_stage(curating, stage, beam_args, say)
+        mixing_ = mixing.MixRequest(recipe, stage, options.output, manifests, curation, missing)
+        mixtures.append(mixing.mix(mixing_, beam_args, say))
+    return mixtures

@@ -171,9 +171,13 @@ def _licences(manifest: MixtureManifest) -> str:
         if source.rows:
             by_licence.setdefault(source.license, []).append(name)
     rows = [[licence, ", ".join(names)] for licence, names in sorted(by_licence.items())]
-    return "Every row carries the licence of its source in the column `license`.\n\n" + _table(
-        ["Licence", "Sources"], rows
-    )
+    note = "Every row carries the licence of its source in the column `license`."
+    if any("near_duplicate" in source.counts.merged for source in manifest.sources.values()):
+        note += (
+            " A row that took over the turns of others with the same pictures names theirs too,"
+            " joined with `AND`; `turn_sources` says where each turn is from."
+        )
+    return f"{note}\n\n" + _table(["Licence", "Sources"], rows)
 
 
 def _provenance(manifest: MixtureManifest) -> str:

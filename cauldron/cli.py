@@ -74,6 +74,7 @@ def _say(line: str) -> None:
 @_examples(
     "cauldron build --root ./cauldron-sample --output ./out",
     "cauldron build my-recipe.yaml --stage sft --limit 1000",
+    "cauldron build --against mmmu=MMMU/MMMU --against ours=/data/our-benchmark",
     "cauldron build --runner=DataflowRunner --project=P --region=R \\",
     "    --temp_location=gs://B/tmp --output=gs://B/cauldron",
 )
@@ -92,6 +93,12 @@ def _say(line: str) -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Rows to read of each source.")
 @click.option("--skip-unavailable", is_flag=True, help="Go on without sources that are not there.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="NAME=PATH",
+    help="Keep a benchmark's pictures out: a file, a folder, gs:// or a hub id; may be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
 def build_command(
     arguments: tuple[str, ...],
@@ -101,6 +108,7 @@ def build_command(
     limit: int | None,
     skip_unavailable: bool,
     weights: tuple[str, ...],
+    against: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Build the mixtures of RECIPE: a packaged name (default: idefics3) or a YAML file.
@@ -109,11 +117,12 @@ def build_command(
     --runner the build runs here, on all cores.
     """
     from cauldron.build import BuildOptions, build
+    from cauldron.recipe import with_benchmarks
     from cauldron.show import print_mixture
 
     recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
-        recipe=_recipe(recipe, weights),
+        recipe=with_benchmarks(_recipe(recipe, weights), against),
         stages=stages,
         root=None if root == "hub" else root,
         output=output.rstrip("/") or "/",
@@ -222,11 +231,29 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
 @click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
 @click.option("--parquet", metavar="FILE", help="Write the result to a parquet file.")
 def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> None:
-    """Run SQL over OUT with DuckDB: views sft (one per mixture), corpus, quarantine, manifest."""
+    """Run SQL over OUT with DuckDB.
+
+    Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
+    benchmarks, manifest.
+    """
     from cauldron.query import run_query
 
     style: Any = "parquet" if parquet else form or "table"
     run_query(out, sql, style, parquet)
+
+
+@_examples("cauldron curate ./cauldron-out --explain 3f2a9c1e")
+@main.command("curate")
+@click.argument("out", default=DEFAULT_OUTPUT)
+@click.option(
+    "--explain", "row_id", required=True, metavar="ID", help="A row's id, or its first digits."
+)
+def curate_command(out: str, row_id: str) -> None:
+    """Say why a row of the build in OUT was kept, merged or dropped, and on what evidence."""
+    from cauldron.explain import explain
+
+    for line in explain(out, row_id):
+        click.echo(line)
 
 
 @_examples("cauldron verify ./cauldron-out")
@@ -246,3 +273,40 @@ def verify_command(out: str, as_json: bool) -> None:
         if not problems:
             click.echo(f"{out}: every file, row and total is as its manifests say")
     sys.exit(1 if problems else 0)
+
+
+@_examples(
+    "cauldron train",
+    "cauldron train --stage stage1 --mixture OUT/mixtures/stage1 --output runs/stage1",
+    "torchrun --nproc-per-node 8 -m cauldron train --stage sft",
+    "cauldron train --model tiny --mixture out/mixtures/sft --steps 20",
+    "cauldron train --exclude docmatix --output runs/without-docmatix",
+    "cauldron train --plot cauldron-out/runs/sft",
+)
+@main.command("train")
+@click.option("--stage", default="sft", show_default=True, help="Whose hyper-parameters to take.")
+@click.option("--recipe", default="idefics3", show_default=True, help="Packaged name or YAML file.")
+@click.option("--mixture", help="Default: ./cauldron-out/mixtures/STAGE.")
+@click.option("--output", metavar="RUN", help="Default: ./cauldron-out/runs/STAGE.")
+@click.option("--model", help="tiny, or hub id or folder of an Idefics3 or SmolVLM checkpoint.")
+@click.option("--steps", type=click.IntRange(min=1))
+@click.option(
+    "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field; repeatable."
+)
+@click.option("--exclude", multiple=True, metavar="SOURCE", help="Leave a source out; repeatable.")
+@click.option("--only", multiple=True, metavar="SOURCE", help="Take this source; repeatable.")
+@click.option("--print-config", is_flag=True, help="Print what would run, as YAML.")
+@click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG, and end.")
+def train_command(print_config: bool, plot: str | None, **typed: Any) -> None:
+    """Train on a finished mixture; the same command again goes on from the last checkpoint."""
+    from training import command
+    from training.options import TrainOptions, resolve
+
+    if plot is not None:
+        click.echo(command.plot(plot))
+        return
+    config = resolve(TrainOptions(**typed))
+    if print_config:
+        click.echo(command.shown(config), nl=False)
+        return
+    sys.exit(command.train(config, _say))

@@ -8,7 +8,7 @@ from a runner's counters.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cauldron import storage
 from cauldron.errors import CauldronError
+from cauldron.rules import Action, Conflicts
 
 MANIFEST = "manifest.json"
 DATA = "data"
@@ -50,7 +51,7 @@ class HashedFile(_Frozen):
 
 
 class RowFile(HashedFile):
-    """A parquet file and its number of rows."""
+    """A parquet file and its number of rows, or one of JSON lines."""
 
     rows: int
 
@@ -87,6 +88,14 @@ class CurationCounts(_Frozen):
     def accounted(self) -> int:
         """Rows with a known outcome; equals `rows_in` when nothing vanished."""
         return self.kept + sum(self.merged.values()) + sum(self.dropped.values())
+
+    def __add__(self, other: CurationCounts) -> CurationCounts:
+        return CurationCounts(
+            rows_in=self.rows_in + other.rows_in,
+            kept=self.kept + other.kept,
+            merged=_added(self.merged, other.merged),
+            dropped=_added(self.dropped, other.dropped),
+        )
 
 
 class RowCounts(CurationCounts):
@@ -152,13 +161,93 @@ class CorpusManifest(_Frozen):
 
 
 class CurationManifest(_Frozen):
-    """``curation/<fingerprint>/manifest.json``. `corpora` maps sources to fingerprints."""
+    """``curation/<fingerprint>/manifest.json``.
+
+    Attributes:
+        corpora: fingerprints by source.
+        priority: the sources in the order of the recipe, by which of rows with the same pictures
+            one stays and turns are put together.
+        matches: fingerprint of the matching that clusters and contamination come from; None
+            where neither was looked for.
+        benchmarks: fingerprints of the benchmarks that were kept out, by name.
+        action: what became of rows with the same pictures; None where they were not looked for.
+        conflicts: what became of questions with several answers, when they merged.
+        buckets: the decisions.
+        clusters, contamination: the evidence.
+        merged: texts of the rows that took over others, one JSON line each.
+    """
 
     format: Literal[1] = 1
     fingerprint: str
     corpora: dict[str, str]
+    priority: list[str] = []
+    matches: str | None = None
+    benchmarks: dict[str, str] = {}
+    action: Action | None = None
+    conflicts: Conflicts = "keep"
     buckets: list[RowFile]
+    clusters: list[RowFile] = []
+    contamination: list[RowFile] = []
+    merged: list[RowFile] = []
     counts: dict[str, CurationCounts]
+
+    @property
+    def files(self) -> list[RowFile]:
+        """Every file of the folder but the manifest."""
+        return [*self.buckets, *self.clusters, *self.contamination, *self.merged]
+
+
+class MatchCounts(_Frozen):
+    """Totals of a matching.
+
+    Attributes:
+        images: in rows, without exact copies of rows.
+        pictures: with different content.
+        candidates: pairs that the stored numbers let through.
+        compared: of these, pairs whose pixels were read in this build; an earlier one knew the
+            others.
+        same: pairs of the same picture.
+        crowded: pictures with so many others like them that only their nearest were compared.
+    """
+
+    images: int
+    pictures: int
+    candidates: int
+    compared: int
+    same: int
+    crowded: int
+
+
+class MatchManifest(_Frozen):
+    """``matches/<fingerprint>/manifest.json``: which pictures are the same.
+
+    Attributes:
+        corpora, benchmarks: fingerprints by name.
+        order: names in the order of the records' `source` numbers, benchmarks last.
+        compare_version, opencv: verdicts of other versions are not taken over.
+        pictures, occurrences, verdicts: a file for each range of content keys.
+    """
+
+    format: Literal[1] = 1
+    fingerprint: str
+    corpora: dict[str, str]
+    benchmarks: dict[str, str]
+    order: list[str]
+    radius: int
+    radius256: int
+    aspect: float
+    neighbours: int
+    compare_version: int
+    opencv: str
+    pictures: list[RowFile]
+    occurrences: list[RowFile]
+    verdicts: list[RowFile]
+    counts: MatchCounts
+
+    @property
+    def files(self) -> list[RowFile]:
+        """All files of the folder."""
+        return [*self.pictures, *self.occurrences, *self.verdicts]
 
 
 class Unavailable(_Frozen):
@@ -225,7 +314,7 @@ class MixtureManifest(_Frozen):
     shards: list[RowFile]
 
 
-M = TypeVar("M", CorpusManifest, CurationManifest, MixtureManifest)
+M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest)
 
 
 def corpus_folder(out: str, source: str, fingerprint: str) -> str:
@@ -238,6 +327,14 @@ def quarantine_folder(out: str, source: str, fingerprint: str) -> str:
 
 def curation_folder(out: str, fingerprint: str) -> str:
     return storage.join(out, "curation", fingerprint)
+
+
+def match_folder(out: str, fingerprint: str) -> str:
+    return storage.join(out, "matches", fingerprint)
+
+
+def benchmark_folder(out: str, name: str, fingerprint: str) -> str:
+    return storage.join(out, "benchmarks", name, fingerprint)
 
 
 def mixture_folder(out: str, stage: str) -> str:
@@ -268,6 +365,8 @@ class Finished:
         mixtures: by stage.
         corpora: by (source, fingerprint).
         curations: by fingerprint.
+        benchmarks: by (name, fingerprint).
+        matches: by fingerprint.
         modified: seconds since the epoch at which each manifest's folder was finished. For
             choosing what to show first, never for data.
     """
@@ -277,6 +376,8 @@ class Finished:
     corpora: dict[tuple[str, str], CorpusManifest]
     curations: dict[str, CurationManifest]
     modified: dict[str, float]
+    benchmarks: dict[tuple[str, str], CorpusManifest] = field(default_factory=dict)
+    matches: dict[str, MatchManifest] = field(default_factory=dict)
 
     @cached_property
     def current(self) -> dict[str, tuple[str, str | None]]:
@@ -296,6 +397,22 @@ class Finished:
         for folder in self._newest_first("corpus", folders):
             source, fingerprint = folders[folder]
             self._choose(chosen, {source: fingerprint}, None)
+        return dict(sorted(chosen.items()))
+
+    @cached_property
+    def current_benchmarks(self) -> dict[str, str]:
+        """For each benchmark one fingerprint: that of the present curations, or the newest."""
+        curations = [curation for _, curation in self.current.values() if curation is not None]
+        chosen: dict[str, str] = {}
+        for curation in dict.fromkeys(
+            [*curations, *self._newest_first("curation", self.curations)]
+        ):
+            for name, fingerprint in self.curations[curation].benchmarks.items():
+                if (name, fingerprint) in self.benchmarks:
+                    chosen.setdefault(name, fingerprint)
+        folders = {storage.join(*key): key for key in self.benchmarks}
+        for folder in self._newest_first("benchmarks", folders):
+            chosen.setdefault(*folders[folder])
         return dict(sorted(chosen.items()))
 
     def _choose(
@@ -322,7 +439,7 @@ def find_finished(out: str) -> Finished:
     found = Finished(out, {}, {}, {}, {})
     fs, root = storage.filesystem(out)
     fs.invalidate_cache()
-    for kind in ("corpus", "curation", "mixtures"):
+    for kind in ("corpus", "benchmarks", "matches", "curation", "mixtures"):
         for path in sorted(fs.find(storage.join(root, kind))):
             folder, _, name = path.removeprefix(root.rstrip("/") + "/").rpartition("/")
             if name == MANIFEST:
@@ -333,10 +450,15 @@ def find_finished(out: str) -> Finished:
 
 def _add(found: Finished, kind: str, folder: str) -> None:
     path = storage.join(found.out, folder)
-    if kind == "corpus":
+    if kind in ("corpus", "benchmarks"):
         corpus = read_manifest(CorpusManifest, path)
-        found.corpora[corpus.source, corpus.fingerprint] = corpus
-        said = corpus_folder("", corpus.source, corpus.fingerprint)
+        key = corpus.source, corpus.fingerprint
+        (found.corpora if kind == "corpus" else found.benchmarks)[key] = corpus
+        said = (corpus_folder if kind == "corpus" else benchmark_folder)("", *key)
+    elif kind == "matches":
+        matches = read_manifest(MatchManifest, path)
+        found.matches[matches.fingerprint] = matches
+        said = match_folder("", matches.fingerprint)
     elif kind == "curation":
         curation = read_manifest(CurationManifest, path)
         found.curations[curation.fingerprint] = curation

@@ -1,4 +1,4 @@
-"""The curate and mix steps: decisions for all corpora of a build, and each stage's mixture."""
+"""The mix step: each stage's mixture from the decisions on its rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow
 
 from cauldron import __version__, runner, storage
 from cauldron.card import write_card
+from cauldron.deciding import decision_paths, merged_paths
 from cauldron.errors import CauldronError
 from cauldron.fingerprints import fingerprint
 from cauldron.ingesting import Say
@@ -19,7 +20,6 @@ from cauldron.manifests import (
     DATA,
     MANIFEST,
     CorpusManifest,
-    CurationCounts,
     CurationManifest,
     MixtureManifest,
     MixtureTotals,
@@ -28,93 +28,16 @@ from cauldron.manifests import (
     SourceInMixture,
     Unavailable,
     corpus_folder,
-    curation_folder,
     mixture_folder,
     read_manifest,
 )
 from cauldron.recipe import Recipe
 from cauldron.shares import Allocation, SourceCounts, solve
 from sources.base import registry
-from transforms.curate import (
-    CURATE_VERSION,
-    ROWS_PER_BUCKET,
-    CorpusPart,
-    CurateCorpora,
-    CurateJob,
-)
 from transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
 from transforms.select import Tally, takes, tally
 
 _NOTHING = SourceCounts(0, 0.0, 0.0)
-
-
-def curate(
-    corpora: Mapping[str, CorpusManifest], output: str, beam_args: list[str], say: Say
-) -> CurationManifest:
-    """One decision per row of all corpora; done already when the corpora are the same."""
-    prints = {name: manifest.fingerprint for name, manifest in sorted(corpora.items())}
-    print_ = fingerprint({"version": CURATE_VERSION, "corpora": prints})
-    folder = curation_folder(output, print_)
-    try:
-        found = read_manifest(CurationManifest, folder)
-        say("curate: done already")
-        return found
-    except FileNotFoundError:
-        pass
-    rows = sum(manifest.counts.kept for manifest in corpora.values())
-    buckets = max(1, -(-rows // ROWS_PER_BUCKET))
-    names = tuple(prints)
-    job = CurateJob(names, buckets, folder)
-    parts = [
-        CorpusPart(
-            number,
-            part.part,
-            storage.join(corpus_folder(output, name, prints[name]), part.parquet.name),
-        )
-        for number, name in enumerate(names)
-        for part in corpora[name].parts
-    ]
-    say(f"curate: {rows:,} rows of {len(names)} sources")
-
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | "Corpus parts" >> beam.Create(parts, reshuffle=False) | CurateCorpora(job)
-
-    # What crosses the shuffle is about 50 bytes a row; that is the work to weigh.
-    runner.run("curate", build, beam_args, rows * 50)
-    return _finish_curation(job, prints, folder)
-
-
-def _finish_curation(job: CurateJob, prints: dict[str, str], folder: str) -> CurationManifest:
-    marks = [
-        storage.read_json(storage.join(folder, "_done", f"{bucket:05d}.json"))
-        for bucket in range(job.buckets)
-    ]
-    rows: Counter[str] = Counter()
-    kept: Counter[str] = Counter()
-    for mark in marks:
-        rows.update(mark["rows"])
-        kept.update(mark["kept"])
-    counts = {}
-    for name in job.sources:
-        merged = rows[name] - kept[name]
-        counts[name] = CurationCounts(
-            rows_in=rows[name], kept=kept[name], merged={"exact_copy": merged} if merged else {}
-        )
-    manifest = CurationManifest(
-        fingerprint=folder.rpartition("/")[2],
-        corpora=prints,
-        buckets=[RowFile(**mark["file"]) for mark in marks],
-        counts=counts,
-    )
-    storage.remove_temporaries(folder)
-    storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
-    storage.remove(storage.join(folder, "_done"))
-    return manifest
-
-
-def decision_paths(output: str, curation: CurationManifest) -> list[str]:
-    folder = curation_folder(output, curation.fingerprint)
-    return [storage.join(folder, bucket.name) for bucket in curation.buckets]
 
 
 @dataclass(frozen=True)
@@ -137,7 +60,7 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
         {
             "version": [MIX_VERSION, __version__, pyarrow.__version__],
             "curation": request.curation.fingerprint,
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": recipe.model_dump(mode="json", exclude={"training"}),
             "unavailable": [item.model_dump() for item in request.unavailable],
         }
     )
@@ -157,7 +80,8 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
     sources = _mix_sources(request, allocations, tallies, paths)
     size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
     shards = max(1, -(-size // stage.shard_bytes))
-    job = MixJob(sources, stage, recipe.seed, shards, folder, print_)
+    merged = merged_paths(request.output, request.curation)
+    job = MixJob(sources, stage, recipe.seed, shards, folder, print_, merged)
     # From here on the old mixture is gone: a reader that comes now finds it unfinished.
     storage.remove(storage.join(folder, MANIFEST))
     _remove_strangers(job)

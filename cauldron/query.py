@@ -1,10 +1,7 @@
 """``cauldron query``: SQL over an output folder.
 
-Views: one for each finished mixture under its stage's name, `corpus`, `quarantine` and `decisions`
-over the present corpus of every source (`Finished.current`: never two fingerprints of one
-source, never anything half-written), and `manifest` with one row per stage and source. A view
-over nothing is there and empty. Only the columns that a query names are read: images stay on
-disk until asked for.
+The views are those of `cauldron.views`. Only the columns that a query names are read: images stay
+on disk until asked for.
 """
 
 from __future__ import annotations
@@ -13,56 +10,23 @@ import contextlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, TextIO
 
 import duckdb
 import pyarrow as pa
 
 from cauldron import storage
-from cauldron.database import SCHEME, one_row, open_database, quoted, scan
+from cauldron.database import SCHEME, one_row, open_database
 from cauldron.errors import CauldronError, UsageError
-from cauldron.manifests import DATA, Finished, MixtureManifest, find_finished
+from cauldron.manifests import find_finished
 from cauldron.query_output import write_csv, write_json, write_parquet, write_table
-from cauldron.schema import CORPUS_SCHEMA, DECISION_SCHEMA, MIXTURE_SCHEMA, QUARANTINE_SCHEMA
+from cauldron.views import manifest_table, views_of
 
 Style = Literal["table", "json", "csv", "parquet"]
 
-_RESERVED = ("corpus", "quarantine", "decisions", "manifest")
-
 # What DuckDB hands over at a time. Rows with images are large; row groups are at most 32 MiB.
 _BATCH_ROWS = 256
-
-_REASONS = pa.map_(pa.string(), pa.int64())
-
-# One row per stage and source. `unavailable` says why a source is not in the mixture although the
-# recipe asks for it; its other columns are null then. `reasons` counts rows by every reason code.
-MANIFEST_SCHEMA = pa.schema(
-    [
-        ("stage", pa.string()),
-        ("source", pa.string()),
-        ("rows_in", pa.int64()),
-        ("kept", pa.int64()),
-        ("merged", pa.int64()),
-        ("dropped", pa.int64()),
-        ("quarantined", pa.int64()),
-        ("reasons", _REASONS),
-        ("weight", pa.float64()),
-        ("share_asked", pa.float64()),
-        ("share_reached", pa.float64()),
-        ("epochs", pa.float64()),
-        ("rows", pa.int64()),
-        ("answer_tokens", pa.int64()),
-        ("text_tokens", pa.int64()),
-        ("image_tokens", pa.int64()),
-        ("images", pa.int64()),
-        ("license", pa.string()),
-        ("repo", pa.string()),
-        ("commit", pa.string()),
-        ("corpus", pa.string()),
-        ("unavailable", pa.string()),
-    ]
-)
 
 # SELECT in all its forms; COPY, INSERT and their like inside a WITH have node types of their own.
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
@@ -125,7 +89,7 @@ def connect(out: str) -> Iterator[duckdb.DuckDBPyConnection]:
     if not storage.exists(out):
         raise UsageError(f"{out}: no such folder; give the output folder of a build")
     found = find_finished(out)
-    views = _views(found)
+    views = views_of(found)
     names = sorted({name for files, _, _ in views.values() for name in files})
     with open_database(out, names) as connection:
         with _errors_in_one_line(connection, out):
@@ -179,72 +143,6 @@ def _node_types(tree: Any) -> Iterator[str]:
     if isinstance(tree, dict | list):
         for child in children:
             yield from _node_types(child)
-
-
-def manifest_table(mixtures: Iterable[MixtureManifest]) -> pa.Table:
-    """`MANIFEST_SCHEMA` rows of the given mixtures."""
-    rows: list[dict[str, Any]] = []
-    for mixture in mixtures:
-        for name, source in mixture.sources.items():
-            counts = source.counts
-            reasons = counts.merged | counts.dropped | counts.quarantined
-            row = source.model_dump(exclude={"counts"}) | {
-                "stage": mixture.stage,
-                "source": name,
-                "rows_in": counts.rows_in,
-                "kept": counts.kept,
-                "merged": sum(counts.merged.values()),
-                "dropped": sum(counts.dropped.values()),
-                "quarantined": sum(counts.quarantined.values()),
-                "reasons": sorted(reasons.items()),
-                "corpus": mixture.corpora.get(name),
-            }
-            rows.append(row)
-        for missing in mixture.unavailable:
-            why = f"{missing.why}; {missing.remedy}"
-            rows.append({"stage": mixture.stage, "source": missing.source, "unavailable": why})
-    return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
-
-
-# A view: the files it reads, its SQL, and the columns it has when there are no files.
-_View = tuple[list[str], str, pa.Schema]
-
-
-def _views(found: Finished) -> dict[str, _View]:
-    views: dict[str, _View] = {}
-    corpus: list[str] = []
-    quarantine: list[str] = []
-    decided: dict[str, list[str]] = {}
-    for source, (fingerprint, curation) in found.current.items():
-        for part in found.corpora[source, fingerprint].parts:
-            corpus.append(f"corpus/{source}/{fingerprint}/{part.parquet.name}")
-            if part.quarantine is not None:
-                quarantine.append(f"quarantine/{source}/{fingerprint}/{part.quarantine.name}")
-        if curation is not None:
-            decided.setdefault(curation, []).append(source)
-    views["corpus"] = (corpus, f"SELECT * FROM {scan(corpus)}", CORPUS_SCHEMA)
-    views["quarantine"] = (quarantine, f"SELECT * FROM {scan(quarantine)}", QUARANTINE_SCHEMA)
-    views["decisions"] = _decisions(found, decided)
-    for stage, mixture in sorted(found.mixtures.items()):
-        shards = [f"mixtures/{stage}/{DATA}/{shard.name}" for shard in mixture.shards]
-        name = stage
-        # DuckDB's names ignore case.
-        while name.casefold() in {*_RESERVED, *(view.casefold() for view in views)}:
-            name = f"mixture_{name}"
-        views[name] = (shards, f"SELECT * FROM {scan(shards)}", MIXTURE_SCHEMA)
-    return views
-
-
-def _decisions(found: Finished, decided: dict[str, list[str]]) -> _View:
-    files: list[str] = []
-    selects = []
-    for curation, sources in sorted(decided.items()):
-        buckets = [f"curation/{curation}/{b.name}" for b in found.curations[curation].buckets]
-        if buckets:
-            files.extend(buckets)
-            wanted = ", ".join(quoted(source) for source in sources)
-            selects.append(f"SELECT * FROM {scan(buckets)} WHERE source IN ({wanted})")
-    return files, " UNION ALL ".join(selects), DECISION_SCHEMA
 
 
 def _identifier(name: str) -> str:

@@ -1,8 +1,8 @@
 """Why a row is not kept. Every code a build can write into quarantine is listed here.
 
-Two outcomes: a row is ``dropped`` by a rule (nothing is wrong with it, or nothing that anybody
-can mend), and ``quarantined`` when it could not be read. Only the second kind counts against the
-recipe's `max_bad_fraction`.
+Two outcomes of ingest: a row is ``dropped`` by a rule (nothing is wrong with it, or nothing that
+anybody can mend), and ``quarantined`` when it could not be read. Only the second kind counts
+against the recipe's `max_bad_fraction`. Curation merges and drops rows that ingest kept.
 """
 
 from __future__ import annotations
@@ -16,6 +16,19 @@ DROPPED = {
     "too_many_pages": "a document has more pages than the source's limit",
     "language": "not in a language that the recipe keeps",
     "classifier": "below the threshold of a text classifier",
+}
+
+# Why curation drops a row that ingest kept.
+CURATED_OUT = {
+    "near_duplicate": "its pictures are those of another row, and the recipe drops such rows",
+    "contaminated": "a picture of it is a benchmark's",
+}
+
+# Why a row became part of another.
+MERGED = {
+    "exact_copy": "the same pictures and text as another row of the source",
+    "same_image": "one of several published rows on one image that the source's reader joins",
+    "near_duplicate": "its pictures are those of another row, which took over its turns",
 }
 
 QUARANTINED = {

@@ -14,7 +14,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cauldron import storage
 from cauldron.errors import UsageError
-from cauldron.rules import ClassifierRules, ImageRules, LanguageRules, Strict, TextRules
+from cauldron.rules import (
+    Action,
+    AgainstRules,
+    ClassifierRules,
+    DuplicateRules,
+    ImageRules,
+    LanguageRules,
+    Strict,
+    TextRules,
+)
 
 MIB = 1024 * 1024
 
@@ -102,6 +111,7 @@ class StageRecipe(Strict):
         shard_bytes: target size of a shard.
         row_group_bytes: a reader holds one row group in memory.
         max_epochs: no source is passed over more often.
+        duplicates: what becomes of near-duplicates here, where it differs from the recipe's.
     """
 
     budget: Budget
@@ -112,6 +122,7 @@ class StageRecipe(Strict):
     tile: Annotated[int, Field(gt=0)] = 364
     shard_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
     row_group_bytes: Annotated[int, Field(ge=1024, le=1024 * MIB)] = 32 * MIB
+    duplicates: Action | None = None
 
     @field_validator("mixture")
     @classmethod
@@ -133,6 +144,10 @@ class Recipe(Strict):
         max_bad_fraction: a source that loses a larger part to unreadable rows fails the build.
         statistics: name of a packaged table of published counts, which `plan` uses before
             anything is built.
+        duplicates: how near-duplicate pictures are found and treated. None: they are not looked
+            for, and only exact copies of rows merge.
+        against: benchmarks to keep out.
+        training: how each stage trains (`training.config.TrainRecipe`); changes no mixture.
     """
 
     name: str
@@ -144,8 +159,11 @@ class Recipe(Strict):
     text: TextRules = TextRules()
     language: LanguageRules = LanguageRules()
     classifiers: tuple[ClassifierRules, ...] = ()
+    duplicates: DuplicateRules | None = None
+    against: AgainstRules = AgainstRules()
     sources: dict[str, SourceRecipe] = Field(default_factory=dict)
     stages: dict[str, StageRecipe]
+    training: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _source_rules_are_valid(self) -> Recipe:
@@ -164,6 +182,13 @@ class Recipe(Strict):
     def text_rules(self, name: str) -> TextRules:
         merged = self.text.model_dump() | self.source(name).text
         return TextRules.model_validate(merged)
+
+    def duplicate_rules(self, stage: str) -> DuplicateRules | None:
+        """How a stage treats near-duplicates; None when they are not looked for."""
+        action = self.stage(stage).duplicates
+        if action is None:
+            return self.duplicates
+        return (self.duplicates or DuplicateRules()).model_copy(update={"action": action})
 
     def stage(self, name: str) -> StageRecipe:
         """Raises UsageError for an unknown stage."""
@@ -256,3 +281,29 @@ def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise UsageError(f"--weight: {error.errors()[0]['msg']}") from None
+
+
+def with_benchmarks(recipe: Recipe, against: tuple[str, ...]) -> Recipe:
+    """A recipe that keeps more benchmarks out.
+
+    Args:
+        against: ``NAME=PATH``, as typed on a command line.
+
+    Raises:
+        UsageError: not of that form, or a name twice.
+    """
+    added: dict[str, str] = {}
+    for item in against:
+        name, _, path = item.partition("=")
+        if not name or not path:
+            raise UsageError(f"--against {item}: give NAME=PATH")
+        if name in added:
+            raise UsageError(f"--against {item}: {name} is given twice")
+        added[name] = path
+    if not added:
+        return recipe
+    rules = recipe.against
+    benchmarks = rules.benchmarks | added
+    return recipe.model_copy(
+        update={"against": rules.model_copy(update={"benchmarks": benchmarks})}
+    )

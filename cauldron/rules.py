@@ -90,3 +90,52 @@ class ClassifierRules(Strict):
     label: str
     min_score: Annotated[float, Field(ge=0, le=1)]
     on: Literal["answers", "questions", "all"] = "all"
+
+
+Action = Literal["merge", "drop", "keep"]
+Conflicts = Literal["keep", "first", "drop"]
+
+
+class DuplicateRules(Strict):
+    """Which pictures count as the same, and what becomes of their rows.
+
+    A pair is looked at when both hashes and the shapes are close, and counts when its pixels,
+    registered onto each other, agree everywhere.
+
+    Attributes:
+        radius: largest Hamming distance of the 64-bit hashes. At 8, 98 to 99.8 % of altered
+            copies are looked at, by class of picture.
+        radius256: largest Hamming distance of the 256-bit hashes.
+        aspect: how far two aspect ratios may lie apart, as a part of one: a crop of 2 % of each
+            side changes it by less.
+        neighbours: pictures that look alike by the thousand (pages, tables) are compared with
+            this many of their nearest at most.
+        action: ``merge``: one row stays and takes over the turns of the others; ``drop``: one
+            row stays, the others go; ``keep``: all stay, marked. A stage may say otherwise.
+        conflicts: a merged question with several answers keeps all of them (``keep``), that of
+            the row that stays (``first``), or goes (``drop``).
+    """
+
+    radius: Annotated[int, Field(ge=0, le=12)] = 8
+    radius256: Annotated[int, Field(ge=0, le=256)] = 56
+    aspect: Annotated[float, Field(ge=0, le=1)] = 0.035
+    neighbours: Annotated[int, Field(ge=1, le=1024)] = 32
+    action: Action = "merge"
+    conflicts: Conflicts = "keep"
+
+
+class AgainstRules(Strict):
+    """Benchmarks whose pictures must not be trained on.
+
+    Attributes:
+        benchmarks: name to place: a parquet file, a folder, ``gs://`` or a hub id. A name that
+            is known (mmmu, mathvista, mmstar, docvqa, textvqa, chartqa, ai2d, mmbench) is read
+            in its published layout, any other as pictures and whatever text stands beside them.
+        match: ``image``: a row with a benchmark's picture is removed; ``image_and_text``: only
+            when a question of it shares `ngram` words in a row with the benchmark's question.
+        ngram: words in a row.
+    """
+
+    benchmarks: dict[str, str] = Field(default_factory=dict)
+    match: Literal["image", "image_and_text"] = "image"
+    ngram: Annotated[int, Field(ge=3, le=50)] = 13

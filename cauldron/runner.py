@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 # 60 MB/s and core here (benchmarks/README.md), and starting two workers takes about 4 s.
 SMALL_JOB_BYTES = 256 * 1024 * 1024
 
+# A shuffle above the first makes a local job need over 2 GiB; remote runners have room on disk.
+LOCAL_SHUFFLE_BYTES = 512 * 1024 * 1024
+REMOTE_SHUFFLE_BYTES = 1 << 50
+
 LOCAL_RUNNER = "FnApiRunner"
 REMOTE_RUNNERS = ("DataflowRunner",)
 
@@ -81,6 +85,12 @@ def _needs_code(options: PipelineOptions) -> bool:
 def _wheel_folder() -> tempfile.TemporaryDirectory[str]:
     """Lives as long as this process: runners read the wheel when a job is submitted."""
     return tempfile.TemporaryDirectory(prefix="cauldron-wheel-")
+
+
+def shuffle_limit(arguments: Sequence[str]) -> int:
+    """Bytes that one job may shuffle: a local runner holds them about four times in memory."""
+    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
+    return REMOTE_SHUFFLE_BYTES if runner in REMOTE_RUNNERS else LOCAL_SHUFFLE_BYTES
 
 
 def check_reach(arguments: Sequence[str], places: Mapping[str, str | None]) -> None:

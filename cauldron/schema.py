@@ -18,6 +18,10 @@ from pydantic import BaseModel, ConfigDict
 _STRING = pa.string()
 
 
+# Ends the source of a benchmark's turn whose question was not published; its key stands for it.
+NO_QUESTION = " (no question)"
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -150,6 +154,13 @@ _IMAGE_FIELDS = [
     ("phash", pa.uint64()),
 ]
 
+# What near-duplicates are found by, see `transforms.signatures.Signature`. Only a corpus has them.
+_SIGNATURE_FIELDS = [
+    ("pixels", _STRING),  # null where not all pixels were decoded
+    ("phash256", pa.binary(32)),
+    ("ground", pa.uint8()),
+]
+
 # `tokens.text` counts every text token of the row, answers included; `tokens.image` follows the
 # stage's resolution; `tiles` is the number of vision-encoder inputs, global views included.
 MIXTURE_SCHEMA = pa.schema(
@@ -181,7 +192,16 @@ CORPUS_SCHEMA = pa.schema(
         ("messages", MESSAGES),
         (
             "image_info",
-            pa.list_(pa.struct([*_IMAGE_FIELDS, ("offset", pa.int64()), ("length", pa.int64())])),
+            pa.list_(
+                pa.struct(
+                    [
+                        *_IMAGE_FIELDS,
+                        *_SIGNATURE_FIELDS,
+                        ("offset", pa.int64()),
+                        ("length", pa.int64()),
+                    ]
+                )
+            ),
         ),
         ("answer_tokens", pa.int32()),
         ("text_tokens", pa.int32()),
@@ -208,6 +228,10 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 
 # One row per corpus row: what happens to it, and what mixing must know to pick and fetch it.
+# `answer_tokens` and `turns` are those of the row that the mixture gets: a row that others were
+# merged into has theirs too, and its text lies in `merged-<file>` from `merged_offset` on.
+# `cluster` is that of the row's first image that is in one. `into_*` name the row that a merged row
+# became part of, or that stays where a near-duplicate is dropped.
 DECISION_SCHEMA = pa.schema(
     [
         ("source", _STRING),
@@ -216,12 +240,54 @@ DECISION_SCHEMA = pa.schema(
         ("row", pa.int32()),
         ("decision", _STRING),  # "keep", "merge" or "drop"
         ("reason", _STRING),
+        ("into_source", _STRING),
         ("into_part", pa.int32()),
         ("into_row", pa.int32()),
         ("answer_tokens", pa.int32()),
         ("turns", pa.int32()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
+        ("cluster", _STRING),
+        ("merged_file", pa.int32()),
+        ("merged_offset", pa.int64()),
+        ("merged_length", pa.int64()),
+    ]
+)
+
+# One row per image in a cluster of two or more. `cluster` is the content key of the
+# representative's picture; `distance` (of 64-bit hashes) and `score` (of pixels, 0 to 1) compare
+# an image with the representative, whose own are 0 and 1.
+CLUSTER_SCHEMA = pa.schema(
+    [
+        ("cluster", _STRING),
+        ("source", _STRING),
+        ("id", _STRING),
+        ("image", pa.int32()),
+        ("origin", ORIGIN),
+        ("representative", pa.bool_()),
+        ("distance", pa.int32()),
+        ("score", pa.float32()),
+    ]
+)
+
+# One row per image of a corpus and picture of a benchmark that are the same. `overlap` is the run
+# of words that both questions have, null where there is none; `removed` says whether the row went;
+# `thumbnails` are the two pictures, the corpus' first.
+CONTAMINATION_SCHEMA = pa.schema(
+    [
+        ("source", _STRING),
+        ("id", _STRING),
+        ("image", pa.int32()),
+        ("origin", ORIGIN),
+        ("benchmark", _STRING),
+        ("benchmark_id", _STRING),
+        ("benchmark_image", pa.int32()),
+        ("benchmark_origin", ORIGIN),
+        ("distance", pa.int32()),
+        ("score", pa.float32()),
+        ("overlap", _STRING),
+        ("removed", pa.bool_()),
+        ("thumbnails", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _STRING)]))),
     ]
 )
 

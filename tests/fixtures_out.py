@@ -246,6 +246,7 @@ def _write_curation(
                 | {
                     "decision": "keep" if same else "merge",
                     "reason": None if same else "exact_copy",
+                    "into_source": None if same else corpus.source,
                     "into_part": None if same else into["part"],
                     "into_row": None if same else into["row"],
                 }

@@ -6,9 +6,15 @@ import io
 import json
 import os
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from cauldron.build import BuildOptions, build
+from cauldron.manifests import MixtureManifest
+from cauldron.recipe import load_recipe
 
 ZIP_PREFIX = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
 
@@ -75,3 +81,12 @@ def write_recipe(path: str, **changes: object) -> str:
     with open(path, "w") as file:
         json.dump({"name": "test", "seed": 3, "stages": {"sft": stage}}, file)
     return path
+
+
+def build_sample(sample: Path, output: Path, *beam_args: str, **changes: Any) -> MixtureManifest:
+    """Build the miniature hub with the recipe ``sample``, some of its fields changed."""
+    recipe = load_recipe("sample").model_copy(update=changes)
+    options = BuildOptions(
+        recipe=recipe, stages=("sft",), root=str(sample), output=str(output), beam_args=beam_args
+    )
+    return build(options, lambda line: None)[0]

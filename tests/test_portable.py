@@ -16,7 +16,9 @@ from cauldron import runner
 from cauldron.recipe import load_recipe
 from cauldron.wheel import write_wheel
 from sources.base import Piece
-from transforms.curate import CorpusPart, CurateCorpora, CurateJob
+from transforms.curate.index import CorpusPart
+from transforms.curate.pipeline import CurateCorpora
+from transforms.curate.records import CurateJob, CurateSource
 from transforms.ingest import IngestPieces, PieceWork, SourceJob
 from transforms.mix import MixJob, MixShards, MixSource
 from transforms.normalise import SourceSettings
@@ -43,8 +45,16 @@ def ingest(pipeline: beam.Pipeline) -> None:
 
 def curate(pipeline: beam.Pipeline) -> None:
     parts = [CorpusPart(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
-    job = CurateJob(("dolly",), 2, "gs://b/curation")
+    job = CurateJob((CurateSource("dolly", "gs://b/corpus", 1),), 2, "gs://b/curation")
     _ = pipeline | beam.Create(parts, reshuffle=False) | CurateCorpora(job)
+
+
+def merge(pipeline: beam.Pipeline) -> None:
+    parts = [CorpusPart(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
+    job = CurateJob((CurateSource("lnqa", "gs://b/corpus", 1),), 2, "gs://b/curation", "merge")
+    files = [f"gs://b/curation/{stem}-00000-of-00001.parquet" for stem in ("clusters", "leaks")]
+    curated = CurateCorpora(job, files[:1], files[1:])
+    _ = pipeline | beam.Create(parts, reshuffle=False) | curated
 
 
 def mix(pipeline: beam.Pipeline) -> None:
@@ -54,7 +64,7 @@ def mix(pipeline: beam.Pipeline) -> None:
     _ = pipeline | beam.Create(paths, reshuffle=False) | MixShards(job, [0, 1])
 
 
-@pytest.mark.parametrize("build", [ingest, curate, mix])
+@pytest.mark.parametrize("build", [ingest, curate, merge, mix])
 def test_a_pipeline_becomes_a_dataflow_template(build, tmp_path):
     template = tmp_path / "template.json"
     options = runner.pipeline_options(

@@ -18,14 +18,17 @@ import pytest
 
 from cauldron import database, storage
 from cauldron.errors import CauldronError, UsageError
-from cauldron.query import MANIFEST_SCHEMA, connect, run_query
+from cauldron.query import connect, run_query
 from cauldron.schema import (
+    CLUSTER_SCHEMA,
+    CONTAMINATION_SCHEMA,
     CORPUS_SCHEMA,
     DECISION_SCHEMA,
     MIXTURE_SCHEMA,
     QUARANTINE_SCHEMA,
     mixture_schema_with_features,
 )
+from cauldron.views import MANIFEST_SCHEMA
 from tests.doubles.gcs import FakeGcs
 from tests.fixtures_out import LIMA, VQAV2, make_out
 
@@ -65,7 +68,8 @@ def count(out: str, view: str) -> int:
 
 def test_every_view_is_there(out: str) -> None:
     names = [row["name"] for row in ask(out, "SHOW TABLES")]
-    assert names == ["corpus", "decisions", "manifest", "quarantine", "sft"]
+    curated = ["clusters", "contamination", "corpus", "decisions"]
+    assert names == ["benchmarks", *curated, "manifest", "quarantine", "sft"]
 
 
 def test_a_mixture_is_a_view_of_its_rows(out: str) -> None:
@@ -81,6 +85,9 @@ def test_views_have_the_columns_of_their_schemas(out: str) -> None:
         "corpus": CORPUS_SCHEMA,
         "quarantine": QUARANTINE_SCHEMA,
         "decisions": DECISION_SCHEMA,
+        "clusters": CLUSTER_SCHEMA,
+        "contamination": CONTAMINATION_SCHEMA,
+        "benchmarks": CORPUS_SCHEMA,
         "manifest": MANIFEST_SCHEMA,
     }
     for view, schema in schemas.items():
@@ -115,7 +122,14 @@ def test_the_manifest_has_a_row_per_stage_and_source(out: str) -> None:
 
 
 def test_an_empty_folder_has_empty_views(tmp_path: Path) -> None:
-    views = {"corpus": CORPUS_SCHEMA, "quarantine": QUARANTINE_SCHEMA, "decisions": DECISION_SCHEMA}
+    views = {
+        "corpus": CORPUS_SCHEMA,
+        "quarantine": QUARANTINE_SCHEMA,
+        "decisions": DECISION_SCHEMA,
+        "clusters": CLUSTER_SCHEMA,
+        "contamination": CONTAMINATION_SCHEMA,
+        "benchmarks": CORPUS_SCHEMA,
+    }
     for view, schema in views.items():
         assert count(str(tmp_path), view) == 0
         columns = [row["column_name"] for row in ask(str(tmp_path), f"DESCRIBE {view}")]
@@ -127,7 +141,7 @@ def test_corpora_are_there_before_any_mixture(tmp_path: Path) -> None:
     out = make_out(str(tmp_path / "out"), mixture=False)
     assert count(out, "corpus") == 10
     assert count(out, "decisions") == 10
-    with pytest.raises(UsageError, match=r"sft does not exist.*there are: corpus, decisions"):
+    with pytest.raises(UsageError, match=r"sft does not exist.*there are: .*corpus, decisions"):
         ask(out, "SELECT * FROM sft")
 
 

@@ -6,45 +6,14 @@ import hashlib
 import io
 import json
 from collections import Counter
-from pathlib import Path
 
-import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from cauldron.build import BuildOptions, build
 from cauldron.cli import main
-from cauldron.manifests import MixtureManifest
 from cauldron.mixture import load_mixture
-from cauldron.recipe import load_recipe
-from cauldron.sample import write_sample_hub
 from cauldron.verify import verify
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sample") / "hub"
-    write_sample_hub(str(folder))
-    return folder
-
-
-def build_sample(sample: Path, output: Path, *beam_args: str, **changes) -> MixtureManifest:
-    recipe = load_recipe("sample").model_copy(update=changes)
-    options = BuildOptions(
-        recipe=recipe, stages=("sft",), root=str(sample), output=str(output), beam_args=beam_args
-    )
-    return build(options, lambda line: None)[0]
-
-
-@pytest.fixture(scope="module")
-def built(sample, tmp_path_factory) -> tuple[Path, MixtureManifest]:
-    output = tmp_path_factory.mktemp("out")
-    return output, build_sample(sample, output)
-
-
-@pytest.fixture(scope="module")
-def truth(sample) -> dict:
-    return json.loads((sample / "ground_truth.json").read_text())
+from tests.hubs import build_sample
 
 
 def test_every_planted_row_ends_where_the_ground_truth_says(built, truth):
@@ -52,10 +21,13 @@ def test_every_planted_row_ends_where_the_ground_truth_says(built, truth):
     assert len(manifest.sources) == 64
     for name, source in manifest.sources.items():
         expected, counts = truth["sources"][name], source.counts
+        merged = dict(counts.merged)
+        # The ground truth says what ingest makes of a row; near-duplicates are tested elsewhere.
+        near = merged.pop("near_duplicate", 0)
         found = {
             "published": counts.rows_in,
-            "kept": counts.kept,
-            "merged": counts.merged,
+            "kept": counts.kept + near,
+            "merged": merged,
             "dropped": counts.dropped,
             "quarantined": counts.quarantined,
         }

@@ -13,10 +13,12 @@ from transforms.tiles import image_tokens, tile_count
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Which copy of a sample: pass number, and how many copies the mixture holds in all."""
+    """Which copy of a sample: pass number, how many copies the mixture holds in all, and the
+    cluster of near-duplicates that the sample is in."""
 
     epoch: int
     repeat: int
+    cluster: str | None = None
 
 
 def mixture_row(
@@ -54,7 +56,7 @@ def mixture_row(
         "origin": sample.origin.model_dump(),
         "license": sample.license,
         "language": sample.language,
-        "cluster": None,
+        "cluster": copy.cluster,
         "epoch": copy.epoch,
         "repeat": copy.repeat,
     }

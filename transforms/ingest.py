@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import apache_beam as beam
 
-from sources.base import BadRow, Piece, Row, registry
-from sources.files import Root
+from sources.base import BadRow, Piece, Row, Source, registry
+from sources.files import Repo, Root
 from transforms.normalise import Kept, Rejected, SourceSettings, normalise
 from transforms.parts import PartNames, PartWriter
 
 # Part of every corpus fingerprint. Raise it when the same rows would come out differently; the
 # golden test of the sample hub fails until that is done.
-INGEST_VERSION = 1
+INGEST_VERSION = 2
 
 
 class PieceWork(NamedTuple):
@@ -33,20 +33,26 @@ class PieceWork(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceJob:
-    """What a worker must know of a source to ingest its pieces."""
+    """What a worker must know of a source to ingest its pieces.
+
+    Attributes:
+        source, repo: of a source that is not in the registry, or not below the root.
+    """
 
     settings: SourceSettings
     root: str | None
     commit: str | None
     corpus: str
     quarantine: str
+    source: Source | None = None
+    repo: Repo | None = None
 
 
 def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
     """Read a piece and write its part. Idempotent: the same piece gives the same files."""
-    source = registry()[work.source]
+    source = job.source or registry()[work.source]
     root = Root.open(job.root)
-    repo = root.repo_at(source.repo, job.commit)
+    repo = job.repo or root.repo_at(source.repo, job.commit)
     names = PartNames(job.corpus, job.quarantine, work.part, work.parts)
     with PartWriter(names, work.source) as writer:
         writer.counts.bytes_in = work.piece.size

@@ -1,9 +1,9 @@
 """Mix: decisions in, shuffled shards out. Only references cross the shuffle.
 
-A reference is 56 bytes: where the copy stands in the mixture, whose copy it is, and where its
-record lies. The shard a copy belongs to is a range of positions, and within a shard copies are
-sorted by position, so the whole mixture is in hash order. Each shard's writer fetches records by
-range, row group by row group.
+A reference is 86 bytes: where the copy stands in the mixture, whose copy it is, where its record
+lies, and where the merged text of a row that took over others does. The shard a copy belongs to
+is a range of positions, and within a shard copies are sorted by position, so the whole mixture is
+in hash order. Each shard's writer fetches records by range, row group by row group.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 
 from cauldron import storage
 from cauldron.recipe import StageRecipe
+from cauldron.schema import Sample
 from transforms.copies import Copy, mixture_row
-from transforms.curate import bucket_of, split_by
 from transforms.order import U64, mix64
+from transforms.packed import Packed, range_of, split_by, unpack
 from transforms.packs import read_record
 from transforms.parts import PartNames
 from transforms.select import Take, kept_rows
@@ -42,9 +42,14 @@ REFERENCE = np.dtype(
         ("part", "<u4"),
         ("offset", "<i8"),
         ("length", "<i8"),
+        ("cluster_high", "<u8"),
+        ("cluster_low", "<u8"),
+        ("merged_file", "<u4"),
+        ("merged_offset", "<i8"),
+        ("merged_length", "<u4"),
     ]
 )
-ReferenceArray = npt.NDArray[np.void]
+_LOCATIONS = ("part", "offset", "length", "merged_file", "merged_offset", "merged_length")
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class MixJob:
     Attributes:
         folder: of the mixture; shards go to ``data/`` below it.
         fingerprint: written into each shard's marker, so that a rerun knows its own shards.
+        merged: paths of the files of merged texts, by their number in decisions.
     """
 
     sources: tuple[MixSource, ...]
@@ -73,6 +79,7 @@ class MixJob:
     shards: int
     folder: str
     fingerprint: str
+    merged: tuple[str, ...] = ()
 
     def shard_path(self, shard: int) -> str:
         return storage.join(self.folder, "data", shard_name(shard, self.shards))
@@ -81,7 +88,7 @@ class MixJob:
         return storage.join(self.folder, "_done", f"{shard:05d}-of-{self.shards:05d}.json")
 
 
-def references(path: str, job: MixJob) -> ReferenceArray:
+def references(path: str, job: MixJob) -> Packed:
     """The copies that a decisions file contributes to the mixture, in no particular order."""
     numbers = {source.name: number for number, source in enumerate(job.sources)}
     found = []
@@ -102,36 +109,55 @@ def references(path: str, job: MixJob) -> ReferenceArray:
             copies["high"], copies["low"] = ids[:, 0], ids[:, 1]
             copies["source"], copies["epoch"] = number, epoch
             copies["repeat"] = take.passes + extra[rows]
-            for name in ("part", "offset", "length"):
+            clusters: U64 = kept.cluster[rows]
+            copies["cluster_high"], copies["cluster_low"] = clusters[:, 0], clusters[:, 1]
+            for name in _LOCATIONS:
                 copies[name] = getattr(kept, name)[rows]
             found.append(copies)
     return np.concatenate(found) if found else np.zeros(0, dtype=REFERENCE)
 
 
-def in_order(packed: Iterable[bytes]) -> ReferenceArray:
+def in_order(packed: Iterable[bytes]) -> Packed:
     """References of one shard, by position; ids and passes break ties."""
-    copies = np.frombuffer(b"".join(packed), dtype=REFERENCE)
+    copies = unpack(packed, REFERENCE)
     return copies[np.lexsort([copies[k] for k in ("epoch", "low", "high", "position")])]
 
 
-def _fetch(copies: ReferenceArray, job: MixJob) -> list[bytes]:
+def _fetch(copies: Packed, job: MixJob) -> list[tuple[bytes, bytes]]:
+    """The record of each copy, and its merged text, empty where there is none."""
     ranges = []
     for copy in copies:
         source = job.sources[copy["source"]]
         pack = PartNames(source.corpus, "", int(copy["part"]), source.parts).pack
         path = storage.join(source.corpus, pack)
         ranges.append(storage.Range(path, int(copy["offset"]), int(copy["length"])))
-    return storage.read_ranges(ranges)
+    merged = np.flatnonzero(copies["merged_length"])
+    for copy in copies[merged]:
+        path = job.merged[copy["merged_file"]]
+        length = int(copy["merged_length"])
+        ranges.append(storage.Range(path, int(copy["merged_offset"]), length))
+    found = storage.read_ranges(ranges)
+    texts = [b""] * len(copies)
+    for row, text in zip(merged, found[len(copies) :], strict=True):
+        texts[row] = text
+    return list(zip(found, texts, strict=False))
 
 
-def _rows(copies: ReferenceArray, records: list[bytes], job: MixJob) -> list[dict[str, Any]]:
+def _rows(copies: Packed, records: list[tuple[bytes, bytes]], job: MixJob) -> list[dict[str, Any]]:
     rows = []
-    for copy, record in zip(copies, records, strict=True):
+    for copy, (record, text) in zip(copies, records, strict=True):
         sample, images = read_record(record)
-        which = Copy(int(copy["epoch"]), int(copy["repeat"]))
+        if text:
+            sample = Sample.model_validate_json(text)
+        which = Copy(int(copy["epoch"]), int(copy["repeat"]), _cluster(copy))
         dialogue = job.sources[copy["source"]].dialogue
         rows.append(mixture_row(sample, images, which, job.stage, job.seed, dialogue))
     return rows
+
+
+def _cluster(copy: np.void) -> str | None:
+    high, low = int(copy["cluster_high"]), int(copy["cluster_low"])
+    return f"{high:016x}{low:016x}" if high or low else None
 
 
 def write_shard(shard: int, packed: Iterable[bytes], job: MixJob) -> dict[str, Any]:
@@ -141,7 +167,8 @@ def write_shard(shard: int, packed: Iterable[bytes], job: MixJob) -> dict[str, A
     """
     copies = in_order(packed)
     limit = job.stage.row_group_bytes
-    batches = [copies[b.start : b.stop] for b in batches_by_bytes(copies["length"].tolist(), limit)]
+    sizes = (copies["length"] + copies["merged_length"]).tolist()
+    batches = [copies[b.start : b.stop] for b in batches_by_bytes(sizes, limit)]
     tally: dict[str, Counter[str]] = defaultdict(Counter)
     path = job.shard_path(shard)
     with storage.atomic_write(path) as file, ThreadPoolExecutor(1) as fetcher:
@@ -187,7 +214,7 @@ class _FindCopies(beam.DoFn):
 
     def process(self, element: str) -> Iterator[tuple[int, bytes]]:
         copies = references(element, self._job)
-        for shard, packed in split_by(copies, bucket_of(copies["position"], self._job.shards)):
+        for shard, packed in split_by(copies, range_of(copies["position"], self._job.shards)):
             if shard in self._todo:
                 yield shard, packed
 

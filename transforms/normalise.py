@@ -15,6 +15,7 @@ from cauldron.schema import Sample, Turn, content_id
 from sources.base import BadRow, Row
 from transforms.images import ImageProblem, prepare_image
 from transforms.language import TextClassifier, default_model_path, identify
+from transforms.signatures import Signature
 from transforms.text import clean_text, clean_turns
 from transforms.tokens import TokenCounter, token_counter
 
@@ -38,10 +39,11 @@ class SourceSettings:
 
 @dataclass(slots=True)
 class Kept:
-    """A sample, and the bytes of its images in order."""
+    """A sample, and the bytes and signatures of its images in order."""
 
     sample: Sample
     images: list[bytes]
+    signatures: list[Signature]
     turns_dropped: Counter[str] = field(default_factory=Counter)
 
 
@@ -118,7 +120,8 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
         language=language,
         system_tokens=counts[-1],
     )
-    return Kept(sample, [image.data for image in stored], clean.dropped)
+    data = [image.data for image in stored]
+    return Kept(sample, data, [image.signature for image in stored], clean.dropped)
 
 
 def _judge(

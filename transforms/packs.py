@@ -13,9 +13,14 @@ import json
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from cauldron.schema import Sample
+
+N = TypeVar("N", int, npt.NDArray[np.int64])
 
 _BLOCK = tarfile.BLOCKSIZE
 _EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
@@ -84,15 +89,8 @@ def read_record(data: bytes) -> tuple[Sample, list[bytes]]:
     Raises:
         ValueError: they are not a record, e.g. because the reference is wrong.
     """
-    try:
-        size = int(data[_SIZE_FIELD].rstrip(b"\0 "), 8)
-        record = json.loads(data[_BLOCK : _BLOCK + size])
-        lengths: list[int] = record["lengths"]
-        sample = Sample.model_validate(record["sample"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"not a pack record: {error}") from None
+    sample, lengths, position = _read_text(data)
     images = []
-    position = _BLOCK + _padded(size)
     for length in lengths:
         start = position + _BLOCK
         images.append(data[start : start + length])
@@ -100,6 +98,36 @@ def read_record(data: bytes) -> tuple[Sample, list[bytes]]:
     if position != len(data):
         raise ValueError(f"pack record of {len(data)} bytes ends at {position}")
     return sample, images
+
+
+def read_sample(data: bytes) -> Sample:
+    """The sample of a record of which only the text was fetched: `text_length` bytes of it.
+
+    Raises:
+        ValueError: they are not the text of a record.
+    """
+    sample, _, position = _read_text(data)
+    if position != len(data):
+        raise ValueError(f"the text of a pack record ends at {position}, not at {len(data)}")
+    return sample
+
+
+def text_length(offset: N, first_image: N) -> N:
+    """Bytes of a record before its first image: `offset` is the record's, `first_image` that of
+    the image's own bytes, which a header precedes."""
+    return first_image - offset - _BLOCK
+
+
+def _read_text(data: bytes) -> tuple[Sample, list[int], int]:
+    """The sample, the lengths of its images, and where the first of them starts."""
+    try:
+        size = int(data[_SIZE_FIELD].rstrip(b"\0 "), 8)
+        record = json.loads(data[_BLOCK : _BLOCK + size])
+        lengths: list[int] = record["lengths"]
+        sample = Sample.model_validate(record["sample"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"not a pack record: {error}") from None
+    return sample, lengths, _BLOCK + _padded(size)
 
 
 def _padded(size: int) -> int:

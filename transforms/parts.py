@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -194,8 +194,10 @@ def corpus_row(kept: Kept, placed: Placed, pack: str) -> dict[str, Any]:
             sample.system, [(turn.user, turn.assistant) for turn in turns], len(sample.images)
         ),
         "image_info": [
-            info.model_dump() | {"offset": offset, "length": length}
-            for info, (offset, length) in zip(sample.images, placed.images, strict=True)
+            info.model_dump() | asdict(signature) | {"offset": offset, "length": length}
+            for info, signature, (offset, length) in zip(
+                sample.images, kept.signatures, placed.images, strict=True
+            )
         ],
         "answer_tokens": sample.answer_tokens,
         "text_tokens": sample.text_tokens,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cauldron import storage
@@ -19,11 +20,18 @@ from cauldron.shares import SourceCounts
 from transforms.order import U64, id_halves, mix64
 
 _NUMBERS = ["answer_tokens", "turns", "part", "offset", "length"]
+_MERGED = ["merged_file", "merged_offset", "merged_length"]
 
 
 @dataclass(slots=True)
 class KeptRows:
-    """The kept rows of one source in one decisions file."""
+    """The kept rows of one source in one decisions file.
+
+    Attributes:
+        cluster: shape (n, 2), the two halves of the cluster's id, 0 where there is none.
+        merged_file, merged_offset, merged_length: where the text of a row lies that others were
+            merged into; the length is 0 where none were.
+    """
 
     source: str
     ids: U64
@@ -32,6 +40,10 @@ class KeptRows:
     part: npt.NDArray[np.int64]
     offset: npt.NDArray[np.int64]
     length: npt.NDArray[np.int64]
+    cluster: U64
+    merged_file: npt.NDArray[np.int64]
+    merged_offset: npt.NDArray[np.int64]
+    merged_length: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +78,25 @@ def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
     """Stream the kept rows of decisions files, source by source within each file."""
     for path in paths:
         with storage.open_read(path) as file:
-            table = pq.read_table(file, columns=["source", "id", "decision", *_NUMBERS])
+            columns = ["source", "id", "decision", "cluster", *_NUMBERS, *_MERGED]
+            table = pq.read_table(file, columns=columns)
         table = table.filter(np.asarray(table["decision"]) == "keep")
         names = np.asarray(table["source"].to_pylist(), dtype=object)
         ids = id_halves(table["id"].to_pylist())
-        numbers = {name: table[name].to_numpy().astype(np.int64) for name in _NUMBERS}
+        numbers = {
+            name: table[name].fill_null(0).to_numpy().astype(np.int64)
+            for name in (*_NUMBERS, *_MERGED)
+        }
+        numbers["cluster"] = _cluster_halves(table["cluster"])
         for source in sorted(set(names)):
             rows = np.flatnonzero(names == source)
             yield KeptRows(source, ids[rows], **{k: v[rows] for k, v in numbers.items()})
+
+
+def _cluster_halves(column: pa.ChunkedArray) -> U64:
+    halves = np.zeros((len(column), 2), dtype=np.uint64)
+    halves[column.is_valid().to_numpy()] = id_halves(column.drop_null().to_pylist())
+    return halves
 
 
 def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
@@ -92,7 +115,7 @@ def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
             rows=before.rows + len(tokens),
             answer_tokens=before.answer_tokens + int(tokens.sum()),
             delivered=before.delivered + float((tokens * part).sum()),
-            bytes=before.bytes + int(kept.length.sum()),
+            bytes=before.bytes + int(kept.length.sum() + kept.merged_length.sum()),
         )
     return totals
 

@@ -18,12 +18,12 @@ from cauldron.errors import CauldronError
 from cauldron.manifests import (
     DATA,
     MANIFEST,
-    CorpusManifest,
     Finished,
     MixtureManifest,
+    RowFile,
     find_finished,
 )
-from cauldron.verify.corpus import Found, check_part, corpus_problems
+from cauldron.verify.corpus import Found, Laid, check_part, corpus_problems, laid_corpora
 from cauldron.verify.curation import curation_problems
 from cauldron.verify.files import check_file, strangers
 from cauldron.verify.mixture import manifest_problems, mixture_problems, shard_problems
@@ -48,15 +48,15 @@ def verify(out: str, progress: Progress | None = None) -> list[str]:
     found = find_finished(out)
     if not (found.mixtures or found.corpora or found.curations):
         raise CauldronError(f"{out}: nothing finished to verify, there is no {MANIFEST} in it")
-    reports: dict[tuple[str, str], list[Found]] = {key: [] for key in found.corpora}
-    tasks = [*_corpus_tasks(found, reports), *_decision_tasks(found), *_shard_tasks(found)]
+    corpora = laid_corpora(found)
+    reports: dict[str, list[Found]] = {corpus.folder: [] for corpus in corpora}
+    tasks = [*_corpus_tasks(out, corpora, reports), *_listed_tasks(found), *_shard_tasks(found)]
     problems = _run(tasks, progress)
-    for key, manifest in sorted(found.corpora.items()):
-        problems += corpus_problems(manifest, reports[key])
-        problems += _strangers_of_corpus(out, manifest)
-    for curation in found.curations.values():
-        buckets = {bucket.name for bucket in curation.buckets}
-        problems += strangers(out, f"curation/{curation.fingerprint}", buckets | {MANIFEST})
+    for corpus in corpora:
+        problems += corpus_problems(corpus, reports[corpus.folder])
+        problems += _strangers_of_corpus(out, corpus)
+    for folder, files in _listed(found):
+        problems += strangers(out, folder, {file.name for file in files} | {MANIFEST})
     for mixture in found.mixtures.values():
         problems += _strangers_of_mixture(out, mixture)
         problems += manifest_problems(mixture, found)
@@ -77,25 +77,34 @@ def _run(tasks: list[_Task], progress: Progress | None) -> list[str]:
     return problems
 
 
-def _corpus_tasks(found: Finished, reports: dict[tuple[str, str], list[Found]]) -> Iterable[_Task]:
-    for key, manifest in sorted(found.corpora.items()):
-        for part in manifest.parts:
+def _corpus_tasks(
+    out: str, corpora: list[Laid], reports: dict[str, list[Found]]
+) -> Iterable[_Task]:
+    for corpus in corpora:
+        for part in corpus.manifest.parts:
             files = (part.parquet, part.pack, part.quarantine)
             size = sum(file.bytes for file in files if file is not None)
 
-            def task(key=key, manifest=manifest, part=part) -> list[str]:  # type: ignore[no-untyped-def]
-                report = check_part(found.out, manifest, part)
-                reports[key].append(report)
+            def task(corpus=corpus, part=part) -> list[str]:  # type: ignore[no-untyped-def]
+                report = check_part(out, corpus, part)
+                reports[corpus.folder].append(report)
                 return report.problems
 
             yield size, task
 
 
-def _decision_tasks(found: Finished) -> Iterable[_Task]:
-    for curation in found.curations.values():
-        folder = f"curation/{curation.fingerprint}"
-        for bucket in curation.buckets:
-            yield bucket.bytes, lambda f=folder, b=bucket: check_file(found.out, f, b)  # type: ignore[misc]
+def _listed(found: Finished) -> Iterable[tuple[str, list[RowFile]]]:
+    """Folders of plain files, and what their manifests list."""
+    for name, matches in found.matches.items():
+        yield f"matches/{name}", matches.files
+    for name, curation in found.curations.items():
+        yield f"curation/{name}", list(curation.files)
+
+
+def _listed_tasks(found: Finished) -> Iterable[_Task]:
+    for folder, files in _listed(found):
+        for file in files:
+            yield file.bytes, lambda f=folder, x=file: check_file(found.out, f, x)  # type: ignore[misc]
 
 
 def _shard_tasks(found: Finished) -> Iterable[_Task]:
@@ -105,14 +114,13 @@ def _shard_tasks(found: Finished) -> Iterable[_Task]:
             yield shard.bytes, lambda f=folder, s=shard: shard_problems(found.out, f, s)  # type: ignore[misc]
 
 
-def _strangers_of_corpus(out: str, manifest: CorpusManifest) -> list[str]:
-    place = f"{manifest.source}/{manifest.fingerprint}"
-    parts = manifest.parts
+def _strangers_of_corpus(out: str, corpus: Laid) -> list[str]:
+    parts = corpus.manifest.parts
     own = {part.parquet.name for part in parts} | {part.pack.name for part in parts if part.pack}
     rejects = {part.quarantine.name for part in parts if part.quarantine}
     return [
-        *strangers(out, f"corpus/{place}", own | {MANIFEST}),
-        *strangers(out, f"quarantine/{place}", rejects),
+        *strangers(out, corpus.folder, own | {MANIFEST}),
+        *strangers(out, corpus.rejects, rejects),
     ]
 
 
@@ -137,10 +145,11 @@ def _joins(found: Finished) -> list[str]:
 
 
 def _all_parquet(found: Finished) -> Iterable[str]:
-    for (source, fingerprint), manifest in found.corpora.items():
-        yield from (f"corpus/{source}/{fingerprint}/{p.parquet.name}" for p in manifest.parts)
+    for corpus in laid_corpora(found):
+        yield from (f"{corpus.folder}/{part.parquet.name}" for part in corpus.manifest.parts)
     for name, curation in found.curations.items():
-        yield from (f"curation/{name}/{bucket.name}" for bucket in curation.buckets)
+        tables = (*curation.buckets, *curation.clusters, *curation.contamination)
+        yield from (f"curation/{name}/{file.name}" for file in tables)
     for stage, mixture in found.mixtures.items():
         yield from (f"mixtures/{stage}/{DATA}/{shard.name}" for shard in mixture.shards)
 

@@ -13,10 +13,16 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from cauldron import storage
-from cauldron.manifests import CorpusManifest, CorpusPart, HashedFile, RowFile
+from cauldron.manifests import CorpusManifest, CorpusPart, Finished, HashedFile, RowFile
 from cauldron.mixture import read_row_groups
 from cauldron.reasons import outcome_of
-from cauldron.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, Sample, messages_of
+from cauldron.schema import (
+    CORPUS_SCHEMA,
+    QUARANTINE_SCHEMA,
+    ImageInfo,
+    Sample,
+    messages_of,
+)
 from cauldron.verify.files import (
     HashedReader,
     check_file,
@@ -41,20 +47,41 @@ class Found:
     problems: list[str] = field(default_factory=list)
 
 
-def check_part(out: str, manifest: CorpusManifest, part: CorpusPart) -> Found:
+@dataclass(frozen=True)
+class Laid:
+    """A finished corpus, a source's or a benchmark's, and where its files and its rejects lie."""
+
+    manifest: CorpusManifest
+    folder: str
+    rejects: str
+
+
+def laid_corpora(found: Finished) -> list[Laid]:
+    """All corpora, then all benchmarks, which are laid out alike."""
+    laid = []
+    for (name, fingerprint), manifest in sorted(found.corpora.items()):
+        place = f"{name}/{fingerprint}"
+        laid.append(Laid(manifest, f"corpus/{place}", f"quarantine/{place}"))
+    for (name, fingerprint), manifest in sorted(found.benchmarks.items()):
+        place = f"benchmarks/{name}/{fingerprint}"
+        laid.append(Laid(manifest, place, f"quarantine/{place}"))
+    return laid
+
+
+def check_part(out: str, corpus: Laid, part: CorpusPart) -> Found:
     """Read one part, its pack and its quarantine file."""
-    place = f"{manifest.source}/{manifest.fingerprint}"
+    manifest, folder, rejects = corpus.manifest, corpus.folder, corpus.rejects
     found = Found()
-    found.problems += check_file(out, f"corpus/{place}", part.parquet)
-    rows = _counted(out, f"corpus/{place}", part.parquet, manifest.source, found)
+    found.problems += check_file(out, folder, part.parquet)
+    rows = _counted(out, folder, part.parquet, manifest.source, found)
     if part.pack is None:
         lines = (f"row {n} has no pack" for n, row in enumerate(rows) if row["length"])
-        found.problems += _of_rows(f"corpus/{place}/{part.parquet.name}", lines)
+        found.problems += _of_rows(f"{folder}/{part.parquet.name}", lines)
     else:
-        _check_pack(out, f"corpus/{place}", part.pack, rows, found)
+        _check_pack(out, folder, part.pack, rows, found)
     if part.quarantine is not None:
-        found.problems += check_file(out, f"quarantine/{place}", part.quarantine)
-        _count_rejects(out, f"quarantine/{place}", part.quarantine, manifest.source, found)
+        found.problems += check_file(out, rejects, part.quarantine)
+        _count_rejects(out, rejects, part.quarantine, manifest.source, found)
     return found
 
 
@@ -126,7 +153,8 @@ def _record_problems(pack: HashedReader, row: dict[str, Any], number: int) -> It
     for name, value in _as_row(Sample.model_validate(record["sample"])).items():
         said = row[name]
         if name == "image_info":
-            said = [{k: v for k, v in i.items() if k not in ("offset", "length")} for i in said]
+            # Where the images lie and what they are matched by stands in the row alone.
+            said = [{k: info[k] for k in ImageInfo.model_fields} for info in said]
         if value != said:
             yield f"{name} of the record differs from the row"
     for k, info in enumerate(row["image_info"]):
@@ -196,10 +224,10 @@ def _is_outcome(reason: str, outcome: str) -> bool:
         return False
 
 
-def corpus_problems(manifest: CorpusManifest, parts: list[Found]) -> list[str]:
+def corpus_problems(corpus: Laid, parts: list[Found]) -> list[str]:
     """The manifest's counts against what the parts hold, and against each other."""
-    where = f"corpus/{manifest.source}/{manifest.fingerprint}"
-    counts = manifest.counts
+    where = corpus.folder
+    counts = corpus.manifest.counts
     whole = Found()
     for part in parts:
         whole.kept += part.kept

@@ -8,17 +8,17 @@ import duckdb
 
 from cauldron.database import one_row, quoted, scan
 from cauldron.manifests import CurationManifest, Finished
+from cauldron.verify.evidence import evidence_problems
 from cauldron.verify.files import differences, reading
+from cauldron.verify.merges import merge_problems
+from cauldron.verify.tables import decisions_of
 
 # Each row of a source's corpus by its place, as decisions name it, and the decisions on them.
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE corpus_rows (
     part INTEGER, "row" INTEGER, id VARCHAR, answer_tokens INTEGER, turns INTEGER,
     "offset" BIGINT, length BIGINT, digests UBIGINT);
-CREATE OR REPLACE TEMP TABLE decided (
-    source VARCHAR, id VARCHAR, part INTEGER, "row" INTEGER, decision VARCHAR, reason VARCHAR,
-    into_part INTEGER, into_row INTEGER, answer_tokens INTEGER, turns INTEGER,
-    "offset" BIGINT, length BIGINT);
+CREATE OR REPLACE TEMP TABLE decided AS SELECT * FROM {decisions} WHERE source = {source};
 """
 
 _ROWS = r"""
@@ -28,11 +28,13 @@ SELECT regexp_extract(filename, 'part-(\d+)-of-\d+\.parquet$', 1)::INTEGER, file
 FROM {files}
 """
 
+# A row that others were merged into has the figures of its merged text, see `merges.py`.
 _COMPARED = """
 SELECT count(*) FILTER (d.id IS NULL), count(*) FILTER (c.id IS NULL),
-       count(*) FILTER (c.id IS NOT NULL AND d.id IS NOT NULL AND
-           (c.id, c.answer_tokens, c.turns, c."offset", c.length) IS DISTINCT FROM
-           (d.id, d.answer_tokens, d.turns, d."offset", d.length))
+       count(*) FILTER (c.id IS NOT NULL AND d.id IS NOT NULL AND (
+           (c.id, c."offset", c.length) IS DISTINCT FROM (d.id, d."offset", d.length) OR
+           d.merged_file IS NULL AND
+           (c.answer_tokens, c.turns) IS DISTINCT FROM (d.answer_tokens, d.turns)))
 FROM corpus_rows c FULL JOIN decided d ON c.part = d.part AND c."row" = d."row"
 """
 
@@ -42,13 +44,21 @@ _NEVER = {
         SELECT count(*) FROM (FROM decided SELECT part, "row" GROUP BY ALL HAVING count(*) > 1)""",
     "decisions that are none of keep, merge, drop": """
         SELECT count(*) FROM decided WHERE decision NOT IN ('keep', 'merge', 'drop')""",
-    "merges into a row that is not kept": """
-        SELECT count(*) FROM decided m LEFT JOIN decided t
-            ON m.into_part = t.part AND m.into_row = t."row"
-        WHERE m.decision = 'merge' AND t.decision IS DISTINCT FROM 'keep'""",
     "ids that are kept twice": """
         SELECT count(*) FROM (
             FROM decided SELECT id WHERE decision = 'keep' GROUP BY id HAVING count(*) > 1)""",
+    "ids of which some rows are dropped and some are not": """
+        SELECT count(*) FROM (
+            FROM decided SELECT id GROUP BY id HAVING count(DISTINCT decision = 'drop') > 1)""",
+    "exact copies that go elsewhere than their original": """
+        SELECT count(*) FROM decided c WHERE reason = 'exact_copy' AND NOT EXISTS (
+            FROM decided o WHERE o.id = c.id AND o.reason IS DISTINCT FROM 'exact_copy' AND
+            (c.into_source, c.into_part, c.into_row) =
+            (coalesce(o.into_source, o.source), coalesce(o.into_part, o.part),
+             coalesce(o.into_row, o."row")))""",
+    "kept rows with a reason to go": """
+        SELECT count(*) FROM decided WHERE decision = 'keep' AND
+            (reason IS NOT NULL OR into_source IS NOT NULL)""",
 }
 
 
@@ -59,22 +69,19 @@ def load_source(
     fingerprint = curation.corpora[source]
     parts = found.corpora[source, fingerprint].parts
     names = [f"corpus/{source}/{fingerprint}/{part.parquet.name}" for part in parts]
-    connection.execute(_TABLES)
+    tables = _TABLES.format(decisions=decisions_of(curation), source=quoted(source))
+    connection.execute(tables)
     if names:
         connection.execute(_ROWS.format(files=scan(names, filename=True, file_row_number=True)))
-    if curation.buckets:
-        connection.execute(
-            f"INSERT INTO decided SELECT * FROM {scan(_buckets(curation))} "
-            f"WHERE source = {quoted(source)}"
-        )
 
 
 def curation_problems(
     connection: duckdb.DuckDBPyConnection, found: Finished, curation: CurationManifest
 ) -> list[str]:
-    """Every corpus row has one decision, and the counts are those of the manifest."""
+    """Every corpus row has one decision that the evidence bears out, and the counts are those of
+    the manifest."""
     where = f"curation/{curation.fingerprint}"
-    problems = []
+    problems: list[str] = []
     for source, fingerprint in curation.corpora.items():
         if (source, fingerprint) not in found.corpora:
             problems.append(f"{where}: corpus/{source}/{fingerprint} is not there or not finished")
@@ -82,9 +89,12 @@ def curation_problems(
         with reading(f"{where}, {source}", problems):
             load_source(connection, found, curation, source)
             problems += _source_problems(connection, found, curation, source)
-    if curation.buckets:
+    with reading(where, problems):
+        problems += _strange_sources(connection, curation)
+    if set(curation.corpora.items()) <= set(found.corpora):
         with reading(where, problems):
-            problems += _strange_sources(connection, curation)
+            problems += merge_problems(connection, found, curation)
+            problems += evidence_problems(connection, found, curation)
     return problems
 
 
@@ -125,12 +135,8 @@ def _source_problems(
 def _strange_sources(
     connection: duckdb.DuckDBPyConnection, curation: CurationManifest
 ) -> Iterator[str]:
-    sql = f"SELECT source, count(*) FROM {scan(_buckets(curation))} GROUP BY 1 ORDER BY 1"
+    sql = f"SELECT source, count(*) FROM {decisions_of(curation)} GROUP BY 1 ORDER BY 1"
     for source, number in connection.execute(sql).fetchall():
         if source not in curation.corpora:
             where = f"curation/{curation.fingerprint}"
             yield f"{where}: {number:,} decisions on {source}, which it does not cover"
-
-
-def _buckets(curation: CurationManifest) -> list[str]:
-    return [f"curation/{curation.fingerprint}/{bucket.name}" for bucket in curation.buckets]

@@ -50,7 +50,7 @@ class HashedReader:
 
 
 def check_file(out: str, folder: str, entry: HashedFile) -> list[str]:
-    """Size, SHA-256 and, of a parquet file, the number of rows."""
+    """Size, SHA-256 and, of parquet and JSON lines, the number of rows."""
     path = f"{folder}/{entry.name}"
     problems: list[str] = []
     with reading(path, problems), storage.open_read(storage.join(out, path)) as file:
@@ -58,9 +58,15 @@ def check_file(out: str, folder: str, entry: HashedFile) -> list[str]:
         problems += hash_problems(path, entry, reader)
         if isinstance(entry, RowFile):
             file.seek(0)
-            rows = pq.ParquetFile(file).metadata.num_rows
+            rows = _rows(file, entry.name)
             problems += differences(path, [("rows", rows, entry.rows)])
     return problems
+
+
+def _rows(file: BinaryIO, name: str) -> int:
+    if name.endswith(".parquet"):
+        return int(pq.ParquetFile(file).metadata.num_rows)
+    return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK), b""))
 
 
 def hash_problems(path: str, entry: HashedFile, reader: HashedReader) -> list[str]:
@@ -79,7 +85,7 @@ def reading(path: str, problems: list[str]) -> Iterator[None]:
         yield
     except FileNotFoundError:
         problems.append(f"{path}: missing, {MANIFEST} lists it")
-    except (OSError, ValueError, pa.ArrowException, duckdb.Error) as error:
+    except (OSError, EOFError, ValueError, pa.ArrowException, duckdb.Error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
         problems.append(f"{path}: cannot be read: {text[:300]}")
 

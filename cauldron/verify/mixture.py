@@ -25,12 +25,13 @@ from cauldron.mixture import read_row_groups
 from cauldron.schema import mixture_schema_with_features
 from cauldron.verify.curation import load_source
 from cauldron.verify.files import check_file, differences, first_few, reading
+from cauldron.verify.merged_copies import merged_copy_problems
 
 _SUMS = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
 
 _COPIES = """
 CREATE OR REPLACE TEMP TABLE copies AS
-SELECT source, id, epoch, tokens, len(image_info) AS images,
+SELECT source, id, epoch, tokens, cluster, len(image_info) AS images,
        hash([i.sha256 for i in image_info]) AS digests
 FROM {files}
 """
@@ -42,9 +43,10 @@ FROM copies GROUP BY 1 ORDER BY 1
 """
 
 _AGAINST_DECISIONS = """
-SELECT count(*) FILTER (k.id IS NULL), count(*) FILTER (k.digests <> c.digests)
+SELECT count(*) FILTER (k.id IS NULL), count(*) FILTER (k.digests <> c.digests),
+       count(*) FILTER (k.id IS NOT NULL AND k.cluster IS DISTINCT FROM c.cluster)
 FROM copies c LEFT JOIN (
-    SELECT d.id, r.digests FROM decided d JOIN corpus_rows r USING (part, "row")
+    SELECT d.id, d.cluster, r.digests FROM decided d JOIN corpus_rows r USING (part, "row")
     WHERE d.decision = 'keep') k ON c.id = k.id
 WHERE c.source = {source}
 """
@@ -167,6 +169,9 @@ def mixture_problems(
             problems += _sum_problems(connection, mixture)
             for name in mixture.sources:
                 problems += _copy_problems(connection, found, mixture, name)
+            curation = found.curations.get(mixture.curation)
+            if curation is not None:
+                problems += merged_copy_problems(connection, found.out, mixture, curation)
     return problems
 
 
@@ -212,8 +217,10 @@ def _copy_problems(
     if curation is None or not decided:
         return  # said already: without them nothing can be compared
     load_source(connection, found, curation, name)
-    unkept, other = one_row(connection, _AGAINST_DECISIONS.format(source=wanted))
+    unkept, other, elsewhere = one_row(connection, _AGAINST_DECISIONS.format(source=wanted))
     if unkept:
         yield f"{where}: {unkept:,} copies of rows that no decision keeps"
     if other:
         yield f"{where}: {other:,} copies with other images than their corpus row"
+    if elsewhere:
+        yield f"{where}: {elsewhere:,} copies with another cluster than their decision"

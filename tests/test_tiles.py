@@ -1,10 +1,10 @@
-"""Tiles and image tokens by the two rules in use."""
+"""Tiles and image tokens by the rules in use."""
 
 from __future__ import annotations
 
 import pytest
 
-from transforms.tiles import image_tokens, tile_count, tile_grid, tokens_per_tile
+from cauldron.tiles import image_tokens, resize_steps, tile_count, tile_grid, tokens_per_tile
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_training_rule_gives_the_published_examples(size, grid, tokens):
 )
 def test_processor_rule_scales_small_images_up(height, width, counts):
     edges = [364, 728, 1092, 1456, 1820]
-    assert [tile_count(width, height, edge, 364, "always") for edge in edges] == counts
+    assert [tile_count(width, height, edge, 364, "published") for edge in edges] == counts
 
 
 def test_turning_an_image_turns_its_grid():
-    for upscale in ("never", "always"):
+    for upscale in ("never", "published"):
         rows, columns = tile_grid(900, 500, 1820, 364, upscale)
         assert tile_grid(500, 900, 1820, 364, upscale) == (columns, rows)
 
@@ -65,3 +65,27 @@ def test_tokens_per_tile_follow_from_patch_and_shuffle():
 def test_sizes_that_are_not_positive_are_refused():
     with pytest.raises(ValueError, match="0 x 10"):
         tile_grid(0, 10, 1820, 364)
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [
+        ((640, 480), (3, 4)),  # 1280 along, rounded up to four tiles
+        ((100, 100), (1, 1)),
+        ((200, 100), (1, 2)),
+        ((1000, 1000), (5, 5)),  # 2000 is more than the limit
+        ((4000, 1000), (2, 5)),  # longer than the limit: scaled down as ever
+    ],
+)
+def test_scaling_up_by_a_factor_stops_at_the_limit(size, grid):
+    assert tile_grid(*size, 1820, 364, 2.0) == grid
+
+
+def test_scaling_up_by_one_is_scaling_up_never():
+    for size in [(640, 480), (1, 700), (1820, 3), (2000, 999)]:
+        assert tile_grid(*size, 1820, 364, 1.0) == tile_grid(*size, 1820, 364, "never")
+
+
+def test_the_published_rule_resizes_twice_and_the_training_code_once():
+    assert resize_steps(1000, 801, 1456, 364, "published") == ((1166, 1456), (1456, 1456))
+    assert resize_steps(1000, 801, 1456, 364, "never") == ((1092, 1092),)

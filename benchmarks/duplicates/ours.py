@@ -1,0 +1,176 @@
+"""The project's own way from bytes to clusters, step by step in one process, without Beam.
+
+Every step is the function that its Beam job calls, on the files that the jobs write: signatures
+at ingest, unique pictures, the Hamming join, pixels read again from a pack, components, one
+representative each. What is missing is a row's text, and the shuffles.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
+from cauldron import storage
+from cauldron.rules import DuplicateRules, ImageRules
+from sources.base import RawImage
+from transforms.images import prepare_image
+from transforms.matching.bucket import join_key
+from transforms.matching.components import label
+from transforms.matching.links import KNOWN
+from transforms.matching.members import read_compared, read_edges, read_members
+from transforms.matching.passes import plan_blocks
+from transforms.matching.pictures import write_range
+from transforms.matching.ranges import prepare_range
+from transforms.matching.records import OCCURRENCE, PAIR, PICTURE, VERDICT, MatchJob, MatchSource
+from transforms.matching.representatives import COMPARED, FOLLOWER, REPRESENTATIVE, advance
+from transforms.matching.verify import Judge, batches, write_verdicts
+from transforms.order import id_halves
+from transforms.packed import Packed, read_packed, split_by, unpack
+from transforms.parts import PartNames
+
+
+@dataclass(frozen=True)
+class Run:
+    """What was found, and the seconds that each step took."""
+
+    found: Found
+    seconds: dict[str, float]
+
+
+def find(datas: Sequence[bytes]) -> Run:
+    """Match pictures with the default rules; results are pairs of their places in `datas`."""
+    seconds: dict[str, float] = {}
+    with TemporaryDirectory(prefix="matching-") as folder:
+        job = _job(folder)
+        with _timed("signatures", seconds):
+            occurrences = _ingest(datas, job)
+            write_range(0, [occurrences.tobytes()], job)
+        with _timed("join", seconds):
+            pairs = _join(job)
+        with _timed("verify", seconds):
+            judge = Judge(job)
+            verdicts = _judged(pairs, judge)
+            write_verdicts(0, [(True, verdicts.tobytes())], job)
+        with _timed("clusters", seconds):
+            clusters, asked = _clusters(job, judge)
+        pictures = read_packed(job.pictures(0), PICTURE)
+    of_picture = _places(occurrences, pictures)
+    same = verdicts[verdicts["same"] == 1]
+    found = Found(
+        _expanded([verdicts, asked], of_picture),
+        _expanded([same, asked[asked["same"] == 1]], of_picture),
+        within([n for number in cluster for n in of_picture[number]] for cluster in clusters),
+    )
+    return Run(found, seconds)
+
+
+def _job(folder: str) -> MatchJob:
+    rules = DuplicateRules()
+    return MatchJob(
+        sources=(MatchSource("labelled", storage.join(folder, "corpus"), 1),),
+        folder=storage.join(folder, "match"),
+        ranges=1,
+        radius=rules.radius,
+        radius256=rules.radius256,
+        aspect=rules.aspect,
+        neighbours=rules.neighbours,
+    )
+
+
+@contextmanager
+def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start
+
+
+def _ingest(datas: Sequence[bytes], job: MatchJob) -> Packed:
+    """Check and sign every picture and put it into the pack; `row` is its place in `datas`."""
+    rules, offset = ImageRules(), 0
+    records = np.zeros(len(datas), dtype=OCCURRENCE)
+    corpus = job.sources[0].corpus
+    with storage.atomic_write(storage.join(corpus, PartNames(corpus, "", 0, 1).pack)) as pack:
+        for number, data in enumerate(datas):
+            stored = prepare_image(RawImage(data), rules)
+            info, signature, record = stored.info, stored.signature, records[number]
+            record["key_high"], record["key_low"] = id_halves(
+                [signature.pixels or info.sha256[:32]]
+            )[0]
+            record["row"], record["images"], record["id_low"] = number, 1, number
+            record["phash"] = info.phash
+            record["phash256"] = np.frombuffer(signature.phash256, dtype="<u8")
+            record["ground"] = signature.ground
+            record["width"], record["height"] = info.width, info.height
+            record["offset"], record["length"] = offset, len(stored.data)
+            pack.write(stored.data)
+            offset += len(stored.data)
+    return records
+
+
+def _join(job: MatchJob) -> Packed:
+    left = prepare_range(0, job, tell=True)
+    plan = plan_blocks(len(left.records), job.radius)
+    found = [left.pairs]
+    for sent in plan.assign(left.records["phash"]):
+        for key, records in split_by(left.records[sent.rows], sent.keys):
+            found.append(join_key(key, [records], plan, job)[0])
+    return np.concatenate(found)
+
+
+def _judged(pairs: Packed, judge: Judge) -> Packed:
+    pieces = (judge.judge(unpack([batch], PAIR)) for batch in batches(pairs))
+    return np.concatenate([np.zeros(0, dtype=VERDICT), *pieces])
+
+
+def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Packed]:
+    """Numbers of the pictures in each cluster, alone ones too; and the verdicts asked for late."""
+    pictures = len(read_packed(job.pictures(0), PICTURE))
+    labels = label(read_edges(0, job, np.zeros(0, dtype=KNOWN)))
+    members = read_members(labels, 0, job)
+    pieces = [np.zeros(0, dtype=COMPARED), *(c for _, c in read_compared(labels, 0, job))]
+    compared, late = np.concatenate(pieces), [np.zeros(0, dtype=VERDICT)]
+    lead: dict[int, tuple[int, ...]] = {number: (number,) for number in range(pictures)}
+    while len(members):
+        done = advance(members, compared, job)
+        for one in done.settled[np.isin(done.settled["place"], (REPRESENTATIVE, FOLLOWER))]:
+            lead[int(one["number"])] = (int(one["key_high"]), int(one["key_low"]))
+        late.append(_judged(done.asked, judge))
+        members = done.members
+        compared = np.concatenate([done.compared, _as_compared(late[-1])])
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, key in lead.items():
+        groups.setdefault(key, []).append(number)
+    return list(groups.values()), np.concatenate(late)
+
+
+def _as_compared(verdicts: Packed) -> Packed:
+    return verdicts[list(COMPARED.names or ())].astype(COMPARED)
+
+
+def _places(occurrences: Packed, pictures: Packed) -> list[list[int]]:
+    """For each picture the images that show it, as places in what was given."""
+    keys = {
+        (int(high), int(low)): number
+        for number, (high, low) in enumerate(pictures[["key_high", "key_low"]])
+    }
+    places: list[list[int]] = [[] for _ in range(len(pictures))]
+    for number, (high, low) in enumerate(occurrences[["key_high", "key_low"]]):
+        places[keys[int(high), int(low)]].append(number)
+    return places
+
+
+def _expanded(pieces: Sequence[Packed], of_picture: Sequence[Sequence[int]]) -> Pairs:
+    """Pairs of pictures as pairs of images; images of one picture are a pair already."""
+    pairs = [pair for group in of_picture for pair in within([group]).tolist()]
+    for verdicts in pieces:
+        for first, second in zip(
+            verdicts["first"].tolist(), verdicts["second"].tolist(), strict=True
+        ):
+            pairs += [(a, b) for a in of_picture[first] for b in of_picture[second]]
+    return as_pairs(pairs)

@@ -1,0 +1,137 @@
+"""Into how many tiles Idefics3 cuts an image, at what size, and how many tokens that makes.
+
+The rules differ for images smaller than the limit:
+
+* ``never`` scales up beyond the next whole tile: the authors' training code. The longest side
+  becomes ``longest_edge`` when it is longer, else it is rounded up to whole tiles; the other side
+  follows and is rounded up too. 640 x 480 is 2 x 2 tiles of 364 and the whole picture: 5 x 169 =
+  845 tokens.
+* a number scales up by at most that factor, then as above: 2.0 makes 640 x 480 into 4 x 3 tiles
+  and the whole picture, 2,197 tokens.
+* ``published`` scales the longest side to ``longest_edge``, up as well as down: the published
+  processor (``transformers``), its floating-point rounding included. 640 x 480 at 1820 is 5 x 4
+  tiles and the whole picture: 3,549.
+
+Only the tokens that stand for pixels are counted, not the markers around tiles.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+Upscale = Literal["published", "never"] | float
+Size = tuple[int, int]
+
+# SigLIP's patch and the connector's pixel shuffle: (364 / 14)^2 / 2^2 = 169 tokens a tile.
+PATCH = 14
+SHUFFLE = 2
+
+# The processor's own bound on a side after scaling (MAX_IMAGE_SIZE in transformers).
+PROCESSOR_LIMIT = 4096
+
+
+def resize_steps(
+    width: int, height: int, longest_edge: int, tile: int, upscale: Upscale = "never"
+) -> tuple[Size, ...]:
+    """The (height, width) that an image is resized to, one after the other.
+
+    The last is of whole tiles. The published processor resizes twice, the training code once.
+
+    Args:
+        width, height: of the stored image, pixels.
+        longest_edge: the stage's limit, pixels; 1820 in Idefics3's fine-tuning.
+        tile: side of a tile, pixels.
+
+    Raises:
+        ValueError: a size is not positive.
+    """
+    if min(width, height, longest_edge, tile) <= 0:
+        raise ValueError(f"no tiles of {tile} in {width} x {height} at {longest_edge}")
+    if upscale == "published":
+        first = _within(_to_longest(width, height, longest_edge), PROCESSOR_LIMIT)
+        return first, _whole_tiles(first, tile)
+    factor = 1.0 if upscale == "never" else float(upscale)
+    longest, shortest = max(width, height), min(width, height)
+    along, across = _training_tiles(longest, shortest, longest_edge, tile, factor)
+    whole = (across * tile, along * tile)
+    return (whole if width >= height else whole[::-1],)
+
+
+def tile_grid(
+    width: int, height: int, longest_edge: int, tile: int, upscale: Upscale = "never"
+) -> tuple[int, int]:
+    """Rows and columns of tiles; (1, 1) when the image is not cut. As `resize_steps`."""
+    rows, columns = resize_steps(width, height, longest_edge, tile, upscale)[-1]
+    return rows // tile, columns // tile
+
+
+def tile_count(
+    width: int, height: int, longest_edge: int, tile: int, upscale: Upscale = "never"
+) -> int:
+    """Inputs of the vision encoder: the tiles and the whole picture, or 1 when it is not cut."""
+    rows, columns = tile_grid(width, height, longest_edge, tile, upscale)
+    return rows * columns + 1 if rows * columns > 1 else 1
+
+
+def tokens_per_tile(tile: int, patch: int = PATCH, shuffle: int = SHUFFLE) -> int:
+    """169 for tiles of 364; 81 for SmolVLM-2.2B's (384, 14, 3), 64 for (512, 16, 4)."""
+    return int(((tile // patch) ** 2) / shuffle**2)
+
+
+def image_tokens(
+    width: int,
+    height: int,
+    longest_edge: int,
+    tile: int,
+    per_tile: int | None = None,
+    upscale: Upscale = "never",
+) -> int:
+    """Tokens that stand for one image's pixels.
+
+    Args:
+        per_tile: tokens a tile; None: `tokens_per_tile` of `tile`.
+    """
+    tokens = tokens_per_tile(tile) if per_tile is None else per_tile
+    return tokens * tile_count(width, height, longest_edge, tile, upscale)
+
+
+def _training_tiles(
+    longest: int, shortest: int, limit: int, tile: int, factor: float
+) -> tuple[int, int]:
+    """Tiles along the longest side and across it."""
+    wanted = longest * factor
+    scaled = limit if wanted > limit else math.ceil(wanted / tile) * tile
+    other = scaled * shortest // longest
+    # The authors' way out for slivers whose shorter side would vanish: a single tile.
+    return (-(-scaled // tile), -(-other // tile)) if other else (1, 1)
+
+
+def _to_longest(width: int, height: int, limit: int) -> Size:
+    """The longest side at the limit, the other one even."""
+    aspect = width / height
+    if width >= height:
+        other = int(limit / aspect)
+        return max(other + other % 2, 1), limit
+    other = int(limit * aspect)
+    return limit, max(other + other % 2, 1)
+
+
+def _within(size: Size, limit: int) -> Size:
+    height, width = size
+    if max(size) <= limit:
+        return size
+    aspect = width / height
+    if width >= height:
+        return max(int(limit / aspect), 1), limit
+    return limit, max(int(limit * aspect), 1)
+
+
+def _whole_tiles(size: Size, tile: int) -> Size:
+    height, width = size
+    aspect = width / height
+    if width >= height:
+        width = math.ceil(width / tile) * tile
+        return math.ceil(int(width / aspect) / tile) * tile, width
+    height = math.ceil(height / tile) * tile
+    return height, math.ceil(int(height * aspect) / tile) * tile

@@ -1,0 +1,109 @@
+"""A benchmark as a source: found, cut into pieces and read like any other.
+
+It differs in what it is for. Nothing of it is trained on, so nothing is filtered, and whatever
+cannot be read is a loss: of a picture that is not indexed, the copy in the training data stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from cauldron.errors import CauldronError
+from sources.base import BadRow, Options, Piece, Row, Source
+from sources.benchmarks.folder import IMAGES, image_pieces, read_images
+from sources.benchmarks.layouts import Roles, known_layout
+from sources.benchmarks.places import Place
+from sources.benchmarks.selection import Selection, select
+from sources.benchmarks.tables import Table, columns_of, cut, named, survey
+from sources.benchmarks.tsv import TSV, read_tsv
+from sources.benchmarks.values import find_in, row_of
+from sources.files import FileInfo, Repo, Root
+from sources.parquet import ParquetRow, read_parquet, whole_file
+from sources.rows import Find, RowProblem
+
+# Headers and footers lie in other files and are waited for, not computed.
+_SURVEYORS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSource(Source):
+    """A benchmark, under the name that the user gives it; never in the registry.
+
+    Attributes:
+        place: where its files are.
+    """
+
+    place: Place
+    _surveyed: list[Table] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def selection(self) -> Selection:
+        """What is read. Raises UsageError, SourceUnavailable."""
+        return select(self.place)
+
+    def files(self, repo: Repo, options: Options) -> list[FileInfo]:
+        return self.selection().files
+
+    def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
+        """As in `Source.pieces`, but always all of it: half a benchmark protects nothing.
+
+        Raises:
+            CauldronError: no table has a column of pictures.
+        """
+        selected = self.selection()
+        if selected.images:
+            metadata = [file.path for file in selected.metadata]
+            return image_pieces(self.name, repo, selected.images, metadata)
+        tables = self._tables(repo, selected)
+        readable = [table for table in tables if table.columns]
+        if readable and not any(table.roles.images for table in tables):
+            columns = named(dict.fromkeys(name for table in readable for name in table.columns))
+            raise CauldronError(
+                f"benchmark {self.name}: no column of {self.place.repo.id} holds pictures as it "
+                f"is published; its columns: {columns}"
+            )
+        wanted = [table for table in tables if table.reason or table.roles.images]
+        with ThreadPoolExecutor(_SURVEYORS) as pool:
+            found = pool.map(lambda table: cut(repo, table, self.name), wanted)
+            return [piece for pieces in found for piece in pieces]
+
+    def read(
+        self, root: Root, repo: Repo, piece: Piece, options: Options
+    ) -> Iterator[Row | BadRow]:
+        if piece.reason:
+            yield from whole_file(piece)
+        elif piece.kind == IMAGES:
+            yield from read_images(repo, piece, self.name)
+        elif piece.kind == TSV:
+            yield from read_tsv(repo, piece, self.name, Roles.from_json(piece.detail))
+        else:
+            yield from self._read_parquet(repo, piece)
+
+    def notes(self, repo: Repo, options: Options) -> list[str]:
+        selected = self.selection()
+        tables = self._tables(repo, selected)
+        left = [t.file.path for t in tables if not t.reason and not t.roles.images]
+        more = [f"not read, because no column holds pictures: {named(left)}"] if left else []
+        return [*selected.notes, *more]
+
+    def _read_parquet(self, repo: Repo, piece: Piece) -> Iterator[Row | BadRow]:
+        roles = Roles.from_json(piece.detail)
+        find = find_in(repo, piece.file)
+        for row in read_parquet(repo, piece, columns_of(roles)):
+            yield row if isinstance(row, BadRow) else self._outcome(row, roles, find)
+
+    def _outcome(self, row: ParquetRow, roles: Roles, find: Find) -> Row | BadRow:
+        try:
+            return row_of(row.values, roles, row.origin, self.name, find)
+        except RowProblem as problem:
+            return BadRow(row.origin, problem.reason, problem.message)
+
+    def _tables(self, repo: Repo, selected: Selection) -> list[Table]:
+        """The tables and what their columns are for; asked once."""
+        if not self._surveyed:
+            layout = known_layout(self.name)
+            with ThreadPoolExecutor(_SURVEYORS) as pool:
+                found = pool.map(lambda file: survey(repo, file, layout), selected.tables)
+                self._surveyed.extend(found)
+        return self._surveyed

@@ -1,0 +1,98 @@
+"""A benchmark's tables before they are read: which columns they have, and what those are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+from sources.base import Piece
+from sources.benchmarks.layouts import (
+    IMAGE_COLUMNS,
+    Roles,
+    parquet_kinds,
+    roles_of,
+    text_kinds,
+)
+from sources.benchmarks.tsv import TSV, read_header
+from sources.files import FileInfo, Repo
+from sources.parquet import Columns, parquet_pieces
+from sources.parquet_files import ParquetError, unreadable
+from sources.rows import RowProblem
+from sources.shards import Shards
+
+_COLUMNS_NAMED = 20
+
+
+class Table(NamedTuple):
+    """What is known of a table.
+
+    Attributes:
+        columns: its names, in order.
+        reason, message: why it is not read, where it is not.
+    """
+
+    file: FileInfo
+    columns: tuple[str, ...] = ()
+    roles: Roles = Roles()
+    reason: str = ""
+    message: str = ""
+
+
+def survey(repo: Repo, file: FileInfo, layout: str) -> Table:
+    """Read a table's footer or first line."""
+    try:
+        kinds = _kinds(repo, file.path)
+    except (ParquetError, RowProblem) as problem:
+        return Table(file, reason=problem.reason, message=problem.message)
+    roles = roles_of(kinds, layout)
+    table = Table(file, tuple(kinds), roles)
+    if roles.images or not layout:
+        return table
+    wanted = ", ".join(IMAGE_COLUMNS[layout])
+    message = f"it has no column {wanted}; its columns: {named(kinds)}"
+    return table._replace(reason="wrong_columns", message=message)
+
+
+def _kinds(repo: Repo, path: str) -> dict[str, str]:
+    """Raises ParquetError, RowProblem: ``unreadable_file``."""
+    if _is_tsv(path):
+        columns = read_header(repo, path)
+        if not columns:
+            raise RowProblem("unreadable_file", "the file is empty")
+        return text_kinds(columns)
+    with repo.open(path) as stream:
+        try:
+            schema = pq.read_schema(stream)
+        except Exception as error:
+            raise unreadable(error) from error
+    return parquet_kinds(schema)
+
+
+def _is_tsv(path: str) -> bool:
+    return path.lower().endswith(".tsv")
+
+
+def cut(repo: Repo, table: Table, source: str) -> list[Piece]:
+    """The pieces of a table."""
+    file, roles = table.file, table.roles
+    if table.reason:
+        piece = Piece(source, file.path, TSV, size=file.size)
+        return [piece._replace(reason=table.reason, message=table.message)]
+    if _is_tsv(file.path):
+        return [Piece(source, file.path, TSV, size=file.size, detail=roles.to_json())]
+    pieces = parquet_pieces(source, repo, Shards((file,)), columns_of(roles))
+    return [piece._replace(detail=roles.to_json()) for piece in pieces]
+
+
+def columns_of(roles: Roles) -> Columns:
+    texts = tuple(name for name in roles.columns if name not in roles.images)
+    return Columns(roles.images, texts)
+
+
+def named(columns: Iterable[str]) -> str:
+    """The names of columns, for a message."""
+    listed = list(columns)
+    more = [f"{len(listed) - _COLUMNS_NAMED} more"] if len(listed) > _COLUMNS_NAMED else []
+    return ", ".join([*listed[:_COLUMNS_NAMED], *more]) or "none"

@@ -1,0 +1,238 @@
+"""Decisions: what becomes of each corpus row, found out in buckets of ids.
+
+A bucket is a range of ids: its rows, the clusters that their images are in, and the ids of
+contaminated rows. Rows with the same id are the same sample: the first in (source, part, row)
+order stays, the others are its copies and share its fate. A row all of whose images are in
+clusters goes to the groups (`groups.py`), whose answer, a `FATE`, comes back here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cauldron import storage
+from cauldron.schema import DECISION_SCHEMA
+from transforms.curate.records import (
+    CLUSTERED,
+    DROPPED,
+    FATE,
+    GONE,
+    JUDGED,
+    KEPT,
+    MEMBER,
+    ROW,
+    TAKES,
+    CurateJob,
+    bucket_name,
+)
+from transforms.packed import Packed, unpack
+
+Numbers = npt.NDArray[np.int64]
+_Bytes16 = npt.NDArray[np.bytes_]
+
+# Decision and reason of each kind of fate, and of copies and contaminated rows.
+_COPY, _CONTAMINATED = 4, 5
+_DECISIONS = np.array(["keep", "keep", "merge", "drop", "merge", "drop"], dtype=object)
+_REASONS = np.array(
+    [None, None, "near_duplicate", "near_duplicate", "exact_copy", "contaminated"], dtype=object
+)
+
+
+def decide(packed: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Packed, Numbers]:
+    """Sort a bucket by id and find for each row the row that it is a copy of.
+
+    Returns:
+        the sorted rows, and for each the position of the first row with its id, its own where it
+        is that.
+    """
+    rows = unpack(packed, dtype)
+    rows = rows[np.lexsort([rows[k] for k in ("row", "part", "source", "low", "high")])]
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
+    return rows, np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))
+
+
+def judge(
+    rows: Iterable[bytes], clustered: Iterable[bytes], gone: Iterable[bytes], job: CurateJob
+) -> tuple[Packed, Packed]:
+    """What a bucket knows without looking at other rows.
+
+    Returns:
+        its `JUDGED` rows, sorted, and `MEMBER` records of those that may have duplicates.
+    """
+    found, first = decide(rows)
+    images = _by_image(unpack(clustered, CLUSTERED))
+    ids, image_ids = _wide(found), _wide(images)
+    start = np.searchsorted(image_ids, ids, "left")
+    stop = np.searchsorted(image_ids, ids, "right")
+    judged = np.zeros(len(found), dtype=JUDGED)
+    for name in JUDGED.names or ():
+        if name in (ROW.names or ()):
+            judged[name] = found[name]
+    inside = stop > start
+    for name in ("cluster_high", "cluster_low"):
+        judged[name][inside] = images[name][start[inside]]
+    judged["gone"] = np.isin(ids, _wide(unpack(gone, GONE)))
+    members = np.zeros(0, dtype=MEMBER)
+    if job.groups:
+        dialogue = np.array([source.dialogue for source in job.sources])[found["source"]]
+        whole = inside & (stop - start == found["images"]) & ~dialogue & ~judged["gone"]
+        rows_of = np.flatnonzero(whole & (first == np.arange(len(found))))
+        members = _members(found[rows_of], images, start[rows_of], stop[rows_of])
+    return judged, members
+
+
+def _wide(records: Packed, high: str = "high", low: str = "low") -> _Bytes16:
+    """128-bit ids as one value each, in their order. (NumPy drops trailing zero bytes of such a
+    value when it is read, but compares all 16.)"""
+    halves = np.stack([records[high], records[low]], axis=1).astype(">u8")
+    return np.frombuffer(halves.tobytes(), dtype="S16")
+
+
+def _by_image(images: Packed) -> Packed:
+    """Sorted by row and image, each image once."""
+    order = np.lexsort([images[k] for k in ("image", "low", "high")])
+    images = images[order]
+    new = np.ones(len(images), dtype=bool)
+    same = [images[k][1:] == images[k][:-1] for k in ("high", "low", "image")]
+    new[1:] = ~np.all(same, axis=0)
+    return images[new]
+
+
+def _members(rows: Packed, images: Packed, start: Numbers, stop: Numbers) -> Packed:
+    members = np.zeros(len(rows), dtype=MEMBER)
+    for name in MEMBER.names or ():
+        if name in (ROW.names or ()):
+            members[name] = rows[name]
+    clusters = np.stack([images["cluster_high"], images["cluster_low"]], axis=1)
+    data = clusters.astype(">u8").tobytes()
+    keys = b"".join(
+        _group_key(data[16 * a : 16 * b], int(system))
+        for a, b, system in zip(start, stop, rows["system"], strict=True)
+    )
+    members["original"] = [images["original"][a:b].all() for a, b in zip(start, stop, strict=True)]
+    halves = np.frombuffer(keys, dtype=">u8").reshape(-1, 2)
+    members["key_high"], members["key_low"] = halves[:, 0], halves[:, 1]
+    return members
+
+
+def _group_key(clusters: bytes, system: int) -> bytes:
+    """Of a row: the clusters of its images in order, with their number, and its system prompt."""
+    head = (len(clusters) // 16).to_bytes(8, "big") + system.to_bytes(8, "big")
+    return hashlib.blake2b(head + clusters, digest_size=16).digest()
+
+
+def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Packed, Packed]:
+    """Bring the rows of a bucket and their fates together.
+
+    Returns:
+        the sorted `JUDGED` rows; for each a `FATE`, whose `into_*` are its own place where it is
+        kept, and whose `kind` says more than there is in a shuffle: copies and contaminated rows.
+    """
+    rows, first = decide(judged, JUDGED)
+    own = np.arange(len(rows))
+    settled = np.zeros(len(rows), dtype=FATE)
+    for name in ("source", "part", "row"):
+        settled[f"into_{name}"] = rows[name]
+    told = unpack(fates, FATE)
+    settled[np.searchsorted(_wide(rows), _wide(told), "left")] = told
+    # Only a row that took over others has figures from its group.
+    for name in ("answer_tokens", "turns"):
+        settled[name] = np.where(settled["kind"] == TAKES, settled[name], rows[name])
+    settled["kind"][rows["gone"] & (first == own)] = _CONTAMINATED
+    copies = np.flatnonzero(first != own)
+    origin = settled[first[copies]]
+    # Copies keep their own figures and text: the mixture takes neither.
+    for name in ("into_source", "into_part", "into_row"):
+        settled[name][copies] = origin[name]
+    lost = np.isin(origin["kind"], (DROPPED, _CONTAMINATED))
+    settled["kind"][copies] = np.where(lost, origin["kind"], _COPY)
+    return rows, settled
+
+
+def decision_table(rows: Packed, settled: Packed, job: CurateJob) -> pa.Table:
+    """Decisions of a bucket in `DECISION_SCHEMA`, sorted by id."""
+    kind = settled["kind"]
+    names = np.array([source.name for source in job.sources], dtype=object)
+    # A contaminated row gives way to no other row.
+    nowhere = np.isin(kind, (KEPT, TAKES, _CONTAMINATED))
+    merged = {
+        "merged_file": settled["merged_file"].astype(np.int32),
+        "merged_offset": settled["merged_offset"],
+        "merged_length": settled["merged_length"].astype(np.int64),
+    }
+    moved = {
+        "into_part": settled["into_part"].astype(np.int32),
+        "into_row": settled["into_row"].astype(np.int32),
+    }
+    return pa.table(
+        {
+            "source": pa.array(names[rows["source"]], pa.string()),
+            "id": _hex(rows),
+            "part": rows["part"].astype(np.int32),
+            "row": rows["row"].astype(np.int32),
+            "decision": pa.array(_DECISIONS[kind], pa.string()),
+            "reason": pa.array(_REASONS[kind], pa.string()),
+            "into_source": pa.array(names[settled["into_source"]], pa.string(), mask=nowhere),
+            **{name: pa.array(values, mask=nowhere) for name, values in moved.items()},
+            "answer_tokens": settled["answer_tokens"],
+            "turns": settled["turns"],
+            "offset": rows["offset"],
+            "length": rows["length"],
+            "cluster": _hex(rows, "cluster_high", "cluster_low", none=True),
+            **{name: pa.array(values, mask=kind != TAKES) for name, values in merged.items()},
+        },
+        schema=DECISION_SCHEMA,
+    )
+
+
+def _hex(records: Packed, high: str = "high", low: str = "low", none: bool = False) -> pa.Array:
+    """128-bit numbers as 32 hex digits; with `none`, 0 is null."""
+    digits = np.stack([records[high], records[low]], axis=1).astype(">u8").tobytes().hex()
+    values = np.array([digits[i : i + 32] for i in range(0, len(digits), 32)], dtype=object)
+    zero = (records[high] == 0) & (records[low] == 0)
+    return pa.array(values, pa.string(), mask=zero & none)
+
+
+def write_bucket(
+    bucket: int, judged: Iterable[bytes], fates: Iterable[bytes], job: CurateJob
+) -> dict[str, Any]:
+    """Write the decisions of a bucket, and return the marker that was written beside them."""
+    rows, settled = settle(judged, fates)
+    table = decision_table(rows, settled, job)
+    name = bucket_name(bucket, job.buckets)
+    with storage.atomic_write(storage.join(job.folder, name)) as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=65_536)
+    marker = {
+        "bucket": bucket,
+        "file": {"name": name, "bytes": file.size, "sha256": file.sha256, "rows": table.num_rows},
+        "sources": _counts(rows["source"], settled["kind"], job),
+    }
+    storage.write_json(job.marker(bucket), marker)
+    return marker
+
+
+def _counts(source: Any, kind: Any, job: CurateJob) -> dict[str, Any]:
+    """Rows of each source, by decision and reason, as `CurationCounts` has them."""
+    counts: dict[str, Any] = {}
+    kinds = len(_DECISIONS)
+    codes, numbers = np.unique(source.astype(np.int64) * kinds + kind, return_counts=True)
+    for both, rows in zip(codes.tolist(), numbers.tolist(), strict=True):
+        number, code = divmod(both, kinds)
+        entry = counts.setdefault(
+            job.sources[number].name, {"rows_in": 0, "kept": 0, "merged": {}, "dropped": {}}
+        )
+        entry["rows_in"] += rows
+        if _DECISIONS[code] == "keep":
+            entry["kept"] += rows
+        else:
+            reasons = entry["merged" if _DECISIONS[code] == "merge" else "dropped"]
+            reasons[_REASONS[code]] = reasons.get(_REASONS[code], 0) + rows
+    return counts

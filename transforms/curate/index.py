@@ -1,0 +1,123 @@
+"""What decisions need of a corpus part, of clusters and of contamination: numbers, packed.
+
+Of a corpus part, pixels are never touched, and text only for a hash of its system prompts, where a
+row with pictures has one: which rows do is told by the column of roles, which takes no room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from cauldron import storage
+from transforms.curate.records import CLUSTERED, GONE, ROW
+from transforms.order import id_halves
+from transforms.packed import Packed
+from transforms.packs import text_length
+
+_COLUMNS = ["id", "answer_tokens", "turns", "offset", "length"]
+_IMAGES = [f"image_info.list.element.{name}" for name in ("width", "height", "offset")]
+_ROLES = "messages.list.element.role"
+
+
+class CorpusPart(NamedTuple):
+    """A corpus part to be indexed; `source` is the source's number in the job."""
+
+    source: int
+    part: int
+    path: str
+
+
+def index_part(part: CorpusPart, groups: bool = False) -> Packed:
+    """`ROW` records of a corpus part, in its order.
+
+    Args:
+        groups: fill in what groups are formed by; otherwise it is left 0 and not read.
+    """
+    with storage.open_read(part.path) as file:
+        # Not `read_table`, which takes no leaves of lists.
+        parquet = pq.ParquetFile(file)
+        table = parquet.read([*_COLUMNS, *(_IMAGES if groups else [])])
+        rows = np.zeros(table.num_rows, dtype=ROW)
+        halves = id_halves(table["id"].to_pylist())
+        rows["high"], rows["low"] = halves[:, 0], halves[:, 1]
+        rows["source"], rows["part"] = part.source, part.part
+        rows["row"] = np.arange(table.num_rows)
+        for name in _COLUMNS[1:]:
+            rows[name] = table[name].to_numpy()
+        if groups:
+            _add_images(rows, table["image_info"].combine_chunks())
+            rows["system"] = _system_hashes(parquet, rows["images"] > 0)
+    return rows
+
+
+def _add_images(rows: Packed, infos: pa.ListArray) -> None:
+    starts = infos.offsets.to_numpy()
+    rows["images"] = np.diff(starts)
+    some = rows["images"] > 0
+    fields = {name: infos.values.field(name).to_numpy() for name in ("width", "height", "offset")}
+    pixels = fields["width"].astype(np.uint64) * fields["height"].astype(np.uint64)
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(pixels, dtype=np.uint64)])
+    rows["pixels"] = sums[starts[1:]] - sums[starts[:-1]]
+    first = fields["offset"][starts[:-1][some]]
+    rows["text"][some] = text_length(rows["offset"][some], first)
+
+
+def _system_hashes(
+    parquet: pq.ParquetFile, wanted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.uint64]:
+    """For each row 64 bits of its system prompt, 0 where it has none or is not wanted."""
+    hashes = np.zeros(len(wanted), dtype=np.uint64)
+    roles = _first_messages(parquet.read([_ROLES]), "role")
+    found = np.flatnonzero((np.asarray(roles.to_pylist(), dtype=object) == "system") & wanted)
+    if len(found):
+        first = _first_messages(parquet.read(["messages"]), "content")
+        for row, content in zip(found, first.take(pa.array(found)).to_pylist(), strict=True):
+            hashes[row] = _hash(content)
+    return hashes
+
+
+def _first_messages(table: pa.Table, field: str) -> pa.Array:
+    """A field of every row's first message; a row has at least one."""
+    messages = table["messages"].combine_chunks()
+    return pc.struct_field(messages.values, [field]).take(messages.offsets[:-1])
+
+
+def _hash(content: list[dict[str, Any]]) -> int:
+    text = "\n".join(part["text"] or "" for part in content)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") or 1
+
+
+_CLUSTER_COLUMNS = ["id", "image", "cluster", "representative", "distance", "score"]
+
+
+def clustered_images(path: str) -> Packed:
+    """`CLUSTERED` records of a file of clusters."""
+    with storage.open_read(path) as file:
+        table = pq.read_table(file, columns=_CLUSTER_COLUMNS)
+    images = np.zeros(table.num_rows, dtype=CLUSTERED)
+    for prefix, column in (("", "id"), ("cluster_", "cluster")):
+        halves = id_halves(table[column].to_pylist())
+        images[f"{prefix}high"], images[f"{prefix}low"] = halves[:, 0], halves[:, 1]
+    images["image"] = table["image"].to_numpy()
+    # Equal content has no distance from the representative; so has what no pixel tells apart.
+    same = (table["distance"].to_numpy() == 0) & (table["score"].to_numpy() == 1)
+    images["original"] = same | table["representative"].to_numpy()
+    return images
+
+
+def contaminated_rows(path: str) -> Packed:
+    """`GONE` records of the rows that a file of contamination says to drop."""
+    with storage.open_read(path) as file:
+        table = pq.read_table(file, columns=["id", "removed"])
+    ids = table.filter(table["removed"])["id"].to_pylist()
+    gone = np.zeros(len(ids), dtype=GONE)
+    halves = id_halves(ids)
+    gone["high"], gone["low"] = halves[:, 0], halves[:, 1]
+    return gone

@@ -1,0 +1,158 @@
+"""The Beam job of curation: rows by id, groups by pictures, rows by id again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.curate.decisions import judge, write_bucket
+from transforms.curate.groups import settle_range
+from transforms.curate.index import CorpusPart, clustered_images, contaminated_rows, index_part
+from transforms.curate.records import ROW, CurateJob
+from transforms.packed import Packed, range_of, split_by
+
+# Part of every curation fingerprint; raise it when decisions would come out differently.
+CURATE_VERSION = 2
+
+# A bucket is sorted in one worker's memory: 500,000 rows are 36 MB packed.
+ROWS_PER_BUCKET = 500_000
+
+# What a row weighs in the job's first shuffle.
+CURATE_ROW_BYTES = ROW.itemsize
+
+_PACKED = tuple[int, bytes]
+
+
+class _IndexPart(beam.DoFn):
+    def __init__(self, job: CurateJob) -> None:
+        self._job = job
+
+    def process(self, element: CorpusPart) -> Iterator[tuple[int, bytes]]:
+        rows = index_part(element, self._job.groups)
+        yield from split_by(rows, range_of(rows["high"], self._job.buckets))
+
+
+class _ReadIds(beam.DoFn):
+    """Reads a file into records with an id and sends them to its bucket."""
+
+    def __init__(self, read: Callable[[str], Packed], job: CurateJob) -> None:
+        self._read = read
+        self._job = job
+
+    def process(self, element: str) -> Iterator[tuple[int, bytes]]:
+        records = self._read(element)
+        yield from split_by(records, range_of(records["high"], self._job.buckets))
+
+
+class _Judge(beam.DoFn):
+    def __init__(self, job: CurateJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[Any]:
+        bucket, given = element
+        judged, members = judge(given["rows"], given["clustered"], given["gone"], self._job)
+        yield bucket, judged.tobytes()
+        ranges = range_of(members["key_high"], self._job.buckets)
+        for number, packed in split_by(members, ranges):
+            yield beam.pvalue.TaggedOutput("members", (number, packed))
+
+
+class _SettleRange(beam.DoFn):
+    def __init__(self, job: CurateJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        yield from settle_range(*element, self._job)
+
+
+class _WriteBucket(beam.DoFn):
+    def __init__(self, job: CurateJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[int]:
+        bucket, given = element
+        write_bucket(bucket, given["judged"], given["fates"], self._job)
+        yield bucket
+
+
+def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[bytes]]]:
+    return bucket, {"judged": [judged], "fates": []}
+
+
+class CurateCorpora(beam.PTransform):
+    """`CorpusPart` in, the numbers of the written buckets out.
+
+    Args:
+        clusters: paths of files in `CLUSTER_SCHEMA`; ids that no corpus part has are ignored.
+        contamination: paths of files in `CONTAMINATION_SCHEMA`.
+    """
+
+    def __init__(
+        self, job: CurateJob, clusters: Sequence[str] = (), contamination: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
+        self._job = job
+        self._clusters = list(clusters)
+        self._contamination = list(contamination)
+
+    def expand(self, parts: beam.PCollection[CorpusPart]) -> beam.PCollection[int]:
+        job, pipeline = self._job, parts.pipeline
+        rows = (
+            parts
+            | "Spread parts" >> beam.Reshuffle()
+            | "Index rows" >> beam.ParDo(_IndexPart(job)).with_output_types(_PACKED)
+        )
+        given = {
+            "rows": (self._every(pipeline, "bucket"), rows)
+            | "With empty buckets" >> beam.Flatten(),
+            "clustered": self._ids(pipeline, "clusters", self._clusters, clustered_images),
+            "gone": self._ids(pipeline, "contamination", self._contamination, contaminated_rows),
+        }
+        judged = (
+            given
+            | "Group by id range" >> beam.CoGroupByKey()
+            | "Judge"
+            >> beam.ParDo(_Judge(job))
+            .with_outputs("members", main="judged")
+            .with_output_types(_PACKED)
+        )
+        if not job.groups:
+            # No fate will come: a second shuffle would only carry the rows once more.
+            return (
+                judged.judged
+                | "Without fates" >> beam.MapTuple(_without_fates)
+                | "Write decisions" >> beam.ParDo(_WriteBucket(job)).with_output_types(int)
+            )
+        fates = self._fates(judged.members)
+        return (
+            {"judged": judged.judged, "fates": fates}
+            | "Rows and their fates" >> beam.CoGroupByKey()
+            | "Write decisions" >> beam.ParDo(_WriteBucket(job)).with_output_types(int)
+        )
+
+    def _every(self, pipeline: beam.Pipeline, what: str) -> beam.PCollection[tuple[int, bytes]]:
+        """Nothing for each bucket: a bucket without rows has a file too."""
+        empty = [(number, b"") for number in range(self._job.buckets)]
+        return pipeline | f"Every {what}" >> beam.Create(empty).with_output_types(_PACKED)
+
+    def _ids(
+        self, pipeline: beam.Pipeline, what: str, paths: list[str], read: Callable[[str], Packed]
+    ) -> beam.PCollection[tuple[int, bytes]]:
+        return (
+            pipeline
+            | f"Files of {what}" >> beam.Create(paths).with_output_types(str)
+            | f"Spread files of {what}" >> beam.Reshuffle().with_output_types(str)
+            | f"Read {what}" >> beam.ParDo(_ReadIds(read, self._job)).with_output_types(_PACKED)
+        )
+
+    def _fates(
+        self, members: beam.PCollection[tuple[int, bytes]]
+    ) -> beam.PCollection[tuple[int, bytes]]:
+        return (
+            (self._every(members.pipeline, "range"), members)
+            | "With empty ranges" >> beam.Flatten()
+            | "Group by pictures" >> beam.GroupByKey()
+            | "Settle groups" >> beam.ParDo(_SettleRange(self._job)).with_output_types(_PACKED)
+        )

@@ -1,0 +1,168 @@
+"""Corpora to pictures: every image once, however many rows show it.
+
+Only the signatures that ingest stored are read, never pixels. Images are grouped by content key in
+ranges of keys; a range becomes two files, its pictures and where they occur. An image costs 128
+bytes on its way and two million of them about 300 MB in the worker of a range, so ranges are cut
+to `PICTURES_PER_RANGE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cauldron import storage
+from transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
+from transforms.order import id_halves
+from transforms.packed import Packed, range_of, split_by, unpack, write_packed
+
+PICTURES_PER_RANGE = 500_000
+
+_COLUMNS = ["id", "image_info"]
+_SAME_NAME = ("phash", "ground", "width", "height", "offset", "length")
+
+
+class PicturePart(NamedTuple):
+    """A corpus part to be read; `source` is the source's place in the job."""
+
+    source: int
+    part: int
+    path: str
+
+
+def read_occurrences(part: PicturePart) -> Packed:
+    """The images of a corpus part, in order."""
+    with storage.open_read(part.path) as file:
+        table = pq.read_table(file, columns=_COLUMNS)
+    infos = table["image_info"].combine_chunks()
+    images: pa.StructArray = infos.flatten()
+    records = np.zeros(len(images), dtype=OCCURRENCE)
+    if not len(images):
+        return records
+    sizes = np.diff(infos.offsets.to_numpy())
+    rows = np.repeat(np.arange(len(sizes)), sizes)
+    records["row"] = rows
+    records["images"] = sizes[rows]
+    records["image"] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    records["source"], records["part"] = part.source, part.part
+    ids = id_halves(table["id"].to_pylist())[rows]
+    records["id_high"], records["id_low"] = ids[:, 0], ids[:, 1]
+    keys = _keys(images)
+    records["key_high"], records["key_low"] = keys[:, 0], keys[:, 1]
+    for name in _SAME_NAME:
+        records[name] = images.field(name).to_numpy(zero_copy_only=False)
+    wide = b"".join(images.field("phash256").to_pylist())
+    records["phash256"] = np.frombuffer(wide, dtype="<u8").reshape(-1, 4)
+    return records
+
+
+def _keys(images: pa.StructArray) -> Any:
+    """Of the pixels where ingest decoded them in full, of the stored bytes otherwise."""
+    pixels, stored = images.field("pixels").to_pylist(), images.field("sha256").to_pylist()
+    return id_halves([a or b[:32] for a, b in zip(pixels, stored, strict=True)])
+
+
+def group_pictures(occurrences: Packed, benchmarks: frozenset[int]) -> tuple[Packed, Packed]:
+    """Sort the images of a range and take each picture once.
+
+    Rows that are exact copies of another (same source and id) are left out.
+
+    Args:
+        benchmarks: places of the sources that are benchmarks.
+
+    Returns:
+        `PICTURE` and `OCCURRENCE` records, both sorted by key.
+    """
+    images = _sorted(occurrences, _ROW_ORDER)
+    same_row = ("key_high", "key_low", "source", "id_high", "id_low", "image")
+    images = images[_changes(images, same_row)]
+    images = _sorted(images, _PLACE_ORDER)
+    first = np.flatnonzero(_changes(images, ("key_high", "key_low")))
+    pictures = np.zeros(len(first), dtype=PICTURE)
+    for name in PICTURE.names or ():
+        if name not in ("kind", "occurrences"):
+            pictures[name] = images[name][first]
+    if len(first):
+        kinds = np.where(np.isin(images["source"], list(benchmarks)), BENCHMARK, TRAINING)
+        pictures["kind"] = np.bitwise_or.reduceat(kinds, first)
+        pictures["occurrences"] = np.diff([*first, len(images)])
+    return pictures, images
+
+
+# The last field weighs most.
+_ROW_ORDER = ("row", "part", "image", "id_low", "id_high", "source", "key_low", "key_high")
+_PLACE_ORDER = ("image", "row", "part", "source", "key_low", "key_high")
+
+
+def _sorted(records: Packed, names: Iterable[str]) -> Packed:
+    return records[np.lexsort([records[name] for name in names])]
+
+
+def _changes(records: Packed, names: Iterable[str]) -> Any:
+    """Where one of the fields differs from the record before; true for the first."""
+    new = np.ones(len(records), dtype=bool)
+    if len(records):
+        new[1:] = np.any([records[n][1:] != records[n][:-1] for n in names], axis=0)
+    return new
+
+
+def write_range(number: int, packed: Iterable[bytes], job: MatchJob) -> dict[str, Any]:
+    """Write the two files of a range and its marker; returns the marker."""
+    benchmarks = frozenset(n for n, source in enumerate(job.sources) if source.benchmark)
+    pictures, images = group_pictures(unpack(packed, OCCURRENCE), benchmarks)
+    marker = {
+        "range": number,
+        "pictures": write_packed(job.pictures(number), pictures),
+        "occurrences": write_packed(job.occurrences(number), images),
+    }
+    storage.write_json(job.marker("pictures", number), marker)
+    return marker
+
+
+class _ReadPart(beam.DoFn):
+    def __init__(self, ranges: int) -> None:
+        self._ranges = ranges
+
+    def process(self, element: PicturePart) -> Iterator[tuple[int, bytes]]:
+        images = read_occurrences(element)
+        yield from split_by(images, range_of(images["key_high"], self._ranges))
+
+
+class _WriteRange(beam.DoFn):
+    def __init__(self, job: MatchJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[int]:
+        number, packed = element
+        write_range(number, packed, self._job)
+        yield number
+
+
+class CollectPictures(beam.PTransform):
+    """`PicturePart` in, the numbers of the written ranges out."""
+
+    def __init__(self, job: MatchJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, parts: beam.PCollection[PicturePart]) -> beam.PCollection[int]:
+        empty = parts.pipeline | "Every range" >> beam.Create(
+            [(number, b"") for number in range(self._job.ranges)]
+        )
+        images = (
+            parts
+            | "Spread parts" >> beam.Reshuffle()
+            | "Read signatures"
+            >> beam.ParDo(_ReadPart(self._job.ranges)).with_output_types(tuple[int, bytes])
+        )
+        return (
+            (empty, images)
+            | "With empty ranges" >> beam.Flatten()
+            | "Group by key range" >> beam.GroupByKey()
+            | "Write pictures" >> beam.ParDo(_WriteRange(self._job))
+        )
