@@ -1,7 +1,8 @@
 """Photographs: landscapes, still lifes, flowers and skylines, with things placed in them.
 
 Negatives: one thing taken away, one moved by more than its own width, one of another colour, and
-another shot of the same place and things (another seed: same palette, other light and ground).
+another shot of the same place and things (same palette; other light and ground, every thing a
+little elsewhere).
 """
 
 from __future__ import annotations
@@ -99,6 +100,17 @@ def _recoloured(photo: Photo, rng: Rng) -> Photo:
 
 
 def _shot(photo: Photo, rng: Rng, textures: Textures) -> Image.Image:
-    scene = replace(photo.background, seed=int(rng.integers(1 << 31)))
-    other = replace(photo, background=scene, seed=int(rng.integers(1 << 31)))
+    """The same things in the same place, each a little elsewhere, at another moment."""
+    solids = tuple(replace(s, x=s.x + _aside(s.x, rng)) for s in photo.background.solids)
+    scene = replace(photo.background, seed=int(rng.integers(1 << 31)), solids=solids)
+    things = tuple(
+        replace(thing, spots=tuple((x + _aside(x, rng), y) for x, y in thing.spots))
+        for thing in photo.things
+    )
+    other = replace(photo, background=scene, things=things, seed=int(rng.integers(1 << 31)))
     return _draw(other, _background(other, textures), textures)
+
+
+def _aside(x: float, rng: Rng) -> float:
+    """A step of 5 to 12 % of the width, away from the nearer edge."""
+    return float(rng.uniform(0.05, 0.12)) * (1 if x < 0.5 else -1)

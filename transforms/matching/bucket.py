@@ -41,6 +41,7 @@ from transforms.packed import Packed, unpack
 
 CROWD = 256
 DELEGATES = 32
+MOST_BENCHMARKS = 4_096
 DENSE = 2_048
 WINDOW = 16
 
@@ -227,6 +228,7 @@ def thin(records: Packed, job: MatchJob, tell: bool) -> Thinned:
         inside = np.flatnonzero(sizes[bins] > CROWD)
         search = Search(records[inside], apart[inside], job)
         chosen = _delegates(search, bins[inside], tell)
+        chosen |= _benchmarks(records["kind"][inside], bins[inside])
         stays[inside], delegates[inside] = chosen, chosen
         # Beyond all ranges: delegates of one crowd have been compared as far as they will be.
         apart[delegates] = 1 << 32
@@ -250,6 +252,19 @@ def _delegates(search: Search, crowds: I64, tell: bool) -> npt.NDArray[np.bool_]
     place = places - layout.starts[bins]
     size = np.diff(layout.starts)[bins]
     chosen: npt.NDArray[np.bool_] = place * DELEGATES % size < DELEGATES
+    return chosen
+
+
+def _benchmarks(kinds: npt.NDArray[np.uint8], crowds: I64) -> npt.NDArray[np.bool_]:
+    """The first `MOST_BENCHMARKS` pictures of benchmarks in each crowd: what they leaked into is
+    looked for outside the crowd too, whoever else stands for it."""
+    places = np.flatnonzero(kinds & BENCHMARK)
+    order = places[np.argsort(crowds[places], kind="stable")]
+    chosen = np.zeros(len(kinds), dtype=bool)
+    if len(order):
+        own = crowds[order]
+        rank = np.arange(len(order)) - np.searchsorted(own, own)
+        chosen[order[rank < MOST_BENCHMARKS]] = True
     return chosen
 
 

@@ -27,7 +27,7 @@ from transforms.matching.bucket import (
     thin,
 )
 from transforms.matching.kernel import ORDERS, compiled, popcount
-from transforms.matching.records import BENCHMARK, SIGNATURE
+from transforms.matching.records import BENCHMARK, SIGNATURE, TRAINING
 
 
 @pytest.fixture
@@ -132,6 +132,7 @@ def crowd(seed: int, size: int, share: float = 0.03) -> np.ndarray:
     """Near-blank pictures: one 64-bit hash, noise in the 256 bits."""
     records = signatures(seed, [(size, 0.0)])
     records["phash256"] ^= noise(np.random.default_rng(seed), size, 4, share)
+    records["kind"] = TRAINING
     return records
 
 

@@ -1,0 +1,97 @@
+"""A checkpoint holds the state of its step, whatever training does while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.distributed.checkpoint.api import CheckpointException  # noqa: E402
+
+from training import checkpoint  # noqa: E402
+from training.parallel import Ranks  # noqa: E402
+from training.saved import newest, remove_leftovers  # noqa: E402
+
+
+@pytest.fixture
+def ranks() -> Iterator[Ranks]:
+    alone = Ranks.join()
+    yield alone
+    alone.leave()
+
+
+def trained() -> tuple[dict[str, Any], Any]:
+    """A layer and its optimizer after two steps."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(300, 200)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    for _ in range(2):
+        layer(torch.randn(4, 300)).square().sum().backward()
+        optimizer.step()
+    return dict(layer.named_parameters()), optimizer
+
+
+def test_what_was_saved_is_what_was_there_when_it_was_asked_for(
+    ranks: Ranks, tmp_path: Path
+) -> None:
+    parameters, optimizer = trained()
+    state = checkpoint.training_state(parameters, optimizer)
+    wanted = {name: tensor.clone() for name, tensor in state.items()}
+    saving = checkpoint.Checkpoints(tmp_path, ranks, {"batch": 3}, keep=1, last=0)
+    saving.save(2, {"at": 5}, state)
+    with torch.no_grad():
+        for tensor in state.values():
+            tensor.fill_(7.0)
+    saving.finish()
+    saved = newest(tmp_path)
+    assert saved is not None
+    assert (saved.step, saved.position, saved.decides) == (2, {"at": 5}, {"batch": 3})
+    fresh, other = trained()
+    checkpoint.load(saved, fresh, other, ranks)
+    found = checkpoint.training_state(fresh, other)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    assert {float(values["step"]) for values in other.state.values()} == {2.0}
+
+
+def test_nothing_is_there_before_it_is_whole(ranks: Ranks, tmp_path: Path) -> None:
+    parameters, optimizer = trained()
+    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=1, last=0)
+    saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
+    assert newest(tmp_path) is None
+    saving.finish()
+    assert newest(tmp_path) is not None
+
+
+def test_a_step_is_saved_once(ranks: Ranks, tmp_path: Path) -> None:
+    parameters, optimizer = trained()
+    state = checkpoint.training_state(parameters, optimizer)
+    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=2, last=4)
+    saving.save(4, {}, state)
+    saving.finish()
+    assert newest(tmp_path) is None
+
+
+def test_leftovers_go_and_whole_ones_stay(tmp_path: Path) -> None:
+    whole, torn, half = (
+        tmp_path / "checkpoints" / name
+        for name in ("step-000001", "step-000002", "step-000003.tmp")
+    )
+    for folder in (whole, torn, half):
+        folder.mkdir(parents=True)
+    (whole / "run.json").write_text("{}")
+    (half / "run.json").write_text("{}")
+    remove_leftovers(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000001"]
+
+
+def test_a_writer_that_failed_is_heard(ranks: Ranks, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("not a folder")
+    parameters, optimizer = trained()
+    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=1, last=0)
+    saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
+    with pytest.raises(CheckpointException, match="Not a directory"):
+        saving.finish()

@@ -1,0 +1,163 @@
+"""What was typed becomes a configuration, or one line about what is wrong, without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cauldron.cli import main
+from cauldron.errors import UsageError
+from cauldron.mixture import Mixture
+from cauldron.recipe import load_recipe
+from tests.training.data.mixtures import mixed_rows, write_mixture
+from training.command import check, shown
+from training.config import TrainConfig
+from training.options import TrainOptions, resolve
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Mixture:
+    return write_mixture(tmp_path_factory.mktemp("mixture"), mixed_rows(10))
+
+
+def test_stages_are_those_of_the_paper() -> None:
+    """Table 3 of arXiv 2408.12637."""
+    found = {
+        stage: resolve(TrainOptions(stage)).train for stage in load_recipe("idefics3").training
+    }
+    assert {stage: rules.steps for stage, rules in found.items()} == {
+        "stage1": 1000,
+        "stage2": 3000,
+        "stage3": 1500,
+        "sft": 5000,
+    }
+    assert [rules.learning_rate for rules in found.values()] == [1e-4, 1e-4, 1e-4, 5e-5]
+    assert [rules.schedule for rules in found.values()] == ["constant"] * 2 + ["linear"] * 2
+    assert {(rules.batch, rules.sequence_length) for rules in found.values()} == {(1024, 10_240)}
+    assert found["stage1"].frozen == ("vision", "language")
+    assert [rules.adapter is not None for rules in found.values()] == [False, True, True, True]
+    assert [rules.neftune_alpha for rules in found.values()] == [None, None, None, 5.0]
+
+
+def test_the_resolution_grows_in_five_equal_parts_of_stage_1() -> None:
+    rules = resolve(TrainOptions("stage1")).train
+    edges = [rules.longest_edge_at(step) for step in range(rules.steps)]
+    assert [edges.count(edge) for edge in (364, 728, 1092, 1456, 1820)] == [200] * 5
+    assert edges == sorted(edges)
+
+
+def test_places_default_to_the_build_of_the_stage() -> None:
+    config = resolve(TrainOptions("sft"))
+    assert config.mixture == "./cauldron-out/mixtures/sft"
+    assert config.output == "cauldron-out/runs/sft"
+
+
+def test_typed_values_win() -> None:
+    options = TrainOptions(
+        "sft", steps=7, model="some/model", changes=("adapter.rank=8", "upscale={up_to: 2}")
+    )
+    rules = resolve(options).train
+    assert rules.steps == 7
+    assert rules.model.name == "some/model"
+    assert rules.adapter is not None
+    assert rules.adapter.rank == 8
+    assert rules.model_dump()["upscale"] == {"up_to": 2.0}
+
+
+def test_the_tiny_model_takes_as_many_tiles_of_its_own_size() -> None:
+    rules = resolve(TrainOptions("sft", model="tiny")).train
+    assert rules.longest_edge == 5 * 56
+    assert rules.steps <= 50
+    assert resolve(TrainOptions("sft", model="tiny", changes=("steps=9",))).train.steps == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (TrainOptions("stage9"), "how to train 'stage9'; it has: stage1, stage2, stage3, sft"),
+        (TrainOptions("sft", changes=("stepz=3",)), "training.sft.stepz"),
+        (TrainOptions("sft", changes=("steps=0",)), "training.sft.steps"),
+        (TrainOptions("sft", changes=("steps",)), "give FIELD=VALUE"),
+        (TrainOptions("sft", output="gs://bucket/run"), "must be on a disk"),
+    ],
+)
+def test_a_mistake_is_named(options: TrainOptions, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as found:
+        resolve(options)
+    assert "\n" not in str(found.value)
+
+
+def config(mixture: Mixture, tmp_path: Path, *changes: str, **typed: object) -> TrainConfig:
+    values: dict[str, object] = {"stage": "sft", "model": "tiny", "output": str(tmp_path)}
+    return resolve(TrainOptions(mixture=mixture.folder, changes=changes, **values | typed))  # type: ignore[arg-type]
+
+
+def test_ranks_must_divide_the_batch(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match=r"batch of 4 .* 3 ranks; .* --set batch=6"):
+        check(config(mixture, tmp_path), mixture)
+
+
+def test_an_unknown_source_is_named(mixture: Mixture, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no source 'x'; it has: pairs, pictures, words"):
+        check(config(mixture, tmp_path, exclude=("x",)), mixture)
+
+
+def test_counts_by_another_tokenizer_are_an_error_unless_allowed(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    counted = mixture.manifest.tokenizer.model_copy(update={"name": "a/b", "estimated": False})
+    manifest = mixture.manifest.model_copy(update={"tokenizer": counted})
+    other = Mixture(mixture.folder, manifest)
+    with pytest.raises(UsageError, match=r"counted by a/b.*any_tokenizer=true"):
+        check(config(mixture, tmp_path, model="c/d"), other)
+    check(config(mixture, tmp_path, "any_tokenizer=true", model="c/d"), other)
+    check(config(mixture, tmp_path, model="a/b"), other)
+
+
+def test_the_configuration_is_shown_as_yaml(mixture: Mixture, tmp_path: Path) -> None:
+    import yaml
+
+    settings = config(mixture, tmp_path)
+    assert TrainConfig.model_validate(yaml.safe_load(shown(settings))) == settings
+
+
+def test_a_missing_mixture_is_one_line(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["train", "--mixture", str(tmp_path / "none")])
+    assert result.exit_code == 1
+    assert "unfinished or missing mixture" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_mistakes_are_told_without_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from cauldron.cli import main\n"
+        f"main(['train', '--mixture', {str(tmp_path)!r}])\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.returncode == 1
+    assert "missing mixture" in found.stderr
+
+
+def test_training_without_its_packages_says_what_to_install(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from cauldron.cli import main\n"
+        f"main(['train', '--model', 'tiny', '--mixture', {mixture.folder!r},"
+        f" '--output', {str(tmp_path)!r}])\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "pip install 'cauldron-vlm[train]'" in found.stderr
+    assert found.stderr.count("\n") == 1

@@ -1,0 +1,263 @@
+"""Whole runs of the tiny model in this process, on a mixture of 200 rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+from cauldron.errors import CauldronError, UsageError  # noqa: E402
+from cauldron.mixture import Mixture, load_mixture  # noqa: E402
+from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
+from tests.training.packs import four_chats  # noqa: E402
+from training import command, run  # noqa: E402
+from training.config import TrainConfig  # noqa: E402
+from training.metrics import read  # noqa: E402
+from training.options import TrainOptions, resolve  # noqa: E402
+from training.saved import newest  # noqa: E402
+from training.signals import StopRequest  # noqa: E402
+
+SMALL = ("batch=2", "sequence_length=1024", "precision=fp32", "checkpoint_every=2",
+         "tensorboard=false")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Mixture:
+    return write_mixture(tmp_path_factory.mktemp("mixture"), mixed_rows(200))
+
+
+def config(mixture: Mixture, output: Path, *changes: str, **typed: Any) -> TrainConfig:
+    values: dict[str, Any] = {"stage": "sft", "model": "tiny", "steps": 4}
+    return resolve(
+        TrainOptions(
+            mixture=mixture.folder,
+            output=str(output),
+            changes=(*SMALL, *changes),
+            **values | typed,
+        )
+    )
+
+
+def silent(line: str) -> None:
+    """Nothing is said."""
+
+
+def train(settings: TrainConfig, stop: Any = None) -> None:
+    mixture = load_mixture(settings.mixture)
+    command.check(settings, mixture)
+    run.train(settings, mixture, stop or StopRequest(), silent)
+
+
+def weights(output: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(output / "model" / "model.safetensors")
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class StopAfter:
+    """As SIGTERM would, when it was asked for the so-manieth time."""
+
+    def __init__(self, packs: int) -> None:
+        self._left = packs
+
+    @property
+    def came(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+
+def test_the_loss_falls_by_a_third(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path, "learning_rate=0.01", "batch=4", steps=20))
+    lines = read(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(1, 21))
+    assert lines[-1]["loss"] < 2 / 3 * lines[0]["loss"]
+
+
+def test_a_run_that_was_stopped_twice_ends_with_equal_weights(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    """In the middle of a step, once before a checkpoint was due and once after."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(config(mixture, whole, "adapter.rank=4", steps=5))
+    settings = config(mixture, cut, "adapter.rank=4", steps=5)
+    for packs, step in ((3, 1), (5, 3)):
+        train(settings, StopAfter(packs))
+        saved = newest(cut)
+        assert saved is not None
+        assert saved.step == step
+        assert not (cut / "model").exists()
+    train(settings)
+    assert_same_weights(whole, cut)
+    lines, others = read(whole / "metrics.jsonl"), read(cut / "metrics.jsonl")
+    assert [line["loss"] for line in lines] == [line["loss"] for line in others]
+
+
+def test_a_run_goes_on_from_the_last_whole_checkpoint(mixture: Mixture, tmp_path: Path) -> None:
+    """A kill left one half written, and metrics of steps that will be done again."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(config(mixture, whole))
+    settings = config(mixture, cut)
+    train(settings, StopAfter(6))
+    metrics = cut / "metrics.jsonl"
+    metrics.write_text(metrics.read_text() + metrics.read_text() + '{"step": 4, "lo')
+    half = cut / "checkpoints" / "step-000004.tmp"
+    half.mkdir()
+    (half / "__0_0.distcp").write_bytes(b"torn")
+    train(settings)
+    assert_same_weights(whole, cut)
+    assert not half.exists()
+
+
+def test_the_last_checkpoints_stay(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path, "checkpoint_every=1", "keep=2", steps=4))
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-000003", "step-000004"]
+
+
+def test_a_constant_rate_lets_a_finished_run_go_on(mixture: Mixture, tmp_path: Path) -> None:
+    more = ("schedule=constant",)
+    train(config(mixture, tmp_path / "whole", *more, steps=3))
+    train(config(mixture, tmp_path / "parts", *more, steps=2))
+    import shutil
+
+    shutil.rmtree(tmp_path / "parts" / "model")
+    train(config(mixture, tmp_path / "parts", *more, steps=3))
+    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+
+
+_TRAINED = ("lora_", "connector", "new_tokens")
+
+
+def test_adapters_leave_frozen_weights_out_of_checkpoints(mixture: Mixture, tmp_path: Path) -> None:
+    from torch.distributed.checkpoint import FileSystemReader
+
+    train(config(mixture, tmp_path, "adapter.rank=4", steps=1))
+    saved = newest(tmp_path)
+    assert saved is not None
+    names = FileSystemReader(str(saved.folder)).read_metadata().state_dict_metadata
+    assert all(any(part in name for part in _TRAINED) for name in names)
+
+
+@pytest.mark.parametrize("changes", [(), ("adapter.rank=4",)])
+def test_the_export_computes_what_the_run_computes(
+    mixture: Mixture, tmp_path: Path, changes: tuple[str, ...]
+) -> None:
+    from transformers import AutoProcessor, GenerationConfig, Idefics3ForConditionalGeneration
+
+    from training.export import trained
+
+    settings = config(mixture, tmp_path, *changes, steps=2)
+    train(settings)
+    saved = newest(tmp_path)
+    assert saved is not None
+    ours: Any = trained(settings, saved.folder).model
+    folder = tmp_path / "model"
+    theirs: Any = Idefics3ForConditionalGeneration.from_pretrained(folder).eval()
+    assert theirs.config.text_config._attn_implementation == "sdpa"
+    assert_equal_logits(ours, theirs)
+    processor = AutoProcessor.from_pretrained(folder)
+    assert processor.image_seq_len == 4
+    assert processor.image_processor.max_image_size == {"longest_edge": 56}
+    assert "<end_of_utterance>" in processor.chat_template
+    ends = GenerationConfig.from_pretrained(folder).eos_token_id
+    assert ends == processor.tokenizer.convert_tokens_to_ids("<end_of_utterance>")
+
+
+def test_the_adapter_export_lies_over_the_model_it_began_with(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+
+    from training.export import trained
+    from training.tiny import tiny_model, tiny_tokenizer
+
+    settings = config(mixture, tmp_path, "adapter.rank=4", "export=adapter", steps=2)
+    train(settings)
+    saved = newest(tmp_path)
+    assert saved is not None
+    base = tiny_model(tiny_tokenizer(), 0)
+    laid: Any = PeftModel.from_pretrained(base, str(tmp_path / "model")).eval()
+    assert_equal_logits(trained(settings, saved.folder).model, laid)
+
+
+def assert_equal_logits(ours: Any, theirs: Any) -> None:
+    """Of one conversation, with and without `packed` attention."""
+    one = four_chats()[1]
+    pixels = ((one.tiles.float() / 255 - 0.5) / 0.5).unsqueeze(0)
+    from training.vision import image_features
+
+    with torch.no_grad():
+        inner = ours.model
+        embedded = inner.get_input_embeddings()(one.ids)
+        places = torch.nonzero(one.ids == ours.config.image_token_id).squeeze(1)
+        features = image_features(inner, one.tiles, torch.float32)
+        ends = torch.tensor([0, len(one.ids)], dtype=torch.int32)
+        hidden = inner.text_model(
+            inputs_embeds=embedded.index_copy(0, places, features).unsqueeze(0),
+            use_cache=False,
+            cu_seq_lens_q=ends,
+            max_length_q=len(one.ids),
+        ).last_hidden_state
+        wanted = theirs(input_ids=one.ids.unsqueeze(0), pixel_values=pixels).logits
+        torch.testing.assert_close(ours.lm_head(hidden), wanted, atol=2e-5, rtol=1e-4)
+
+
+def test_sources_are_left_out_or_taken_alone(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path / "a", steps=2, exclude=("words",)))
+    assert seen(tmp_path / "a") == {"pictures", "pairs"}
+    train(config(mixture, tmp_path / "b", steps=2, only=("words",)))
+    assert seen(tmp_path / "b") == {"words"}
+
+
+def seen(output: Path) -> set[str]:
+    return {name for line in read(output / "metrics.jsonl") for name in line["sources"]}
+
+
+def test_a_checkpoint_of_another_recipe_is_named(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path, steps=1))
+    with pytest.raises(UsageError, match=r"another recipe: batch was 2, is 4, seed was 0, is 7"):
+        train(config(mixture, tmp_path, "seed=7", "batch=4", steps=1))
+
+
+def test_what_decides_nothing_may_change(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path, steps=1))
+    train(config(mixture, tmp_path, "keep=5", "recompute=all", "head_chunk=7", steps=1))
+
+
+def test_a_loss_that_blows_up_ends_the_run_in_one_line(mixture: Mixture, tmp_path: Path) -> None:
+    with pytest.raises(CauldronError, match="lower learning_rate") as found:
+        train(config(mixture, tmp_path, "learning_rate=1e30", "clip=1e30", steps=8))
+    assert "\n" not in str(found.value)
+
+
+def test_metrics_add_up(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path, steps=2))
+    for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
+        values = json.loads(line)
+        sources = values["sources"].values()
+        assert sum(s["answer_tokens"] for s in sources) == values["answer_tokens"]
+        total = sum(s["loss"] * s["answer_tokens"] for s in sources)
+        assert total / values["answer_tokens"] == pytest.approx(values["loss"])
+        assert 0 <= values["padding"] < 1
+        assert 0 <= values["waiting"] <= 1
+
+
+@pytest.mark.parametrize("choice", ["none", "all"])
+def test_recomputed_activations_change_no_weight(
+    mixture: Mixture, tmp_path: Path, choice: str
+) -> None:
+    train(config(mixture, tmp_path / "vision", "adapter.rank=4", steps=2))
+    train(config(mixture, tmp_path / choice, "adapter.rank=4", f"recompute={choice}", steps=2))
+    assert_same_weights(tmp_path / "vision", tmp_path / choice)

@@ -1,0 +1,127 @@
+"""Two processes train together, are killed, and end where an undisturbed run ends."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+
+from cauldron.mixture import Mixture  # noqa: E402
+from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
+from tests.training.launch import Ranks, steps_done, wait_for  # noqa: E402
+from training.metrics import read  # noqa: E402
+from training.saved import newest  # noqa: E402
+
+pytestmark = pytest.mark.slow
+STEPS = 24
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory: pytest.TempPathFactory) -> Mixture:
+    return write_mixture(tmp_path_factory.mktemp("mixture"), mixed_rows(200))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(mixture: Mixture, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of two ranks that nothing happens to."""
+    output = tmp_path_factory.mktemp("run") / "undisturbed"
+    Ranks(2, *arguments(mixture, output)).finish()
+    return output
+
+
+def arguments(mixture: Mixture, output: Path, *more: str) -> list[str]:
+    fields = ("batch=4", "sequence_length=512", "precision=fp32", "checkpoint_every=5",
+              "adapter.rank=4", "workers=1", "window=32")  # fmt: skip
+    sets = [part for field in fields for part in ("--set", field)]
+    places = ["--mixture", mixture.folder, "--output", str(output)]
+    return ["--model", "tiny", "--steps", str(STEPS), *places, *sets, *more]
+
+
+def weights(output: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(output / "model" / "model.safetensors")
+
+
+def assert_weights(one: Path, other: Path, tolerance: float = 0.0) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        assert (weight - theirs[name]).abs().max() <= tolerance, name
+
+
+def losses(output: Path) -> list[float]:
+    return [line["loss"] for line in read(output / "metrics.jsonl")]
+
+
+def test_ranks_that_are_killed_go_on_to_equal_weights(
+    mixture: Mixture, undisturbed: Path, tmp_path: Path
+) -> None:
+    """SIGKILL, to all processes at once, at a step between checkpoints."""
+    output = tmp_path / "killed"
+    ranks = Ranks(2, *arguments(mixture, output))
+    wait_for(lambda: steps_done(output) >= 8)
+    ranks.signal(signal.SIGKILL)
+    assert [code for code, _ in ranks.wait()] == [-signal.SIGKILL] * 2
+    saved = newest(output)
+    assert saved is not None
+    assert 5 <= saved.step < STEPS
+    Ranks(2, *arguments(mixture, output)).finish()
+    assert_weights(output, undisturbed)
+    assert losses(output) == losses(undisturbed)
+
+
+def test_sigterm_to_one_rank_stops_all_with_a_checkpoint_and_0(
+    mixture: Mixture, undisturbed: Path, tmp_path: Path
+) -> None:
+    """And one rank goes on with what two began: the same rows, so the same weights but rounding."""
+    output = tmp_path / "stopped"
+    ranks = Ranks(2, *arguments(mixture, output))
+    wait_for(lambda: steps_done(output) >= 6)
+    ranks.processes[1].send_signal(signal.SIGTERM)
+    ranks.finish()
+    saved = newest(output)
+    assert saved is not None
+    assert saved.step == len(losses(output)) < STEPS
+    assert not (output / "model").exists()
+    Ranks(1, *arguments(mixture, output)).finish()
+    assert losses(output) == pytest.approx(losses(undisturbed), abs=2e-4)
+    assert_weights(output, undisturbed, tolerance=2e-3)
+
+
+def test_a_rank_with_only_text_does_not_stop_the_other(mixture: Mixture, tmp_path: Path) -> None:
+    """Sequences so short that most hold one conversation: images on one rank, none on another."""
+    output = tmp_path / "mixed"
+    fields = (
+        "batch=2",
+        "sequence_length=160",
+        "longest_edge=56",
+        "frozen=[vision]",
+        "adapter=null",
+    )
+    sets = [part for field in fields for part in ("--set", field)]
+    Ranks(2, *arguments(mixture, output), *sets).finish()
+    assert len(losses(output)) == STEPS
+
+
+def test_sigterm_while_starting_ends_with_0(mixture: Mixture, tmp_path: Path) -> None:
+    """Before torch is imported there is nothing to save, and nothing to kill either."""
+    output = tmp_path / "early"
+    ranks = Ranks(1, *arguments(mixture, output))
+    wait_for(lambda: handles_sigterm(ranks.processes[0].pid))
+    ranks.signal(signal.SIGTERM)
+    ranks.finish()
+    assert newest(output) is None
+    assert steps_done(output) == 0
+
+
+def handles_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)

@@ -1,0 +1,79 @@
+"""What ``cauldron train`` does before and around a run; every mistake is told before torch."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from cauldron.errors import UsageError
+from cauldron.mixture import Mixture, load_mixture
+from training.config import TrainConfig
+from training.identity import check_same, decides
+from training.saved import newest
+from training.signals import StopRequest
+
+Say = Callable[[str], None]
+_EXTRA = "training needs torch, transformers and peft: pip install 'cauldron-vlm[train]'"
+
+
+def train(config: TrainConfig, say: Say) -> int:
+    """Train, or go on training; the exit code. SIGTERM saves a checkpoint and gives 0."""
+    stop = StopRequest()
+    stop.listen()
+    mixture = load_mixture(config.mixture)
+    check(config, mixture)
+    try:
+        for name in ("torch", "transformers", "peft"):
+            importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"{_EXTRA} ({error})") from None
+    from training import run
+
+    run.train(config, mixture, stop, say)
+    return 0
+
+
+def check(config: TrainConfig, mixture: Mixture) -> None:
+    """Raises UsageError for what does not go together."""
+    config.per_rank(int(os.environ.get("WORLD_SIZE", "1")))
+    names = mixture.manifest.sources
+    unknown = [name for name in (*config.only, *config.exclude) if name not in names]
+    if unknown:
+        known = ", ".join(sorted(names))
+        raise UsageError(f"{mixture.folder} has no source {unknown[0]!r}; it has: {known}")
+    _check_tokenizer(config, mixture)
+    saved = newest(Path(config.output))
+    if saved is not None:
+        check_same(saved.decides, decides(config, mixture), config.output)
+
+
+def _check_tokenizer(config: TrainConfig, mixture: Mixture) -> None:
+    """The shares of a mixture are shares of tokens as its tokenizer counts them."""
+    counted, model = mixture.manifest.tokenizer, config.train.model
+    if counted.estimated or config.train.any_tokenizer or model.name == "tiny":
+        return
+    mine = model.name or model.language or ""
+    if counted.name not in (mine, f"{mine.rstrip('/')}/tokenizer.json"):
+        raise UsageError(
+            f"the mixture's tokens were counted by {counted.name}, the model's tokenizer is "
+            f"{mine}'s: build it with `tokenizer: {mine}`, or give --set any_tokenizer=true"
+        )
+
+
+def shown(config: TrainConfig) -> str:
+    """The configuration as YAML."""
+    text: str = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return text
+
+
+def plot(run: str) -> str:
+    """Draw the curves of a run; the picture's path."""
+    try:
+        from training.plot import plot as draw
+    except ImportError as error:
+        raise UsageError(f"{_EXTRA} ({error})") from None
+    return draw(run)

@@ -1,0 +1,205 @@
+"""What a training run is: the recipe's ``training`` section for a stage, and what was overridden.
+
+No torch here: ``cauldron train --print-config`` and every mistake in a setting are told before
+anything heavy is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from cauldron.errors import UsageError
+from cauldron.rules import Strict
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class ModelRules(Strict):
+    """Which network is trained: a published checkpoint, or one composed of two.
+
+    Attributes:
+        name: ``tiny`` (random, for a laptop), or hub id or folder of an Idefics3 or SmolVLM
+            checkpoint. None: composed of `vision` and `language` with a fresh connector.
+        vision: hub id or folder of a SigLIP vision model.
+        language: hub id or folder of a Llama-family language model.
+        tile: side of a tile in pixels, for a composed model.
+        scale_factor: pixel shuffle; a tile becomes ``(tile / patch / scale_factor) ** 2`` tokens.
+        init_seed: of everything that starts random.
+    """
+
+    name: str | None = None
+    vision: str | None = None
+    language: str | None = None
+    tile: Positive = 364
+    scale_factor: Positive = 2
+    init_seed: int = 0
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ModelRules:
+        parts = (self.vision, self.language)
+        if (self.name is None) == (None in parts) or (self.name and any(parts)):
+            raise ValueError("give a name, or vision and language")
+        return self
+
+
+class AdapterRules(Strict):
+    """DoRA (or LoRA) adapters on frozen weights.
+
+    The paper does not give these numbers; the defaults are those of the same lab's next model
+    (SmolVLM-2B, tr_348 in huggingface/smollm).
+
+    Attributes:
+        targets: last part of the names of the linear layers that get one.
+    """
+
+    rank: Positive = 64
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    dora: bool = True
+    targets: tuple[str, ...] = (
+        "q_proj", "k_proj", "v_proj", "o_proj", "out_proj",
+        "gate_proj", "up_proj", "down_proj", "fc1", "fc2",
+    )  # fmt: skip
+
+
+class UpscaleRules(Strict):
+    """Small images are scaled up by at most this factor."""
+
+    up_to: Annotated[float, Field(ge=1)]
+
+
+class TrainRecipe(Strict):
+    """How one stage trains.
+
+    Attributes:
+        steps: optimizer steps.
+        learning_rate: after the warm-up; `schedule` ``constant`` keeps it, ``linear`` takes it to
+            zero at the last step.
+        batch: packed sequences in a step, over all ranks.
+        sequence_length: tokens in a sequence; a longer sample is dropped.
+        longest_edge: pixels; a list of [first step, pixels] grows it during the stage.
+        upscale: ``published``: every image to the full grid, as the published processor does;
+            ``never``: none (the authors' training code); ``{up_to: 2}``: by a factor at most.
+        frozen: parts whose weights stay: ``vision``, ``language``. The connector always trains.
+        neftune_alpha: noise on the input embeddings; None: none.
+        weight_decay: not on biases and norms.
+        clip: largest norm of the gradient.
+        window: rows in which the best fit into sequences is looked for.
+        max_bad_rows: so many undecodable rows in a row end the run.
+        checkpoint_every, keep: steps between checkpoints, and how many stay.
+        recompute: activations computed again in the backward pass: ``none``, ``vision``, ``all``.
+        head_chunk: supervised positions whose logits exist at a time.
+        export: adapters ``merged`` into the exported model, or ``adapter``: a PEFT folder of them
+            and of the connector, to lay over the model that the run began with.
+        any_tokenizer: train although the mixture's tokens were counted by another tokenizer.
+    """
+
+    model: ModelRules = ModelRules(name="HuggingFaceM4/Idefics3-8B-Llama3")
+    steps: Positive = 5000
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    batch: Positive = 1024
+    sequence_length: Positive = 10_240
+    longest_edge: Positive | tuple[tuple[int, Positive], ...] = 1820
+    upscale: Literal["published", "never"] | UpscaleRules = "never"
+    frozen: tuple[Literal["vision", "language"], ...] = ()
+    adapter: AdapterRules | None = None
+    neftune_alpha: Annotated[float, Field(gt=0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip: Annotated[float, Field(gt=0)] = 1.0
+    seed: int = 0
+    window: Positive = 1024
+    workers: Annotated[int, Field(ge=0)] = 2
+    max_bad_rows: Positive = 100
+    checkpoint_every: Positive = 250
+    keep: Positive = 3
+    precision: Literal["bf16", "fp32"] = "bf16"
+    recompute: Literal["none", "vision", "all"] = "vision"
+    compile: bool = False
+    head_chunk: Positive = 1024
+    export: Literal["merged", "adapter"] = "merged"
+    any_tokenizer: bool = False
+    tensorboard: bool = True
+    wandb_project: str | None = None
+
+    @field_validator("longest_edge", mode="after")
+    @classmethod
+    def _grows_from_the_start(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            steps = [step for step, _ in value]
+            if not steps or steps[0] != 0 or steps != sorted(set(steps)):
+                raise ValueError("longest_edge must start at step 0 and go on in order")
+        return value
+
+    def longest_edge_at(self, step: int) -> int:
+        """The resolution of a step, in pixels."""
+        if isinstance(self.longest_edge, int):
+            return self.longest_edge
+        return [pixels for first, pixels in self.longest_edge if first <= step][-1]
+
+
+class TrainConfig(Strict):
+    """One run: what it reads, where it writes, and how it trains.
+
+    Attributes:
+        mixture: folder of a finished mixture, local or ``gs://``.
+        output: the run's folder.
+        exclude, only: sources left out of, or alone taken from, the mixture.
+    """
+
+    stage: str
+    mixture: str
+    output: str
+    exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    train: TrainRecipe
+
+    def per_rank(self, world: int) -> int:
+        """Sequences of a step for each rank. Raises UsageError when they do not divide."""
+        if self.train.batch % world:
+            raise UsageError(
+                f"a batch of {self.train.batch} sequences does not divide by {world} ranks; "
+                f"use another number of GPUs or --set batch={-(-self.train.batch // world) * world}"
+            )
+        return self.train.batch // world
+
+
+def stage_rules(section: dict[str, Any], stage: str, changes: tuple[str, ...]) -> TrainRecipe:
+    """The rules of a stage from a recipe's ``training`` section.
+
+    Args:
+        changes: ``field=value`` as typed, the value in YAML; ``adapter.rank=8`` reaches inside.
+
+    Raises:
+        UsageError: unknown stage, field or value.
+    """
+    if stage not in section:
+        known = ", ".join(section) or "none"
+        raise UsageError(f"the recipe does not say how to train {stage!r}; it has: {known}")
+    values = dict(section[stage])
+    for change in changes:
+        path, found, text = change.partition("=")
+        if not found:
+            raise UsageError(f"--set {change}: give FIELD=VALUE")
+        _put(values, path.split("."), yaml.safe_load(text), change)
+    try:
+        return TrainRecipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"training.{stage}.{place}: {first['msg']}") from None
+
+
+def _put(values: dict[str, Any], path: list[str], value: Any, change: str) -> None:
+    for name in path[:-1]:
+        inner = values.get(name) or {}
+        if not isinstance(inner, dict):
+            raise UsageError(f"--set {change}: {name} has no fields")
+        values[name] = dict(inner)
+        values = values[name]
+    values[path[-1]] = value

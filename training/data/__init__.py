@@ -1,0 +1,1 @@
+"""From the shards of a mixture to packed sequences of tokens and tiles."""

@@ -1,0 +1,175 @@
+"""Shards to rows: what a plan needs to know of a row, and the bytes of its images.
+
+The two are read apart. Text and sizes are a percent of a shard and are read for every row by
+every rank, images only by whoever builds a sequence from them. Image bytes stay where Arrow put
+them, one buffer for a row group; a row's images are views into it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from cauldron import storage
+from cauldron.errors import CauldronError
+from training.data.order import RowGroup
+from training.data.prompts import Message
+
+_TEXT = [
+    *("id", "source", "messages"),
+    "image_info.list.element.width",
+    "image_info.list.element.height",
+]
+_IMAGES = ["images.list.element.bytes"]
+_OPEN_SHARDS = 8
+_FOOTERS_AT_A_TIME = 16
+
+Int32 = npt.NDArray[np.int32]
+
+
+def row_groups(shards: Sequence[str]) -> tuple[RowGroup, ...]:
+    """The row groups of all shards, in order. Reads the shards' footers, several at a time."""
+
+    def of(shard: int) -> list[RowGroup]:
+        footer = _open(shards[shard]).metadata
+        sizes = [footer.row_group(i).num_rows for i in range(footer.num_row_groups)]
+        return [RowGroup(shard, number, rows) for number, rows in enumerate(sizes) if rows]
+
+    with ThreadPoolExecutor(_FOOTERS_AT_A_TIME) as pool:
+        return tuple(group for found in pool.map(of, range(len(shards))) for group in found)
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """The rows of a row group without their images.
+
+    Attributes:
+        sizes: of each row's images, (width, height) in pixels.
+    """
+
+    ids: list[str]
+    sources: list[str]
+    messages: list[list[Message]]
+    sizes: list[list[tuple[int, int]]]
+
+
+class ImageRows:
+    """The images of a row group, as they are stored.
+
+    Args:
+        rows: the only rows that are kept; None: all.
+    """
+
+    def __init__(self, column: pa.ListArray, rows: Sequence[int] | None = None) -> None:
+        self._place = None
+        if rows is not None:
+            column = column.take(pa.array(rows, pa.int32()))
+            self._place = {row: place for place, row in enumerate(rows)}
+        data = column.flatten().field("bytes")
+        self._firsts = _offsets(column)
+        _, offsets, values = data.buffers()
+        self._bounds = np.frombuffer(offsets, np.int32)[data.offset : data.offset + len(data) + 1]
+        self._values = memoryview(b"" if values is None else values)
+
+    def __getitem__(self, row: int) -> list[memoryview]:
+        """The bytes of each image of a row; views, nothing is copied."""
+        place = row if self._place is None else self._place[row]
+        first, last = self._firsts[place], self._firsts[place + 1]
+        return [self._values[self._bounds[i] : self._bounds[i + 1]] for i in range(first, last)]
+
+
+class ShardReader:
+    """Reads row groups by number; a few shards stay open. Not for several threads at once."""
+
+    def __init__(self, shards: Sequence[str]) -> None:
+        self._shards = shards
+        self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+
+    def text(self, group: RowGroup) -> TextRows:
+        table = self._read(group, _TEXT)
+        widths, heights = (
+            _lists(table["image_info"].combine_chunks(), name) for name in ("width", "height")
+        )
+        return TextRows(
+            ids=table["id"].to_pylist(),
+            sources=table["source"].to_pylist(),
+            messages=_messages(table["messages"].combine_chunks()),
+            sizes=[list(zip(*size, strict=True)) for size in zip(widths, heights, strict=True)],
+        )
+
+    def images(self, group: RowGroup, left_out: frozenset[str] = frozenset()) -> ImageRows:
+        """Args: left_out: sources whose images are not kept in memory."""
+        if not left_out:
+            return ImageRows(self._read(group, _IMAGES)["images"].combine_chunks())
+        table = self._read(group, [*_IMAGES, "source"])
+        sources = table["source"].to_pylist()
+        kept = [row for row, source in enumerate(sources) if source not in left_out]
+        return ImageRows(table["images"].combine_chunks(), kept)
+
+    def _read(self, group: RowGroup, columns: list[str]) -> pa.Table:
+        path = self._shards[group.shard]
+        try:
+            file = self._files.pop(group.shard, None) or _open(path)
+            self._files[group.shard] = file
+            while len(self._files) > _OPEN_SHARDS:
+                self._files.popitem(last=False)[1].close()
+            return file.read_row_group(group.number, columns=columns, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise CauldronError(
+                f"{path}: cannot read row group {group.number}: {_first_line(error)}; "
+                "check the mixture with cauldron verify"
+            ) from error
+
+
+def _open(path: str) -> pq.ParquetFile:
+    fs, bare = storage.filesystem(path)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            return pq.ParquetFile(bare, memory_map=True)
+        # Each read is one request for just its range; pre_buffer makes a row group's columns one.
+        return pq.ParquetFile(fs.open(bare, "rb", cache_type="none"), pre_buffer=True)
+    except FileNotFoundError:
+        raise CauldronError(
+            f"{path}: the mixture's manifest lists this shard and it is not there; "
+            "check the mixture with cauldron verify"
+        ) from None
+    except (OSError, pa.ArrowException) as error:
+        raise CauldronError(f"{path}: not a readable shard: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _offsets(column: pa.ListArray) -> list[int]:
+    """Where each list starts in the flattened values, and the end of the last."""
+    offsets = column.offsets.to_numpy(zero_copy_only=False)
+    return [int(offset) for offset in offsets - offsets[0]]
+
+
+def _lists(column: pa.ListArray, field: str) -> list[list[int]]:
+    values, firsts = column.flatten().field(field).to_pylist(), _offsets(column)
+    return [values[a:b] for a, b in itertools.pairwise(firsts)]
+
+
+def _messages(column: pa.ListArray) -> list[list[Message]]:
+    """Flat columns to Python, then sliced: several times as fast as `to_pylist` of the nest."""
+    messages = column.flatten()
+    roles, contents = messages.field("role").to_pylist(), messages.field("content")
+    parts = contents.flatten()
+    types, texts = parts.field("type").to_pylist(), parts.field("text").to_pylist()
+    flat = [None if t == "image" else s or "" for t, s in zip(types, texts, strict=True)]
+    starts = _offsets(contents)
+    content = [flat[a:b] for a, b in itertools.pairwise(starts)]
+    whole: list[Message] = list(zip(roles, content, strict=True))
+    firsts = _offsets(column)
+    return [whole[a:b] for a, b in itertools.pairwise(firsts)]

@@ -1,0 +1,169 @@
+"""What a run tells: a line on the screen, a line of JSON, TensorBoard, Weights & Biases."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any, Protocol
+
+from cauldron.errors import UsageError
+from training.config import TrainConfig
+from training.step import StepResult
+
+METRICS = "metrics.jsonl"
+
+# bf16 operations per second without sparsity, from the makers' data sheets.
+_PEAKS = {
+    "B200": 2250e12,
+    "H200": 989e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+}
+_RECENT = 20
+
+
+def peak_of(device_name: str) -> float | None:
+    """Of a GPU by its name; None where it is not known."""
+    return next((peak for name, peak in _PEAKS.items() if name in device_name), None)
+
+
+class Sink(Protocol):
+    """Takes the scalars of a step."""
+
+    def write(self, step: int, values: dict[str, float]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Metrics:
+    """Of the first rank.
+
+    Args:
+        first: the step that comes first; lines from it on, of a run that was killed, are cut off.
+        peak: operations per second of all ranks together, where it is known.
+    """
+
+    def __init__(self, config: TrainConfig, first: int, peak: float | None) -> None:
+        path = Path(config.output) / METRICS
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cut(path, first)
+        self._file = path.open("a", encoding="utf-8")
+        self._rules, self._peak = config.train, peak
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._sinks = _sinks(config, first)
+
+    def step(self, number: int, result: StepResult, seconds: float, skipped: int) -> str:
+        """Record a step; returns the line to show."""
+        self._recent.append(seconds)
+        room = result.packs * self._rules.sequence_length
+        values: dict[str, Any] = {
+            "loss": result.loss,
+            "learning_rate": result.learning_rate,
+            "grad_norm": result.grad_norm,
+            "tokens": result.tokens,
+            "answer_tokens": result.supervised,
+            "packs": result.packs,
+            "padding": 1 - result.tokens / room,
+            "seconds": seconds,
+            "tokens_per_second": result.tokens / seconds,
+            "answer_tokens_per_second": result.supervised / seconds,
+            "waiting": min(1.0, result.waited / seconds),
+            "skipped_rows": skipped,
+        }
+        if self._peak:
+            values["mfu"] = result.flops / seconds / self._peak
+        sources = {name: {"loss": loss, "answer_tokens": count}
+                   for name, (loss, count) in result.losses.items()}  # fmt: skip
+        line = {"step": number + 1, **values, "sources": sources}
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        flat = values | {f"loss/{name}": loss for name, (loss, _) in result.losses.items()}
+        for sink in self._sinks:
+            sink.write(number + 1, flat)
+        return self._shown(number, values)
+
+    def _shown(self, number: int, values: dict[str, Any]) -> str:
+        left = (self._rules.steps - number - 1) * sum(self._recent) / len(self._recent)
+        mfu = f"  MFU {values['mfu']:.1%}" if "mfu" in values else ""
+        return (
+            f"step {number + 1}/{self._rules.steps}  loss {values['loss']:.4f}  "
+            f"{values['answer_tokens_per_second']:,.0f} answer tokens/s{mfu}  "
+            f"padding {values['padding']:.1%}  data wait {values['waiting']:.1%}  "
+            f"left {duration(left)}"
+        )
+
+    def close(self) -> None:
+        self._file.close()
+        for sink in self._sinks:
+            sink.close()
+
+
+def cut(path: Path, first: int) -> None:
+    """Keep the lines of steps that are done: up to `first`, which counts from 0."""
+    if not path.exists():
+        return
+    kept = [line for line in read(path) if line["step"] <= first]
+    half = path.with_suffix(".tmp")
+    half.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    half.rename(path)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run; the last one, which a kill may have cut short, only if it is whole."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds: ``1:02:03``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def _sinks(config: TrainConfig, first: int) -> list[Sink]:
+    sinks: list[Sink] = []
+    if config.train.tensorboard:
+        sinks.append(_TensorBoard(config.output, first))
+    if config.train.wandb_project is not None:
+        sinks.append(_WeightsAndBiases(config, config.train.wandb_project))
+    return sinks
+
+
+class _TensorBoard:
+    def __init__(self, output: str, first: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        folder = Path(output) / "tensorboard"
+        self._writer: Any = SummaryWriter(folder, purge_step=first + 1)  # type: ignore[no-untyped-call]
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _WeightsAndBiases:
+    def __init__(self, config: TrainConfig, project: str) -> None:
+        try:
+            import wandb  # type: ignore[import-not-found]
+        except ImportError:
+            raise UsageError(
+                "wandb_project is set and wandb is not installed: pip install wandb"
+            ) from None
+        self._run: Any = wandb.init(
+            project=project,
+            name=Path(config.output).name,
+            dir=config.output,
+            config=config.model_dump(mode="json"),
+        )
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        self._run.log(values, step=step)
+
+    def close(self) -> None:
+        self._run.finish()

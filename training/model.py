@@ -1,0 +1,154 @@
+"""The network of a run: a published one, two composed with a new connector, or a tiny one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Idefics3Config,
+    Idefics3ForConditionalGeneration,
+    SiglipVisionModel,
+)
+
+from cauldron.errors import UsageError
+from training import tiny
+from training.attention import use_packed_attention
+from training.config import ModelRules
+from training.special_tokens import ADDED, CHAT_TEMPLATE
+from training.vision import use_fast_vision
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network and what reads its input.
+
+    Attributes:
+        model: ``Idefics3ForConditionalGeneration``.
+        tokenizer: ``PreTrainedTokenizerFast``.
+        tile: side of a tile in pixels.
+        tile_tokens: image tokens of a tile.
+    """
+
+    model: Any
+    tokenizer: Any
+    tile: int
+    tile_tokens: int
+
+
+def load_model(rules: ModelRules, dtype: torch.dtype = torch.float32) -> LoadedModel:
+    """Make the network, in `dtype`, on the CPU.
+
+    Raises:
+        UsageError: there is no such checkpoint, or it is of another kind.
+    """
+    if rules.name == "tiny":
+        tokenizer = tiny.tiny_tokenizer()
+        made: Any = tiny.tiny_model(tokenizer, rules.init_seed)
+        return _loaded(made.to(dtype), tokenizer)
+    try:
+        if rules.name is not None:
+            return _published(rules.name, dtype)
+        return _composed(rules, dtype)
+    except (OSError, ValueError) as error:
+        # What transformers says of a missing or gated checkpoint runs over many lines.
+        said = str(error).strip().splitlines()[0]
+        raise UsageError(f"the model cannot be loaded: {said}") from error
+
+
+def _published(name: str, dtype: torch.dtype) -> LoadedModel:
+    config = AutoConfig.from_pretrained(name)
+    if config.model_type not in ("idefics3", "smolvlm"):
+        raise UsageError(f"{name} is a {config.model_type} model; give an Idefics3 or SmolVLM one")
+    values = config.to_dict()
+    values.pop("model_type")
+    model = Idefics3ForConditionalGeneration.from_pretrained(
+        name, config=Idefics3Config(**values), dtype=dtype
+    )
+    return _loaded(model, AutoTokenizer.from_pretrained(name))
+
+
+def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
+    """SigLIP and Llama weights in an Idefics3; the connector is random, new tokens are the mean.
+
+    Position embeddings of the vision model are resized where its image size differs.
+    """
+    assert rules.vision
+    assert rules.language
+    vision = SiglipVisionModel.from_pretrained(rules.vision, dtype=dtype)
+    language = AutoModelForCausalLM.from_pretrained(rules.language, dtype=dtype)
+    tokenizer: Any = AutoTokenizer.from_pretrained(rules.language)
+    added = add_tokens(tokenizer)
+    grow_embeddings(language, len(tokenizer), added)
+    seen = vision.config.to_dict() | {"image_size": rules.tile}
+    config = Idefics3Config(
+        text_config=language.config.to_dict(),
+        vision_config={k: v for k, v in seen.items() if k != "model_type"},
+        image_token_id=int(tokenizer.convert_tokens_to_ids("<image>")),
+        scale_factor=rules.scale_factor,
+        tie_word_embeddings=False,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(rules.init_seed)
+        model: Any = Idefics3ForConditionalGeneration(config)
+    model.to(dtype)
+    model.model.text_model.load_state_dict(language.model.state_dict())
+    model.lm_head.load_state_dict(language.lm_head.state_dict())
+    _load_vision(model.model.vision_model, vision)
+    return _loaded(model, tokenizer)
+
+
+def _load_vision(target: nn.Module, siglip: nn.Module) -> None:
+    inner: Any = getattr(siglip, "vision_model", siglip)
+    # Idefics3 reads hidden states: SigLIP's pooling head has no place in it.
+    weights = {k: v for k, v in inner.state_dict().items() if not k.startswith("head.")}
+    name = "embeddings.position_embedding.weight"
+    wanted = target.state_dict()[name].shape[0]
+    weights[name] = resized_positions(weights[name], wanted)
+    target.load_state_dict(weights)
+
+
+def resized_positions(positions: torch.Tensor, wanted: int) -> torch.Tensor:
+    """Position embeddings of a square grid for a grid of another size, bicubic.
+
+    Args:
+        positions: shape (side * side, width).
+        wanted: the new side * side.
+    """
+    if len(positions) == wanted:
+        return positions
+    old, new = (round(number**0.5) for number in (len(positions), wanted))
+    grid = positions.reshape(1, old, old, -1).permute(0, 3, 1, 2)
+    scaled = nn.functional.interpolate(grid.float(), (new, new), mode="bicubic")
+    return scaled.permute(0, 2, 3, 1).reshape(wanted, -1).to(positions.dtype)
+
+
+def add_tokens(tokenizer: Any) -> int:
+    """Give a language model's tokenizer Idefics3's tokens and template; how many are new."""
+    tokenizer.chat_template = CHAT_TEMPLATE
+    added = tokenizer.add_special_tokens({"additional_special_tokens": list(ADDED)})
+    return int(added)
+
+
+def grow_embeddings(language: Any, size: int, added: int) -> None:
+    """Make room for `added` new tokens, each the mean of those that were there."""
+    before = size - added
+    if added == 0:
+        return
+    language.resize_token_embeddings(size, mean_resizing=False)
+    with torch.no_grad():
+        for part in (language.get_input_embeddings(), language.get_output_embeddings()):
+            part.weight[before:] = part.weight[:before].float().mean(0).to(part.weight.dtype)
+
+
+def _loaded(model: Any, tokenizer: Any) -> LoadedModel:
+    seen = model.config.vision_config
+    tokens = (seen.image_size // seen.patch_size) ** 2 // model.config.scale_factor**2
+    use_packed_attention(model.model.text_model)
+    use_fast_vision(model.model.vision_model)
+    return LoadedModel(model, tokenizer, seen.image_size, tokens)

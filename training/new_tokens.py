@@ -1,0 +1,75 @@
+"""The rows of the tokens that Idefics3 adds, trained while all other embeddings are frozen.
+
+New tokens start with one and the same row, the mean. Frozen, the head could not tell
+``<end_of_utterance>`` from the two others: no answer would ever end with a probability above 1/3.
+What trains is the difference to the rows, 6 of them; PEFT's way (`trainable_token_indices`) copies
+the whole matrix each time the head runs, 1 GB for an 8B model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
+
+from training.special_tokens import ADDED
+
+NAME = "new_tokens"
+
+
+class NewTokens(nn.Module):
+    """What is added to the embeddings of some tokens, and to the head's rows for them.
+
+    Args:
+        ids: of the tokens.
+        width: of an embedding.
+    """
+
+    def __init__(self, ids: list[int], width: int) -> None:
+        super().__init__()
+        self.ids = ids
+        self.places: Tensor
+        # On the device beforehand: made when the head runs, it would hold the device up.
+        self.register_buffer("places", torch.tensor(ids), persistent=False)
+        self.embedding = nn.Parameter(torch.zeros(len(ids), width))
+        self.head = nn.Parameter(torch.zeros(len(ids), width))
+
+    def attach(self, model: Any) -> None:
+        """Hook into the embeddings and the head of an Idefics3, under the name `NAME`."""
+        model.add_module(NAME, self)
+        model.get_input_embeddings().register_forward_hook(self._embed)
+        model.lm_head.register_forward_hook(self._predict)
+
+    def _embed(self, module: nn.Module, given: tuple[Tensor], found: Tensor) -> Tensor:
+        # Row 0 is of all other tokens.
+        places = torch.zeros_like(given[0])
+        for place, token in enumerate(self.ids, start=1):
+            places = torch.where(given[0] == token, place, places)
+        rows = torch.cat([torch.zeros_like(self.embedding[:1]), self.embedding])
+        return found + embedding(places, rows).to(found.dtype)
+
+    def _predict(self, module: nn.Module, given: tuple[Tensor], found: Tensor) -> Tensor:
+        more = linear(given[0], self.head.to(given[0].dtype))
+        return found.index_add(-1, self.places, more)
+
+
+def train_new_tokens(model: Any, tokenizer: Any) -> None:
+    """Train the rows of the added tokens; nothing changes before the first step."""
+    ids = [int(tokenizer.convert_tokens_to_ids(token)) for token in ADDED]
+    NewTokens(ids, model.lm_head.weight.shape[1]).attach(model)
+
+
+def fold(model: Any) -> None:
+    """Put what was learned into the rows themselves."""
+    new = getattr(model, NAME, None)
+    if new is None:
+        return
+    embeddings, head = model.get_input_embeddings(), model.lm_head
+    with torch.no_grad():
+        embeddings.weight[new.ids] += new.embedding.to(embeddings.weight.dtype)
+        head.weight[new.ids] += new.head.to(head.weight.dtype)
+    for module in (embeddings, head):
+        module._forward_hooks.clear()
+    delattr(model, NAME)

@@ -1,0 +1,217 @@
+"""A whole run: meet the other ranks, build, go on from a checkpoint, train, export."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cauldron import storage
+from cauldron.errors import CauldronError
+from cauldron.mixture import Mixture
+from training import checkpoint
+from training.config import TrainConfig, TrainRecipe, UpscaleRules
+from training.data.loader import PackLoader
+from training.data.prompts import TokenLayout
+from training.data.settings import LoaderSettings
+from training.export import export
+from training.flops import ModelShape, Passes
+from training.identity import decides
+from training.loop import run_steps
+from training.metrics import Metrics, peak_of
+from training.model import LoadedModel
+from training.network import Network, adapted, base_dtype, make_network, make_optimizer
+from training.parallel import Ranks
+from training.saved import Saved, newest, remove_leftovers
+from training.signals import StopRequest
+from training.step import Stepper
+
+Say = Callable[[str], None]
+
+
+def loader_settings(config: TrainConfig, shape: ModelShape) -> LoaderSettings:
+    """What the loader needs of a run's configuration."""
+    rules = config.train
+    upscale = rules.upscale.up_to if isinstance(rules.upscale, UpscaleRules) else rules.upscale
+    return LoaderSettings(
+        batch=rules.batch,
+        sequence_length=rules.sequence_length,
+        longest_edge=rules.longest_edge,
+        upscale=upscale,
+        seed=rules.seed,
+        workers=rules.workers,
+        window_rows=rules.window,
+        max_bad_rows=rules.max_bad_rows,
+        only=config.only,
+        exclude=config.exclude,
+        shape=shape,
+        passes=passes(rules),
+    )
+
+
+def passes(rules: TrainRecipe) -> Passes:
+    """Which passes the stage's frozen and adapted parts need."""
+
+    def how(part: str) -> str:
+        if part in rules.frozen:
+            return "frozen"
+        return "full" if rules.adapter is None else "adapter"
+
+    return Passes.of(vision=how("vision"), language=how("language"))
+
+
+def train(config: TrainConfig, mixture: Mixture, stop: StopRequest, say: Say) -> None:
+    """Run to the end, or until SIGTERM. Raises CauldronError for what the user can mend."""
+    # Pillow tells of every chunk of every image.
+    logging.getLogger("PIL").setLevel(logging.INFO)
+    ranks = Ranks.join()
+    try:
+        saved = _found(config, ranks)
+        if _train(config, mixture, saved, ranks, stop, say) and ranks.first:
+            _exported(config, say)
+    except BaseException as error:
+        # With others, leaving would wait for them, and they wait for this one.
+        if ranks.world == 1:
+            ranks.leave()
+        if isinstance(error, torch.OutOfMemoryError):
+            raise CauldronError(_out_of_memory(config, error)) from None
+        raise
+    ranks.leave()
+
+
+def _found(config: TrainConfig, ranks: Ranks) -> Saved | None:
+    """The checkpoint to go on from; nothing half written is left."""
+    run = Path(config.output)
+    if ranks.first:
+        remove_leftovers(run)
+        run.mkdir(parents=True, exist_ok=True)
+        storage.write_json(str(run / "config.json"), config.model_dump(mode="json"))
+    ranks.wait()
+    return newest(run)
+
+
+def _train(
+    config: TrainConfig,
+    mixture: Mixture,
+    saved: Saved | None,
+    ranks: Ranks,
+    stop: StopRequest,
+    say: Say,
+) -> bool:
+    """Whether the run came to its end."""
+    if saved is not None and saved.step >= config.train.steps:
+        return True
+    tell = say if ranks.first else _silent
+    loaded = adapted(config.train, base_dtype(config.train, ranks.device))
+    # Before anything goes to the GPU: what does not go together is told here.
+    with _loader(config, mixture, loaded, ranks, saved) as loader:
+        network = make_network(loaded, config.train, ranks)
+        optimizer = make_optimizer(network, config.train, ranks.device)
+        if saved is not None:
+            checkpoint.load(saved, network.trainable(), optimizer, ranks)
+            tell(f"going on from step {saved.step}, {saved.folder}")
+        run = _Run(config, mixture, ranks, network, optimizer, loader)
+        ended = run.steps(saved.step if saved else 0, stop, tell)
+        _tell_end(ended, loader, tell)
+    return ended
+
+
+def _loader(
+    config: TrainConfig, mixture: Mixture, loaded: LoadedModel, ranks: Ranks, saved: Saved | None
+) -> PackLoader:
+    tokens = TokenLayout(loaded.tokenizer, loaded.tile, loaded.tile_tokens)
+    settings = loader_settings(config, ModelShape.of(loaded.model.config))
+    position = saved.position if saved else None
+    return PackLoader(mixture, tokens, settings, ranks.rank, ranks.world, position)
+
+
+def _silent(line: str) -> None:
+    """Of ranks other than the first."""
+
+
+def _tell_end(ended: bool, loader: PackLoader, say: Say) -> None:
+    long, bad = sum(loader.too_long.values()), sum(loader.bad_rows.values())
+    if long or bad:
+        say(f"rows left out: {long} longer than a sequence, {bad} that could not be read")
+    if not ended:
+        say("stopped by SIGTERM; the same command goes on from here")
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of a run are made with."""
+
+    config: TrainConfig
+    mixture: Mixture
+    ranks: Ranks
+    network: Network
+    optimizer: torch.optim.AdamW
+    loader: PackLoader
+
+    def steps(self, first: int, stop: StopRequest, tell: Say) -> bool:
+        """Whether all were done."""
+        rules, parameters = self.config.train, self.network.trainable()
+        metrics = self._metrics(first) if self.ranks.first else None
+        checkpoints = checkpoint.Checkpoints(
+            Path(self.config.output),
+            self.ranks,
+            decides(self.config, self.mixture),
+            rules.keep,
+            first,
+        )
+        ended = run_steps(
+            first,
+            rules,
+            self.loader,
+            self._stepper(stop),
+            checkpoints,
+            lambda: checkpoint.training_state(parameters, self.optimizer),
+            metrics,
+            tell,
+        )
+        if metrics is not None:
+            metrics.close()
+        return ended
+
+    def _stepper(self, stop: StopRequest) -> Stepper:
+        settings = loader_settings(self.config, ModelShape.of(self.network.model.config))
+        return Stepper(
+            self.network,
+            self.optimizer,
+            self.config.train,
+            self.ranks,
+            sorted(self.mixture.manifest.sources),
+            settings.cost,
+            lambda: stop.came,
+        )
+
+    def _metrics(self, first: int) -> Metrics:
+        peak = None
+        if self.ranks.device.type == "cuda":
+            peak = peak_of(torch.cuda.get_device_name(self.ranks.device))
+        return Metrics(self.config, first, peak and peak * self.ranks.world)
+
+
+def _exported(config: TrainConfig, say: Say) -> None:
+    target = Path(config.output) / "model"
+    last = newest(Path(config.output))
+    assert last is not None
+    if target.exists():
+        say(f"done already: {target}")
+        return
+    export(config, last.folder, target)
+    say(f"model: {target}")
+
+
+def _out_of_memory(config: TrainConfig, error: Exception) -> str:
+    rules = config.train
+    less = [f"--set sequence_length={rules.sequence_length // 2}"]
+    if rules.recompute != "all":
+        less.insert(0, "--set recompute=all")
+    if rules.head_chunk > 256:
+        less.append("--set head_chunk=256")
+    said = str(error).split(". ")[0]
+    return f"out of GPU memory ({said}); use more GPUs, or {', '.join(less)}"

@@ -1,0 +1,34 @@
+"""The tokens that Idefics3 adds to a language model's, and its chat template.
+
+Published in ``HuggingFaceM4/Idefics3-8B-Llama3`` (tokenizer_config.json, chat_template.json).
+"""
+
+from __future__ import annotations
+
+FAKE_IMAGE = "<fake_token_around_image>"
+IMAGE = "<image>"
+END_OF_UTTERANCE = "<end_of_utterance>"
+GLOBAL_IMAGE = "<global-img>"
+
+ADDED = (FAKE_IMAGE, IMAGE, END_OF_UTTERANCE)
+# Plain text for Idefics3's tokenizer, tokens of their own for SmolVLM's; a grid has at most six
+# rows and columns.
+LARGEST_GRID = 6
+GRID = (
+    GLOBAL_IMAGE,
+    *(
+        f"<row_{row}_col_{column}>"
+        for row in range(1, LARGEST_GRID + 1)
+        for column in range(1, LARGEST_GRID + 1)
+    ),
+)
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}"
+    "{% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+    "{% for line in message['content'] %}"
+    "{% if line['type'] == 'text' %}{{ line['text'] }}"
+    "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}"
+    "<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)

@@ -1,0 +1,181 @@
+"""One optimizer step: this rank's packs forward and backward, then an update by all ranks.
+
+The loss is the sum over supervised tokens, divided once by their number on all ranks: a mean of
+each pack's mean would weigh tokens by how few stand beside them (6.6 % off in the gradient,
+facts/training.md). The division waits until gradients are summed, since a row may turn out bad
+when its pack is built, and is one multiplication together with clipping.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from cauldron.errors import CauldronError
+from training.config import TrainRecipe
+from training.data.pack import Pack
+from training.forward import Sequence
+from training.network import Network
+from training.parallel import Ranks
+from training.schedule import learning_rate
+from training.seeds import seed_of
+
+_NOISE, _DROPOUT = 2, 3
+_SCALARS = 4
+
+
+class Stopped(Exception):  # noqa: N818 - not an error
+    """A rank was asked to stop; the step in progress is abandoned on all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step of all ranks together.
+
+    Attributes:
+        loss: per supervised token, in nats.
+        tokens: in the packs; `supervised` of them are learned.
+        flops: of the forward and backward passes, nothing recomputed counted.
+        waited: seconds that ranks waited for packs, their mean.
+        losses: of each source that was seen, per supervised token, with how many these were.
+        grad_norm: before clipping.
+    """
+
+    loss: float
+    tokens: int
+    supervised: int
+    packs: int
+    flops: float
+    waited: float
+    losses: dict[str, tuple[float, int]]
+    grad_norm: float
+    learning_rate: float
+
+
+class Stepper:
+    """Does steps.
+
+    Args:
+        sources: of the mixture, in an order that all ranks share.
+        cost: operations of a pack, by tiles, document lengths and supervised tokens.
+        stop: asked before each pack.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        optimizer: torch.optim.AdamW,
+        rules: TrainRecipe,
+        ranks: Ranks,
+        sources: Iterable[str],
+        cost: Callable[[int, list[int], int], float],
+        stop: Callable[[], bool],
+    ) -> None:
+        self._network, self._optimizer = network, optimizer
+        self._rules, self._ranks = rules, ranks
+        self._sources = {name: place for place, name in enumerate(sources)}
+        self._cost, self._stop = cost, stop
+        self._parameters = list(network.trainable().values())
+
+    def step(self, number: int, packs: Iterable[Pack]) -> StepResult:
+        """Raises Stopped, with weights as they were, and CauldronError when the loss blows up."""
+        sums = torch.zeros((2, len(self._sources)), dtype=torch.float64, device=self._ranks.device)
+        scalars = [0.0] * _SCALARS
+        for pack, waited in timed(packs):
+            if self._ranks.any(self._stop()):
+                self._optimizer.zero_grad()
+                raise Stopped
+            self._backward(pack, sums)
+            lengths = torch.diff(pack.boundaries).tolist()
+            flops = self._cost(len(pack.tiles), lengths, pack.supervised)
+            seen = (len(pack.input_ids), 1, flops, waited)
+            scalars = [a + b for a, b in zip(scalars, seen, strict=True)]
+        mine = torch.tensor(scalars, dtype=torch.float64)
+        values = self._ranks.total(torch.cat([mine, sums.flatten().cpu()]))
+        return self._update(number, values)
+
+    def _backward(self, pack: Pack, sums: Tensor) -> None:
+        place = (pack.position.epoch, pack.position.round, pack.position.index)
+        # Dropout's; a function of the pack, so that no rank's count of packs matters.
+        torch.manual_seed(seed_of(self._rules.seed, _DROPOUT, *place))
+        sequence = on_device(pack, self._ranks.device, seed_of(self._rules.seed, _NOISE, *place))
+        total, tokens, documents = self._network(sequence)
+        total.backward()
+        owners = [self._sources.get(name, 0) for name in pack.document_sources]
+        sources = torch.tensor(owners, device=sums.device)[documents]
+        sums[0].index_add_(0, sources, tokens.double())
+        sums[1].index_add_(0, sources, torch.ones_like(tokens, dtype=torch.float64))
+
+    def _update(self, number: int, values: Tensor) -> StepResult:
+        tokens, packs, flops, waited = values[:_SCALARS].tolist()
+        lost, counts = values[_SCALARS:].reshape(2, -1).tolist()
+        supervised = sum(counts)
+        loss = sum(lost) / max(1.0, supervised)
+        norm = self._clip(supervised)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise CauldronError(
+                f"step {number + 1}: the loss is {loss} and the gradient's norm {norm}; lower "
+                "learning_rate, and go on from the last checkpoint with the same command"
+            )
+        rate = learning_rate(self._rules, number)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        losses = {
+            name: (lost[at] / counts[at], int(counts[at]))
+            for name, at in self._sources.items()
+            if counts[at]
+        }
+        return StepResult(
+            *(loss, int(tokens), int(supervised), int(packs), flops),
+            *(waited / self._ranks.world, losses, norm, rate),
+        )
+
+    def _clip(self, supervised: float) -> float:
+        """Divide gradients by the number of tokens and shorten them; the norm before shortening."""
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        found: Any = torch.nn.utils.get_total_norm(gradients)
+        norm = float(found.full_tensor() if isinstance(found, DTensor) else found)
+        norm /= max(1.0, supervised)
+        factor = min(1.0, self._rules.clip / (norm + 1e-6)) / max(1.0, supervised)
+        torch._foreach_mul_(gradients, factor)
+        return norm
+
+
+def timed(packs: Iterable[Pack]) -> Iterator[tuple[Pack, float]]:
+    """Each pack with the seconds that it was waited for."""
+    source = iter(packs)
+    while True:
+        start = time.perf_counter()
+        pack = next(source, None)
+        if pack is None:
+            return
+        yield pack, time.perf_counter() - start
+
+
+def on_device(pack: Pack, device: torch.device, noise_seed: int) -> Sequence:
+    """Copy a pack to the device; from pinned memory, so that the copy runs beside the network."""
+
+    def move(tensor: Tensor) -> Tensor:
+        if device.type == "cpu":
+            return tensor
+        return tensor.pin_memory().to(device, non_blocking=True)
+
+    return Sequence(
+        input_ids=move(pack.input_ids),
+        labels=move(pack.labels),
+        position_ids=move(pack.position_ids),
+        boundaries=move(pack.boundaries),
+        longest=int(torch.diff(pack.boundaries).max()),
+        tiles=move(pack.tiles),
+        image_positions=move(pack.image_positions),
+        noise_seed=noise_seed,
+    )
