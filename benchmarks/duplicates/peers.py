@@ -117,6 +117,8 @@ def _run(tool: str, python: Path, folder: Path, core: int) -> dict[str, Any]:
         )
     if done.returncode:
         raise SystemExit(f"{tool} failed:\n{log.read_text(errors='replace')[-3000:]}")
+    if tool == "ours":
+        print(log.read_text().splitlines()[-1], file=sys.stderr)
     found: dict[str, Any] = json.loads(result.read_text())
     return found
 

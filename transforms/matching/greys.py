@@ -18,9 +18,10 @@ from PIL import Image
 
 from transforms.signatures import DRAWING_GROUND
 
-U8 = npt.NDArray[np.uint8]
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
+# The names say what is meant: types of NumPy's and OpenCV's results are wider than their values.
+U8 = npt.NDArray[Any]
+F32 = npt.NDArray[Any]
+F64 = npt.NDArray[Any]
 
 MOST_PIXELS = 1_050_000
 # Larger pictures are scaled by powers of this and no factor in between: a picture and its crop

@@ -115,7 +115,7 @@ class _Refiner:
             if best is None or best.kernel is None or best.cost < _EXACT:
                 break
             step = self._motion(best)
-            if not _WORTH_MOVING < reach(step):
+            if not reach(step) > _WORTH_MOVING:
                 break
             moved = best.geometry.moved(step, self._width, self._height)
             self._try([self._whole(moved), moved], (best.resampling,))

@@ -17,7 +17,7 @@ from transforms.matching.greys import F32, F64, U8, Prepared
 
 
 class Geometry(NamedTuple):
-    """Place in the first picture = scale * place in the second + shift; frames go from -0.5 to 0.5."""
+    """Place in the first picture = scale * place in the second + shift; frames are -0.5 to 0.5."""
 
     across: float
     right: float

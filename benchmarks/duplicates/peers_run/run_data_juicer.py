@@ -4,14 +4,11 @@ The op keeps the first of every hash; what it takes for duplicates are the sampl
 which it leaves in the data set.
 """
 
-import json
-import sys
-import time
 from collections import defaultdict
-from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 
+from clock import main
 from data_juicer.core.data import NestedDataset
 from data_juicer.ops.deduplicator.image_deduplicator import ImageDeduplicator
 from data_juicer.utils.constant import HashKeys
@@ -31,15 +28,6 @@ def find(folder: Path) -> list[tuple[int, int]]:
     return [pair for group in groups.values() for pair in combinations(group, 2)]
 
 
-def main(folder: Path, result: Path) -> None:
-    disable_caching()
-    find(folder / "warm")
-    start, busy = time.perf_counter(), time.process_time()
-    pairs = find(folder / "all")
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    told = {"version": version("py-data-juicer"), "seconds": seconds, "busy": busy, "pairs": pairs}
-    result.write_text(json.dumps(told))
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    disable_caching()
+    main("py-data-juicer", find)

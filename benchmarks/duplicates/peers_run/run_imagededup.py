@@ -1,11 +1,8 @@
-"""imagededup as its documentation shows it: PHash, default distance 10; workers in this process."""
+"""imagededup as its documentation shows it: PHash, default distance 10, one worker."""
 
-import json
-import sys
-import time
-from importlib.metadata import version
 from pathlib import Path
 
+from clock import main
 from imagededup.methods import PHash
 
 
@@ -22,14 +19,5 @@ def find(folder: Path) -> list[tuple[int, int]]:
     ]
 
 
-def main(folder: Path, result: Path) -> None:
-    find(folder / "warm")
-    start, busy = time.perf_counter(), time.process_time()
-    pairs = find(folder / "all")
-    seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    told = {"version": version("imagededup"), "seconds": seconds, "busy": busy, "pairs": pairs}
-    result.write_text(json.dumps(told))
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main("imagededup", find)

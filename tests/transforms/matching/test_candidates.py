@@ -22,7 +22,7 @@ from transforms.matching import candidates, passes
 from transforms.matching.blocks import Plan
 from transforms.matching.candidates import Candidates, find_candidates
 from transforms.matching.ranges import read_signatures
-from transforms.matching.records import MatchJob, PAIR, PICTURE, SIGNATURE, TRAINING
+from transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 from transforms.packed import read_packed, write_packed
 
 IN_MEMORY = ("--direct_num_workers=1",)
