@@ -137,6 +137,7 @@ def _collect_pictures(request: MatchRequest, job: MatchJob, beam_args: list[str]
 
 def _find_candidates(job: MatchJob, pictures: int, beam_args: list[str], say: Say) -> Candidates:
     ranges = list(range(job.ranges))
+    limit = runner.shuffle_limit(beam_args)
 
     def run(name: str, transform: beam.PTransform, size: int) -> None:
         say(f"match: {name}, {pictures:,} pictures")
@@ -144,9 +145,9 @@ def _find_candidates(job: MatchJob, pictures: int, beam_args: list[str], say: Sa
         def build(pipeline: beam.Pipeline) -> None:
             _ = pipeline | "Ranges" >> beam.Create(ranges, reshuffle=False) | transform
 
-        runner.run(name.replace(" ", "-"), build, beam_args, size)
+        runner.run(name.replace(" ", "-"), build, beam_args, min(size, limit))
 
-    return find_candidates(job, pictures, runner.shuffle_limit(beam_args), run)
+    return find_candidates(job, pictures, limit, run)
 
 
 def _verify_pairs(
