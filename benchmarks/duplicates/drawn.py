@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 from PIL import Image
@@ -22,22 +22,29 @@ TRIES = 20
 
 @dataclass
 class Drawn:
-    """Pictures of one family; `negatives` by kind."""
+    """Pictures of one family. The look-alikes are drawn when they are first asked for."""
 
     base: Image.Image
-    negatives: dict[str, Image.Image] = field(default_factory=dict)
+    _pending: dict[str, Callable[[], Image.Image]] = field(default_factory=dict)
 
     def add(self, kind: str, draw: Callable[[], Image.Image]) -> None:
-        """Add a negative; `draw` is asked again while its change cannot be seen.
+        """Add a kind of negative; `draw` is asked again while its change cannot be seen."""
+        self._pending[kind] = draw
+
+    @cached_property
+    def negatives(self) -> dict[str, Image.Image]:
+        """By kind, in the order in which they were added.
 
         Raises:
             RuntimeError: none of `TRIES` drawings differs visibly.
         """
+        return {kind: self._visible(kind, draw) for kind, draw in self._pending.items()}
+
+    def _visible(self, kind: str, draw: Callable[[], Image.Image]) -> Image.Image:
         for _ in range(TRIES):
             picture = draw()
             if visible_difference(self.base, picture) >= VISIBLE:
-                self.negatives[kind] = picture
-                return
+                return picture
         raise RuntimeError(f"no visible change for {kind!r} in {TRIES} drawings")
 
 

@@ -66,17 +66,24 @@ class Labelled:
 
 
 def labelled(
-    seed: int, families: int, classes: Sequence[str] = CLASSES, copies: int | None = None
+    seed: int,
+    families: int,
+    classes: Sequence[str] = CLASSES,
+    copies: int | None = None,
+    alone: int = 0,
 ) -> Iterator[Labelled]:
     """All pictures of `families` families per class, class by class, family by family.
 
     Args:
         copies: random alterations per family; None: all of them.
+        alone: as many more families per class of which there is only the base.
     """
     textures = Textures(seed)
     for class_name in classes:
         for family in range(families):
             yield from _pictures(seed, class_name, family, copies, textures)
+        for family in range(families, families + alone):
+            yield next(_pictures(seed, class_name, family, 0, textures))
 
 
 def drawn(seed: int, class_name: str, family: int, textures: Textures) -> Drawn:

@@ -1,14 +1,15 @@
 """imagededup, Data-Juicer and the project on the same image files, each on one core.
 
-    python -m benchmarks.duplicates.peers --venv DIR --families 60
+    python -m benchmarks.duplicates.peers --venv DIR
 
 Every tool runs in a process of its own, pinned to one core and told to use one thread, from files
 to pairs; on a shared machine the seconds of CPU are what to compare. A first run over a few files,
 not timed, imports and compiles. The peers live in a virtual environment of their own (about 6 GB,
 with torch), which is made if DIR has none.
 
-A family has one altered copy here, not all of them: in a set where everything is a copy of
-something else, comparing pairs would be all that is timed.
+A family has one altered copy here beside its look-alikes, and most pictures are alone (`--alone`),
+so that there is about one pair to compare for each picture, as in a mixed corpus. Where everything
+is a copy of something else, comparing pairs would be all that is timed.
 
   - imagededup: ``PHash().encode_images`` and ``find_duplicates``, its defaults (distance 10).
   - Data-Juicer: its op ``image_deduplicator``, method phash: equal hashes.
@@ -43,7 +44,9 @@ _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FO
 def main() -> int:
     options = _options()
     python = _environment(options.venv)
-    pictures = list(labelled(options.seed, options.families, options.classes, options.copies))
+    pictures = list(
+        labelled(options.seed, options.families, options.classes, options.copies, options.alone)
+    )
     with tempfile.TemporaryDirectory(prefix="duplicates-") as place:
         folder = Path(place)
         _write(pictures, folder)
@@ -64,8 +67,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.duplicates.peers", description=__doc__)
     parser.add_argument("--venv", type=Path, required=True, metavar="DIR")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--families", type=int, default=60)
+    parser.add_argument("--families", type=int, default=20)
     parser.add_argument("--copies", type=int, default=1, help="altered copies in a family")
+    parser.add_argument("--alone", type=int, default=100, help="pictures of a class without family")
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES, metavar="CLASS")
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS, metavar="TOOL")
     parser.add_argument("--core", type=int, default=0)
@@ -117,8 +121,6 @@ def _run(tool: str, python: Path, folder: Path, core: int) -> dict[str, Any]:
         )
     if done.returncode:
         raise SystemExit(f"{tool} failed:\n{log.read_text(errors='replace')[-3000:]}")
-    if tool == "ours":
-        print(log.read_text().splitlines()[-1], file=sys.stderr)
     found: dict[str, Any] = json.loads(result.read_text())
     return found
 
@@ -146,7 +148,12 @@ def _as_text(results: dict[str, Any], reports: dict[str, Report], pictures: int)
         rows.append([what, *(f"{results[tool][key]:.1f}" for tool in tools)])
     speeds = (pictures / results[tool]["busy"] for tool in tools)
     rows.append(["images/s of CPU", *(f"{speed:.0f}" for speed in speeds)])
-    return f"{pictures:,} image files\n\n{table(rows)}"
+    more = (
+        f"{tool}: {name} {value:.1f}"
+        for tool in tools
+        for name, value in results[tool]["more"].items()
+    )
+    return f"{pictures:,} image files\n\n{table(rows)}\n\n" + "; ".join(more)
 
 
 def _as_json(results: dict[str, Any], reports: dict[str, Report]) -> dict[str, Any]:
@@ -155,6 +162,7 @@ def _as_json(results: dict[str, Any], reports: dict[str, Report]) -> dict[str, A
             "version": results[tool]["version"],
             "seconds": results[tool]["seconds"],
             "busy": results[tool]["busy"],
+            "more": results[tool]["more"],
             "f1": {name: score.f1 for name, score in report.classes.items()},
             "f1_all": report.overall.f1,
         }

@@ -93,6 +93,12 @@ def test_a_few_copies_of_a_family_are_among_all_of_them():
     assert copies[:2] != copies[2:]
 
 
+def test_pictures_alone_are_bases_of_further_families():
+    alone = list(labelled(SEED, 1, ["table"], copies=0, alone=2))[-2:]
+    bases = [p for p in labelled(SEED, 3, ["table"], copies=0) if p.variant == "base"]
+    assert alone == bases[1:]
+
+
 def test_altered_copies_keep_the_content_and_negatives_have_one_of_their_own(pictures):
     for class_name in CLASSES:
         family = [p for p in pictures if p.class_name == class_name]
@@ -160,8 +166,10 @@ def test_every_alteration_is_reported_in_one_group():
 
 def test_a_negative_without_a_visible_change_is_refused():
     base = Image.new("RGB", (40, 40), "white")
+    found = Drawn(base)
+    found.add("one digit", base.copy)
     with pytest.raises(RuntimeError, match="no visible change for 'one digit'"):
-        Drawn(base).add("one digit", base.copy)
+        _ = found.negatives
 
 
 def test_a_negative_is_drawn_again_until_its_change_is_visible():

@@ -171,7 +171,7 @@ class Tone(NamedTuple):
 
 # Places that tell the light: smooth in both pictures, so that edges a little apart do not count.
 _SMOOTH = 40
-_SAMPLES = 800
+_SAMPLES = 400
 # Paper that is white in both pictures, or ink that is black, says nothing.
 _WHITE, _BLACK = 250, 5
 _EQUAL_LIGHT = 1.5
@@ -212,7 +212,7 @@ def smooth_samples(first: U8, second: U8) -> tuple[F64, F64]:
 
 def grey_samples(first: U8, second: U8) -> tuple[F64, F64]:
     """Greys of two exactly registered pictures, edges and all."""
-    places = evenly(_telling(first.ravel(), second.ravel()), 3 * _SAMPLES)
+    places = evenly(_telling(first.ravel(), second.ravel()), 6 * _SAMPLES)
     a, b = (plane.ravel()[places].astype(np.float64) for plane in (first, second))
     return a, b
 

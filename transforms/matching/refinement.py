@@ -233,17 +233,17 @@ def _fitted(fit: Fit, edges: npt.NDArray[np.int64]) -> Fit:
     """With the kernel and the offset of the least squared error at the edges."""
     span = range(-_REACH, _REACH + 1)
     flat, width = fit.first.ravel(), fit.first.shape[1]
-    rows = np.empty((len(span) ** 2 + 1, len(edges)), np.float32)
+    rows = np.empty((len(span) ** 2 + 2, len(edges)), np.float32)
     for row, by in enumerate(dy * width + dx for dy in span for dx in span):
         rows[row] = flat[edges + by]
-    rows[-1] = 64
-    wanted = fit.second.ravel()[edges].astype(np.float32)
-    normal, right = product(rows, rows), product(rows, wanted[None])[:, 0]
+    rows[-2], rows[-1] = 64, fit.second.ravel()[edges]
+    products = product(rows, rows)
+    normal, right = products[:-1, :-1], products[:-1, -1]
     ridge = _RIDGE * max(len(edges), _MANY_EDGES)
     normal[np.diag_indices_from(normal)] += ridge
     right[len(span) ** 2 // 2] += ridge
     solved = np.linalg.solve(normal, right).astype(np.float32)
-    error = np.abs(wanted - solved @ rows)
+    error = np.abs(rows[-1] - solved @ rows[:-1])
     return replace(
         fit,
         cost=round(float(np.minimum(error, _MOST_ERROR).mean()), 4),

@@ -70,9 +70,9 @@ def _covered(scale: float, shift: float, pixels: int) -> tuple[int, int]:
 
 # Frames that differ by more than this by scale are no copies of each other.
 _MOST_SCALE = 0.2
-_ITERATIONS = 5
+_ITERATIONS = 4
 _MOST_STEP = 2.0
-_STILL = 0.02
+_STILL = 0.03
 _FEWEST = 8  # pixels a side that can be aligned
 _GOOD = 0.95
 _CERTAIN = 0.97
@@ -82,8 +82,8 @@ def locate(first: Prepared, second: Prepared) -> Geometry:
     """Where `second` lies in `first`, to about a quarter of a pixel at 256 a side."""
     found, best = whole_frame(first, second), -1.0
     for start in _starts(first, second):
-        # From coarse to fine; where that goes astray, from less coarse.
-        for level in (3, 0, 1, 2):
+        # As it is; then from coarse to fine; then, where that went astray, from less coarse.
+        for level in (3, 0, 1):
             geometry = start
             for at in range(level, 3):
                 geometry = _align(first.levels[at], second.levels[at], geometry, _ITERATIONS)
@@ -166,13 +166,15 @@ def shift_of(dx: F32, dy: F32, x: F32, y: F32, a: F32, b: F32, weights: F32 | No
         x, y: those places, -0.5 to 0.5.
         a, b: the greys of both pictures there.
     """
-    rows = np.stack([dx * x, dx, dy * y, dy, a, np.full_like(a, 64)])
-    weighted = rows if weights is None else rows * weights
-    normal = product(weighted, rows)
+    rows = np.empty((7, len(a)), np.float32)
+    for row, values in enumerate((dx * x, dx, dy * y, dy, a, np.float32(64), b)):
+        rows[row] = values
+    products = product(rows if weights is None else rows * weights, rows)
+    normal = products[:6, :6]
     # Keeps still what a picture says nothing about, such as shifts along its lines.
     normal[range(4), range(4)] += 1e-4 * np.trace(normal[:4, :4]) / 4 + 1e-6
     normal[range(4, 6), range(4, 6)] += 1e-2
-    solved = np.linalg.solve(normal, product(weighted, b[None])[:, 0])
+    solved = np.linalg.solve(normal, products[:6, 6])
     step: F64 = solved[:4] / max(float(solved[4]), 0.3)
     return step * min(1.0, _MOST_STEP / max(reach(step), 1e-9))
 

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-Find = Callable[[Path], list[tuple[int, int]]]
+# Pairs of file numbers, and what else there is to tell.
+Found = tuple[list[tuple[int, int]], dict[str, float]]
 
 
-def main(package: str, find: Find) -> None:
+def main(package: str, find: Callable[[Path], Found]) -> None:
     """Find pairs of file numbers among the pictures of a folder, timed after a warm-up.
 
     Args:
@@ -23,12 +24,13 @@ def main(package: str, find: Find) -> None:
     folder, result = Path(sys.argv[1]), Path(sys.argv[2])
     find(folder / "warm")
     start, before = time.perf_counter(), _busy()
-    pairs = find(folder / "all")
+    pairs, more = find(folder / "all")
     told = {
         "version": version(package),
         "seconds": time.perf_counter() - start,
         "busy": _busy() - before,
         "pairs": pairs,
+        "more": more,
     }
     result.write_text(json.dumps(told))
 

@@ -8,14 +8,14 @@ from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 
-from clock import main
+from clock import Found, main
 from data_juicer.core.data import NestedDataset
 from data_juicer.ops.deduplicator.image_deduplicator import ImageDeduplicator
 from data_juicer.utils.constant import HashKeys
 from datasets import disable_caching
 
 
-def find(folder: Path) -> list[tuple[int, int]]:
+def find(folder: Path) -> Found:
     paths = sorted(folder.iterdir())
     operator = ImageDeduplicator(method="phash")
     samples = NestedDataset.from_list([{"images": [str(path)]} for path in paths])
@@ -25,7 +25,7 @@ def find(folder: Path) -> list[tuple[int, int]]:
     for path, code in zip(paths, hashed[HashKeys.imagehash], strict=True):
         groups[code].append(int(path.stem))
     assert len(kept) == len(groups)
-    return [pair for group in groups.values() for pair in combinations(group, 2)]
+    return [pair for group in groups.values() for pair in combinations(group, 2)], {}
 
 
 if __name__ == "__main__":

@@ -1,1 +1,0 @@
-"""One script per tool, run as a process: FOLDER RESULT. The peers' have nothing of the project."""
