@@ -4,9 +4,10 @@ Work is bounded however alike the pictures are. All pairs are compared within bi
 `DENSE` pictures. Larger bins are *sorted neighbourhoods*: the members are put into four orders,
 each by another word of the 256-bit hash first, and compared with the next `WINDOW` only. Where
 more than `CROWD` pictures have one 64-bit hash, that is done once for all tables, and `DELEGATES`
-of them, evenly spaced in the first order, stand for the rest elsewhere. So the worker of a key
-with n members and T tables makes at most ``n * (T * max(DENSE / 2, 4 * WINDOW) + 4 * WINDOW)``
-comparisons, and keeps at most n * neighbours pairs, and as many within crowds.
+of them, evenly spaced in the first order, stand for the rest elsewhere, besides the first
+`MOST_BENCHMARKS` pictures of benchmarks. So the worker of a key with n members and T tables makes
+at most ``n * (T * max(DENSE / 2, 4 * WINDOW) + 4 * WINDOW)`` comparisons, and keeps at most
+n * neighbours pairs, and as many within crowds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,16 @@
-"""draft docstring"""
+"""Whether two pictures are one: registered onto each other, they must agree everywhere.
+
+A picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, with
+what scaling and compression did to its strokes fitted as a small kernel (`refinement.py`). What the
+better picture then does not explain of the other is looked at in cells of 8 x 8 pixels, and the
+worst cell decides: a digit that differs is one cell. It counts as a multiple of what noise does in
+the other cells with ink, so strong compression does not look like another text. Hue and the light
+of larger areas are compared before that, at 256 pixels, and tell most pairs apart.
+
+On the labelled set (benchmarks/README.md, Duplicates) none of 3,098 merged pairs is wrong,
+look-alikes with one digit changed among them; re-encoded, scaled and 2 % cropped copies are found
+in 100 %, changed brightness in 97 %. A pair takes 15 to 30 ms of one core, decoding included.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +21,7 @@ import cv2
 import numpy as np
 
 from transforms.matching.greys import (
-    F32,
-    U8,
+    Plane,
     Prepared,
     cell_maxima,
     contrast,
@@ -161,7 +172,7 @@ def _coarse(first: Prepared, second: Prepared, geometry: Geometry) -> tuple[floa
     return float(cells.max()) / (min(noise, most) + least), light
 
 
-def _hues(a: U8, b: U8) -> F32:
+def _hues(a: Plane, b: Plane) -> Plane:
     """The range of hues around each place, in either picture."""
     ranges = []
     for plane in (a, b):
@@ -181,7 +192,7 @@ _GAINS = (0.8, 1.25)
 _RIM = 2
 
 
-def _errors(fit: Fit) -> F32:
+def _errors(fit: Fit) -> Plane:
     """The worst error in each cell: what is left after gain and offset of the place.
 
     Blurred at the scale of a stroke: noise of JPEG averages out there, a stroke too many does not.
@@ -221,7 +232,7 @@ def _structure(fit: Fit, scale: float, drawing: bool) -> float:
         scale: how many times finer the first picture is.
     """
     errors = _errors(fit)
-    ink = cell_maxima(np.asarray(cv2.max(contrast(fit.first), contrast(fit.second))), _CELL) > _INK
+    ink = cell_maxima(cv2.max(contrast(fit.first), contrast(fit.second)), _CELL) > _INK
     inked = np.sort(errors[ink])[::-1]
     rank = max(len(inked), _FEWEST_INKED) // 4
     noise = float(inked[rank]) if rank < len(inked) else 0.0

@@ -19,8 +19,8 @@ from PIL import Image
 from transforms.signatures import DRAWING_GROUND
 
 # The names say what is meant: types of NumPy's and OpenCV's results are wider than their values.
-U8 = npt.NDArray[Any]
-F32 = npt.NDArray[Any]
+# A picture or a channel, of bytes or of 32-bit floats; OpenCV's types know no more.
+Plane = npt.NDArray[Any]
 F64 = npt.NDArray[Any]
 
 MOST_PIXELS = 1_050_000
@@ -54,9 +54,9 @@ class Prepared:
 
     size: tuple[int, int]
     frame: tuple[float, float]
-    greys: U8
-    levels: tuple[U8, ...]
-    colours: U8
+    greys: Plane
+    levels: tuple[Plane, ...]
+    colours: Plane
     sharpness: float
     drawing: bool
 
@@ -76,7 +76,7 @@ def prepare(data: bytes) -> Prepared:
         box = 0, 0, frame[0] * decoded, frame[1] * decoded
         plain = plain.resize(target, Image.Resampling.BICUBIC, box=box)
     pixels = np.asarray(plain)
-    greys = _as_u8(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     levels = [greys]
     for side in reversed(LEVELS):
         levels.append(_reduced(levels[-1], side))
@@ -92,11 +92,6 @@ def prepare(data: bytes) -> Prepared:
     )
 
 
-def _as_u8(plane: Any) -> U8:
-    """OpenCV's results are typed as arrays of anything."""
-    return np.asarray(plane, dtype=np.uint8)
-
-
 def _factor(width: int, height: int) -> float:
     factor = 1.0
     while width * factor * height * factor > MOST_PIXELS:
@@ -104,33 +99,33 @@ def _factor(width: int, height: int) -> float:
     return factor
 
 
-def _reduced(plane: U8, side: int) -> U8:
+def _reduced(plane: Plane, side: int) -> Plane:
     height, width = plane.shape[:2]
     factor = min(1.0, side / max(width, height))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     if size == (width, height):
         return plane
-    return _as_u8(cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
+    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def _ground_share(greys: U8) -> float:
+def _ground_share(greys: Plane) -> float:
     counts = np.bincount(greys.ravel(), minlength=256)
     around = np.convolve(counts, np.ones(2 * _GROUND + 1, np.int64), "same")
     return float(around.max() / greys.size)
 
 
-def contrast(plane: U8) -> U8:
+def contrast(plane: Plane) -> Plane:
     """The range of values among the 3 x 3 neighbours of each pixel, by channel."""
-    return _as_u8(cv2.absdiff(cv2.dilate(plane, _THREE), cv2.erode(plane, _THREE)))
+    return cv2.absdiff(cv2.dilate(plane, _THREE), cv2.erode(plane, _THREE))
 
 
-def strongest(plane: U8 | F32) -> U8 | F32:
+def strongest(plane: Plane) -> Plane:
     """The largest of the channels of each pixel; NumPy takes ten times as long."""
     one, two, three = cv2.split(plane)
-    return np.asarray(cv2.max(cv2.max(one, two), three), dtype=plane.dtype)
+    return cv2.max(cv2.max(one, two), three)
 
 
-def cell_maxima(plane: U8 | F32, side: int) -> F32:
+def cell_maxima(plane: Plane, side: int) -> Plane:
     """The largest value in each cell of `side` x `side` pixels, `side` even."""
     height, width = plane.shape
     padded = cv2.copyMakeBorder(
@@ -138,7 +133,7 @@ def cell_maxima(plane: U8 | F32, side: int) -> F32:
     )
     # Dilation by a square of even side looks at side / 2 pixels before and one less behind.
     spread = cv2.dilate(padded, np.ones((side, side), np.uint8))
-    return np.asarray(spread[side // 2 :: side, side // 2 :: side], dtype=np.float32)
+    return spread[side // 2 :: side, side // 2 :: side]
 
 
 class Tone(NamedTuple):
@@ -156,17 +151,17 @@ class Tone(NamedTuple):
     def equal(self) -> bool:
         return self.gain == 1.0 and self.offset == 0.0
 
-    def table(self) -> U8:
+    def table(self) -> Plane:
         values = np.rint(np.arange(256) * self.gain + self.offset)
         return np.clip(values, 0, 255).astype(np.uint8)
 
-    def level(self, first: U8, second: U8) -> tuple[U8, U8]:
+    def level(self, first: Plane, second: Plane) -> tuple[Plane, Plane]:
         """Both pictures in the light of the lighter."""
         if self.equal:
             return first, second
         if self.first:
-            return _as_u8(cv2.LUT(first, self.table())), second
-        return first, _as_u8(cv2.LUT(second, self.table()))
+            return cv2.LUT(first, self.table()), second
+        return first, cv2.LUT(second, self.table())
 
 
 # Places that tell the light: smooth in both pictures, so that edges a little apart do not count.
@@ -198,9 +193,9 @@ def fit_tone(a: F64, b: F64) -> Tone:
     return Tone(best[1], best[2], darker)
 
 
-def smooth_samples(first: U8, second: U8) -> tuple[F64, F64]:
+def smooth_samples(first: Plane, second: Plane) -> tuple[F64, F64]:
     """Colours of two registered pictures, (height, width, 3), where both are smooth."""
-    rough = strongest(_as_u8(cv2.max(contrast(first), contrast(second)))).ravel()
+    rough = strongest(cv2.max(contrast(first), contrast(second))).ravel()
     places = _telling(strongest(first).ravel(), strongest(second).ravel())
     smooth = places[rough[places] < _SMOOTH]
     if len(smooth) < _SAMPLES // 4:
@@ -210,7 +205,7 @@ def smooth_samples(first: U8, second: U8) -> tuple[F64, F64]:
     return a, b
 
 
-def grey_samples(first: U8, second: U8) -> tuple[F64, F64]:
+def grey_samples(first: Plane, second: Plane) -> tuple[F64, F64]:
     """Greys of two exactly registered pictures, edges and all."""
     places = evenly(_telling(first.ravel(), second.ravel()), 6 * _SAMPLES)
     a, b = (plane.ravel()[places].astype(np.float64) for plane in (first, second))

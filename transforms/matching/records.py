@@ -58,7 +58,7 @@ PICTURE = np.dtype(
 )
 TRAINING, BENCHMARK = 1, 2
 
-# What the join carries of a picture, 53 bytes. `aspect` is round(1000 * log2(width / height)).
+# What the join carries of a picture, 52 bytes. `aspect` is round(1000 * log2(width / height)).
 SIGNATURE = np.dtype(
     [
         ("phash", "<u8"),

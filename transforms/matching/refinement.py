@@ -16,9 +16,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from transforms.matching.greys import (
-    F32,
     F64,
-    U8,
+    Plane,
     Prepared,
     contrast,
     evenly,
@@ -46,9 +45,9 @@ class Fit:
     cost: float
     geometry: Geometry
     resampling: Image.Resampling
-    first: U8
-    second: U8
-    kernel: F32 | None = None
+    first: Plane
+    second: Plane
+    kernel: Plane | None = None
     offset: float = 0.0
     relit: bool = False
 
@@ -58,7 +57,7 @@ class Fit:
             self.kernel is not None and abs(float(self.kernel.sum()) - 1) > _SAME_GAIN
         )
 
-    def predicted(self) -> F32:
+    def predicted(self) -> Plane:
         """The second picture, made of the first."""
         if self.kernel is None:
             return self.first.astype(np.float32)
@@ -157,7 +156,7 @@ class _Refiner:
 
     def _rendered(
         self, geometry: Geometry, resampling: Image.Resampling, window: tuple[int, int, int, int]
-    ) -> U8:
+    ) -> Plane:
         height, width = self._first.shape
         x0, y0, x1, y1 = window
         columns, rows = (
@@ -183,7 +182,7 @@ class _Refiner:
         width = fit.first.shape[1]
         a, b = fit.first.ravel(), fit.second.ravel()
 
-        def at(plane: U8, by: int) -> F32:
+        def at(plane: Plane, by: int) -> Plane:
             return plane[edges + by].astype(np.float32)
 
         dx = (at(a, 1) - at(a, -1) + at(b, 1) - at(b, -1)) / 4
@@ -214,9 +213,9 @@ def _whole_axis(scale: float, shift: float, pixels: float) -> tuple[float, float
     return wide / pixels, (start + wide / 2) / pixels - 0.5
 
 
-def _edges(first: U8, second: U8) -> npt.NDArray[np.int64]:
+def _edges(first: Plane, second: Plane) -> npt.NDArray[np.int64]:
     """Where there is something to see in either picture, as places in the flat arrays."""
-    strength = np.asarray(cv2.max(contrast(first), contrast(second)))
+    strength = cv2.max(contrast(first), contrast(second))
     strength[:_REACH] = strength[-_REACH:] = 0
     strength[:, :_REACH] = strength[:, -_REACH:] = 0
     return evenly(np.flatnonzero(strength.ravel() > _EDGE), _MOST_EDGES)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from transforms.matching.greys import F32, F64, U8, Prepared
+from transforms.matching.greys import F64, Plane, Prepared
 
 
 class Geometry(NamedTuple):
@@ -118,7 +118,7 @@ def whole_frame(first: Prepared, second: Prepared) -> Geometry:
     return Geometry(across, (across - 1) / 2, down, (down - 1) / 2)
 
 
-def warped(plane: U8 | F32, geometry: Geometry, width: int, height: int) -> U8 | F32:
+def warped(plane: Plane, geometry: Geometry, width: int, height: int) -> Plane:
     """The first picture on the second one's grid, bilinearly; both of about one scale."""
     high, wide = plane.shape[:2]
     x = wide * (geometry.across * (0.5 / width - 0.5) + geometry.right + 0.5) - 0.5
@@ -126,13 +126,12 @@ def warped(plane: U8 | F32, geometry: Geometry, width: int, height: int) -> U8 |
     across, down = geometry.across * wide / width, geometry.down * high / height
     matrix = np.array([[across, 0, x], [0, down, y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(
+    return cv2.warpAffine(
         plane, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(moved, dtype=plane.dtype)
 
 
-def _align(first: U8, second: U8, geometry: Geometry, iterations: int) -> Geometry:
+def _align(first: Plane, second: Plane, geometry: Geometry, iterations: int) -> Geometry:
     """Lucas-Kanade for scale and shift by axis, and for gain and offset of the light."""
     height, width = second.shape
     a, b = (cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 0.7) for plane in (first, second))
@@ -158,7 +157,9 @@ def _align(first: U8, second: U8, geometry: Geometry, iterations: int) -> Geomet
     return geometry
 
 
-def shift_of(dx: F32, dy: F32, x: F32, y: F32, a: F32, b: F32, weights: F32 | None = None) -> F64:
+def shift_of(
+    dx: Plane, dy: Plane, x: Plane, y: Plane, a: Plane, b: Plane, weights: Plane | None = None
+) -> F64:
     """One least-squares step: changes of scale and shift by axis, in pixels.
 
     Args:
@@ -187,7 +188,7 @@ def reach(step: F64) -> float:
 _CHUNK = 256
 
 
-def product(left: F32, right: F32) -> F64:
+def product(left: Plane, right: Plane) -> F64:
     """``left @ right.T`` for a few rows, in pieces too small for BLAS to start threads for.
 
     Threads that wait for each other cost more than the sum when all cores compare pictures, and
@@ -204,7 +205,7 @@ def product(left: F32, right: F32) -> F64:
     return total + rest
 
 
-def _likeness(first: U8, second: U8, geometry: Geometry) -> float:
+def _likeness(first: Plane, second: Plane, geometry: Geometry) -> float:
     """Correlation over what both show; -1 where that is next to nothing."""
     height, width = second.shape
     x0, y0, x1, y1 = geometry.window(width, height)
