@@ -27,7 +27,9 @@ def test_the_real_hub_builds_with_every_row_accounted_for(tmp_path):
     counts = {name: source.counts for name, source in manifest.sources.items()}
     assert counts["iiw_400"].dropped == {"image_not_shipped": 400}
     assert counts["iiw_400"].rows_in == 400
-    assert counts["the_cauldron/tabmwp"].kept == 1000
+    # All tables look alike; the three that merge have equal pixels.
+    assert counts["the_cauldron/tabmwp"].merged == {"near_duplicate": 3}
+    assert counts["the_cauldron/tabmwp"].kept == 997
     assert counts["cord_v2"].kept == 80
     assert manifest.totals.images == manifest.totals.rows > 1000
     assert verify(str(tmp_path)) == []
