@@ -16,6 +16,9 @@ import pyarrow.parquet as pq
 from cauldron import storage
 from cauldron.errors import CauldronError
 from cauldron.manifests import DATA, MANIFEST, MixtureManifest, read_manifest
+from cauldron.recipe import StageRecipe
+from cauldron.rules import upscale_of
+from cauldron.tiles import Upscale
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class Mixture:
     def shards(self) -> list[str]:
         """Full paths, in the mixture's order."""
         return [storage.join(self.folder, DATA, shard.name) for shard in self.manifest.shards]
+
+    @property
+    def upscale(self) -> Upscale:
+        """How small images are scaled up where its image tokens are counted."""
+        stage = self.manifest.recipe["stages"][self.manifest.stage]
+        return upscale_of(StageRecipe.model_validate(stage).upscale)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """One table per row group, in order; only the named columns are read."""

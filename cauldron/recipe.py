@@ -23,6 +23,7 @@ from cauldron.rules import (
     LanguageRules,
     Strict,
     TextRules,
+    UpscaleChoice,
 )
 
 MIB = 1024 * 1024
@@ -108,6 +109,10 @@ class StageRecipe(Strict):
         longest_edge: images are tiled after scaling their longest side to at most this many
             pixels; decides image tokens only, stored pixels stay.
         tile: side of a tile in pixels.
+        upscale: of images smaller than the limit. ``never``: up to whole tiles only (the authors'
+            training code); ``published``: to the full grid, as the published processor does, four
+            times the tokens for 640 x 480; ``{up_to: 2}``: by a factor at most. Decides image
+            tokens here, and what `cauldron train` does with this mixture.
         shard_bytes: target size of a shard.
         row_group_bytes: a reader holds one row group in memory.
         max_epochs: no source is passed over more often.
@@ -120,6 +125,7 @@ class StageRecipe(Strict):
     max_epochs: Annotated[float, Field(gt=0)] = 50
     longest_edge: Annotated[int, Field(gt=0)] = 1820
     tile: Annotated[int, Field(gt=0)] = 364
+    upscale: UpscaleChoice = "never"
     shard_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
     row_group_bytes: Annotated[int, Field(ge=1024, le=1024 * MIB)] = 32 * MIB
     duplicates: Action | None = None

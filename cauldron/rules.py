@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cauldron.tiles import Upscale
+
 
 class Strict(BaseModel):
     """A recipe section: unknown keys are errors, values cannot change."""
@@ -35,6 +37,21 @@ class ImageRules(Strict):
     max_aspect: Annotated[float, Field(ge=1)] | None = None
     hard_max_pixels: Annotated[int, Field(gt=0)] = 178_956_970
     accept_truncated: bool = False
+
+
+class UpscaleRules(Strict):
+    """Small images are scaled up by at most this factor."""
+
+    up_to: Annotated[float, Field(ge=1)]
+
+
+# How images smaller than the limit are scaled up before they are tiled; see `cauldron.tiles`.
+UpscaleChoice = Literal["published", "never"] | UpscaleRules
+
+
+def upscale_of(choice: UpscaleChoice) -> Upscale:
+    """As the tile arithmetic takes it."""
+    return choice.up_to if isinstance(choice, UpscaleRules) else choice
 
 
 class TextRules(Strict):

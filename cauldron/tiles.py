@@ -79,23 +79,6 @@ def tokens_per_tile(tile: int, patch: int = PATCH, shuffle: int = SHUFFLE) -> in
     return int(((tile // patch) ** 2) / shuffle**2)
 
 
-def image_tokens(
-    width: int,
-    height: int,
-    longest_edge: int,
-    tile: int,
-    per_tile: int | None = None,
-    upscale: Upscale = "never",
-) -> int:
-    """Tokens that stand for one image's pixels.
-
-    Args:
-        per_tile: tokens a tile; None: `tokens_per_tile` of `tile`.
-    """
-    tokens = tokens_per_tile(tile) if per_tile is None else per_tile
-    return tokens * tile_count(width, height, longest_edge, tile, upscale)
-
-
 def _training_tiles(
     longest: int, shortest: int, limit: int, tile: int, factor: float
 ) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cauldron.errors import UsageError
-from cauldron.rules import Strict
+from cauldron.rules import Strict, UpscaleChoice
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -65,12 +65,6 @@ class AdapterRules(Strict):
     )  # fmt: skip
 
 
-class UpscaleRules(Strict):
-    """Small images are scaled up by at most this factor."""
-
-    up_to: Annotated[float, Field(ge=1)]
-
-
 class TrainRecipe(Strict):
     """How one stage trains.
 
@@ -81,8 +75,7 @@ class TrainRecipe(Strict):
         batch: packed sequences in a step, over all ranks.
         sequence_length: tokens in a sequence; a longer sample is dropped.
         longest_edge: pixels; a list of [first step, pixels] grows it during the stage.
-        upscale: ``published``: every image to the full grid, as the published processor does;
-            ``never``: none (the authors' training code); ``{up_to: 2}``: by a factor at most.
+        upscale: of small images, as in the recipe's stages; None: as the mixture was counted.
         frozen: parts whose weights stay: ``vision``, ``language``. The connector always trains.
         neftune_alpha: noise on the input embeddings; None: none.
         weight_decay: not on biases and norms.
@@ -90,6 +83,9 @@ class TrainRecipe(Strict):
         window: rows in which the best fit into sequences is looked for.
         max_bad_rows: so many undecodable rows in a row end the run.
         checkpoint_every, keep: steps between checkpoints, and how many stay.
+        shard: ranks that divide one copy of the weights among them. None: all (FSDP), the least
+            memory; 1: each has its own (as DDP); the GPUs of a node: gathering weights stays
+            inside it and only gradients cross the network (HSDP).
         recompute: activations computed again in the backward pass: ``none``, ``vision``, ``all``.
         head_chunk: supervised positions whose logits exist at a time.
         export: adapters ``merged`` into the exported model, or ``adapter``: a PEFT folder of them
@@ -105,7 +101,7 @@ class TrainRecipe(Strict):
     batch: Positive = 1024
     sequence_length: Positive = 10_240
     longest_edge: Positive | tuple[tuple[int, Positive], ...] = 1820
-    upscale: Literal["published", "never"] | UpscaleRules = "never"
+    upscale: UpscaleChoice | None = None
     frozen: tuple[Literal["vision", "language"], ...] = ()
     adapter: AdapterRules | None = None
     neftune_alpha: Annotated[float, Field(gt=0)] | None = None
@@ -119,6 +115,7 @@ class TrainRecipe(Strict):
     checkpoint_every: Positive = 250
     keep: Positive = 3
     precision: Literal["bf16", "fp32"] = "bf16"
+    shard: Positive | None = None
     recompute: Literal["none", "vision", "all"] = "vision"
     compile: bool = False
     head_chunk: Positive = 1024
@@ -160,7 +157,13 @@ class TrainConfig(Strict):
     train: TrainRecipe
 
     def per_rank(self, world: int) -> int:
-        """Sequences of a step for each rank. Raises UsageError when they do not divide."""
+        """Sequences of a step for each rank. Raises UsageError when ranks do not divide."""
+        shard = self.train.shard
+        if shard is not None and world % shard:
+            raise UsageError(
+                f"{world} ranks do not divide into groups of {shard}; "
+                "give --set shard=N that divides them, or null for all"
+            )
         if self.train.batch % world:
             raise UsageError(
                 f"a batch of {self.train.batch} sequences does not divide by {world} ranks; "

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.head import IGNORED, token_losses
+from training.head import token_losses
 from training.neftune import with_noise
 from training.vision import image_features
 
@@ -24,6 +24,8 @@ class Sequence:
         longest: tokens of the longest document.
         tiles: uint8, shape (tiles, 3, side, side); may be empty.
         image_positions: int64, places of the image tokens in order.
+        supervised: int64, places whose label is not -100. Found on the CPU: asking the device how
+            many there are would hold it up in the middle of each sequence.
         noise_seed: for NEFTune.
     """
 
@@ -34,6 +36,7 @@ class Sequence:
     longest: int
     tiles: Tensor
     image_positions: Tensor
+    supervised: Tensor
     noise_seed: int = 0
 
 
@@ -79,7 +82,7 @@ def sequence_losses(
     if neftune_alpha is not None:
         inputs = with_noise(inputs, neftune_alpha, sequence.noise_seed)
     hidden = _language(inner.text_model, inputs, sequence)
-    supervised = torch.nonzero(sequence.labels != IGNORED).squeeze(1)
+    supervised = sequence.supervised
     losses = token_losses(model.lm_head, hidden[supervised], sequence.labels[supervised], chunk)
     documents = torch.searchsorted(sequence.boundaries[1:].long(), supervised, right=True)
     return Losses(losses.sum(), losses.detach(), documents)

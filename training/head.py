@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.checkpoint import checkpoint
 
-IGNORED = -100
-
 
 def _chunk(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
     return cross_entropy(head(hidden).float(), targets, reduction="none")

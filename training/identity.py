@@ -14,6 +14,7 @@ _FREE = {
     "max_bad_rows",
     "checkpoint_every",
     "keep",
+    "shard",
     "recompute",
     "compile",
     "head_chunk",

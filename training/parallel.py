@@ -1,7 +1,8 @@
 """The ranks of a run: one process, or those that torchrun started; and how weights are divided.
 
 FSDP2 divides layer by layer: fp32 master weights, bf16 where they are used. One process on a GPU
-goes the same way, for the master weights; one on a CPU computes in fp32 and divides nothing.
+goes the same way, for the master weights, and so do ranks that each hold all of them, instead of
+by DDP, which knows no master weights; one on a CPU computes in fp32 and divides nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch._C._distributed_c10d import HashStore
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from training.config import TrainRecipe
@@ -93,6 +94,18 @@ def compute_dtype(rules: TrainRecipe, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if half else torch.float32
 
 
+def _mesh(rules: TrainRecipe, ranks: Ranks) -> DeviceMesh:
+    """Ranks in one group that divides the weights, or in several that each do so."""
+    shard = rules.shard or ranks.world
+    if shard == ranks.world:
+        return init_device_mesh(ranks.device.type, (shard,))
+    return init_device_mesh(
+        ranks.device.type,
+        (ranks.world // shard, shard),
+        mesh_dim_names=("copies", "shards"),
+    )
+
+
 def divide(root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: Ranks) -> None:
     """Put the weights on the device, each rank its share.
 
@@ -102,12 +115,12 @@ def divide(root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: R
     """
     if ranks.world == 1 and ranks.device.type == "cpu":
         return
-    mesh = init_device_mesh(ranks.device.type, (ranks.world,))
+    mesh = _mesh(rules, ranks)
     policy = MixedPrecisionPolicy(
         param_dtype=compute_dtype(rules, ranks.device), reduce_dtype=torch.float32
     )
     # Alone there is nobody to gather from, so nothing is gained by letting go of weights.
-    alone = ranks.world == 1
+    alone = (rules.shard or ranks.world) == 1
     for part in parts:
         fully_shard(part, mesh=mesh, mp_policy=policy, reshard_after_forward=not alone)
     fully_shard(root, mesh=mesh, mp_policy=policy)

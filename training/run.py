@@ -12,8 +12,9 @@ import torch
 from cauldron import storage
 from cauldron.errors import CauldronError
 from cauldron.mixture import Mixture
+from cauldron.rules import upscale_of
 from training import checkpoint
-from training.config import TrainConfig, TrainRecipe, UpscaleRules
+from training.config import TrainConfig, TrainRecipe
 from training.data.loader import PackLoader
 from training.data.prompts import TokenLayout
 from training.data.settings import LoaderSettings
@@ -32,10 +33,10 @@ from training.step import Stepper
 Say = Callable[[str], None]
 
 
-def loader_settings(config: TrainConfig, shape: ModelShape) -> LoaderSettings:
+def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) -> LoaderSettings:
     """What the loader needs of a run's configuration."""
     rules = config.train
-    upscale = rules.upscale.up_to if isinstance(rules.upscale, UpscaleRules) else rules.upscale
+    upscale = mixture.upscale if rules.upscale is None else upscale_of(rules.upscale)
     return LoaderSettings(
         batch=rules.batch,
         sequence_length=rules.sequence_length,
@@ -123,7 +124,7 @@ def _loader(
     config: TrainConfig, mixture: Mixture, loaded: LoadedModel, ranks: Ranks, saved: Saved | None
 ) -> PackLoader:
     tokens = TokenLayout(loaded.tokenizer, loaded.tile, loaded.tile_tokens)
-    settings = loader_settings(config, ModelShape.of(loaded.model.config))
+    settings = loader_settings(config, mixture, ModelShape.of(loaded.model.config))
     position = saved.position if saved else None
     return PackLoader(mixture, tokens, settings, ranks.rank, ranks.world, position)
 
@@ -177,7 +178,8 @@ class _Run:
         return ended
 
     def _stepper(self, stop: StopRequest) -> Stepper:
-        settings = loader_settings(self.config, ModelShape.of(self.network.model.config))
+        shape = ModelShape.of(self.network.model.config)
+        settings = loader_settings(self.config, self.mixture, shape)
         return Stepper(
             self.network,
             self.optimizer,

@@ -21,6 +21,7 @@ from torch.distributed.tensor import DTensor
 from cauldron.errors import CauldronError
 from training.config import TrainRecipe
 from training.data.pack import Pack
+from training.data.prompts import IGNORED
 from training.forward import Sequence
 from training.network import Network
 from training.parallel import Ranks
@@ -177,5 +178,6 @@ def on_device(pack: Pack, device: torch.device, noise_seed: int) -> Sequence:
         longest=int(torch.diff(pack.boundaries).max()),
         tiles=move(pack.tiles),
         image_positions=move(pack.image_positions),
+        supervised=move(torch.nonzero(pack.labels != IGNORED).squeeze(1)),
         noise_seed=noise_seed,
     )

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cauldron.recipe import StageRecipe
+from cauldron.rules import upscale_of
 from cauldron.schema import Sample, messages_of
+from cauldron.tiles import tile_count, tokens_per_tile
 from transforms.order import turn_order
-from transforms.tiles import image_tokens, tile_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,11 @@ def mixture_row(
     if stage.turns.shuffle and not dialogue:
         order = turn_order(sample.id, seed, copy.epoch, len(order))
     turns = [sample.turns[i] for i in order[: stage.turns.cap]]
-    sizes = [(info.width, info.height) for info in sample.images]
-    tiles = [tile_count(*size, stage.longest_edge, stage.tile) for size in sizes]
-    vision = sum(image_tokens(*size, stage.longest_edge, stage.tile) for size in sizes)
+    upscale, per_tile = upscale_of(stage.upscale), tokens_per_tile(stage.tile)
+    tiles = [
+        tile_count(info.width, info.height, stage.longest_edge, stage.tile, upscale)
+        for info in sample.images
+    ]
     answer = sum(turn.answer_tokens for turn in turns)
     text = sample.system_tokens + answer + sum(turn.user_tokens for turn in turns)
     texts = [(turn.user, turn.assistant) for turn in turns]
@@ -50,7 +53,7 @@ def mixture_row(
             info.model_dump() | {"tiles": count}
             for info, count in zip(sample.images, tiles, strict=True)
         ],
-        "tokens": {"answer": answer, "text": text, "image": vision},
+        "tokens": {"answer": answer, "text": text, "image": sum(tiles) * per_tile},
         "tiles": sum(tiles),
         "turn_sources": [turn.source for turn in turns],
         "origin": sample.origin.model_dump(),

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from training.data.prompts import IGNORED
 from training.forward import Sequence
-from training.head import IGNORED
 from training.tiny import TILE, tiny_tokenizer
 
 TILE_TOKENS = 4
@@ -48,6 +48,7 @@ def packed(chats: Several[Chat], noise_seed: int = 0) -> Sequence:
         longest=max(lengths),
         tiles=torch.cat([one.tiles for one in chats]),
         image_positions=torch.nonzero(ids == image).squeeze(1),
+        supervised=torch.nonzero(target != IGNORED).squeeze(1),
         noise_seed=noise_seed,
     )
 

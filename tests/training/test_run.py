@@ -18,6 +18,7 @@ from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
 from training import command, run  # noqa: E402
 from training.config import TrainConfig  # noqa: E402
+from training.flops import IDEFICS3_8B  # noqa: E402
 from training.metrics import read  # noqa: E402
 from training.options import TrainOptions, resolve  # noqa: E402
 from training.saved import newest  # noqa: E402
@@ -261,3 +262,12 @@ def test_recomputed_activations_change_no_weight(
     train(config(mixture, tmp_path / "vision", "adapter.rank=4", steps=2))
     train(config(mixture, tmp_path / choice, "adapter.rank=4", f"recompute={choice}", steps=2))
     assert_same_weights(tmp_path / "vision", tmp_path / choice)
+
+
+@pytest.mark.parametrize(("changes", "upscale"), [((), 2.0), (("upscale=published",), "published")])
+def test_small_images_are_scaled_as_the_mixture_counted_them_unless_said(
+    tmp_path: Path, changes: tuple[str, ...], upscale: Any
+) -> None:
+    counted = write_mixture(tmp_path, mixed_rows(10), upscale={"up_to": 2})
+    settings = config(counted, tmp_path / "run", *changes)
+    assert run.loader_settings(settings, counted, IDEFICS3_8B).upscale == upscale

@@ -95,7 +95,10 @@ def test_sigterm_to_one_rank_stops_all_with_a_checkpoint_and_0(
     assert_weights(output, undisturbed, tolerance=2e-3)
 
 
-def test_a_rank_with_only_text_does_not_stop_the_other(mixture: Mixture, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", [2, 1])
+def test_a_rank_with_only_text_does_not_stop_the_other(
+    mixture: Mixture, tmp_path: Path, shard: int
+) -> None:
     """Sequences so short that most hold one conversation: images on one rank, none on another."""
     output = tmp_path / "mixed"
     fields = (
@@ -104,6 +107,7 @@ def test_a_rank_with_only_text_does_not_stop_the_other(mixture: Mixture, tmp_pat
         "longest_edge=56",
         "frozen=[vision]",
         "adapter=null",
+        f"shard={shard}",
     )
     sets = [part for field in fields for part in ("--set", field)]
     Ranks(2, *arguments(mixture, output), *sets).finish()
@@ -119,6 +123,23 @@ def test_sigterm_while_starting_ends_with_0(mixture: Mixture, tmp_path: Path) ->
     ranks.finish()
     assert newest(output) is None
     assert steps_done(output) == 0
+
+
+@pytest.mark.parametrize("changes", [("shard=1",), ("shard=1", "adapter=null")])
+def test_ranks_with_weights_of_their_own_train_as_those_that_divide_them(
+    mixture: Mixture, tmp_path: Path, changes: tuple[str, ...]
+) -> None:
+    """As DDP; and what they saved is gone on from by ranks that divide the weights."""
+    sets = [part for field in changes for part in ("--set", field)]
+    own, divided = tmp_path / "own", tmp_path / "divided"
+    Ranks(2, *arguments(mixture, own), *sets).finish()
+    ranks = Ranks(2, *arguments(mixture, divided), *sets)
+    wait_for(lambda: steps_done(divided) >= 6)
+    ranks.signal(signal.SIGTERM)
+    ranks.finish()
+    Ranks(2, *arguments(mixture, divided), *sets, "--set", "shard=2").finish()
+    assert losses(divided) == pytest.approx(losses(own), abs=2e-4)
+    assert_weights(own, divided, tolerance=2e-3)
 
 
 def handles_sigterm(pid: int) -> bool:

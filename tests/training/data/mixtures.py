@@ -98,9 +98,19 @@ def mixed_rows(count: int) -> list[dict[str, Any]]:
 
 
 def write_mixture(
-    folder: Path | str, rows: Sequence[dict[str, Any]], group_rows: int = 10, shards: int = 2
+    folder: Path | str,
+    rows: Sequence[dict[str, Any]],
+    group_rows: int = 10,
+    shards: int = 2,
+    upscale: Any = "never",
 ) -> Mixture:
-    """Write rows in order as a finished mixture. Args: group_rows: rows of a row group."""
+    """Write rows in order as a finished mixture.
+
+    Args:
+        group_rows: rows of a row group.
+        upscale: of its recipe's stage.
+    """
+    stage = {"budget": {"samples": len(rows)}, "mixture": {"x": 1}, "upscale": upscale}
     entries, out = [], str(folder)
     per_shard = -(-len(rows) // shards)
     for shard in range(shards):
@@ -117,7 +127,7 @@ def write_mixture(
         fingerprint="fff111",
         seed=0,
         code_version="0",
-        recipe={},
+        recipe={"stages": {"sft": stage}},
         recipe_name="test",
         tokenizer=Tokenizer(name=None, estimated=True),
         corpora={},
