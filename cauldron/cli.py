@@ -305,8 +305,8 @@ def train_command(print_config: bool, plot: str | None, **typed: Any) -> None:
     if plot is not None:
         click.echo(command.plot(plot))
         return
-    config = resolve(TrainOptions(**typed))
+    options = TrainOptions(**typed)
     if print_config:
-        click.echo(command.shown(config), nl=False)
+        click.echo(command.shown(resolve(options)), nl=False)
         return
-    sys.exit(command.train(config, _say))
+    sys.exit(command.train(options, _say))

@@ -1,18 +1,22 @@
-"""What ``cauldron train`` does before and around a run; every mistake is told before torch."""
+"""What ``cauldron train`` does before and around a run; mistakes are told before torch is there."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from cauldron.errors import UsageError
+from cauldron.errors import CauldronError, UsageError
 from cauldron.mixture import Mixture, load_mixture
 from training.config import TrainConfig
 from training.identity import check_same, decides
+from training.options import TrainOptions, resolve
 from training.saved import newest
 from training.signals import StopRequest
 
@@ -20,21 +24,29 @@ Say = Callable[[str], None]
 _EXTRA = "training needs torch, transformers and peft: pip install 'cauldron-vlm[train]'"
 
 
-def train(config: TrainConfig, say: Say) -> int:
+def train(options: TrainOptions, say: Say) -> int:
     """Train, or go on training; the exit code. SIGTERM saves a checkpoint and gives 0."""
     stop = StopRequest()
     stop.listen()
-    mixture = load_mixture(config.mixture)
-    check(config, mixture)
-    try:
-        for name in ("torch", "transformers", "peft"):
-            importlib.import_module(name)
-    except ImportError as error:
-        raise UsageError(f"{_EXTRA} ({error})") from None
+    with _told_by_one():
+        config = resolve(options)
+        mixture = load_mixture(config.mixture)
+        check(config, mixture)
     from training import run
 
     run.train(config, mixture, stop, say)
     return 0
+
+
+@contextmanager
+def _told_by_one() -> Iterator[None]:
+    """Every rank finds the same mistake: the first says so, the others end like it."""
+    try:
+        yield
+    except CauldronError as error:
+        if os.environ.get("RANK", "0") != "0":
+            sys.exit(error.exit_code)
+        raise
 
 
 def check(config: TrainConfig, mixture: Mixture) -> None:
@@ -49,6 +61,17 @@ def check(config: TrainConfig, mixture: Mixture) -> None:
     saved = newest(Path(config.output))
     if saved is not None:
         check_same(saved.decides, decides(config, mixture), config.output)
+    _check_packages(config)
+
+
+def _check_packages(config: TrainConfig) -> None:
+    try:
+        for name in ("torch", "transformers", "peft"):
+            importlib.import_module(name)
+    except ImportError as error:
+        raise UsageError(f"{_EXTRA} ({error})") from None
+    if config.train.wandb_project is not None and importlib.util.find_spec("wandb") is None:
+        raise UsageError("wandb_project is set and wandb is not installed: pip install wandb")
 
 
 def _check_tokenizer(config: TrainConfig, mixture: Mixture) -> None:

@@ -7,7 +7,6 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Protocol
 
-from cauldron.errors import UsageError
 from training.config import TrainConfig
 from training.step import StepResult
 
@@ -128,7 +127,7 @@ def _sinks(config: TrainConfig, first: int) -> list[Sink]:
     if config.train.tensorboard:
         sinks.append(_TensorBoard(config.output, first))
     if config.train.wandb_project is not None:
-        sinks.append(_WeightsAndBiases(config, config.train.wandb_project))
+        sinks.append(_WeightsAndBiases(config, config.train.wandb_project, first))
     return sinks
 
 
@@ -148,16 +147,19 @@ class _TensorBoard:
 
 
 class _WeightsAndBiases:
-    def __init__(self, config: TrainConfig, project: str) -> None:
-        try:
-            import wandb  # type: ignore[import-not-found]
-        except ImportError:
-            raise UsageError(
-                "wandb_project is set and wandb is not installed: pip install wandb"
-            ) from None
+    """One run there for a run here, however often it is gone on with."""
+
+    def __init__(self, config: TrainConfig, project: str, first: int) -> None:
+        import wandb  # type: ignore[import-not-found]
+
+        known = Path(config.output) / "wandb_id"
+        if first == 0 or not known.exists():
+            known.write_text(wandb.util.generate_id(), encoding="utf-8")
         self._run: Any = wandb.init(
             project=project,
             name=Path(config.output).name,
+            id=known.read_text(encoding="utf-8"),
+            resume="allow",
             dir=config.output,
             config=config.model_dump(mode="json"),
         )

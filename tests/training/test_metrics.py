@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,14 +77,23 @@ def test_tensorboard_gets_every_scalar(tmp_path: Path) -> None:
     assert {"loss", "loss/charts", "grad_norm"} <= set(events.Tags()["scalars"])
 
 
-def test_weights_and_biases_must_be_installed_to_be_used(
+def test_weights_and_biases_goes_on_with_the_run_that_it_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(UsageError, match="pip install wandb"):
-        Metrics(config(tmp_path, wandb_project="p"), 0, None)
+    ids, started, logged = iter("abc"), [], []
+    run = SimpleNamespace(log=lambda values, step: logged.append(step), finish=lambda: None)
+    fake = SimpleNamespace(
+        util=SimpleNamespace(generate_id=lambda: next(ids)),
+        init=lambda **given: started.append(given) or run,
+    )
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    for first in (0, 1, 0):
+        metrics = Metrics(config(tmp_path, wandb_project="p"), first, None)
+        metrics.step(first, result(), seconds=1.0, skipped=0)
+        metrics.close()
+    assert [given["id"] for given in started] == ["a", "a", "b"]
+    assert {given["project"] for given in started} == {"p"}
+    assert logged == [1, 2, 1]
 
 
 def test_the_curves_are_drawn(tmp_path: Path) -> None:

@@ -104,6 +104,32 @@ def test_ranks_must_divide_the_batch(
         check(config(mixture, tmp_path), mixture)
 
 
+def test_groups_must_divide_the_ranks(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UsageError, match=r"4 ranks do not divide into groups of 3"):
+        check(config(mixture, tmp_path, "shard=3"), mixture)
+
+
+def test_weights_and_biases_must_be_installed_to_be_used(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(UsageError, match="pip install wandb"):
+        check(config(mixture, tmp_path, "wandb_project=p"), mixture)
+
+
+def test_a_mistake_is_told_by_one_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        result = CliRunner().invoke(main, ["train", "--mixture", str(tmp_path / "none")])
+        assert result.exit_code == 1
+        said.append(result.stderr.count("\n"))
+    assert said == [1, 0]
+
+
 def test_an_unknown_source_is_named(mixture: Mixture, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no source 'x'; it has: pairs, pictures, words"):
         check(config(mixture, tmp_path, exclude=("x",)), mixture)

@@ -243,6 +243,18 @@ def test_a_loss_that_blows_up_ends_the_run_in_one_line(mixture: Mixture, tmp_pat
     assert "\n" not in str(found.value)
 
 
+def test_no_room_on_the_gpu_says_what_to_lower(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has\n1")
+
+    monkeypatch.setattr(run, "run_steps", full)
+    with pytest.raises(CauldronError, match=r"recompute=all, --set sequence_length=512") as found:
+        train(config(mixture, tmp_path))
+    assert "\n" not in str(found.value)
+
+
 def test_metrics_add_up(mixture: Mixture, tmp_path: Path) -> None:
     train(config(mixture, tmp_path, steps=2))
     for line in (tmp_path / "metrics.jsonl").read_text().splitlines():
