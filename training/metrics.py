@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from training.config import TrainConfig
 from training.step import StepResult
 
@@ -72,6 +74,8 @@ class Metrics:
             "waiting": min(1.0, result.waited / seconds),
             "skipped_rows": skipped,
         }
+        if torch.cuda.is_available():
+            values["peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
         if self._peak:
             values["mfu"] = result.flops / seconds / self._peak
         sources = {name: {"loss": loss, "answer_tokens": count}

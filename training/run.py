@@ -114,6 +114,7 @@ def _train(
         if saved is not None:
             checkpoint.load(saved, network.trainable(), optimizer, ranks)
             tell(f"going on from step {saved.step}, {saved.folder}")
+        tell(_summary(config, mixture, network, ranks))
         run = _Run(config, mixture, ranks, network, optimizer, loader)
         ended = run.steps(saved.step if saved else 0, stop, tell)
         _tell_end(ended, loader, tell)
@@ -127,6 +128,18 @@ def _loader(
     settings = loader_settings(config, mixture, ModelShape.of(loaded.model.config))
     position = saved.position if saved else None
     return PackLoader(mixture, tokens, settings, ranks.rank, ranks.world, position)
+
+
+def _summary(config: TrainConfig, mixture: Mixture, network: Network, ranks: Ranks) -> str:
+    rules = config.train
+    trains = sum(p.numel() for p in network.trainable().values())
+    every = sum(p.numel() for p in network.parameters())
+    of = "rank" if ranks.world == 1 else "ranks"
+    return (
+        f"{config.stage}: {mixture.manifest.totals.rows:,} rows of {mixture.folder}; "
+        f"{trains / 1e6:,.1f} of {every / 1e6:,.1f} M parameters train; {ranks.world} {of} on "
+        f"{ranks.device.type}; {rules.batch} sequences of {rules.sequence_length:,} tokens a step"
+    )
 
 
 def _silent(line: str) -> None:
