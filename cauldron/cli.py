@@ -285,7 +285,9 @@ def verify_command(out: str, as_json: bool) -> None:
 )
 @main.command("train")
 @click.option("--stage", default="sft", show_default=True, help="Whose hyper-parameters to take.")
-@click.option("--recipe", default="idefics3", show_default=True, help="Packaged name or YAML file.")
+@click.option(
+    "--recipe", help="Packaged name or YAML file. Default: what the mixture was built with."
+)
 @click.option("--mixture", help="Default: ./cauldron-out/mixtures/STAGE.")
 @click.option("--output", metavar="RUN", help="Default: ./cauldron-out/runs/STAGE.")
 @click.option("--model", help="tiny, or hub id or folder of an Idefics3 or SmolVLM checkpoint.")

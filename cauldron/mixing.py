@@ -68,7 +68,7 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
         found = read_manifest(MixtureManifest, folder)
         if found.fingerprint == print_:
             say(f"mix {request.stage}: done already")
-            return found
+            return _with_recipe(found, recipe, folder)
     except FileNotFoundError:
         pass
     paths = decision_paths(request.output, request.curation)
@@ -93,6 +93,16 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
     storage.write_bytes(storage.join(folder, "README.md"), write_card(manifest).encode())
     storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
     storage.remove(storage.join(folder, "_done"))
+    return manifest
+
+
+def _with_recipe(found: MixtureManifest, recipe: Recipe, folder: str) -> MixtureManifest:
+    """How to train changes no row, but the trainer reads it in the manifest."""
+    values = recipe.model_dump(mode="json")
+    if found.recipe == values:
+        return found
+    manifest = found.model_copy(update={"recipe": values})
+    storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
     return manifest
 
 

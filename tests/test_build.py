@@ -153,6 +153,18 @@ def test_a_changed_weight_costs_only_the_mix(root, tmp_path):
     assert verify(str(output)) == []
 
 
+def test_how_to_train_is_told_by_the_manifest_and_changes_no_row(root, tmp_path):
+    output = tmp_path / "out"
+    first = run(root, output)
+    recipe = tmp_path / "new.yaml"
+    recipe.write_text(f"extends: {output}.yaml\ntraining: {{sft: {{steps: 7}}}}\n")
+    second = run(root, output, recipe=str(recipe))
+    assert second.recipe["training"] == {"sft": {"steps": 7}}
+    assert load_mixture(str(output / "mixtures" / "sft")).manifest == second
+    assert (second.fingerprint, second.shards) == (first.fingerprint, first.shards)
+    assert verify(str(output)) == []
+
+
 def test_a_full_disk_is_one_line_and_the_rerun_gives_the_same_bytes(
     root, built, tmp_path, monkeypatch
 ):

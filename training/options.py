@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from cauldron import storage
-from cauldron.errors import UsageError
+from cauldron.errors import CauldronError, UsageError
 from cauldron.manifests import mixture_folder
+from cauldron.mixture import load_mixture
 from cauldron.recipe import load_recipe
 from training.config import TrainConfig, stage_rules
 
 OUTPUT = "./cauldron-out"
+DEFAULT_RECIPE = "idefics3"
 
 # What `--model tiny` changes of a stage, so that it runs on a laptop in under a minute and learns
 # something: adapters on random weights would not.
@@ -36,11 +38,12 @@ class TrainOptions:
     """What a command line says; None and empty: as the recipe or the defaults have it.
 
     Attributes:
+        recipe: name or path; None: the one that the mixture was built with.
         changes: ``field=value`` of `--set`.
     """
 
     stage: str
-    recipe: str = "idefics3"
+    recipe: str | None = None
     mixture: str | None = None
     output: str | None = None
     model: str | None = None
@@ -52,7 +55,9 @@ class TrainOptions:
 
 def resolve(options: TrainOptions) -> TrainConfig:
     """Raises UsageError for an unknown stage, field or value."""
-    section = {name: dict(values) for name, values in load_recipe(options.recipe).training.items()}
+    mixture = options.mixture or mixture_folder(OUTPUT, options.stage)
+    rules = _built_with(mixture) if options.recipe is None else load_recipe(options.recipe).training
+    section = {name: dict(values) for name, values in rules.items()}
     if options.stage in section:
         values = section[options.stage]
         if options.model is not None:
@@ -67,12 +72,22 @@ def resolve(options: TrainOptions) -> TrainConfig:
         raise UsageError(f"--output {output}: a run's folder must be on a disk of this machine")
     return TrainConfig(
         stage=options.stage,
-        mixture=options.mixture or mixture_folder(OUTPUT, options.stage),
+        mixture=mixture,
         output=str(Path(output)),
         exclude=options.exclude,
         only=options.only,
         train=train,
     )
+
+
+def _built_with(mixture: str) -> dict[str, dict[str, Any]]:
+    """The training section of a mixture's recipe; of the packaged one where there is none."""
+    try:
+        found = load_mixture(mixture).manifest.recipe.get("training")
+    except CauldronError:
+        # Told when the mixture is needed; --print-config does not need it.
+        found = None
+    return found or load_recipe(DEFAULT_RECIPE).training
 
 
 def _is_tiny(values: dict[str, Any], changes: tuple[str, ...]) -> bool:

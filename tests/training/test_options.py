@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -118,6 +119,20 @@ def test_weights_and_biases_must_be_installed_to_be_used(
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UsageError, match="pip install wandb"):
         check(config(mixture, tmp_path, "wandb_project=p"), mixture)
+
+
+def test_the_mixture_knows_how_to_train_unless_a_recipe_is_named(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixture"
+    shutil.copytree(mixture.folder, folder)
+    training = {"sft": {"model": {"name": "a/b"}, "steps": 7}}
+    recipe = mixture.manifest.recipe | {"training": training}
+    manifest = mixture.manifest.model_copy(update={"recipe": recipe})
+    (folder / "manifest.json").write_text(manifest.model_dump_json())
+    assert resolve(TrainOptions("sft", mixture=str(folder))).train.steps == 7
+    named = TrainOptions("sft", mixture=str(folder), recipe="idefics3")
+    assert resolve(named).train.steps == 5000
 
 
 def test_a_mistake_is_told_by_one_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
