@@ -62,6 +62,8 @@ def main(verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # It has a handler of its own: each line would stand there twice.
+    logging.getLogger("huggingface_hub").propagate = False
     if not verbose:
         # Beam logs a failure's traceback that the one line of the error already sums up.
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
