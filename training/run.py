@@ -137,7 +137,7 @@ def _summary(config: TrainConfig, mixture: Mixture, network: Network, ranks: Ran
     of = "rank" if ranks.world == 1 else "ranks"
     return (
         f"{config.stage}: {mixture.manifest.totals.rows:,} rows of {mixture.folder}; "
-        f"{trains / 1e6:,.1f} of {every / 1e6:,.1f} M parameters train; {ranks.world} {of} on "
+        f"{trains / 1e6:,.2f} of {every / 1e6:,.2f} M parameters train; {ranks.world} {of} on "
         f"{ranks.device.type}; {rules.batch} sequences of {rules.sequence_length:,} tokens a step"
     )
 

@@ -283,3 +283,15 @@ def test_small_images_are_scaled_as_the_mixture_counted_them_unless_said(
     counted = write_mixture(tmp_path, mixed_rows(10), upscale={"up_to": 2})
     settings = config(counted, tmp_path / "run", *changes)
     assert run.loader_settings(settings, counted, IDEFICS3_8B).upscale == upscale
+
+
+@pytest.mark.slow
+def test_compiled_layers_train_as_those_that_are_not(mixture: Mixture, tmp_path: Path) -> None:
+    more = ("adapter.rank=4", "recompute=all", "batch=2")
+    train(config(mixture, tmp_path / "plain", *more, steps=2))
+    train(config(mixture, tmp_path / "compiled", *more, "compile=true", steps=2))
+    ours, theirs = (
+        [line["loss"] for line in read(tmp_path / name / "metrics.jsonl")]
+        for name in ("plain", "compiled")
+    )
+    assert ours == pytest.approx(theirs, abs=1e-4)
