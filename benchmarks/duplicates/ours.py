@@ -28,7 +28,13 @@ from transforms.matching.passes import plan_blocks
 from transforms.matching.pictures import write_range
 from transforms.matching.ranges import prepare_range
 from transforms.matching.records import OCCURRENCE, PAIR, PICTURE, VERDICT, MatchJob, MatchSource
-from transforms.matching.representatives import COMPARED, FOLLOWER, REPRESENTATIVE, advance
+from transforms.matching.representatives import (
+    COMPARED,
+    FOLLOWER,
+    PASSES,
+    REPRESENTATIVE,
+    advance,
+)
 from transforms.matching.verify import Judge, batches, write_verdicts
 from transforms.order import id_halves
 from transforms.packed import Packed, read_packed, split_by, unpack
@@ -136,8 +142,8 @@ def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Packed]:
     pieces = [np.zeros(0, dtype=COMPARED), *(c for _, c in read_compared(labels, 0, job))]
     compared, late = np.concatenate(pieces), [np.zeros(0, dtype=VERDICT)]
     lead: dict[int, tuple[int, ...]] = {number: (number,) for number in range(pictures)}
-    while len(members):
-        done = advance(members, compared, job)
+    for left in reversed(range(PASSES)):
+        done = advance(members, compared, job, last=not left)
         for one in done.settled[np.isin(done.settled["place"], (REPRESENTATIVE, FOLLOWER))]:
             lead[int(one["number"])] = (int(one["key_high"]), int(one["key_low"]))
         late.append(_judged(done.asked, judge))

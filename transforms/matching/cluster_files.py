@@ -29,7 +29,7 @@ from transforms.parts import PartNames
 
 # Part of the fingerprint of curations with clusters; raise it when the same verdicts would be
 # clustered differently.
-CLUSTER_VERSION = 1
+CLUSTER_VERSION = 2
 
 # An image in a cluster, without its origin.
 IMAGE = np.dtype(

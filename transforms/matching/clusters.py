@@ -2,7 +2,7 @@
 
     verdicts ──components──▶ labels ──by range──▶ members ──▶ representatives ──▶ settled pictures
                                                       ▲               │ pairs never compared
-                                                      └──── judge ◀───┘ (`SPLITS` times)
+                                                      └──── judge ◀───┘ (`PASSES` - 1 times)
     settled ──by range──▶ images ──by corpus part──▶ with origins ──by cluster──▶ clusters-*.parquet
 
 A range's worker holds a few columns of its pictures, a component's worker its members and their
@@ -31,7 +31,7 @@ from transforms.matching.components import LABEL, ConnectedComponents, bucket_of
 from transforms.matching.links import benchmark_pictures, sorted_known
 from transforms.matching.members import read_compared, read_edges, read_members
 from transforms.matching.records import PAIR, MatchJob
-from transforms.matching.representatives import COMPARED, MEMBER, SETTLED, SPLITS, advance
+from transforms.matching.representatives import COMPARED, MEMBER, PASSES, SETTLED, advance
 from transforms.matching.verify import Judge
 from transforms.packed import Packed, unpack
 
@@ -90,13 +90,13 @@ class _ReadMembers(beam.DoFn):
 class _Advance(beam.DoFn):
     """Settle the components of a bucket as far as they go."""
 
-    def __init__(self, job: MatchJob) -> None:
-        self._job = job
+    def __init__(self, job: MatchJob, last: bool) -> None:
+        self._job, self._last = job, last
 
     def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[Any]:
         bucket, pieces = element
         members, compared = unpack(pieces["members"], MEMBER), unpack(pieces["compared"], COMPARED)
-        done = advance(members, compared, self._job)
+        done = advance(members, compared, self._job, self._last)
         for told in cut_by(done.settled, done.settled["number"] >> np.uint64(32)):
             yield beam.pvalue.TaggedOutput("settled", told)
         if not len(done.members):
@@ -230,18 +230,18 @@ class ClusterPictures(beam.PTransform):
             .with_outputs("compared", main="members")
         )
         members, compared, settled = read.members, read.compared, []
-        for number in range(SPLITS + 1):
-            name = f"Pass {number + 1}"
+        for number in range(PASSES):
+            last, name = number == PASSES - 1, f"Pass {number + 1}"
             done = (
                 {"members": members, "compared": compared}
                 | f"{name}: components" >> beam.CoGroupByKey()
                 | f"{name}: representatives"
-                >> beam.ParDo(_Advance(job))
+                >> beam.ParDo(_Advance(job, last))
                 .with_output_types(_PAIR)
                 .with_outputs("settled", "compared", "asked", main="members")
             )
             settled.append(done.settled)
-            if number < SPLITS:
+            if not last:
                 members = done.members
                 compared = (done.compared, self._judged(done.asked, name)) | (
                     f"{name}: known and new" >> beam.Flatten()

@@ -1,17 +1,16 @@
 """The guard against chaining: every picture of a cluster is the same as its representative.
 
 A connected component says only that neighbours are the same: a crop of a crop of a crop leads from
-one page of a form to the next. So the best picture of a component (resolution, then the source's
-priority, then id, then place in the row) becomes its representative, and the others stay with it
-only where they were compared with it and found the same. Pairs that were never compared, because
-a picture keeps its nearest candidates only, are asked for where the stored numbers allow it: they
-go to the judge, and the component waits. Those that are not the same as the representative are
-split off. What still hangs together among them by verified pairs is a component again, with a
-representative of its own.
+one page of a form to the next. So one picture of a component leads (`leading.py` says which), and
+the others stay with it only where they were compared with it and found the same. Pairs with it that
+were never compared, because a picture keeps its nearest candidates only, are asked for where the
+stored numbers allow it: they go to the judge, and the component waits, for the best of its pictures
+and, where that is not the same as all, once more for another. The pictures that do not stay are
+split off. What still hangs together among them by verified pairs is a component again.
 
-After `SPLITS` times nothing is asked any more: the pictures left are taken in order, and each
-takes the free ones that are known to be the same. One that is then alone, though it was the same
-as another that was taken, is counted as unsettled.
+After `SPLITS` times, or where a component has waited `PASSES` - 1 times, nothing is asked any more:
+the pictures left are taken in order, and each takes the free ones that are known to be the same.
+One that is then alone, though it was the same as another that was taken, is counted as unsettled.
 
 What becomes of a component depends on nothing but its own pictures and pairs: not on the worker,
 nor on what waits beside it. A picture costs `MEMBER`, 95 bytes, and each of its pairs `COMPARED`,
@@ -27,12 +26,22 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.matching.bucket import limits_of
-from transforms.matching.components import I64, U64, smallest_of_component
-from transforms.matching.kernel import Limits, compiled
+from transforms.matching.components import I64, U64
+from transforms.matching.kernel import compiled
+from transforms.matching.leading import (
+    View,
+    agreeing,
+    best_first,
+    distances,
+    look,
+    represented,
+)
 from transforms.matching.records import PAIR, MatchJob
 from transforms.packed import Packed
 
 SPLITS = 4
+# How often components are advanced; between two passes pairs are judged.
+PASSES = 5
 
 # A picture in a component. `source`, `id_*` and `image` are those of its best occurrence,
 # `pixels` is width * height, `aspect` as in `records.SIGNATURE`; `splits` is how often it was
@@ -90,47 +99,33 @@ class Advance(NamedTuple):
     asked: Packed
 
 
-class _View(NamedTuple):
-    """Components and their representatives; arrays over members, by place.
-
-    Attributes:
-        component: smallest place in the component.
-        representative: place of the representative.
-        known: place in `compared` of the pair with the representative, -1 where there is none.
-        asked: whether that pair is to be judged.
-    """
-
-    component: I64
-    representative: I64
-    known: I64
-    asked: npt.NDArray[np.bool_]
-
-
-def advance(members: Packed, compared: Packed, job: MatchJob) -> Advance:
+def advance(members: Packed, compared: Packed, job: MatchJob, last: bool) -> Advance:
     """Settle what can be settled without asking.
 
     Args:
         members: `MEMBER` records of whole components, in any order.
         compared: `COMPARED` records, in any order; those with other pictures are ignored.
+        last: nothing may wait any more.
     """
     members = members[np.argsort(members["number"])]
     compared = compared[np.lexsort((compared["second"], compared["first"]))]
     limits = limits_of(job)
     settled, waiting, open_, asked = [], [], [], []
     while len(members):
-        last = members["splits"] >= SPLITS
         first, second, compared = _inside(members, compared)
-        if last.any():
-            settled.append(_take_in_order(members[last], compared))
-            members = members[~last]
-            continue
-        view = _look(members, first, second, compared, limits)
+        view = look(members, first, second, compared, limits)
         waits = np.bincount(view.component, view.asked, len(members))[view.component] > 0
+        ends = (members["splits"] >= SPLITS) | (waits & last)
+        if ends.any():
+            settled.append(_take_in_order(members[ends], compared))
+            members = members[~ends]
+            continue
         asked.append(_pairs(members, view))
         waiting.append(members[waits])
         own = view.component[first] == view.component[second]
         open_.append(compared[own & waits[first]])
-        stays = _stays(view, compared) & ~waits
+        stays = agreeing(view, first, second, compared, view.stays & ~waits)
+        view = represented(view, first, second, compared, stays)
         settled.append(_settle(members, view, compared, stays))
         members, compared = members[~stays & ~waits], compared[own & ~waits[first]]
         members["splits"] += 1
@@ -159,70 +154,17 @@ def _places(numbers: U64, wanted: U64) -> I64:
     return np.where(numbers[places] == wanted, places, -1)
 
 
-def best_first(members: Packed) -> I64:
-    """Places of members, the best representative first. Never equal: an image is one picture's."""
-    keys = [members[name] for name in ("image", "id_low", "id_high", "source")]
-    return np.lexsort([*keys, -members["pixels"]])
-
-
-def _look(members: Packed, first: I64, second: I64, compared: Packed, limits: Limits) -> _View:
-    places = np.arange(len(members))
-    same = compared["same"] == 1
-    component = smallest_of_component(first[same], second[same], len(members))
-    order = best_first(members)
-    rank = np.empty_like(order)
-    rank[order] = places
-    best = np.full(len(members), len(members))
-    np.minimum.at(best, component, rank)
-    representative = order[best[component]]
-    known = np.full(len(members), -1)
-    for one, other in ((first, second), (second, first)):
-        with_best = representative[one] == other
-        known[one[with_best]] = np.flatnonzero(with_best)
-    asked = (known < 0) & (representative != places)
-    open_ = np.flatnonzero(asked)
-    near = _near(members[open_], members[representative[open_]], limits)
-    asked[open_] = near
-    return _View(component, representative, known, asked)
-
-
-def _distances(members: Packed, others: Packed) -> tuple[Any, Any]:
-    wide = np.bitwise_count(members["phash256"] ^ others["phash256"])
-    return (
-        np.bitwise_count(members["phash"] ^ others["phash"]),
-        wide.sum(axis=1, dtype=np.uint16),
-    )
-
-
-def _near(members: Packed, others: Packed, limits: Limits) -> npt.NDArray[np.bool_]:
-    """Whether the stored numbers allow that two pictures are the same."""
-    distance, distance256 = _distances(members, others)
-    apart = np.abs(members["aspect"].astype(np.int64) - others["aspect"])
-    near: npt.NDArray[np.bool_] = (
-        (distance <= limits.radius) & (distance256 <= limits.radius256) & (apart <= limits.aspect)
-    )
-    return near
-
-
-def _pairs(members: Packed, view: _View) -> Packed:
+def _pairs(members: Packed, view: View) -> Packed:
     """The pairs that are asked for."""
     one, other = members[view.asked], members[view.representative[view.asked]]
     pairs = np.zeros(len(one), dtype=PAIR)
     pairs["first"] = np.minimum(one["number"], other["number"])
     pairs["second"] = np.maximum(one["number"], other["number"])
-    pairs["distance"], pairs["distance256"] = _distances(one, other)
+    pairs["distance"], pairs["distance256"] = distances(one, other)
     return pairs
 
 
-def _stays(view: _View, compared: Packed) -> npt.NDArray[np.bool_]:
-    """Which members are representatives or the same as theirs."""
-    stays: npt.NDArray[np.bool_] = view.representative == np.arange(len(view.known))
-    known = view.known >= 0
-    stays[known] = compared["same"][view.known[known]] == 1
-    return stays
-
-
-def _settle(members: Packed, view: _View, compared: Packed, stays: npt.NDArray[np.bool_]) -> Packed:
+def _settle(members: Packed, view: View, compared: Packed, stays: npt.NDArray[np.bool_]) -> Packed:
     size = np.bincount(view.component[stays], minlength=len(members))[view.component]
     told = stays & ((size > 1) | (members["splits"] > 0))
     place = np.where(view.known >= 0, FOLLOWER, np.where(size > 1, REPRESENTATIVE, ALONE))

@@ -12,6 +12,7 @@ from transforms.matching.records import PAIR, VERDICT, MatchJob
 from transforms.matching.representatives import (
     COMPARED,
     MEMBER,
+    PASSES,
     SETTLED,
     SPLITS,
     UNSETTLED,
@@ -92,8 +93,8 @@ class Judge:
 def drive(records: np.ndarray, pairs: np.ndarray, judge: Judge) -> np.ndarray:
     """Advance until nothing waits, as the pipeline does; `SETTLED` records by number."""
     settled = [np.zeros(0, dtype=SETTLED)]
-    for left in reversed(range(SPLITS + 1)):
-        done: Advance = advance(records, pairs, JOB)
+    for left in reversed(range(PASSES)):
+        done: Advance = advance(records, pairs, JOB, last=not left)
         settled.append(done.settled)
         records, pairs = done.members, done.compared
         if not len(records):
@@ -141,51 +142,98 @@ class Plain:
         }
         for group in self._connected(set(self.by_number)):
             if len(group) > 1:
-                self._guard(group, 0)
+                self._guard(group, 0, PASSES - 1)
 
     def _connected(self, group: set[int]) -> list[set[int]]:
         edges = [tuple(k) for k, p in self.known.items() if p["same"] and k <= group]
         return components(group, edges)
 
     def best(self, group: set[int]) -> int:
-        def rank(number: int) -> tuple:
-            record = self.by_number[number]
-            place = (int(record[n]) for n in ("source", "id_high", "id_low", "image"))
-            return (-int(record["pixels"]), *place)
+        return min(group, key=self._rank)
 
-        return min(group, key=rank)
+    def _rank(self, number: int) -> tuple:
+        record = self.by_number[number]
+        place = (int(record[n]) for n in ("source", "id_high", "id_low", "image"))
+        return (-int(record["pixels"]), *place)
 
-    def _guard(self, group: set[int], splits: int) -> None:
+    def most_linked(self, group: set[int]) -> int:
+        """The picture that most others are known to be the same as, and no thumbnail."""
+        edges = [k for k, p in self.known.items() if p["same"] and k <= group]
+        largest = max(int(self.by_number[number]["pixels"]) for number in group)
+
+        def links(number: int) -> int:
+            small = 2 * int(self.by_number[number]["pixels"]) < largest
+            return 0 if small else sum(number in edge for edge in edges)
+
+        return min(group, key=lambda number: (-links(number), *self._rank(number)))
+
+    def _guard(self, group: set[int], splits: int, waits: int) -> None:
+        """Args: `waits`: how often it may still ask."""
         if splits:
             self.split |= group
-        if splits == SPLITS:
-            self._in_order(group)
-            return
-        best = self.best(group)
-        followers = {number for number in group - {best} if self._same(number, best)}
-        self._settle(best, followers)
-        for rest in self._connected(group - followers - {best}):
-            self._guard(rest, splits + 1)
+        leads = [self.best(group)]
+        for lead in leads:
+            others = group - {lead}
+            if len(leads) == 1 and any(self._is(n, lead, "other") for n in others):
+                leads.append(self.most_linked(group))
+                continue
+            unknown = {n for n in others if self._is(n, lead, "unknown")}
+            if splits == SPLITS or (unknown and not waits):
+                self._in_order(group)
+                return
+            waits -= bool(unknown)
+            for number in unknown:
+                self._ask(number, lead)
+            if len(leads) == 1 and any(self._is(n, lead, "other") for n in others):
+                leads.append(self.most_linked(group))
+        followers = {n for n in group - {lead} if self._is(n, lead, "same")}
+        if len(leads) == 2:
+            followers = self._agreeing(lead, followers)
+        cluster = followers | {lead}
+        best = self.best({n for n in cluster if self._same_as_all(n, cluster)})
+        self._settle(best, cluster - {best})
+        for rest in self._connected(group - followers - {lead}):
+            self._guard(rest, splits + 1, waits)
 
-    def _same(self, number: int, best: int) -> bool:
-        pair = frozenset((number, best))
+    def _same_as_all(self, number: int, cluster: set[int]) -> bool:
+        return all(self._is(number, other, "same") for other in cluster - {number})
+
+    def _agreeing(self, lead: int, may: set[int]) -> set[int]:
+        """Those that more speak for than against, of the ones taken before them."""
+
+        def votes(number: int, others: set[int]) -> int:
+            known = {other for other in others if frozenset((number, other)) in self.known}
+            return sum(1 if self._is(number, other, "same") else -1 for other in known)
+
+        taken = {lead}
+        for number in sorted(may, key=lambda n: (-votes(n, may | {lead}), *self._rank(n))):
+            if votes(number, taken) > 0:
+                taken.add(number)
+        return taken - {lead}
+
+    def _is(self, number: int, lead: int, what: str) -> bool:
+        pair = frozenset((number, lead))
         if pair in self.known:
-            return bool(self.known[pair]["same"])
-        if not near(self.by_number[number], self.by_number[best]):
-            return False
+            return what == ("same" if self.known[pair]["same"] else "other")
+        maybe = near(self.by_number[number], self.by_number[lead])
+        return what == ("unknown" if maybe else "other")
+
+    def _ask(self, number: int, lead: int) -> None:
+        pair = frozenset((number, lead))
         self.asked.add(pair)
-        return self.truth(min(pair), max(pair))
+        told = np.zeros(1, dtype=COMPARED)[0]
+        told["distance"] = (
+            int(self.by_number[number]["phash"]) ^ int(self.by_number[lead]["phash"])
+        ).bit_count()
+        told["same"] = self.truth(min(pair), max(pair))
+        told["score"] = 0.5 if told["same"] else 0.1
+        self.known[pair] = told
 
     def _in_order(self, group: set[int]) -> None:
         left = set(group)
         while left:
             best = self.best(left)
-            taken = {
-                number
-                for number in left - {best}
-                if frozenset((number, best)) in self.known
-                and self.known[frozenset((number, best))]["same"]
-            }
+            taken = {n for n in left - {best} if self._is(n, best, "same")}
             if not taken and len(group) > 1:
                 self.unsettled.add(best)
             self._settle(best, taken)
@@ -195,13 +243,8 @@ class Plain:
         if followers:
             self.lead[best] = (best, 0, 1.0)
         for number in followers:
-            pair = frozenset((number, best))
-            if pair in self.known:
-                told = int(self.known[pair]["distance"]), float(self.known[pair]["score"])
-            else:
-                one, other = self.by_number[number]["phash"], self.by_number[best]["phash"]
-                told = (int(one) ^ int(other)).bit_count(), 0.5
-            self.lead[number] = (best, *told)
+            told = self.known[frozenset((number, best))]
+            self.lead[number] = (best, int(told["distance"]), float(told["score"]))
 
 
 def leads(settled: np.ndarray, records: np.ndarray) -> dict[int, tuple[int, int, float]]:

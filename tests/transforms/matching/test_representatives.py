@@ -15,7 +15,7 @@ from tests.transforms.matching.plain import (
     members,
     unsettled,
 )
-from transforms.matching.representatives import ALONE, MEMBER, SPLITS, advance
+from transforms.matching.representatives import ALONE, MEMBER, advance
 
 
 def never(one: int, other: int) -> bool:
@@ -62,11 +62,71 @@ def test_a_pair_that_was_found_different_is_not_judged_again():
 @pytest.mark.parametrize(
     ("field", "value"), [("phash", 0x1FF), ("phash256", [(1 << 57) - 1, 0, 0, 0]), ("aspect", 52)]
 )
-def test_what_the_stored_numbers_rule_out_is_split_off_unasked(field, value):
+def test_what_the_stored_numbers_rule_out_is_not_asked_for(field, value):
+    """The second, which is the same as both, leads: nothing says that they differ."""
     records = alike(3)
     records[field][2] = value
     settled = drive(records, compared((0, 1), (1, 2)), Judge(never))
-    assert set(leads(settled, records)) == {100, 101}
+    assert {lead for lead, *_ in leads(settled, records).values()} == {101}
+    assert len(settled) == 3
+
+
+def bordered() -> tuple[np.ndarray, np.ndarray]:
+    """A bordered copy, the base, and three crops, which are the same as the base alone."""
+    records = alike(5)
+    records["pixels"] = [120, 100, 90, 90, 90]
+    records["aspect"][0] = 60
+    return records, compared((0, 1), (1, 2), (1, 3), (1, 4), (2, 3), (2, 4), (3, 4))
+
+
+def test_where_the_best_is_not_the_same_as_all_the_one_that_most_are_the_same_as_leads():
+    records, pairs = bordered()
+    settled = drive(records, pairs, Judge(never))
+    assert {lead for lead, *_ in leads(settled, records).values()} == {101}
+    assert len(settled) == 5
+
+
+def test_a_thumbnail_never_leads():
+    """It is the same as two pictures that cannot be compared."""
+    records = alike(3)
+    records["aspect"][1], pairs = 60, compared((0, 2), (1, 2))
+    records["pixels"] = [100, 100, 49]
+    assert leads(drive(records, pairs, Judge(never)), records).keys() == {100, 102}
+    records["pixels"][2] = 50
+    assert leads(drive(records, pairs, Judge(never)), records).keys() == {100, 101, 102}
+
+
+def test_the_best_that_is_the_same_as_all_represents_whoever_led():
+    records = alike(4)
+    records["aspect"][3] = 60
+    pairs = compared((0, 1), (0, 2), (1, 2), (1, 3, False), (2, 3))
+    assert leads(drive(records, pairs, Judge(never)), records) == {
+        100: (100, 0, 1.0),
+        101: (100, 4, 0.75),
+        102: (100, 4, 0.75),
+    }
+
+
+def test_one_wrong_verdict_does_not_join_what_other_verdicts_keep_apart():
+    """Of two tables with three copies each, a copy is taken for one of the other table."""
+    records = alike(6)
+    same = [(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5), (1, 3)]
+    others = [(a, b) for a in range(3) for b in range(3, 6) if (a, b) != (1, 3)]
+    pairs = compared(*same, *((*pair, False) for pair in others))
+    found = leads(drive(records, pairs, Judge(never)), records)
+    assert {number: lead for number, (lead, *_) in found.items()} == {
+        100: 100, 101: 100, 102: 100, 103: 103, 104: 103, 105: 103,
+    }  # fmt: skip
+
+
+def test_the_best_is_asked_about_first_and_then_the_other():
+    records = alike(4)
+    pairs = compared((0, 1), (1, 2), (2, 3))
+    judge = Judge(lambda one, other: (one, other) == (101, 103))
+    settled = drive(records, pairs, judge)
+    assert judge.asked[:2] == [frozenset((100, 102)), frozenset((100, 103))]
+    assert judge.asked[2:] == [frozenset((101, 103))]
+    assert {lead for lead, *_ in leads(settled, records).values()} == {101}
 
 
 def test_the_numbers_at_the_limits_are_judged():
@@ -114,9 +174,10 @@ def test_after_the_last_split_nothing_is_asked_and_the_rest_is_counted():
     records = alike(20)
     judge = Judge(lambda one, other: False)
     settled = drive(records, compared(*((n, n + 1) for n in range(19))), judge)
-    # Each of the four splits takes a pair off the front, and all that are left are asked for.
-    assert len(judge.asked) == 18 + 16 + 14 + 12
-    assert settled["splits"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, *[SPLITS] * 12]
+    # Two splits take a pair off the front each, and it is asked for all that are left, first on
+    # behalf of the best, then of the next; then it has waited often enough.
+    assert len(judge.asked) == 18 + 17 + 16 + 15
+    assert settled["splits"].tolist() == [0, 0, 1, 1, *[2] * 16]
     assert len(leads(settled, records)) == 20
     # With an odd number one stays alone, though its neighbour is the same.
     settled = drive(alike(21), compared(*((n, n + 1) for n in range(20))), judge)
@@ -159,7 +220,7 @@ def test_components_wait_for_themselves_alone():
     records = np.concatenate([alike(3), alike(2)])
     records["number"][3:] += 50
     pairs = compared((0, 1), (1, 2), (50, 51), (0, 50, False))
-    done = advance(records, pairs, JOB)
+    done = advance(records, pairs, JOB, last=False)
     assert done.settled["number"].tolist() == [150, 151]
     assert done.members["number"].tolist() == [100, 101, 102]
     assert [(int(p["first"]), int(p["second"])) for p in done.asked] == [(100, 102)]
