@@ -45,6 +45,21 @@ class Found:
     merged: Pairs
 
 
+# 97.5 % of a normal distribution lie below: bounds of 95 %, both sides together.
+_QUANTILE = 1.959964
+
+
+def least_share(hits: int, total: int) -> float:
+    """The lower bound of a share, by Wilson, 95 %. Pairs of one family hang together, so the truth
+    may lie a little lower."""
+    if not total:
+        return 0.0
+    share, spread = hits / total, _QUANTILE**2 / total
+    middle = share + spread / 2
+    width = _QUANTILE * ((share * (1 - share) + spread / 4) / total) ** 0.5
+    return max(0.0, (middle - width) / (1 + spread))
+
+
 @dataclass
 class Score:
     """Pairs of one class: merged rightly, merged wrongly, and how many there are to be merged."""
@@ -56,6 +71,10 @@ class Score:
     @property
     def precision(self) -> float:
         return self.right / (self.right + self.wrong) if self.right + self.wrong else 1.0
+
+    @property
+    def least_precision(self) -> float:
+        return least_share(self.right, self.right + self.wrong)
 
     @property
     def recall(self) -> float:
@@ -88,6 +107,7 @@ class Report:
     Attributes:
         overall: all pairs.
         classes: pairs by class; a pair of two classes counts in both.
+        accepted: pairs that were held for equal by themselves.
         stages: by (class, alteration).
         false_merges: pairs of pictures with different content, by kind.
         negatives: by kind, (contents that were merged with another, contents).
@@ -96,6 +116,7 @@ class Report:
 
     overall: Score = field(default_factory=Score)
     classes: dict[str, Score] = field(default_factory=lambda: defaultdict(Score))
+    accepted: Score = field(default_factory=Score)
     stages: dict[tuple[str, str], Stages] = field(default_factory=lambda: defaultdict(Stages))
     false_merges: dict[str, list[tuple[int, int]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -121,6 +142,11 @@ def measured(pictures: Sequence[Known], found: Found) -> Report:
     _count_wanted(pictures, report)
     for first, second in found.merged.tolist():
         _count_merged(pictures, first, second, report)
+    for first, second in found.accepted.tolist():
+        same = pictures[first].content == pictures[second].content
+        report.accepted.right += same
+        report.accepted.wrong += not same
+    report.accepted.wanted = report.overall.wanted
     _count_stages(pictures, found, report)
     _count_negatives(pictures, report)
     return report

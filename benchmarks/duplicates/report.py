@@ -44,11 +44,16 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _classes(report: Report) -> str:
-    rows = [["class", "pairs merged", "wrong", "precision %", "recall %", "F1 %"]]
-    for name, score in [*report.classes.items(), ("all", report.overall)]:
-        figures = (_percent(score.precision), _percent(score.recall), _percent(score.f1))
+    rows = [["class", "pairs merged", "wrong", "precision %", "at least", "recall %", "F1 %"]]
+    every = [*report.classes.items(), ("all", report.overall), ("pairs alone", report.accepted)]
+    for name, score in every:
+        shares = (score.precision, score.least_precision, score.recall, score.f1)
+        figures = [_percent(share) for share in shares]
         rows.append([name, f"{score.right + score.wrong:,}", f"{score.wrong:,}", *figures])
-    return "Pairs that end in one cluster, altered against altered too\n\n" + table(rows)
+    return (
+        "Pairs that end in one cluster, altered against altered too; pairs alone: found the same\n"
+        "by themselves. At least: precision by Wilson's lower bound, 95 %\n\n" + table(rows)
+    )
 
 
 def _names(report: Report) -> list[str]:
@@ -87,14 +92,16 @@ def _false_merges(report: Report, pictures: Sequence[Labelled]) -> str:
     for kind in kinds:
         pairs = report.false_merges.get(kind, [])
         hit, total = report.negatives.get(kind, (0, 0))
-        if pairs:
+        if not pairs:
+            lines.append(f"- {kind}: none, {total} pictures")
+        else:
             shown = "; ".join(
                 f"{pictures[a].name} = {pictures[b].name}" for a, b in pairs[:EXAMPLES]
             )
             of = f", {hit} of {total} pictures" if total else ""
             lines.append(f"- {kind}: {len(pairs)} pairs{of}. {shown}")
     clean = sum(hit == 0 for hit, _ in report.negatives.values())
-    lines.append(f"- {clean} of {len(report.negatives)} kinds without any")
+    lines.append(f"- {clean} of {len(report.negatives)} kinds of look-alikes without any")
     return "False merges\n\n" + "\n".join(lines)
 
 

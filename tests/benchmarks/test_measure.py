@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.duplicates.labelled import Labelled
-from benchmarks.duplicates.measure import Found, as_pairs, measured, pooled, within
+from benchmarks.duplicates.measure import Found, as_pairs, least_share, measured, pooled, within
 from benchmarks.duplicates.report import as_json, as_text, dump
 
 
@@ -114,3 +114,10 @@ def test_errors_are_written_side_by_side(report, tmp_path: Path):
     sheet = np.asarray(Image.open(tmp_path / names[2]).convert("L"))
     assert sheet.shape == (6, 8 + 8 + 8)
     assert (sheet[0, 0], sheet[0, -1]) == (3, 6)
+
+
+def test_a_share_of_few_pairs_has_a_low_bound():
+    assert least_share(0, 0) == 0.0
+    assert least_share(10, 10) == pytest.approx(0.7225, abs=1e-4)
+    assert least_share(99, 100) == pytest.approx(0.9455, abs=1e-4)
+    assert least_share(30_000, 30_000) > 0.9998
