@@ -1,6 +1,6 @@
 """From an image's bytes to all that ingest stores of it, against ``imagehash.phash`` alone.
 
-    python benchmarks/signatures.py
+    python benchmarks/signatures.py [--real HUB]
 
 In each round every variant goes once through all images of a kind, in one process, the order
 changing from round to round. Times are of the processor, so that others on the machine count
@@ -17,7 +17,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from itertools import permutations
+from itertools import islice, permutations
+from pathlib import Path
 from typing import Any
 
 import imagehash
@@ -26,6 +27,7 @@ from PIL import Image
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from benchmarks.corpus import page, photo
+from benchmarks.duplicates.real import real
 from cauldron.rules import ImageRules
 from cauldron.sample import rows_charts, rows_tables
 from cauldron.sample.studio import Studio
@@ -73,7 +75,21 @@ def drawn(draw: Callable[..., list[Any]], count: int) -> list[bytes]:
     return [picture.data for item in items for picture in item.pictures][:count]
 
 
-def images(count: int) -> dict[str, tuple[list[bytes], float]]:
+def corner(data: bytes) -> bytes:
+    """The upper left of a table, as large as the average one of TabMWP."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(data)).crop((0, 0, 250, 213)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def small_tables(hub: Path | None, count: int) -> list[bytes]:
+    """Real ones of TabMWP from a hub in folders, every eighth, or drawn ones."""
+    if hub is None:
+        return [corner(data) for data in drawn(rows_tables.robut_wtq, count)]
+    return [picture.data for picture in islice(real(hub, 0, copies=0), 0, 8 * count, 8)]
+
+
+def images(count: int, hub: Path | None) -> dict[str, tuple[list[bytes], float]]:
     """Kinds of images and the ratio that is wanted of each."""
     pages = [page(number) for number in range(max(1, count // 4))]
     return {
@@ -82,6 +98,7 @@ def images(count: int) -> dict[str, tuple[list[bytes], float]]:
         "the same in colour mode, PNG": ([in_colour(data) for data in pages], 1.0),
         "charts, PNG": (drawn(rows_charts.chartqa, count), 1.0),
         "tables, PNG": (drawn(rows_tables.robut_wtq, count), 1.0),
+        f"{'real' if hub else 'small'} tables of 0.05 MP, PNG": (small_tables(hub, count), 1.0),
     }
 
 
@@ -101,10 +118,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=40, help="of each kind; pages a quarter")
     parser.add_argument("--rounds", type=int, default=18)
+    parser.add_argument("--real", type=Path, metavar="HUB", help="with real TabMWP tables")
     options = parser.parse_args()
     heads = ("images, microseconds each", *VARIANTS, "ratio", "of floor", "wanted")
     print(f"{heads[0]:32}" + "".join(f"{head:>11}" for head in heads[1:]))
-    for kind, (pictures, wanted) in images(options.images).items():
+    for kind, (pictures, wanted) in images(options.images, options.real).items():
         rounds = [one_round(pictures, turn) for turn in range(options.rounds)]
         cost = {name: statistics.median(r[name] for r in rounds) for name in VARIANTS}
         ratio = statistics.median(r["imagehash"] / r["signature"] for r in rounds)

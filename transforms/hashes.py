@@ -25,6 +25,7 @@ zero, and in ``imagehash`` rounding decides about them. Nothing falls back to ``
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -33,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from transforms.lanczos import UNTHREADED, Matrix, lanczos
+from transforms.lanczos import LONGEST, UNTHREADED, Matrix, lanczos
 
 SIDE = 32
 KEPT = 8
@@ -71,7 +72,7 @@ class GreyPicture:
     def of(cls, grey: Image.Image) -> GreyPicture:
         block = (grey.width // AVERAGED_SIDE or 1, grey.height // AVERAGED_SIDE or 1)
         averages = grey.reduce(block) if block != (1, 1) else grey
-        return cls(grey, averages, np.asarray(averages, dtype=np.float64), block)
+        return cls(grey, averages, _levels(averages).astype(np.float64), block)
 
 
 def phash64(picture: GreyPicture) -> int:
@@ -80,9 +81,13 @@ def phash64(picture: GreyPicture) -> int:
     if width * height > EXACT_PIXELS:
         # What Pillow's `resize` does with reducing_gap=3, but for averaging once more.
         small = lanczos(picture.values, (width / block[0], height / block[1]), SIDE)
+    elif max(width, height) <= LONGEST and height <= 100 * width:
+        small = lanczos(_levels(picture.grey), (width, height), SIDE)
     else:
-        small = np.asarray(picture.grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
-    low = _DCT @ small.astype(np.int64) @ _DCT_TRANSPOSED
+        # Strips; Pillow scales the height first where it is more than 100 times the width.
+        small = np.asarray(picture.grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float64)
+    # The first product stays below 2**33, which floating point holds exactly; the second does not.
+    low = (_DCT @ small).astype(np.int64) @ _DCT_TRANSPOSED
     return int.from_bytes(_above_median(low), "big")
 
 
@@ -103,17 +108,36 @@ def phash256(picture: GreyPicture) -> bytes:
     return _above_median(columns @ across.T)
 
 
+def raw_pixels(image: Image.Image, most: int) -> Iterator[bytes]:
+    """The pixels of an RGB or L image as bytes, row by row, in pieces of `most` or one row.
+
+    What `Image.tobytes` does without joining them, and half of what ``np.asarray`` takes.
+    """
+    (width, height), done = image.size, 0
+    encoder = Image._getencoder(image.mode, "raw", image.mode)
+    encoder.setimage(image.im, (0, 0, width, height))
+    while not done:
+        _, done, piece = encoder.encode(max(most, 4 * width))
+        yield piece
+
+
 def hamming(first: int, second: int) -> int:
     """How many of 64 bits differ."""
     return (first ^ second).bit_count()
 
 
+def _levels(grey: Image.Image) -> npt.NDArray[np.uint8]:
+    """Pixels of an L image of at most `EXACT_PIXELS`, shape (height, width)."""
+    data = b"".join(raw_pixels(grey, EXACT_PIXELS))
+    return np.frombuffer(data, dtype=np.uint8).reshape(grey.height, grey.width)
+
+
 def _above_median(low: npt.NDArray[Any]) -> bytes:
     flat = low.ravel()
     half = flat.size // 2
-    middle = np.partition(flat, (half - 1, half))
+    ordered = np.sort(flat)
     # Twice the value against the sum of the middle two: the median without a division.
-    return np.packbits(2 * flat > middle[half - 1] + middle[half]).tobytes()
+    return np.packbits(2 * flat > ordered[half - 1] + ordered[half]).tobytes()
 
 
 def _cosines() -> npt.NDArray[np.int64]:
@@ -151,5 +175,5 @@ def _block_cosines(length: int, block: int) -> Matrix:
     return rows
 
 
-_DCT = _cosines()
-_DCT_TRANSPOSED = np.ascontiguousarray(_DCT.T)
+_DCT = _cosines().astype(np.float64)
+_DCT_TRANSPOSED = np.ascontiguousarray(_cosines().T)

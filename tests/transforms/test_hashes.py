@@ -130,6 +130,17 @@ def test_small_pictures_keep_their_hash_too():
     assert f"{phash64(Image.fromarray(rings)):016x}" == "8b0b0b1bfbf36206"
 
 
+STRIPS = [(512, 128), (513, 127), (65_536, 1), (1, 100), (1, 101), (3, 300), (3, 301), (3, 400)]
+
+
+@pytest.mark.parametrize("size", [*STRIPS, (1, 1), (2, 90), (230, 211), (256, 256), (95, 97)])
+def test_the_narrow_hash_of_a_small_picture_is_that_of_pillows_scaling(size: tuple[int, int]):
+    noise = np.random.default_rng(size).integers(0, 256, size[::-1], dtype=np.uint8)
+    small = Image.fromarray(noise).resize((32, 32), Image.Resampling.LANCZOS)
+    # At 32 x 32 nothing is left to scale.
+    assert phash64(Image.fromarray(noise)) == phash64(small)
+
+
 # Corpora on disk hold these: a change means a new INGEST_VERSION.
 PINNED_WIDE = {
     (640, 480): "b6378762a95a908d99c8395ec7e0763727627c0f988d89c8381fc6a16e376f62",

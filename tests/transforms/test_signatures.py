@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xxhash
 from PIL import ExifTags, Image
 
 from cauldron.rules import ImageRules, LanguageRules, TextRules
@@ -21,7 +24,7 @@ from transforms.images import prepare_image
 from transforms.normalise import Kept, SourceSettings, normalise
 from transforms.packs import read_record
 from transforms.parts import PartNames, PartWriter
-from transforms.signatures import DRAWING_GROUND, Signature, sign
+from transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 
 CHART, PHOTO = chart(1), photograph(1)
 TURNED = Image.Exif()
@@ -72,6 +75,17 @@ def test_other_pixels_sizes_and_modes_have_other_digests():
         *(Image.fromarray(tile.reshape(shape)) for shape in ((4, 6), (6, 4), (2, 4, 3), (4, 2, 3))),
     ]
     assert len({signature(encoded(picture, "PNG")).pixels for picture in pictures}) == 7
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [(1, 1), (300, 200), (70_000, 2), (3, 9_000)])
+def test_the_digest_is_of_the_picture_as_a_netpbm_file(mode: str, size: tuple[int, int]):
+    noise = np.random.default_rng(size).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture, file = Image.fromarray(noise).convert(mode), io.BytesIO()
+    picture.save(file, "PPM")
+    checksum = xxhash.xxh3_128(file.getvalue()).digest()
+    wanted = hashlib.blake2b(checksum + bytes(32), digest_size=16).hexdigest()
+    assert pixel_digest(picture, bytes(32)) == wanted
 
 
 @pytest.mark.parametrize("name", ["PNG", "WEBP"])
