@@ -36,7 +36,7 @@ from transforms.matching.registration import Geometry, locate, warped
 __all__ = ["COMPARE_VERSION", "Comparison", "Prepared", "compare", "prepare"]
 
 # Raised when scores would come out differently: stored verdicts of another version do not count.
-COMPARE_VERSION = 1
+COMPARE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,8 @@ SMALLEST = 24
 # Pictures with fewer edge pixels than this are as good as blank.
 _FEWEST_EDGES = 100
 _MOST_EDGES = 6000
+# How many times the edge pixels of the other a picture of few has.
+_ONLY_IN_ONE = 4
 _EDGE = 24
 _SAME_GAIN = 0.05
 _REACH = 2  # of the kernel
@@ -150,7 +152,7 @@ class _Refiner:
         a = self._rendered(geometry, resampling, (x0, y0, x1, y1))
         b = self._second[y0:y1, x0:x1]
         edges = _edges(a, b)
-        if len(edges) < _FEWEST_EDGES:
+        if len(edges) < _FEWEST_EDGES or (len(edges) < _MANY_EDGES and _only_in_one(a, b)):
             return Fit(float("inf"), geometry, resampling, a, b)
         return _fitted(Fit(0.0, geometry, resampling, a, b), edges)
 
@@ -219,6 +221,13 @@ def _edges(first: Plane, second: Plane) -> npt.NDArray[np.int64]:
     strength[:_REACH] = strength[-_REACH:] = 0
     strength[:, :_REACH] = strength[:, -_REACH:] = 0
     return evenly(np.flatnonzero(strength.ravel() > _EDGE), _MOST_EDGES)
+
+
+def _only_in_one(first: Plane, second: Plane) -> bool:
+    """Whether nearly all there is to see is in one of the two. A kernel and a tone would make it
+    go away: a blank page is none with a page number on it."""
+    counts = [np.count_nonzero(contrast(plane) > _EDGE) for plane in (first, second)]
+    return bool(min(counts) * _ONLY_IN_ONE < max(counts))
 
 
 # Pulls the kernel towards leaving pixels alone, in squared grey levels; more where there are too
