@@ -1,17 +1,19 @@
 """imagededup, Data-Juicer and the project on the same image files, each on one core.
 
-    python -m benchmarks.duplicates.peers --venv DIR
+    python -m benchmarks.duplicates.peers [--venv DIR]
 
 Every tool runs in a process of its own, pinned to one core and told to use one thread, from files
-to pairs; on a shared machine the seconds of CPU are what to compare. A first run over a few files,
-not timed, imports and compiles. The peers live in a virtual environment of their own (about 6 GB,
-with torch), which is made if DIR has none.
+to pairs; on a shared machine the seconds of CPU are what to compare. A first run over 48 files,
+which imports and compiles, is timed apart. The peers live in a virtual environment of their own
+(6 GB, with torch), which is made if DIR has none.
 
 A family has one altered copy here beside its look-alikes, and most pictures are alone (`--alone`),
 so that there is about one pair to compare for each picture, as in a mixed corpus. Where everything
 is a copy of something else, comparing pairs would be all that is timed.
 
-  - imagededup: ``PHash().encode_images`` and ``find_duplicates``, its defaults (distance 10).
+  - imagededup: ``PHash().encode_images`` and ``find_duplicates`` with its default distance, 10;
+    from the same search, pairs at distance 4 and at equal hashes. Its pairs are taken as they are:
+    put together into groups they would only be less precise.
   - Data-Juicer: its op ``image_deduplicator``, method phash: equal hashes.
   - the project: bytes, signatures, join, verification, clusters.
 """
@@ -24,18 +26,22 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import venv
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.duplicates.alterations import opened
 from benchmarks.duplicates.labelled import CLASSES, Labelled, labelled
 from benchmarks.duplicates.measure import Found, Report, as_pairs, measured
-from benchmarks.duplicates.report import table
+from benchmarks.duplicates.peers_report import as_json, as_text
 
 HERE = Path(__file__).parent
-PACKAGES = ("imagededup", "py-data-juicer", "aiohttp")
+# Data-Juicer installs what it misses while it runs; ray it misses as soon as it is imported.
+PACKAGES = ("imagededup==0.3.3.post2", "py-data-juicer==1.6.1", "aiohttp", "ray")
 TOOLS = ("imagededup", "data_juicer", "ours")
 WARM = 48
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FOR")
@@ -44,9 +50,9 @@ _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FO
 def main() -> int:
     options = _options()
     python = _environment(options.venv)
-    pictures = list(
-        labelled(options.seed, options.families, options.classes, options.copies, options.alone)
-    )
+    start = time.perf_counter()
+    pictures = _drawn(options)
+    print(f"{len(pictures):,} pictures in {time.perf_counter() - start:.0f} s", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="duplicates-") as place:
         folder = Path(place)
         _write(pictures, folder)
@@ -55,21 +61,27 @@ def main() -> int:
             for tool in TOOLS
             if tool in options.tools
         }
-    reports = {tool: _report(pictures, result["pairs"]) for tool, result in results.items()}
-    if options.json:
-        print(json.dumps(_as_json(results, reports), indent=1))
-    else:
-        print(_as_text(results, reports, len(pictures)))
+    reports = {
+        tool: {setting: _report(pictures, pairs) for setting, pairs in result["pairs"].items()}
+        for tool, result in results.items()
+    }
+    told = as_json(results, reports) if options.json else as_text(results, reports, len(pictures))
+    print(json.dumps(told, indent=1) if options.json else told)
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m benchmarks.duplicates.peers", description=__doc__)
-    parser.add_argument("--venv", type=Path, required=True, metavar="DIR")
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks.duplicates.peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    place = Path(tempfile.gettempdir()) / "cauldron-peers"
+    parser.add_argument("--venv", type=Path, default=place, metavar="DIR", help=f"now {place}")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--families", type=int, default=20)
+    parser.add_argument("--families", type=int, default=12)
     parser.add_argument("--copies", type=int, default=1, help="altered copies in a family")
-    parser.add_argument("--alone", type=int, default=100, help="pictures of a class without family")
+    parser.add_argument("--alone", type=int, default=60, help="pictures of a class without family")
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES, metavar="CLASS")
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS, metavar="TOOL")
     parser.add_argument("--core", type=int, default=0)
@@ -86,19 +98,35 @@ def _environment(folder: Path) -> Path:
     python = folder / "bin" / "python"
     if not python.exists():
         venv.create(folder, with_pip=True)
-    probe = [str(python), "-c", "import imagededup, data_juicer, aiohttp"]
+    probe = [str(python), "-c", "import imagededup, data_juicer, aiohttp, ray"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
+        print(f"installing {', '.join(PACKAGES)} into {folder}", file=sys.stderr)
         subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES], check=True)
     return python
 
 
+def _drawn(options: argparse.Namespace) -> list[Labelled]:
+    """The labelled set, a class at a time on every core."""
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return [
+            picture
+            for pictures in pool.map(partial(_class, options), options.classes)
+            for picture in pictures
+        ]
+
+
+def _class(options: argparse.Namespace, name: str) -> list[Labelled]:
+    return list(labelled(options.seed, options.families, [name], options.copies, options.alone))
+
+
 def _write(pictures: Sequence[Labelled], folder: Path) -> None:
-    """Every picture as ``<number>.<format>``, and the first of them again to warm up with."""
+    """Every picture as ``<number>.<format>``, and some of all classes again to warm up with."""
     for part in ("all", "warm"):
         (folder / part).mkdir()
     for number, picture in enumerate(pictures):
         kind = str(opened(picture.data).format).lower()
-        for part in ("all", "warm") if number < WARM else ("all",):
+        warm = number % max(1, len(pictures) // WARM) == 0
+        for part in ("all", "warm") if warm else ("all",):
             (folder / part / f"{number:06d}.{kind}").write_bytes(picture.data)
 
 
@@ -128,46 +156,6 @@ def _run(tool: str, python: Path, folder: Path, core: int) -> dict[str, Any]:
 def _report(pictures: Sequence[Labelled], pairs: list[list[int]]) -> Report:
     merged = as_pairs((first, second) for first, second in pairs)
     return measured(pictures, Found(merged, merged, merged))
-
-
-def _as_text(results: dict[str, Any], reports: dict[str, Report], pictures: int) -> str:
-    tools = list(reports)
-    names = [*next(iter(reports.values())).classes, "all"]
-    scores = {tool: {**report.classes, "all": report.overall} for tool, report in reports.items()}
-    rows = [["F1 % (precision / recall)", *tools]]
-    for name in names:
-        cells = [scores[tool][name] for tool in tools]
-        rows.append(
-            [
-                name,
-                *(f"{s.f1:.1%} ({s.precision:.1%} / {s.recall:.1%})" for s in cells),
-            ]
-        )
-    rows.append(["version", *(str(results[tool]["version"]) for tool in tools)])
-    for what, key in (("seconds", "seconds"), ("seconds of CPU", "busy")):
-        rows.append([what, *(f"{results[tool][key]:.1f}" for tool in tools)])
-    speeds = (pictures / results[tool]["busy"] for tool in tools)
-    rows.append(["images/s of CPU", *(f"{speed:.0f}" for speed in speeds)])
-    more = (
-        f"{tool}: {name} {value:.1f}"
-        for tool in tools
-        for name, value in results[tool]["more"].items()
-    )
-    return f"{pictures:,} image files\n\n{table(rows)}\n\n" + "; ".join(more)
-
-
-def _as_json(results: dict[str, Any], reports: dict[str, Report]) -> dict[str, Any]:
-    return {
-        tool: {
-            "version": results[tool]["version"],
-            "seconds": results[tool]["seconds"],
-            "busy": results[tool]["busy"],
-            "more": results[tool]["more"],
-            "f1": {name: score.f1 for name, score in report.classes.items()},
-            "f1_all": report.overall.f1,
-        }
-        for tool, report in reports.items()
-    }
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-# Pairs of file numbers, and what else there is to tell.
-Found = tuple[list[tuple[int, int]], dict[str, float]]
+# Pairs of file numbers by setting, the default first, and what else there is to tell.
+Found = tuple[dict[str, list[tuple[int, int]]], dict[str, float]]
 
 
 def main(package: str, find: Callable[[Path], Found]) -> None:
@@ -27,6 +27,7 @@ def main(package: str, find: Callable[[Path], Found]) -> None:
     pairs, more = find(folder / "all")
     told = {
         "version": version(package),
+        "starting": before,
         "seconds": time.perf_counter() - start,
         "busy": _busy() - before,
         "pairs": pairs,

@@ -25,7 +25,8 @@ def find(folder: Path) -> Found:
     for path, code in zip(paths, hashed[HashKeys.imagehash], strict=True):
         groups[code].append(int(path.stem))
     assert len(kept) == len(groups)
-    return [pair for group in groups.values() for pair in combinations(group, 2)], {}
+    pairs = [pair for group in groups.values() for pair in combinations(group, 2)]
+    return {"Data-Juicer": pairs}, {}
 
 
 if __name__ == "__main__":

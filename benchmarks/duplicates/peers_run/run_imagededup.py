@@ -5,19 +5,26 @@ from pathlib import Path
 from clock import Found, main
 from imagededup.methods import PHash
 
+DEFAULT = 10
+NEARER = (4, 0)
+
 
 def find(folder: Path) -> Found:
     hasher = PHash(verbose=False)
     codes = hasher.encode_images(image_dir=str(folder), num_enc_workers=0)
     found = hasher.find_duplicates(
-        encoding_map=codes, max_distance_threshold=10, num_dist_workers=0
+        encoding_map=codes, max_distance_threshold=DEFAULT, scores=True, num_dist_workers=0
     )
     pairs = [
-        (int(Path(name).stem), int(Path(other).stem))
+        (int(Path(name).stem), int(Path(other).stem), distance)
         for name, others in found.items()
-        for other in others
+        for other, distance in others
     ]
-    return pairs, {}
+    settings = {
+        f"imagededup, distance {most}": [(a, b) for a, b, distance in pairs if distance <= most]
+        for most in (DEFAULT, *NEARER)
+    }
+    return settings, {}
 
 
 if __name__ == "__main__":
