@@ -8,6 +8,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
 from training.config import TrainRecipe
+from training.dora import use_lean_dora
 
 # Parts by the names they have inside an Idefics3Model.
 _PARTS = {"vision": ("model.vision_model.",), "language": ("model.text_model.", "lm_head.")}
@@ -27,6 +28,8 @@ def choose_trainable(model: nn.Module, rules: TrainRecipe) -> None:
     if rules.adapter is None:
         return
     inject_adapter_in_model(lora_config(model, rules), model)
+    if rules.adapter.dora:
+        use_lean_dora(model)
     for name, parameter in model.named_parameters():
         if name.startswith(_NEW):
             parameter.requires_grad_(True)

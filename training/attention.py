@@ -8,12 +8,11 @@ PyTorch's own variable-length FlashAttention on CUDA, a loop over documents else
 
 from __future__ import annotations
 
-import inspect
-from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
@@ -77,37 +76,24 @@ def _varlen(
     boundaries: Tensor,
     longest: int,
 ) -> Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
-    tokens = [x[0].transpose(0, 1) for x in (query, key, value)]
-    options = dict(_varlen_options(query.shape[1] != key.shape[1]))
-    if scaling is not None and "scale" in inspect.signature(varlen_attn).parameters:
-        options["scale"] = scaling
-    elif scaling is not None:
-        tokens[0] = tokens[0] * (scaling * query.shape[-1] ** 0.5)
-    if "repeat" in options:
-        groups = query.shape[1] // key.shape[1]
-        tokens[1:] = [x.repeat_interleave(groups, dim=1) for x in tokens[1:]]
-        del options["repeat"]
-    attend: Any = varlen_attn
-    found: Tensor = attend(*tokens, boundaries, boundaries, longest, longest, **options)
-    return found.unsqueeze(0)
-
-
-@lru_cache(maxsize=2)
-def _varlen_options(shared: bool) -> tuple[tuple[str, Any], ...]:
-    """How this release of PyTorch spells "causal" and "fewer key heads"."""
-    from torch.nn.attention.varlen import varlen_attn
-
-    known = inspect.signature(varlen_attn).parameters
-    options: dict[str, Any] = {}
-    if "window_size" in known:
-        options["window_size"] = (-1, 0)
-    else:
-        options["is_causal"] = True
-    if shared:
-        options["enable_gqa" if "enable_gqa" in known else "repeat"] = True
-    return tuple(options.items())
+    # Splitting is FlashAttention's alone. On Hopper cuDNN would be preferred, which makes a plan
+    # for every new number of documents and longest one, that is for every pack (pytorch#190388);
+    # and without splits a document's result does not depend on what stands beside it.
+    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    found: Any = varlen_attn(
+        q,
+        k,
+        v,
+        cu_seq_q=boundaries,
+        cu_seq_k=boundaries,
+        max_q=longest,
+        max_k=longest,
+        scale=scaling,
+        window_size=(-1, 0),
+        enable_gqa=query.shape[1] != key.shape[1],
+        num_splits=1,
+    )
+    return cast(Tensor, found).unsqueeze(0)
 
 
 def use_packed_attention(language: Any) -> None:

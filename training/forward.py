@@ -77,7 +77,8 @@ def sequence_losses(
     if len(sequence.image_positions):
         embedded = embedded.index_copy(0, sequence.image_positions, features)
     else:
-        embedded = embedded + features.sum() * 0.0
+        # Multiplied by nothing, an overflow in it would still be none of ours.
+        embedded = embedded + torch.nan_to_num(features[:1]) * 0.0
     inputs = embedded.unsqueeze(0)
     if neftune_alpha is not None:
         inputs = with_noise(inputs, neftune_alpha, sequence.noise_seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -15,11 +15,13 @@ from transformers import (
     Idefics3ForConditionalGeneration,
     SiglipVisionModel,
 )
+from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
 from cauldron.errors import UsageError
 from training import tiny
 from training.attention import use_packed_attention
 from training.config import ModelRules
+from training.new_tokens import untie
 from training.special_tokens import ADDED, CHAT_TEMPLATE
 from training.vision import use_fast_vision
 
@@ -50,7 +52,10 @@ def load_model(rules: ModelRules, dtype: torch.dtype = torch.float32) -> LoadedM
     if rules.name == "tiny":
         tokenizer = tiny.tiny_tokenizer()
         made: Any = tiny.tiny_model(tokenizer, rules.init_seed)
-        return _loaded(made.to(dtype), tokenizer)
+        for parameter in made.parameters():
+            # Not all of it: rotary frequencies are buffers, and useless in bf16.
+            parameter.data = parameter.data.to(dtype)
+        return _loaded(made, tokenizer)
     try:
         if rules.name is not None:
             return _published(rules.name, dtype)
@@ -74,33 +79,41 @@ def _published(name: str, dtype: torch.dtype) -> LoadedModel:
 
 
 def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
-    """SigLIP and Llama weights in an Idefics3; the connector is random, new tokens are the mean.
+    """SigLIP and Llama in an Idefics3; the connector is random, new tokens are the mean.
 
-    Position embeddings of the vision model are resized where its image size differs.
+    The parts are moved, not copied: an 8B model is in memory once. Position embeddings of the
+    vision model are resized where its image size differs.
     """
     assert rules.vision
     assert rules.language
     vision = SiglipVisionModel.from_pretrained(rules.vision, dtype=dtype)
-    language = AutoModelForCausalLM.from_pretrained(rules.language, dtype=dtype)
+    language: Any = AutoModelForCausalLM.from_pretrained(rules.language, dtype=dtype)
     tokenizer: Any = AutoTokenizer.from_pretrained(rules.language)
+    untie(language)
     added = add_tokens(tokenizer)
     grow_embeddings(language, len(tokenizer), added)
     seen = vision.config.to_dict() | {"image_size": rules.tile}
     config = Idefics3Config(
-        text_config=language.config.to_dict(),
+        text_config=language.config,
         vision_config={k: v for k, v in seen.items() if k != "model_type"},
         image_token_id=int(tokenizer.convert_tokens_to_ids("<image>")),
         scale_factor=rules.scale_factor,
         tie_word_embeddings=False,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rules.init_seed)
+    with torch.device("meta"):
         model: Any = Idefics3ForConditionalGeneration(config)
-    model.to(dtype)
-    model.model.text_model.load_state_dict(language.model.state_dict())
-    model.lm_head.load_state_dict(language.lm_head.state_dict())
+    model.model.text_model, model.lm_head = language.model, language.lm_head
     _load_vision(model.model.vision_model, vision)
+    model.model.connector = _fresh_connector(model, rules.init_seed).to(dtype)
+    assert not any(part.is_meta for part in (*model.parameters(), *model.buffers()))
     return _loaded(model, tokenizer)
+
+
+def _fresh_connector(model: Any, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made: Any = Idefics3Connector(model.config)  # type: ignore[no-untyped-call]
+        return cast(nn.Module, made.apply(model._init_weights))
 
 
 def _load_vision(target: nn.Module, siglip: nn.Module) -> None:
@@ -110,7 +123,7 @@ def _load_vision(target: nn.Module, siglip: nn.Module) -> None:
     name = "embeddings.position_embedding.weight"
     wanted = target.state_dict()[name].shape[0]
     weights[name] = resized_positions(weights[name], wanted)
-    target.load_state_dict(weights)
+    target.load_state_dict(weights, assign=True)
 
 
 def resized_positions(positions: torch.Tensor, wanted: int) -> torch.Tensor:

@@ -9,15 +9,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from cauldron.errors import UsageError
 from training.adapters import choose_trainable, parameter_groups
 from training.config import TrainRecipe
 from training.forward import Sequence, sequence_losses
 from training.model import LoadedModel, load_model
-from training.new_tokens import train_new_tokens
+from training.new_tokens import train_new_tokens, untie
 from training.parallel import Ranks, compute_dtype, divide, layers
 from training.seeds import seed_of
 
 _ADAPTERS = 1
+_COMPILED_VARIANTS = 32
 
 
 class Network(nn.Module):
@@ -67,6 +69,11 @@ def adapt(loaded: LoadedModel, rules: TrainRecipe) -> None:
         torch.manual_seed(seed_of(rules.model.init_seed, _ADAPTERS))
         choose_trainable(loaded.model, rules)
     if rules.adapter is not None or "language" in rules.frozen:
+        if untie(loaded.model) and rules.adapter is not None and rules.export == "adapter":
+            raise UsageError(
+                "the model's head is its embeddings, over which an adapter cannot be laid; "
+                "give --set export=merged"
+            )
         train_new_tokens(loaded.model, loaded.tokenizer)
     for parameter in loaded.model.parameters():
         if parameter.requires_grad:
@@ -83,14 +90,21 @@ def make_network(loaded: LoadedModel, rules: TrainRecipe, ranks: Ranks) -> Netwo
     """An adapted model on this rank's device, ready to train."""
     network = Network(loaded, rules)
     network.train()
-    _recompute(loaded.model, rules)
     parts = layers(loaded.model)
     if rules.compile:
-        for part in parts:
-            # Not the whole call: what FSDP hangs on it stays outside.
-            part.forward = torch.compile(part.forward)  # type: ignore[method-assign]
+        _compile(parts)
+    _recompute(loaded.model, rules)
     divide(network, parts, rules, ranks)
     return network
+
+
+def _compile(parts: list[nn.Module]) -> None:
+    """Layers, before they are recomputed: around a checkpoint nothing of them would compile."""
+    # First static shapes, then dynamic ones, text alone, one tile: more than the default of 8.
+    torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
+    for part in parts:
+        # Not the whole call: what FSDP hangs on it stays outside.
+        part.forward = torch.compile(part.forward)  # type: ignore[method-assign]
 
 
 def _recompute(model: Any, rules: TrainRecipe) -> None:

@@ -55,6 +55,19 @@ class NewTokens(nn.Module):
         return found.index_add(-1, self.places, more)
 
 
+def untie(model: Any) -> bool:
+    """Give a head that shares the embeddings' weights its own; whether it shared them."""
+    embeddings, head = model.get_input_embeddings(), model.lm_head
+    if head.weight is not embeddings.weight:
+        return False
+    shared = head.weight
+    head.weight = nn.Parameter(shared.detach().clone(), requires_grad=shared.requires_grad)
+    # Each decides, in another library: transformers by the first, vLLM by the second.
+    for config in (model.config, model.config.get_text_config()):
+        config.tie_word_embeddings = False
+    return True
+
+
 def train_new_tokens(model: Any, tokenizer: Any) -> None:
     """Train the rows of the added tokens; nothing changes before the first step."""
     ids = [int(tokenizer.convert_tokens_to_ids(token)) for token in ADDED]

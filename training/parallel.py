@@ -8,7 +8,7 @@ by DDP, which knows no master weights; one on a CPU computes in fp32 and divides
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -106,6 +106,11 @@ def _mesh(rules: TrainRecipe, ranks: Ranks) -> DeviceMesh:
     )
 
 
+def _magnitudes_stay(parameter: nn.Parameter) -> torch.dtype | None:
+    """fp32 for DoRA's magnitudes (`training.dora`), the only vectors that train beside adapters."""
+    return torch.float32 if parameter.requires_grad and parameter.ndim == 1 else None
+
+
 def divide(root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: Ranks) -> None:
     """Put the weights on the device, each rank its share.
 
@@ -119,10 +124,13 @@ def divide(root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: R
     policy = MixedPrecisionPolicy(
         param_dtype=compute_dtype(rules, ranks.device), reduce_dtype=torch.float32
     )
-    # Alone there is nobody to gather from, so nothing is gained by letting go of weights.
-    alone = (rules.shard or ranks.world) == 1
+    if rules.adapter is not None:
+        policy = replace(policy, param_dtype_override_fn=_magnitudes_stay)
+    # Alone there is nobody to gather from; but what is gathered is a copy, and frozen weights
+    # would stay there twice.
+    keep = (rules.shard or ranks.world) == 1 and rules.adapter is None and not rules.frozen
     for part in parts:
-        fully_shard(part, mesh=mesh, mp_policy=policy, reshard_after_forward=not alone)
+        fully_shard(part, mesh=mesh, mp_policy=policy, reshard_after_forward=not keep)
     fully_shard(root, mesh=mesh, mp_policy=policy)
     for module in root.modules():
         if isinstance(module, FSDPModule):

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ class Stepper:
         total, tokens, documents = self._network(sequence)
         total.backward()
         owners = [self._sources.get(name, 0) for name in pack.document_sources]
-        sources = torch.tensor(owners, device=sums.device)[documents]
+        sources = _move(torch.tensor(owners), sums.device)[documents]
         sums[0].index_add_(0, sources, tokens.double())
         sums[1].index_add_(0, sources, torch.ones_like(tokens, dtype=torch.float64))
 
@@ -162,14 +163,16 @@ def timed(packs: Iterable[Pack]) -> Iterator[tuple[Pack, float]]:
         yield pack, time.perf_counter() - start
 
 
+def _move(tensor: Tensor, device: torch.device) -> Tensor:
+    """From pinned memory, so that the copy runs beside the network and nothing waits for it."""
+    if device.type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def on_device(pack: Pack, device: torch.device, noise_seed: int) -> Sequence:
-    """Copy a pack to the device; from pinned memory, so that the copy runs beside the network."""
-
-    def move(tensor: Tensor) -> Tensor:
-        if device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(device, non_blocking=True)
-
+    """Copy a pack to the device."""
+    move = partial(_move, device=device)
     return Sequence(
         input_ids=move(pack.input_ids),
         labels=move(pack.labels),

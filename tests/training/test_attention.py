@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from typing import Any
 
 import pytest
@@ -9,7 +11,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from torch.nn.attention import varlen  # noqa: E402
+
 from tests.training.packs import Chat, four_chats, packed  # noqa: E402
+from training import attention  # noqa: E402
 from training.attention import packed_attention  # noqa: E402
 from training.forward import sequence_losses  # noqa: E402
 from training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
@@ -107,3 +112,53 @@ def test_packed_logits_are_those_of_the_published_network() -> None:
     sequence = packed([one])
     wanted = torch.nn.functional.cross_entropy(logits, sequence.labels, reduction="none")
     torch.testing.assert_close(ours, wanted[sequence.labels != -100], atol=2e-5, rtol=1e-5)
+
+
+class Recorded:
+    """Stands for `varlen_attn`: keeps what it is asked, and answers one document at a time."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+
+    def __call__(self, query: Any, key: Any, value: Any, **asked: Any) -> Any:
+        self.asked = asked
+        groups = query.shape[1] // key.shape[1]
+        parts, bounds = [], asked["cu_seq_q"].tolist()
+        for start, end in itertools.pairwise(bounds):
+            q, k, v = (x[start:end].transpose(0, 1) for x in (query, key, value))
+            k, v = (x.repeat_interleave(groups, dim=0) for x in (k, v))
+            scores = q @ k.transpose(1, 2) * asked["scale"]
+            later = torch.ones(end - start, end - start).triu(1).bool()
+            parts.append((scores.masked_fill(later, -torch.inf).softmax(-1) @ v).transpose(0, 1))
+        return torch.cat(parts)
+
+
+def test_the_kernel_for_gpus_is_asked_what_the_loop_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fewer key heads, a scale, causal, and no backend that plans anew for every pack."""
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn((1, heads, 30, 8), generator=generator) for heads in (4, 2, 2))
+    ends = torch.tensor([0, 7, 8, 30], dtype=torch.int32)
+    kernel = Recorded()
+    monkeypatch.setattr(attention, "varlen_attn", kernel)
+    ours = attention._varlen(query, key, value, 0.3, ends, 22)
+    torch.testing.assert_close(ours, attention._documents(query, key, value, 0.3, ends))
+    assert kernel.asked["cu_seq_k"] is kernel.asked["cu_seq_q"]
+    known = inspect.signature(varlen.varlen_attn).parameters
+    assert kernel.asked.keys() <= known.keys()
+    numbers = ("max_q", "max_k", "window_size", "enable_gqa", "num_splits")
+    assert [kernel.asked[name] for name in numbers] == [22, 22, (-1, 0), True, 1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_kernel_for_gpus_computes_what_the_loop_computes() -> None:
+    generator = torch.Generator("cuda").manual_seed(0)
+    given = [
+        torch.randn((1, heads, 300, 64), generator=generator, device="cuda", dtype=torch.bfloat16)
+        for heads in (4, 2, 2)
+    ]
+    ends = torch.tensor([0, 70, 71, 300], dtype=torch.int32, device="cuda")
+    ours = attention._varlen(*given, 0.125, ends, 229)
+    theirs = attention._documents(*given, 0.125, ends)
+    torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-2)

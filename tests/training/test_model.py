@@ -99,6 +99,47 @@ def test_a_fresh_connector_follows_from_the_seed(parts: tuple[Path, Path]) -> No
     assert not torch.equal(first, other)
 
 
+@pytest.mark.parametrize("kind", ["composed", "tiny"])
+def test_in_bf16_only_weights_lose_digits(parts: tuple[Path, Path], kind: str) -> None:
+    """Rotary frequencies in bf16 would be off by whole turns at position 10,000."""
+    rules = composed(parts) if kind == "composed" else ModelRules(name="tiny")
+    half, whole = (load_model(rules, dtype).model for dtype in (torch.bfloat16, torch.float32))
+    assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
+    buffers = dict(whole.named_buffers())
+    assert any("inv_freq" in name for name in buffers)
+    for name, buffer in half.named_buffers():
+        assert buffer.dtype == buffers[name].dtype
+        assert torch.equal(buffer, buffers[name])
+
+
+def test_a_language_model_with_tied_weights_gets_a_head_of_its_own(
+    parts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from transformers import (
+        AutoConfig,
+        AutoTokenizer,
+        Idefics3ForConditionalGeneration,
+        LlamaForCausalLM,
+    )
+
+    config = AutoConfig.from_pretrained(parts[1], tie_word_embeddings=True)
+    language = LlamaForCausalLM(config)
+    assert language.lm_head.weight is language.model.embed_tokens.weight
+    language.save_pretrained(tmp_path / "tied")
+    AutoTokenizer.from_pretrained(parts[1]).save_pretrained(tmp_path / "tied")
+    rules = ModelRules(vision=str(parts[0]), language=str(tmp_path / "tied"), tile=56)
+    model = load_model(rules).model
+    assert torch.equal(model.lm_head.weight, model.get_input_embeddings().weight)
+    with torch.no_grad():
+        model.lm_head.weight.add_(1)
+    model.save_pretrained(tmp_path / "saved")
+    again = Idefics3ForConditionalGeneration.from_pretrained(tmp_path / "saved")
+    assert torch.equal(again.lm_head.weight, model.lm_head.weight)
+    assert torch.equal(again.get_input_embeddings().weight, model.get_input_embeddings().weight)
+    tied = (again.config.tie_word_embeddings, again.config.text_config.tie_word_embeddings)
+    assert tied == (False, False)
+
+
 def test_a_published_folder_computes_what_was_saved(tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.save_pretrained(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from cauldron.errors import UsageError  # noqa: E402
 from tests.training.packs import chat, four_chats, packed  # noqa: E402
 from training.adapters import parameter_groups  # noqa: E402
 from training.config import AdapterRules, ModelRules, TrainRecipe  # noqa: E402
@@ -152,6 +154,41 @@ def test_rows_of_new_tokens_train_alone_and_fold_into_the_model() -> None:
     for name in changed:
         rows = (after[name] != before[name]).any(1).nonzero().squeeze(1).tolist()
         assert sorted(rows) == sorted(new)
+
+
+@pytest.fixture
+def tied(tmp_path: Path) -> ModelRules:
+    """A folder of a model whose head is its embeddings."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.save_pretrained(tmp_path)
+    model = tiny_model(tokenizer, 4)
+    model.lm_head.weight = model.get_input_embeddings().weight
+    model.config.tie_word_embeddings = model.config.text_config.tie_word_embeddings = True
+    model.save_pretrained(tmp_path)
+    return ModelRules(name=str(tmp_path))
+
+
+def test_a_tied_head_is_untied_where_rows_of_it_train_alone(tied: ModelRules) -> None:
+    whole = load_model(tied).model
+    assert whole.lm_head.weight is whole.get_input_embeddings().weight
+    model = adapted(DORA.model_copy(update={"model": tied}), torch.float32).model
+    new = model.new_tokens
+    with torch.no_grad():
+        new.embedding.add_(torch.randn_like(new.embedding))
+        new.head.add_(torch.randn_like(new.head))
+        ids = torch.tensor(new.ids)
+        embedded = model.get_input_embeddings()(ids)
+        logits = model.lm_head(embedded)
+        fold(model)
+        torch.testing.assert_close(model.get_input_embeddings()(ids), embedded)
+        torch.testing.assert_close(model.lm_head(embedded), logits)
+    assert not model.config.tie_word_embeddings
+
+
+def test_an_adapter_over_a_tied_head_is_refused_before_training(tied: ModelRules) -> None:
+    rules = DORA.model_copy(update={"model": tied, "export": "adapter"})
+    with pytest.raises(UsageError, match="export=merged"):
+        adapted(rules, torch.float32)
 
 
 def test_only_matrices_decay() -> None:

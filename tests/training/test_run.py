@@ -287,7 +287,8 @@ def test_small_images_are_scaled_as_the_mixture_counted_them_unless_said(
 
 @pytest.mark.slow
 def test_compiled_layers_train_as_those_that_are_not(mixture: Mixture, tmp_path: Path) -> None:
-    more = ("adapter.rank=4", "recompute=all", "batch=2")
+    # Compiled, dropout draws other numbers.
+    more = ("adapter.rank=4", "adapter.dropout=0", "recompute=all")
     train(config(mixture, tmp_path / "plain", *more, steps=2))
     train(config(mixture, tmp_path / "compiled", *more, "compile=true", steps=2))
     ours, theirs = (
