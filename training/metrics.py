@@ -14,21 +14,35 @@ from training.step import StepResult
 
 METRICS = "metrics.jsonl"
 
-# bf16 operations per second without sparsity, from the makers' data sheets.
+# bf16 operations per second without sparsity, by NVIDIA's data sheets of each product (where one
+# gives a figure with sparsity only, half of it). A name that stands alone is the SXM module.
 _PEAKS = {
-    "B200": 2250e12,
+    "GB200": 2500e12,  # GB200 NVL72, a GPU of the two
+    "B200": 2250e12,  # HGX B200
+    "H200 NVL": 835e12,  # H200 Tensor Core GPU
     "H200": 989e12,
+    "GH200": 989e12,  # GH200 Grace Hopper Superchip
+    "H100 NVL": 835e12,  # H100 Tensor Core GPU
+    "H100 PCIe": 756e12,
     "H100": 989e12,
-    "A100": 312e12,
+    "H800": 989e12,
+    "A100": 312e12,  # A100 Tensor Core GPU, PCIe and SXM alike
+    "A800": 312e12,
     "L40S": 362e12,
+    "L40": 181e12,
     "L4": 121e12,
 }
 _RECENT = 20
 
 
 def peak_of(device_name: str) -> float | None:
-    """Of a GPU by its name; None where it is not known."""
-    return next((peak for name, peak in _PEAKS.items() if name in device_name), None)
+    """Of a GPU by its name; None where it is not known.
+
+    Whole words only and the longest name first: an L40 is no L4, an H100 PCIe no SXM module.
+    """
+    words = f" {device_name.replace('-', ' ')} ".lower()
+    names = sorted(_PEAKS, key=len, reverse=True)
+    return next((_PEAKS[name] for name in names if f" {name.lower()} " in words), None)
 
 
 class Sink(Protocol):
@@ -57,7 +71,13 @@ class Metrics:
         self._sinks = _sinks(config, first)
 
     def step(self, number: int, result: StepResult, seconds: float, skipped: int) -> str:
-        """Record a step; returns the line to show."""
+        """Record a step; returns the line to show.
+
+        Args:
+            seconds: of the whole step.
+            skipped: rows this rank skipped so far: those that every rank finds bad when it plans,
+                and of those that turn out bad when they are decoded, this rank's share.
+        """
         self._recent.append(seconds)
         room = result.packs * self._rules.sequence_length
         values: dict[str, Any] = {

@@ -115,5 +115,23 @@ def test_a_folder_without_metrics_is_named(tmp_path: Path) -> None:
 def test_small_things() -> None:
     assert duration(3723.4) == "1:02:03"
     assert smoothed([1.0, 3.0, 5.0]) == [1.0, 2.0, 3.0]
-    assert peak_of("NVIDIA H100 80GB HBM3") == 989e12
-    assert peak_of("a toaster") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H100 NVL", 835e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA GH200 480GB", 989e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40", 181e12),
+        ("NVIDIA L40S", 362e12),
+        ("NVIDIA L400", None),
+        ("a toaster", None),
+    ],
+)
+def test_a_gpu_is_known_by_its_whole_name(name: str, peak: float | None) -> None:
+    assert peak_of(name) == peak
