@@ -59,12 +59,14 @@ class GreyPicture:
     Attributes:
         grey: L, fully decoded or reduced with the shortest side at `SHORTEST_SIDE` or more.
         averages: `grey` averaged over blocks.
-        values: the same, shape (height, width).
+        levels: the same, shape (height, width).
+        values: the same in floating point.
         block: width and height of a block; those at the right and the bottom may be smaller.
     """
 
     grey: Image.Image
     averages: Image.Image
+    levels: npt.NDArray[np.uint8]
     values: Matrix
     block: tuple[int, int]
 
@@ -72,7 +74,8 @@ class GreyPicture:
     def of(cls, grey: Image.Image) -> GreyPicture:
         block = (grey.width // AVERAGED_SIDE or 1, grey.height // AVERAGED_SIDE or 1)
         averages = grey.reduce(block) if block != (1, 1) else grey
-        return cls(grey, averages, _levels(averages).astype(np.float64), block)
+        levels = _levels(averages)
+        return cls(grey, averages, levels, levels.astype(np.float64), block)
 
 
 def phash64(picture: GreyPicture) -> int:

@@ -154,6 +154,16 @@ def test_ground_is_the_share_of_the_most_common_grey():
     assert ground(Image.fromarray(levels)) == 4 * 255 // 10
 
 
+@pytest.mark.parametrize("white", [4, 5, 6, 10])
+def test_the_ground_of_white_paper_is_what_a_histogram_tells(white: int):
+    # Ten rows: white ones, one just within its window, the rest just outside.
+    levels = np.full((10, 90), 250, dtype=np.uint8)
+    levels[:white], levels[white : white + 1] = 255, 251
+    counts = np.bincount(levels.ravel(), minlength=256)
+    most = max(counts[start : start + 5].sum() for start in range(252))
+    assert ground(Image.fromarray(levels)) == most * 255 // levels.size
+
+
 def drawn(draw) -> list[Image.Image]:
     studio = Studio(seed=2, rows=4)
     items = draw(studio, studio.rng(draw.__name__))
