@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from cauldron.recipe import load_recipe
 from tests.training.data.mixtures import mixed_rows, write_mixture
 from training.command import check, shown
 from training.config import TrainConfig
+from training.identity import decides
 from training.options import TrainOptions, resolve
 
 
@@ -160,6 +162,26 @@ def test_counts_by_another_tokenizer_are_an_error_unless_allowed(
         check(config(mixture, tmp_path, model="c/d"), other)
     check(config(mixture, tmp_path, "any_tokenizer=true", model="c/d"), other)
     check(config(mixture, tmp_path, model="a/b"), other)
+
+
+def test_adapters_are_not_laid_over_other_weights(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless nobody can say which these are, or none of them stays."""
+    base = "training.identity.base_weights"
+    settings = config(mixture, tmp_path, "adapter.rank=4", "frozen=[vision]")
+    monkeypatch.setattr(base, lambda rules: {"org/m": "old"})
+    folder = tmp_path / "checkpoints" / "step-000002"
+    folder.mkdir(parents=True)
+    values = {"step": 2, "position": {}, "decides": decides(settings, mixture)}
+    (folder / "run.json").write_text(json.dumps(values))
+    check(settings, mixture)
+    monkeypatch.setattr(base, lambda rules: {"org/m": None})
+    check(settings, mixture)
+    monkeypatch.setattr(base, lambda rules: {"org/m": "new"})
+    with pytest.raises(UsageError, match="the weights of org/m were old, are new;"):
+        check(settings, mixture)
+    assert decides(config(mixture, tmp_path), mixture)["weights"] == {}
 
 
 def test_the_configuration_is_shown_as_yaml(mixture: Mixture, tmp_path: Path) -> None:
