@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.distributed.distributed_c10d import _get_default_store
 
 from cauldron import storage
-from cauldron.errors import CauldronError
+from cauldron.errors import CauldronError, UsageError
 from cauldron.mixture import Mixture
 from cauldron.rules import upscale_of
-from training import checkpoint
+from training import checkpoint, failure
 from training.config import TrainConfig, TrainRecipe
 from training.data.loader import PackLoader
 from training.data.prompts import TokenLayout
 from training.data.settings import LoaderSettings
-from training.export import export
+from training.exported import export_run
 from training.flops import ModelShape, Passes
-from training.identity import decides
+from training.identity import check_same, decides
 from training.loop import run_steps
 from training.metrics import Metrics, peak_of
 from training.model import LoadedModel
 from training.network import Network, adapted, base_dtype, make_network, make_optimizer
 from training.parallel import Ranks
-from training.saved import Saved, newest, remove_leftovers
+from training.saved import Saved, at_step, newest, remove_leftovers
 from training.signals import StopRequest
 from training.step import Stepper
 
 Say = Callable[[str], None]
+_CONFIG = "config.json"
+# So long a node may go on not seeing a file that another wrote (NFS keeps that up to a minute).
+_DISK_SECONDS = 60.0
 
 
 def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) -> LoaderSettings:
@@ -65,33 +70,60 @@ def passes(rules: TrainRecipe) -> Passes:
 
 
 def train(config: TrainConfig, mixture: Mixture, stop: StopRequest, say: Say) -> None:
-    """Run to the end, or until SIGTERM. Raises CauldronError for what the user can mend."""
+    """Run to the end, or until SIGTERM. Raises CauldronError for what the user can mend.
+
+    With several ranks it does not raise but tells, and ends the process; see `training.failure`.
+    """
     # Pillow tells of every chunk of every image.
     logging.getLogger("PIL").setLevel(logging.INFO)
     ranks = Ranks.join()
     try:
         saved = _found(config, ranks)
         if _train(config, mixture, saved, ranks, stop, say) and ranks.first:
-            _exported(config, say)
+            _exported(config, mixture, say)
     except BaseException as error:
-        # With others, leaving would wait for them, and they wait for this one.
-        if ranks.world == 1:
-            ranks.leave()
-        if isinstance(error, torch.OutOfMemoryError):
-            raise CauldronError(_out_of_memory(config, error)) from None
-        raise
+        known = _explained(config, error)
+        if ranks.world > 1:
+            failure.end(known, ranks.rank, ranks.world, _get_default_store(), say)
+        ranks.leave()
+        if known is error:
+            raise
+        raise known from None
     ranks.leave()
 
 
 def _found(config: TrainConfig, ranks: Ranks) -> Saved | None:
-    """The checkpoint to go on from; nothing half written is left."""
-    run = Path(config.output)
+    """The checkpoint to go on from, the same on all ranks; nothing half written is left.
+
+    Raises UsageError, on all ranks, when one does not see what the first sees.
+    """
+    run, saved = Path(config.output), None
     if ranks.first:
         remove_leftovers(run)
         run.mkdir(parents=True, exist_ok=True)
-        storage.write_json(str(run / "config.json"), config.model_dump(mode="json"))
-    ranks.wait()
-    return newest(run)
+        storage.write_json(str(run / _CONFIG), config.model_dump(mode="json"))
+        saved = newest(run)
+    # The first rank's: what lies there may look different from another node.
+    step = int(ranks.total(torch.tensor([saved.step if saved else 0])))
+    if not ranks.first:
+        saved = _seen(run, step)
+    if ranks.any(not ranks.first and (bool(step) != bool(saved) or not (run / _CONFIG).exists())):
+        what = f"its checkpoint of step {step}" if step else f"its {_CONFIG}"
+        raise UsageError(
+            f"{run} must be on a disk that all nodes share: not every rank sees {what}; "
+            "give --output"
+        )
+    return saved
+
+
+def _seen(run: Path, step: int) -> Saved | None:
+    """The first rank's checkpoint. A network disk may show what is new with a delay."""
+    end = time.monotonic() + _DISK_SECONDS
+    while True:
+        saved = at_step(run, step) if step else None
+        if ((run / _CONFIG).exists() and (saved or not step)) or time.monotonic() > end:
+            return saved
+        time.sleep(0.2)
 
 
 def _train(
@@ -172,7 +204,7 @@ class _Run:
         checkpoints = checkpoint.Checkpoints(
             Path(self.config.output),
             self.ranks,
-            decides(self.config, self.mixture),
+            decides(self.config, self.mixture) if self.ranks.first else {},
             rules.keep,
             first,
         )
@@ -210,15 +242,19 @@ class _Run:
         return Metrics(self.config, first, peak and peak * self.ranks.world)
 
 
-def _exported(config: TrainConfig, say: Say) -> None:
-    target = Path(config.output) / "model"
+def _exported(config: TrainConfig, mixture: Mixture, say: Say) -> None:
     last = newest(Path(config.output))
     assert last is not None
-    if target.exists():
-        say(f"done already: {target}")
-        return
-    export(config, last.folder, target)
-    say(f"model: {target}")
+    # The model below the adapters is loaded again, days after the run began perhaps.
+    check_same(last.decides, decides(config, mixture), config.output)
+    target, made = export_run(config, last)
+    say(f"model: {target}" if made else f"done already: {target}")
+
+
+def _explained(config: TrainConfig, error: BaseException) -> BaseException:
+    if isinstance(error, torch.OutOfMemoryError):
+        return CauldronError(_out_of_memory(config, error))
+    return error
 
 
 def _out_of_memory(config: TrainConfig, error: Exception) -> str:

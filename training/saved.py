@@ -41,10 +41,18 @@ class Saved:
 def newest(run: Path) -> Saved | None:
     """The last whole checkpoint of a run."""
     whole = whole_folders(run / FOLDER)
-    if not whole:
-        return None
-    values = storage.read_json(str(whole[-1] / RUN))
-    return Saved(whole[-1], values["step"], values["position"], values["decides"])
+    return _read(whole[-1]) if whole else None
+
+
+def at_step(run: Path, step: int) -> Saved | None:
+    """The checkpoint of a step, where it is whole."""
+    folder = run / FOLDER / f"step-{step:06d}"
+    return _read(folder) if (folder / RUN).exists() else None
+
+
+def _read(folder: Path) -> Saved:
+    values = storage.read_json(str(folder / RUN))
+    return Saved(folder, values["step"], values["position"], values["decides"])
 
 
 def whole_folders(folder: Path) -> list[Path]:

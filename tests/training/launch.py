@@ -19,9 +19,13 @@ def free_port() -> str:
 
 
 class Ranks:
-    """Processes as torchrun starts them, each of a session of its own."""
+    """Processes as torchrun starts them, each of a session of its own.
 
-    def __init__(self, world: int, *arguments: str) -> None:
+    Args:
+        last: what the last one alone is told besides.
+    """
+
+    def __init__(self, world: int, *arguments: str, last: tuple[str, ...] = ()) -> None:
         shared = {
             "OMP_NUM_THREADS": "1",
             "MASTER_ADDR": "127.0.0.1",
@@ -31,7 +35,7 @@ class Ranks:
         command = [sys.executable, "-m", "cauldron", "train", *arguments]
         self.processes = [
             subprocess.Popen(
-                command,
+                [*command, *(last if rank == world - 1 else ())],
                 env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stderr=subprocess.PIPE,
                 text=True,

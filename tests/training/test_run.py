@@ -131,11 +131,71 @@ def test_a_constant_rate_lets_a_finished_run_go_on(mixture: Mixture, tmp_path: P
     more = ("schedule=constant",)
     train(config(mixture, tmp_path / "whole", *more, steps=3))
     train(config(mixture, tmp_path / "parts", *more, steps=2))
-    import shutil
-
-    shutil.rmtree(tmp_path / "parts" / "model")
     train(config(mixture, tmp_path / "parts", *more, steps=3))
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
+    assert {path.name for path in tmp_path.glob("parts/model*")} == {"model"}
+
+
+def test_a_finished_run_is_exported_again_only_in_another_form(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    lines: list[str] = []
+    train(config(mixture, tmp_path, "adapter.rank=4", steps=1))
+    for changes in ((), ("export=adapter",), ("export=adapter",)):
+        settings = config(mixture, tmp_path, "adapter.rank=4", *changes, steps=1)
+        run.train(settings, mixture, StopRequest(), lines.append)
+    assert [line.partition(":")[0] for line in lines] == ["done already", "model", "done already"]
+    assert (tmp_path / "model" / "adapter_config.json").exists()
+
+
+def test_no_export_over_other_weights(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They changed while the run trained."""
+    answers = iter([{"org/base": "a" * 40}, {"org/base": "b" * 40}])
+    monkeypatch.setattr("training.identity.base_weights", lambda rules: next(answers))
+    settings = config(mixture, tmp_path, "adapter.rank=4", steps=1)
+    with pytest.raises(UsageError, match=r"weights of org/base were a+, are b+"):
+        run.train(settings, mixture, StopRequest(), silent)
+    assert not (tmp_path / "model").exists()
+
+
+class SecondRank:
+    """Of two, in this process; the first one's checkpoint is of step `step`."""
+
+    first = False
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def total(self, values: Any) -> Any:
+        return values + self._step
+
+    def any(self, flag: bool) -> bool:
+        return flag
+
+
+def test_ranks_go_on_from_the_first_ones_checkpoint(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "_DISK_SECONDS", 0.0)
+    settings = config(mixture, tmp_path, steps=4)
+    train(settings)
+    for step in (2, 4):
+        saved = run._found(settings, SecondRank(step))  # type: ignore[arg-type]
+        assert saved is not None
+        assert saved.step == step
+    assert run._found(settings, SecondRank(0)) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("step", "what"), [(2, "its checkpoint of step 2"), (0, "its config")])
+def test_a_disk_that_is_not_shared_is_told(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, what: str
+) -> None:
+    monkeypatch.setattr(run, "_DISK_SECONDS", 0.0)
+    with pytest.raises(UsageError, match=f"on a disk that all nodes share.*{what}") as found:
+        run._found(config(mixture, tmp_path / "here"), SecondRank(step))  # type: ignore[arg-type]
+    assert "\n" not in str(found.value)
 
 
 _TRAINED = ("lora_", "connector", "new_tokens")
@@ -251,7 +311,7 @@ def test_no_room_on_the_gpu_says_what_to_lower(
 
     monkeypatch.setattr(run, "run_steps", full)
     with pytest.raises(CauldronError, match=r"recompute=all, --set sequence_length=512") as found:
-        train(config(mixture, tmp_path))
+        train(config(mixture, tmp_path, "recompute=vision"))
     assert "\n" not in str(found.value)
 
 

@@ -116,6 +116,28 @@ def test_a_rank_with_only_text_does_not_stop_the_other(
     assert len(losses(output)) == STEPS
 
 
+def test_a_mistake_of_all_ranks_is_told_once(mixture: Mixture, tmp_path: Path) -> None:
+    """Found after the ranks have met: there is no such model."""
+    missing = str(tmp_path / "no-model")
+    ranks = Ranks(2, *arguments(mixture, tmp_path / "run"), "--model", missing)
+    (one, said), (other, nothing) = ranks.wait()
+    assert (one, other, nothing) == (2, 2, "")
+    assert said.startswith("cauldron: the model cannot be loaded")
+    assert said.count("\n") == 1
+
+
+def test_a_mistake_of_one_rank_is_told_by_it_and_ends_the_other(
+    mixture: Mixture, tmp_path: Path
+) -> None:
+    last = ("--model", str(tmp_path / "no-model"))
+    ranks = Ranks(2, *arguments(mixture, tmp_path / "run"), last=last)
+    (one, nothing), (other, said) = ranks.wait()
+    assert (one, other) == (1, 2)
+    assert said.startswith("cauldron: rank 1: the model cannot be loaded")
+    assert "Traceback" not in nothing
+    assert "cannot be loaded" not in nothing
+
+
 def test_sigterm_while_starting_ends_with_0(mixture: Mixture, tmp_path: Path) -> None:
     """Before torch is imported there is nothing to save, and nothing to kill either."""
     output = tmp_path / "early"
