@@ -7,8 +7,8 @@ worst cell decides: a digit that differs is one cell. It counts as a multiple of
 the other cells with ink, so strong compression does not look like another text. Hue and the light
 of larger areas are compared before that, at 256 pixels, and tell most pairs apart.
 
-On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, with
-pictures at half their size in all three; re-encoded copies are found the same as their base in
+On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, all
+with a picture at half its size; re-encoded copies are found the same as their base in
 100 %, scaled ones and other brightness in 99 %, 2 % crops in 91 %, what the hashes did not propose
 included. A pair takes 15 to 50 ms of one core, decoding included, by how busy its machine is.
 """
