@@ -54,7 +54,7 @@ def ingest(
     marks = {corpus.source.name: finished_parts(corpus.folder) for corpus in todo}
     _check_losses(todo, pieces, marks, request.recipe.max_bad_fraction)
     counter = token_counter(request.recipe.tokenizer)
-    tokenizer = Tokenizer(name=counter.name, estimated=counter.estimated)
+    tokenizer = Tokenizer(name=counter.name, estimated=counter.estimated, digest=counter.digest())
     for corpus in todo:
         name = corpus.source.name
         manifests[name] = _finish(corpus, len(pieces[name]), marks[name], tokenizer)

@@ -62,10 +62,13 @@ class Tokenizer(_Frozen):
     Attributes:
         name: hub id or path; None with the estimate from bytes.
         estimated: counts are the byte-based estimate.
+        digest: of the ids that it makes of a fixed text (`cauldron.tokenizer`), by which it is
+            known under another name; None with the estimate, and in manifests of before.
     """
 
     name: str | None
     estimated: bool
+    digest: str | None = None
 
 
 class PublishedFile(_Frozen):

@@ -13,7 +13,9 @@ from pathlib import Path
 import yaml
 
 from cauldron.errors import CauldronError, UsageError
+from cauldron.manifests import Tokenizer
 from cauldron.mixture import Mixture, load_mixture
+from cauldron.tokenizer import digest, open_tokenizer
 from training.config import TrainConfig
 from training.identity import check_same, decides
 from training.options import TrainOptions, resolve
@@ -80,11 +82,22 @@ def _check_tokenizer(config: TrainConfig, mixture: Mixture) -> None:
     if counted.estimated or config.train.any_tokenizer or model.name == "tiny":
         return
     mine = model.name or model.language or ""
-    if counted.name not in (mine, f"{mine.rstrip('/')}/tokenizer.json"):
+    if not _same_tokenizer(counted, mine):
         raise UsageError(
-            f"the mixture's tokens were counted by {counted.name}, the model's tokenizer is "
-            f"{mine}'s: build it with `tokenizer: {mine}`, or give --set any_tokenizer=true"
+            f"the mixture's tokens were counted by {counted.name}, and the tokenizer of the model, "
+            f"{mine}, cuts text otherwise: build it with `tokenizer: {mine}`, or give "
+            "--set any_tokenizer=true"
         )
+
+
+def _same_tokenizer(counted: Tokenizer, mine: str) -> bool:
+    if counted.digest is None:  # an older manifest: it has the name alone
+        return counted.name in (mine, f"{mine.rstrip('/')}/tokenizer.json")
+    try:
+        return digest(open_tokenizer(mine)) == counted.digest
+    except UsageError:
+        # That there is no such model, or no network, is told when it is loaded.
+        return True
 
 
 def shown(config: TrainConfig) -> str:

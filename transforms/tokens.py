@@ -24,15 +24,11 @@ The published counts hold one BOS an answer more: 102,624 + 400 is IIW-400's 103
 from __future__ import annotations
 
 import abc
-import os
-import re
 from collections.abc import Sequence
 
-import huggingface_hub
 from tokenizers import Tokenizer
 
-from cauldron import storage
-from cauldron.errors import UsageError
+from cauldron.tokenizer import digest, open_tokenizer
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NON_ASCII = bytes(range(128, 256))
@@ -40,8 +36,6 @@ _SPACE = b" "
 
 # Thousandths of a token; fitted to the sets above.
 LETTER, SPACE, NON_ASCII, OTHER = 160, 450, 350, 1000
-
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
 class TokenCounter(abc.ABC):
@@ -59,6 +53,10 @@ class TokenCounter(abc.ABC):
     def count(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text; an empty text has none."""
 
+    def digest(self) -> str | None:
+        """What the same tokenizer by another name has too; None with the estimate."""
+        return None
+
 
 class ByteEstimate(TokenCounter):
     """The estimate described above: integers only, the same on every machine."""
@@ -75,60 +73,29 @@ class TokenizerFile(TokenCounter):
 
     estimated = False
 
-    def __init__(self, name: str, content: bytes) -> None:
+    def __init__(self, name: str, tokenizer: Tokenizer) -> None:
         self.name = name
-        self._tokenizer = Tokenizer.from_buffer(content)
-        # Both may be switched on inside the file, and would change counts.
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer = tokenizer
 
     def count(self, texts: Sequence[str]) -> list[int]:
         # One by one: a batch starts a pool of threads, one per core in each worker, and a process
         # forked after that can hang in it. The batch saves 15 % of the time without its threads.
         return [len(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts]
 
+    def digest(self) -> str:
+        return digest(self._tokenizer)
+
 
 def token_counter(spec: str | None) -> TokenCounter:
     """The counter that a recipe asks for.
 
     Args:
-        spec: None for the estimate; the path of a ``tokenizer.json`` or of the folder that holds
-            it, local or a URL; or a hub id, ``org/name`` or ``org/name@revision``, whose
-            ``tokenizer.json`` is downloaded (``HF_ENDPOINT``, ``HF_TOKEN``).
+        spec: None for the estimate; else as `cauldron.tokenizer.open_tokenizer` takes it.
 
     Raises:
         UsageError: there is no such file, it cannot be fetched, or it is no tokenizer.
     """
-    if spec is None:
-        return ByteEstimate()
-    content = _tokenizer_file(spec)
-    try:
-        return TokenizerFile(spec, content)
-    except Exception as error:  # the library raises bare Exception for whatever is wrong inside
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"tokenizer {spec} is not a tokenizer.json: {reason}") from None
-
-
-def _tokenizer_file(spec: str) -> bytes:
-    try:
-        if spec.endswith(".json"):
-            return storage.read_bytes(spec)
-        packed = storage.join(spec, "tokenizer.json")
-        hub = _HUB_ID.fullmatch(spec)
-        if hub is None or storage.exists(packed):
-            return storage.read_bytes(packed)
-        return storage.read_bytes(
-            huggingface_hub.hf_hub_download(
-                hub["repo"],
-                "tokenizer.json",
-                revision=hub["revision"],
-                # Read here, because the library reads it only once, when it is imported.
-                endpoint=os.environ.get("HF_ENDPOINT"),
-            )
-        )
-    except (OSError, ValueError, ImportError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UsageError(f"tokenizer {spec} cannot be read: {reason}") from None
+    return ByteEstimate() if spec is None else TokenizerFile(spec, open_tokenizer(spec))
 
 
 def _estimate(text: str) -> int:

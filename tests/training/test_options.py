@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -162,6 +163,53 @@ def test_counts_by_another_tokenizer_are_an_error_unless_allowed(
         check(config(mixture, tmp_path, model="c/d"), other)
     check(config(mixture, tmp_path, "any_tokenizer=true", model="c/d"), other)
     check(config(mixture, tmp_path, model="a/b"), other)
+
+
+def test_tokenizers_are_compared_by_what_they_do(mixture: Mixture, tmp_path: Path) -> None:
+    """The same one, with the model's own tokens added, passes under any name; another does not."""
+    from cauldron.manifests import Tokenizer
+    from cauldron.tokenizer import digest, open_tokenizer
+
+    ours, theirs = (byte_level(texts) for texts in ("the colour of the dog", "le chat noir"))
+    for name, made in (("llama", ours), ("ours", ours), ("other", theirs)):
+        (tmp_path / name).mkdir()
+        if name == "ours":
+            made.add_special_tokens(["<image>", "<end_of_utterance>"])
+            made.enable_truncation(2)
+        made.save(str(tmp_path / name / "tokenizer.json"))
+    mark = digest(open_tokenizer(str(tmp_path / "llama")))
+    counted = Tokenizer(name="meta-llama/L", estimated=False, digest=mark)
+    by = Mixture(mixture.folder, mixture.manifest.model_copy(update={"tokenizer": counted}))
+
+    def with_model(*changes: str, **typed: object) -> TrainConfig:
+        return config(mixture, tmp_path / "run", *changes, **typed)
+
+    check(with_model(model=str(tmp_path / "ours")), by)
+    composed = (f"model={{vision: a/b, language: {tmp_path / 'llama'}}}", "adapter=null")
+    check(with_model(*composed, model=None), by)
+    check(with_model(model=str(tmp_path / "nothing here")), by)
+    other = str(tmp_path / "other")
+    for wrong in (
+        with_model(model=other),
+        with_model(f"model={{vision: a/b, language: {other}}}", "adapter=null", model=None),
+    ):
+        with pytest.raises(UsageError, match=r"counted by meta-llama/L, .*other, cuts") as found:
+            check(wrong, by)
+        assert "\n" not in str(found.value)
+
+
+def byte_level(text: str) -> Any:
+    import tokenizers
+
+    made = tokenizers.Tokenizer(tokenizers.models.BPE())
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=300,
+        show_progress=False,
+        initial_alphabet=sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()),
+    )
+    made.train_from_iterator([text] * 3, trainer)
+    return made
 
 
 def test_adapters_are_not_laid_over_other_weights(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from cauldron.errors import UsageError
+from cauldron.tokenizer import PROBE
 from tests.doubles.hub import FakeHub
 from tests.doubles.web import Request, Response
 from tests.real import REAL
@@ -88,6 +90,25 @@ def test_truncation_and_padding_inside_the_file_do_not_count(file: Path, trained
     changed.enable_padding(length=50)
     changed.save(str(file))
     assert token_counter(str(file)).count(TEXTS) == expected
+
+
+def test_a_tokenizer_is_known_by_what_it_makes_of_text(file: Path, trained: Tokenizer):
+    """And not by its name, nor by tokens that were added, nor by what it does around a text."""
+    known = token_counter(str(file)).digest()
+    more = Tokenizer.from_str(trained.to_str())
+    more.add_special_tokens(["<image>", "<end_of_utterance>"])
+    more.enable_truncation(2)
+    more.save(str(file.with_name("more.json")))
+    assert token_counter(str(file.with_name("more.json"))).digest() == known
+    more.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    more.save(str(file.with_name("more.json")))
+    assert token_counter(str(file.with_name("more.json"))).digest() != known
+    assert token_counter(None).digest() is None
+
+
+def test_the_text_that_tokenizers_are_compared_by_stays():
+    """Its digests stand in manifests."""
+    assert hashlib.sha256(json.dumps(PROBE).encode()).hexdigest()[:16] == "e5f61817f628c2bf"
 
 
 def test_a_folder_and_a_url_are_paths_too(file: Path):
