@@ -218,6 +218,7 @@ class _Run:
             metrics,
             tell,
         )
+        checkpoints.close()
         if metrics is not None:
             metrics.close()
         return ended

@@ -11,10 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch.distributed.checkpoint.api import CheckpointException  # noqa: E402
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions  # noqa: E402
 
 from training import checkpoint  # noqa: E402
 from training.parallel import Ranks  # noqa: E402
-from training.saved import newest, remove_leftovers  # noqa: E402
+from training.saved import at_step, newest, remove_leftovers  # noqa: E402
 
 
 @pytest.fixture
@@ -95,3 +96,42 @@ def test_a_writer_that_failed_is_heard(ranks: Ranks, tmp_path: Path) -> None:
     saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
     with pytest.raises(CheckpointException, match="Not a directory"):
         saving.finish()
+
+
+def test_memory_that_is_kept_is_not_written_over_while_it_is_read(
+    ranks: Ranks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where one stager serves the whole run; here its memory is not pinned."""
+    stager = DefaultStager(StagingOptions(False, False, False, False))
+    closed: list[int] = []
+    monkeypatch.setattr(stager, "close", lambda: closed.append(1))
+    monkeypatch.setattr(checkpoint, "_stager", lambda device: stager)
+    parameters, optimizer = trained()
+    state = checkpoint.training_state(parameters, optimizer)
+    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=3, last=0)
+    for step in (1, 2, 3):
+        with torch.no_grad():
+            for tensor in state.values():
+                tensor.fill_(float(step))
+        saving.save(step, {}, state)
+    saving.finish()
+    assert not closed
+    saving.close()
+    assert closed
+    for step in (1, 2, 3):
+        saved = at_step(tmp_path, step)
+        assert saved is not None
+        fresh, other = trained()
+        checkpoint.load(saved, fresh, other, ranks)
+        found = checkpoint.training_state(fresh, other)
+        assert all((tensor == step).all() for tensor in found.values())
+
+
+def test_on_a_gpu_all_is_copied_to_pinned_memory_before_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint, "DefaultStager", lambda options: options)
+    assert checkpoint._stager(torch.device("cpu")) is None
+    options: Any = checkpoint._stager(torch.device("cuda", 1))
+    assert options.use_pinned_memory
+    assert not options.use_async_staging
