@@ -1,16 +1,21 @@
 """A training step on one GPU: tokens/s, MFU and peak memory, beside the transformers Trainer.
 
-    python benchmarks/train.py                    # one table; about ten minutes on an H100
+    python benchmarks/train.py                    # one table; about half an hour on an H100
     python benchmarks/train.py --only 2b --steps 6
-    python benchmarks/train.py --tiny             # on a CPU in a minute, to see that it runs
+    python benchmarks/train.py --tiny             # on a CPU in two minutes, to see that it runs
 
-No network and no mixture: weights are random, at the sizes of SmolVLM-2.2B (SigLIP-SO400M, a Llama
-of 1.7B) and Idefics3-8B, and conversations are made up, with the lengths and tiles of a document
-mixture. Both sides train on the same conversations. Ours packs them into sequences of 10,240; the
-Trainer pads batches of four, sorted by nothing, with activations checkpointed, which is how a
-vision-language model is commonly fine-tuned (TRL packs none). Every variant runs in a process of
-its own. Tokens are those of conversations, padding is not counted; MFU counts the operations of
-`training.flops` over the GPU's bf16 peak.
+Models and conversations are those of `benchmarks/made_up.py`: random weights at the sizes of
+SmolVLM-2.2B (SigLIP-SO400M, a Llama of 1.7B), trained whole, and Idefics3-8B, by DoRA. Each step
+has conversations of its own, so that plans of attention, recompilation and the allocator's growth
+are in the figures; both sides train on the same ones, in as many steps. Ours packs them into
+sequences of 10,240. The Trainer (TRL packs no images either) pads batches of four as they come,
+batches of four of like length, or takes one at a time; its activations are checkpointed in all
+layers, as is common.
+
+Every variant runs in a process of its own. Making the data is not timed. Tokens are those of
+conversations, padding is not counted; MFU counts the operations of `training.flops`, nothing
+recomputed, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model whose
+language layers keep their activations takes more than 80 GB and is not tried.
 """
 
 from __future__ import annotations
@@ -18,201 +23,43 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-PADDED_BATCH = 4
-IGNORED = -100
-# Tiles of an image, and text of a conversation; half of the text is learned.
-TILES = (1, 1, 5, 10, 13, 17, 17)
-TEXT = (30, 60, 120, 250, 500)
+from benchmarks.made_up import (  # noqa: E402
+    IGNORED,
+    SIZES,
+    Chat,
+    Size,
+    Words,
+    configuration,
+    conversations,
+    device,
+    document,
+    length,
+    packs,
+    random_model,
+    tile_tokens,
+)
 
-
-@dataclass(frozen=True)
-class Size:
-    """A model: its configuration's parts, and whether it trains whole or by DoRA."""
-
-    vision: dict[str, int]
-    text: dict[str, int]
-    scale: int
-    dora: bool
-    sequence: int = 10_240
-    packs: int = 4
-
-
-SO400M = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27,
-          "num_attention_heads": 16, "patch_size": 14}  # fmt: skip
-SIZES = {
-    "2b": Size(
-        SO400M | {"image_size": 384},
-        {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24,
-         "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 49_280},
-        scale=3,
-        dora=False,
-    ),
-    "8b": Size(
-        SO400M | {"image_size": 364},
-        {"hidden_size": 4096, "intermediate_size": 14_336, "num_hidden_layers": 32,
-         "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128_259},
-        scale=2,
-        dora=True,
-    ),
-    "tiny": Size(
-        {"hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
-         "num_attention_heads": 4, "patch_size": 14, "image_size": 56},
-        {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512},
-        scale=2,
-        dora=False,
-        sequence=1024,
-        packs=2,
-    ),
-}  # fmt: skip
-# Ours, by what is recomputed and whether layers are compiled; then the Trainer.
-VARIANTS = ("vision", "vision+compile", "all", "all+compile", "trainer")
-
-
-# --- conversations
-
-
-@dataclass(frozen=True)
-class Chat:
-    tiles: int
-    text: int
-
-
-def chats(size: Size, number: int) -> list[Chat]:
-    """Conversations of about `number` sequences, always the same; a sixth is text alone."""
-    import numpy as np
-
-    rng = np.random.Generator(np.random.Philox(number))
-    found, tokens = [], 0
-    while tokens < number * size.sequence:
-        images = int(rng.integers(0, 6) > 0)
-        tiles = images * int(rng.choice(TILES))
-        if size.sequence < 10_240:
-            tiles = min(tiles, 5)
-        found.append(Chat(tiles, int(rng.choice(TEXT))))
-        tokens += length(size, found[-1])
-    return found
-
-
-def tile_tokens(size: Size) -> int:
-    return (size.vision["image_size"] // size.vision["patch_size"]) ** 2 // size.scale**2
-
-
-def length(size: Size, chat: Chat) -> int:
-    return chat.tiles * tile_tokens(size) + chat.text
-
-
-def document(size: Size, chat: Chat, seed: int) -> tuple[Any, Any, Any]:
-    """Ids, labels (the token itself, not the next) and tiles of a conversation."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    image = torch.full((chat.tiles * tile_tokens(size),), image_id(size))
-    words = torch.randint(3, image_id(size), (chat.text,), generator=generator)
-    ids = torch.cat([image, words])
-    labels = ids.clone()
-    labels[: len(image) + chat.text // 2] = IGNORED
-    side = size.vision["image_size"]
-    tiles = torch.randint(0, 256, (chat.tiles, 3, side, side), generator=generator)
-    return ids, labels, tiles.to(torch.uint8)
-
-
-def image_id(size: Size) -> int:
-    return size.text["vocab_size"] - 2
-
-
-def packs(size: Size) -> list[Any]:
-    """Sequences as the loader makes them."""
-    import torch
-
-    from training.data.order import PackPosition
-    from training.data.pack import Pack
-    from training.data.packing import pack
-
-    every = chats(size, size.packs)
-    found = []
-    for place, items in enumerate(pack([length(size, chat) for chat in every], size.sequence)):
-        parts = [document(size, every[item], item) for item in items]
-        ids = torch.cat([part[0] for part in parts])
-        none = torch.tensor([IGNORED])
-        labels = torch.cat([torch.cat([part[1][1:], none]) for part in parts])
-        lengths = [len(part[0]) for part in parts]
-        found.append(
-            Pack(
-                input_ids=ids,
-                labels=labels,
-                position_ids=torch.cat([torch.arange(n) for n in lengths]),
-                boundaries=torch.tensor([0, *lengths]).cumsum(0).to(torch.int32),
-                tiles=torch.cat([part[2] for part in parts]),
-                image_positions=torch.nonzero(ids == image_id(size)).squeeze(1),
-                document_sources=("made up",) * len(parts),
-                supervised=int((labels != IGNORED).sum()),
-                position=PackPosition(0, 0, 0, place),
-            )
-        )
-    return found[: size.packs]
-
-
-# --- the model
-
-
-def configuration(size: Size) -> Any:
-    from transformers import Idefics3Config
-
-    text = size.text | {"model_type": "llama", "max_position_embeddings": 32_768,
-                        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
-    return Idefics3Config(
-        text_config=text,
-        vision_config=size.vision,
-        image_token_id=image_id(size),
-        pad_token_id=0,
-        scale_factor=size.scale,
-        tie_word_embeddings=False,
-    )
-
-
-def random_model(size: Size, dtype: Any) -> Any:
-    """Made where it will be: the 8B takes minutes on a CPU."""
-    import torch
-    from transformers import Idefics3ForConditionalGeneration
-
-    torch.manual_seed(0)
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    with torch.device(device()):
-        model = Idefics3ForConditionalGeneration(configuration(size))
-    torch.set_default_dtype(default)
-    return model
-
-
-def device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@dataclass(frozen=True)
-class Words:
-    """As much of a tokenizer as training asks for: the ids of the added tokens."""
-
-    size: Size
-
-    def convert_tokens_to_ids(self, token: str) -> int:
-        from training.special_tokens import ADDED
-
-        return image_id(self.size) - 1 + ADDED.index(token)
+WARM_UP = 2
+# The Trainer's ways, by how many conversations it pads to a batch.
+TRAINER = {"trainer": 4, "trainer+length": 4, "trainer+single": 1}
+# Ours, by what is recomputed and whether layers are compiled; then the Trainer's.
+VARIANTS = {
+    "2b": ("vision", "vision+compile", "all", *TRAINER),
+    "8b": ("all", "all+compile", *TRAINER),
+    "tiny": ("none", "all", *TRAINER),
+}
 
 
 def rules(size: Size, variant: str) -> Any:
@@ -263,20 +110,20 @@ def ours(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, flo
     network = make_network(loaded, how, ranks)
     optimizer = make_optimizer(network, how, ranks.device)
     stepper = Stepper(network, optimizer, how, ranks, ["made up"], cost(size), lambda: False)
-    batch = packs(size)
     for number in range(steps):
-        start = time.perf_counter()
+        batch = packs(size, number)
+        start = now()
         result = stepper.step(number, batch)
-        yield time.perf_counter() - start, result.tokens, result.flops
+        yield now() - start, result.tokens, result.flops
     ranks.leave()
 
 
-def padded(size: Size, batch: list[Chat], first: int) -> dict[str, Any]:
+def padded(size: Size, batch: list[Chat]) -> dict[str, Any]:
     """A batch as a common collator makes it: ids to the longest, tiles to the most."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
-    parts = [document(size, chat, first + at) for at, chat in enumerate(batch)]
+    parts = [document(size, chat) for chat in batch]
     ids = pad_sequence([p[0] for p in parts], batch_first=True, padding_value=0)
     labels = pad_sequence([p[1] for p in parts], batch_first=True, padding_value=IGNORED)
     mask = pad_sequence([torch.ones(len(p[0]), dtype=torch.long) for p in parts], batch_first=True)
@@ -289,33 +136,80 @@ def padded(size: Size, batch: list[Chat], first: int) -> dict[str, Any]:
     return found | {"pixel_values": pixels} if any(chat.tiles for chat in batch) else found
 
 
-def trainer(size: Size, steps: int) -> Iterator[tuple[float, int, float]]:
-    """The transformers Trainer over as many conversations a step as ours has."""
-    import tempfile
+def trainer_steps(size: Size, variant: str, steps: int) -> list[list[list[Chat]]]:
+    """Conversations by step and batch: ours in the order they were drawn, as many in each step.
 
+    Fewer than there are steps are left over at the end.
+    """
+    number = TRAINER[variant]
+    packed = [chats for step in range(steps) for chats in conversations(size, step)]
+    every = sorted((chat for chats in packed for chat in chats), key=lambda chat: chat.seed)
+    a_step = len(every) // steps
+    found = []
+    for first in range(0, steps * a_step, a_step):
+        chats = every[first : first + a_step]
+        if variant == "trainer+length":
+            chats.sort(key=lambda chat: length(size, chat), reverse=True)
+        found.append([chats[at : at + number] for at in range(0, a_step, number)])
+    return found
+
+
+def trainer(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, float]]:
+    """The transformers Trainer over the same conversations."""
     import torch
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import Trainer, TrainerCallback
 
-    every = chats(size, size.packs)
-    group = len(every) // PADDED_BATCH
-    batches = [every[at * PADDED_BATCH : (at + 1) * PADDED_BATCH] for at in range(group)]
+    batches = trainer_steps(size, variant, steps)
     model = random_model(size, torch.bfloat16 if size.dora else torch.float32)
     if size.dora:
         model = with_dora(model, size)
-    times = []
+    times: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
+        """A step's batches are made before it begins."""
+
         def on_step_begin(self, *arguments: Any, **named: Any) -> None:
             times.append(-now())
 
         def on_step_end(self, *arguments: Any, **named: Any) -> None:
             times[-1] += now()
 
-    arguments = TrainingArguments(
+    class Made(torch.utils.data.Dataset[dict[str, Any]]):
+        """Each batch as one item, made when it is asked for."""
+
+        def __len__(self) -> int:
+            return sum(map(len, batches))
+
+        def __getitem__(self, place: int) -> dict[str, Any]:
+            step, batch = divmod(place, len(batches[0]))
+            return padded(size, batches[step][batch])
+
+    Trainer(
+        model=model,
+        args=arguments(steps, len(batches[0])),
+        train_dataset=Made(),
+        data_collator=lambda rows: rows[0],
+        callbacks=[Clock()],
+    ).train()
+    for seconds, step in zip(times, batches, strict=True):
+        chats = [chat for batch in step for chat in batch]
+        tokens = sum(length(size, chat) for chat in chats)
+        flops = sum(cost(size)(c.tiles, [length(size, c)], c.text - c.text // 2) for c in chats)
+        yield seconds, tokens, flops
+
+
+def arguments(steps: int, batches: int) -> Any:
+    """Of the Trainer, for so many steps of so many batches."""
+    import tempfile
+
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=group,
+        gradient_accumulation_steps=batches,
         max_steps=steps,
+        train_sampling_strategy="sequential",
         bf16=device() == "cuda",
         use_cpu=device() == "cpu",
         gradient_checkpointing=True,
@@ -328,28 +222,22 @@ def trainer(size: Size, steps: int) -> Iterator[tuple[float, int, float]]:
         disable_tqdm=True,
         remove_unused_columns=False,
     )
-    made = [padded(size, batch, at * PADDED_BATCH) for at, batch in enumerate(batches)]
-    Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=made * steps,
-        data_collator=lambda rows: rows[0],
-        callbacks=[Clock()],
-    ).train()
-    used = [chat for batch in batches for chat in batch]
-    tokens = sum(length(size, chat) for chat in used)
-    flops = sum(cost(size)(c.tiles, [length(size, c)], c.text - c.text // 2) for c in used)
-    for seconds in times:
-        yield seconds, tokens, flops
 
 
 def with_dora(model: Any, size: Size) -> Any:
+    """Trains what ours does: adapters, the connector, and the rows of the added tokens."""
     from peft import get_peft_model
 
     from training.adapters import lora_config
+    from training.special_tokens import ADDED
 
     model.enable_input_require_grads()
-    return get_peft_model(model, lora_config(model, rules(size, "all")))
+    rows = [Words(size).convert_tokens_to_ids(token) for token in ADDED]
+    more: dict[str, Any] = {
+        "modules_to_save": ["connector"],
+        "trainable_token_indices": {"embed_tokens": rows, "lm_head": rows},
+    }
+    return get_peft_model(model, lora_config(model, rules(size, "all"), **more))
 
 
 def now() -> float:
@@ -364,21 +252,26 @@ def now() -> float:
 
 
 def measure(name: str, variant: str, steps: int) -> None:
-    """Run one variant and print its row as JSON. The first two steps warm up."""
+    """Run one variant and print its row as JSON. The first steps warm up."""
+    import numpy as np
     import torch
 
     from training.metrics import peak_of
 
-    size = SIZES[name]
-    run = trainer(size, steps) if variant == "trainer" else ours(size, variant, steps)
-    found = list(run)[2:]
-    seconds = statistics.median(step[0] for step in found)
-    row = {"seconds": seconds, "tokens_per_second": found[0][1] / seconds}
+    size, side = SIZES[name], trainer if variant in TRAINER else ours
+    found = list(side(size, variant, steps))[WARM_UP:]
+    seconds = [step[0] for step in found]
+    row = {
+        "seconds": statistics.median(seconds),
+        "seconds_95": float(np.percentile(seconds, 95)),
+        "tokens_per_second": statistics.median(step[1] / step[0] for step in found),
+        "tokens": sum(step[1] for step in found),
+    }
     if torch.cuda.is_available():
         peak = peak_of(torch.cuda.get_device_name())
         row["memory"] = torch.cuda.max_memory_allocated() / 2**30
         if peak:
-            row["mfu"] = found[0][2] / seconds / peak
+            row["mfu"] = statistics.median(step[2] / step[0] for step in found) / peak
     print("RESULT", json.dumps(row))
 
 
@@ -387,43 +280,56 @@ def result_of(name: str, variant: str, steps: int) -> dict[str, Any]:
     found = subprocess.run(command, capture_output=True, text=True)
     lines = [line for line in found.stdout.splitlines() if line.startswith("RESULT ")]
     if not lines:
-        said = found.stderr.strip().splitlines() or ["no output"]
-        return {"error": said[-1][:100]}
+        return {"error": what_went_wrong(found.stderr)}
     row: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT "))
     return row
 
 
+def what_went_wrong(said: str) -> str:
+    """The exception's line: what libraries say when they are taken down comes after it."""
+    lines = [re.sub(r"^\[rank\d+\]:\s*", "", line) for line in said.strip().splitlines()]
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
+    return (raised or lines or ["no output"])[-1][:160].replace("|", "/")
+
+
 def show(name: str, variant: str, row: dict[str, Any]) -> str:
-    who = "transformers Trainer, padded" if variant == "trainer" else f"cauldron, {variant}"
+    recomputed, _, more = variant.partition("+")
+    who = f"cauldron{', compiled' if more else ''}"
+    if variant in TRAINER:
+        recomputed = "all"
+        order = ", of like length" if more == "length" else ""
+        who = f"transformers Trainer, batches of {TRAINER[variant]}{order}"
     if "error" in row:
-        return f"| {name} | {who} | {row['error']} | | | |"
+        return f"| {name} | {who} | {recomputed} | {row['error']} | | | | |"
     mfu = f"{row['mfu']:.1%}" if "mfu" in row else ""
     memory = f"{row['memory']:.1f}" if "memory" in row else ""
-    rate, seconds = f"{row['tokens_per_second']:,.0f}", f"{row['seconds']:.2f}"
-    return f"| {name} | {who} | {rate} | {mfu} | {memory} | {seconds} |"
+    rate = f"{row['tokens_per_second']:,.0f}"
+    seconds = f"{row['seconds']:.2f} | {row['seconds_95']:.2f}"
+    return f"| {name} | {who} | {recomputed} | {rate} | {mfu} | {memory} | {seconds} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="A tiny model, on whatever is here.")
     parser.add_argument("--only", choices=["2b", "8b"])
-    parser.add_argument("--variant", choices=VARIANTS)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument(
+        "--variant", choices=sorted({v for found in VARIANTS.values() for v in found})
+    )
+    parser.add_argument("--steps", type=int, default=14, help="The first two are not measured.")
     parser.add_argument("--json", type=Path, help="Write the rows there too.")
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "VARIANT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.steps <= WARM_UP:
+        parser.error(f"--steps: more than the {WARM_UP} that warm up")
     if options.one:
         measure(*options.one, options.steps)
         return
     names = ["tiny"] if options.tiny else [options.only] if options.only else ["2b", "8b"]
-    variants = [options.variant] if options.variant else list(VARIANTS)
-    if options.tiny and not options.variant:
-        variants = ["none", "all", "trainer"]
-    print("| model | what, activations recomputed | tokens/s | MFU | peak GiB | s a step |")
-    print("|---|---|---:|---:|---:|---:|", flush=True)
+    print("| model | what | recomputed | tokens/s | MFU | peak GiB | s a step | 95 % |")
+    print("|---|---|---|---:|---:|---:|---:|---:|", flush=True)
     rows = []
     for name in names:
-        for variant in variants:
+        for variant in [options.variant] if options.variant else VARIANTS[name]:
             row = result_of(name, variant, options.steps)
             rows.append({"model": name, "variant": variant, **row})
             print(show(name, variant, row), flush=True)
