@@ -208,16 +208,21 @@ class _Run:
             rules.keep,
             first,
         )
-        ended = run_steps(
-            first,
-            rules,
-            self.loader,
-            self._stepper(stop),
-            checkpoints,
-            lambda: checkpoint.training_state(parameters, self.optimizer),
-            metrics,
-            tell,
-        )
+        try:
+            ended = run_steps(
+                first,
+                rules,
+                self.loader,
+                self._stepper(stop),
+                checkpoints,
+                lambda: checkpoint.training_state(parameters, self.optimizer),
+                metrics,
+                tell,
+            )
+        except CauldronError:
+            # The line says to go on from the last one: it may be written and lack only its name.
+            checkpoints.poll()
+            raise
         checkpoints.close()
         if metrics is not None:
             metrics.close()

@@ -303,6 +303,26 @@ def test_a_loss_that_blows_up_ends_the_run_in_one_line(mixture: Mixture, tmp_pat
     assert "\n" not in str(found.value)
 
 
+def test_a_checkpoint_that_is_written_when_the_run_fails_gets_its_name(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(first: int, rules: Any, loader: Any, stepper: Any, checkpoints: Any, state: Any,
+              *more: Any) -> None:  # fmt: skip
+        checkpoints.save(2, loader.state(), state())
+        checkpoints._writing[0].result()
+        raise CauldronError("the loss is nan")
+
+    # The first step gives the optimizer its state.
+    settings = config(mixture, tmp_path, "schedule=constant", "learning_rate=0.01", steps=1)
+    train(settings)
+    monkeypatch.setattr(run, "run_steps", fails)
+    with pytest.raises(CauldronError, match="the loss is nan"):
+        train(config(mixture, tmp_path, "schedule=constant", "learning_rate=0.01", steps=3))
+    saved = newest(tmp_path)
+    assert saved is not None
+    assert saved.step == 2
+
+
 def test_no_room_on_the_gpu_says_what_to_lower(
     mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
