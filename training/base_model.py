@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import huggingface_hub
 
-from training.config import ModelRules
+from training.config import ModelRules, repository
 
 _BLOCK = 1024
 # Of a file that does not say where its tensors lie.
@@ -74,19 +74,20 @@ def _tensors(file: BinaryIO, size: int) -> tuple[bytes, list[int]]:
     return header, sorted(middles)
 
 
-def _commit(repo: str) -> str | None:
+def _commit(name: str) -> str | None:
     """Of what would be loaded now: the hub's, or without it the one that lies here."""
+    repo, revision = repository(name)
     try:
         # Read here, because the library reads it only once, when it is imported.
         hub = huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
-        return hub.model_info(repo, timeout=_SECONDS).sha
+        return hub.model_info(repo, revision=revision, timeout=_SECONDS).sha
     except Exception:  # of many kinds, and none of them this check's to tell
-        return _cached_commit(repo)
+        return _cached_commit(repo, revision)
 
 
-def _cached_commit(repo: str) -> str | None:
+def _cached_commit(repo: str, revision: str | None) -> str | None:
     try:
-        path = huggingface_hub.try_to_load_from_cache(repo, "config.json")
+        path = huggingface_hub.try_to_load_from_cache(repo, "config.json", revision=revision)
     except ValueError:  # no name of a repository
         return None
     return Path(path).parent.name if isinstance(path, str) else None

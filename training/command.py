@@ -42,11 +42,11 @@ def train(options: TrainOptions, say: Say) -> int:
 
 @contextmanager
 def _told_by_one() -> Iterator[None]:
-    """Every rank finds the same mistake: the first says so, the others end like it."""
+    """Ranks find the same mistake: the first of each node says so, the others end like it."""
     try:
         yield
     except CauldronError as error:
-        if os.environ.get("RANK", "0") != "0":
+        if os.environ.get("LOCAL_RANK", "0") != "0":
             sys.exit(error.exit_code)
         raise
 

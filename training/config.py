@@ -6,6 +6,7 @@ anything heavy is imported.
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -19,6 +20,8 @@ Positive = Annotated[int, Field(gt=0)]
 
 class ModelRules(Strict):
     """Which network is trained: a published checkpoint, or one composed of two.
+
+    A hub id may end in ``@`` and a branch, tag or commit.
 
     Attributes:
         name: ``tiny`` (random, for a laptop), or hub id or folder of an Idefics3 or SmolVLM
@@ -43,6 +46,14 @@ class ModelRules(Strict):
         if (self.name is None) == (None in parts) or (self.name and any(parts)):
             raise ValueError("give a name, or vision and language")
         return self
+
+
+def repository(spec: str) -> tuple[str, str | None]:
+    """A hub id and the revision after its ``@``; a folder as it is, without one."""
+    if os.path.isdir(spec):
+        return spec, None
+    repo, _, revision = spec.partition("@")
+    return repo, revision or None
 
 
 class AdapterRules(Strict):

@@ -20,7 +20,7 @@ from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 from cauldron.errors import UsageError
 from training import tiny
 from training.attention import use_packed_attention
-from training.config import ModelRules
+from training.config import ModelRules, repository
 from training.new_tokens import untie
 from training.special_tokens import ADDED, CHAT_TEMPLATE
 from training.vision import use_fast_vision
@@ -67,15 +67,21 @@ def load_model(rules: ModelRules, dtype: torch.dtype = torch.float32) -> LoadedM
 
 
 def _published(name: str, dtype: torch.dtype) -> LoadedModel:
-    config = AutoConfig.from_pretrained(name)
+    config = _load(AutoConfig, name)
     if config.model_type not in ("idefics3", "smolvlm"):
         raise UsageError(f"{name} is a {config.model_type} model; give an Idefics3 or SmolVLM one")
     values = config.to_dict()
     values.pop("model_type")
-    model = Idefics3ForConditionalGeneration.from_pretrained(
-        name, config=Idefics3Config(**values), dtype=dtype
+    model = _load(
+        Idefics3ForConditionalGeneration, name, config=Idefics3Config(**values), dtype=dtype
     )
-    return _loaded(model, AutoTokenizer.from_pretrained(name))
+    return _loaded(model, _load(AutoTokenizer, name))
+
+
+def _load(kind: Any, spec: str, **options: Any) -> Any:
+    """Args: kind: has a `from_pretrained`. spec: folder, or hub id with or without revision."""
+    name, revision = repository(spec)
+    return kind.from_pretrained(name, revision=revision or "main", **options)
 
 
 def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
@@ -86,9 +92,9 @@ def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
     """
     assert rules.vision
     assert rules.language
-    vision = SiglipVisionModel.from_pretrained(rules.vision, dtype=dtype)
-    language: Any = AutoModelForCausalLM.from_pretrained(rules.language, dtype=dtype)
-    tokenizer: Any = AutoTokenizer.from_pretrained(rules.language)
+    vision = _load(SiglipVisionModel, rules.vision, dtype=dtype)
+    language = _load(AutoModelForCausalLM, rules.language, dtype=dtype)
+    tokenizer = _load(AutoTokenizer, rules.language)
     untie(language)
     added = add_tokens(tokenizer)
     grow_embeddings(language, len(tokenizer), added)

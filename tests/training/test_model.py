@@ -12,6 +12,7 @@ pytest.importorskip("peft")
 
 from cauldron.errors import UsageError  # noqa: E402
 from tests.training.packs import four_chats, packed  # noqa: E402
+from training.base_model import base_weights  # noqa: E402
 from training.config import ModelRules  # noqa: E402
 from training.forward import sequence_losses  # noqa: E402
 from training.model import load_model  # noqa: E402
@@ -153,6 +154,27 @@ def test_a_published_folder_computes_what_was_saved(tmp_path: Path) -> None:
         )
     torch.testing.assert_close(ours, wanted)
     assert loaded.tile_tokens == 4
+
+
+def test_a_hub_id_may_name_a_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it lies in the hub's cache: one folder a commit, and branches that name commits."""
+    tokenizer = tiny_tokenizer()
+    for commit, seed in (("aaa", 4), ("bbb", 5)):
+        folder = tmp_path / "models--org--name" / "snapshots" / commit
+        tokenizer.save_pretrained(folder)
+        tiny_model(tokenizer, seed).save_pretrained(folder)
+    names = tmp_path / "models--org--name" / "refs"
+    names.mkdir()
+    (names / "main").write_text("aaa")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("transformers.utils.hub.TRANSFORMERS_CACHE", str(tmp_path), raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    head = [load_model(ModelRules(name=name)).model.lm_head.weight
+            for name in ("org/name", "org/name@bbb")]  # fmt: skip
+    wanted = [load_model(ModelRules(name="tiny", init_seed=s)).model.lm_head.weight for s in (4, 5)]
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(head, wanted, strict=True))
+    assert base_weights(ModelRules(name="org/name@bbb")) == {"org/name@bbb": "bbb"}
 
 
 def test_a_model_of_another_kind_is_refused(parts: tuple[Path, Path]) -> None:

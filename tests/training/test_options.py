@@ -138,10 +138,12 @@ def test_the_mixture_knows_how_to_train_unless_a_recipe_is_named(
     assert resolve(named).train.steps == 5000
 
 
-def test_a_mistake_is_told_by_one_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_told_by_one_rank_of_a_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said = []
     for rank in ("0", "1"):
-        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("LOCAL_RANK", rank)
         result = CliRunner().invoke(main, ["train", "--mixture", str(tmp_path / "none")])
         assert result.exit_code == 1
         said.append(result.stderr.count("\n"))
