@@ -20,6 +20,7 @@ from cauldron.manifests import (
     read_manifest,
 )
 from cauldron.recipe import Recipe
+from cauldron.tokenizer import tokenizer_file
 from sources.base import PIECE_BYTES, Source, registry
 from sources.files import FileInfo, Repo, Root
 from transforms.ingest import INGEST_VERSION, SourceJob
@@ -173,7 +174,7 @@ def _settings_values(settings: SourceSettings) -> dict[str, Any]:
             item.model_dump(exclude={"model"}) | {"model": _model_digest(item.model)}
             for item in settings.classifiers
         ],
-        "tokenizer": settings.tokenizer and _model_digest(settings.tokenizer),
+        "tokenizer": settings.tokenizer and _model_digest(tokenizer_file(settings.tokenizer)),
     }
 
 

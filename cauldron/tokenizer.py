@@ -61,6 +61,12 @@ def open_tokenizer(spec: str) -> Tokenizer:
     return tokenizer
 
 
+def tokenizer_file(spec: str) -> str:
+    """The file that a path or a folder means; a hub id as it is."""
+    packed = storage.join(spec, "tokenizer.json")
+    return packed if not spec.endswith(".json") and storage.exists(packed) else spec
+
+
 def digest(tokenizer: Tokenizer) -> str:
     """16 hex digits over the ids that it makes of `PROBE`, special tokens not included."""
     # One by one: a batch starts threads, and a process forked after that can hang in them.
@@ -70,12 +76,11 @@ def digest(tokenizer: Tokenizer) -> str:
 
 def _content(spec: str) -> bytes:
     try:
-        if spec.endswith(".json"):
-            return storage.read_bytes(spec)
-        packed = storage.join(spec, "tokenizer.json")
-        hub = _HUB_ID.fullmatch(spec)
-        if hub is None or storage.exists(packed):
-            return storage.read_bytes(packed)
+        path, hub = tokenizer_file(spec), _HUB_ID.fullmatch(spec)
+        if path.endswith(".json"):
+            return storage.read_bytes(path)
+        if hub is None:
+            return storage.read_bytes(storage.join(spec, "tokenizer.json"))
         return storage.read_bytes(
             huggingface_hub.hf_hub_download(
                 hub["repo"],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from cauldron import storage
 from cauldron.build import BuildOptions, build
@@ -258,6 +259,24 @@ def test_a_model_that_is_not_there_is_told_before_any_work(root, tmp_path):
         with pytest.raises(UsageError, match=str(tmp_path)):
             build(options, lambda line: None)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_is_a_folder_or_its_file(root, tmp_path):
+    """By either name it counts alike, and nothing is read again."""
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    tokens = Tokenizer(models.WordLevel({"[UNK]": 0, "the": 1}, unk_token="[UNK]"))
+    tokens.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokens.save(str(folder / "tokenizer.json"))
+    output, found = tmp_path / "out", []
+    for spec in (folder, folder / "tokenizer.json"):
+        recipe = tmp_path / "recipe.yaml"
+        hubs.write_recipe(str(tmp_path / "base.yaml"))
+        recipe.write_text(f"extends: {tmp_path}/base.yaml\ntokenizer: {spec}\n")
+        found.append(run(root, output, recipe=str(recipe)))
+    assert found[0].corpora == found[1].corpora
+    assert not found[0].tokenizer.estimated
+    assert found[0].tokenizer.digest
 
 
 def test_the_manifest_holds_the_recipe_and_is_plain_json(built):
