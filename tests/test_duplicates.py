@@ -192,6 +192,7 @@ def test_benchmark_pictures_leave_the_mixture_with_evidence(sample, built, copie
     assert verify(str(output)) == []
 
 
+@pytest.mark.slow
 def test_a_source_added_later_is_compared_alone(sample, built, tmp_path):
     stage = load_recipe("sample").stage("sft")
     fewer = {k: v for k, v in stage.mixture.items() if k != "the_cauldron/docvqa"}

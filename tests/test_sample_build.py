@@ -7,6 +7,7 @@ import io
 import json
 from collections import Counter
 
+import pytest
 from click.testing import CliRunner
 from PIL import Image
 
@@ -38,11 +39,13 @@ def test_verify_finds_nothing_wrong(built):
     assert verify(str(built[0])) == []
 
 
+@pytest.mark.slow
 def test_bundles_repeated_give_the_same_bytes(sample, built, tmp_path):
     again = build_sample(sample, tmp_path / "out", "--direct_runner_bundle_repeat=2")
     assert again.shards == built[1].shards
 
 
+@pytest.mark.slow
 def test_another_seed_takes_other_rows_and_keeps_the_shares(sample, built, tmp_path):
     other = build_sample(sample, tmp_path / "out", seed=1)
     assert other.shards != built[1].shards
@@ -79,6 +82,7 @@ def test_load_dataset_opens_the_mixture_and_decodes_its_images(built, tmp_path):
     assert row["images"][0].size == (row["image_info"][0]["width"], row["image_info"][0]["height"])
 
 
+@pytest.mark.slow
 def test_the_readmes_commands_print_the_mixture_and_a_query_that_runs(sample, built, tmp_path):
     output = str(tmp_path / "out")
     cli = CliRunner()
