@@ -21,11 +21,6 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from training.config import TrainRecipe
 
 
-def world_size() -> int:
-    """As torchrun says, before anything is set up."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
 @dataclass(frozen=True)
 class Ranks:
     """Where this process stands.
@@ -79,9 +74,6 @@ class Ranks:
         """The sum over ranks of a tensor on the CPU."""
         dist.all_reduce(values, group=self.control)
         return values
-
-    def wait(self) -> None:
-        dist.barrier(group=self.control)
 
 
 def layers(model: Any) -> list[nn.Module]:
