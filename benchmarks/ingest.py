@@ -48,9 +48,10 @@ def request(root: str, output: str) -> Any:
 
 def loop(root: str, output: str) -> None:
     """The project's own per-row functions in a plain loop: no Beam."""
+    from cauldron.transforms.ingest import PieceWork, ingest_piece
+
     from cauldron.corpora import plan_corpora
     from cauldron.ingesting import cut_pieces
-    from transforms.ingest import PieceWork, ingest_piece
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
@@ -121,10 +122,11 @@ _SETTINGS: dict[str, Any] = {}
 
 
 def _mapped(values: dict[str, Any]) -> dict[str, Any]:
+    from cauldron.sources.base import RawImage, RawTurn, Row
+    from cauldron.transforms.normalise import Kept, SourceSettings, normalise
+
     from cauldron.rules import ImageRules, LanguageRules, TextRules
     from cauldron.schema import Origin, messages_of
-    from sources.base import RawImage, RawTurn, Row
-    from transforms.normalise import Kept, SourceSettings, normalise
 
     if not _SETTINGS:
         _SETTINGS["it"] = SourceSettings(

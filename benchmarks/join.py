@@ -29,9 +29,9 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from transforms.matching.pictures import PICTURES_PER_RANGE
-from transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
-from transforms.packed import Packed, read_packed, split_by, write_packed
+from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE
+from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
+from cauldron.transforms.packed import Packed, read_packed, split_by, write_packed
 
 RADIUS, RADIUS256, ASPECT, NEIGHBOURS = 8, 56, 0.035, 64
 PLANTED = 5_000
@@ -108,9 +108,9 @@ def write_pictures(job: MatchJob, pictures: int) -> tuple[np.ndarray, float]:
 def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> dict[str, Any]:
     """The join as a build does it."""
     import apache_beam as beam
+    from cauldron.transforms.matching.candidates import find_candidates
 
     from cauldron import runner
-    from transforms.matching.candidates import find_candidates
 
     job = match_job(folder, pictures)
     wanted, seconds = write_pictures(job, pictures)
@@ -136,9 +136,9 @@ def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> d
 
 def bare_join(folder: str, pictures: int) -> dict[str, Any]:
     """The work of all keys in one process, without Beam; reads what `beam_join` left."""
-    from transforms.matching.bucket import join_key
-    from transforms.matching.candidates import plan_join
-    from transforms.matching.ranges import prepare_range
+    from cauldron.transforms.matching.bucket import join_key
+    from cauldron.transforms.matching.candidates import plan_join
+    from cauldron.transforms.matching.ranges import prepare_range
 
     job = match_job(folder, pictures)
     plan, _ = plan_join(job, pictures, 1 << 62, lambda *_: None)
@@ -163,7 +163,7 @@ def bare_join(folder: str, pictures: int) -> dict[str, Any]:
 
 def _warm(plan: Any, job: MatchJob) -> None:
     """Compiling is not part of the work."""
-    from transforms.matching.bucket import join_key
+    from cauldron.transforms.matching.bucket import join_key
 
     few = np.zeros(4, dtype=SIGNATURE)
     few["number"] = np.arange(4)

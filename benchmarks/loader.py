@@ -107,10 +107,10 @@ def build_mixtures(folder: Path, rows: int) -> dict[str, str]:
 
 def write_tokenizer(folder: Path, mixture: str) -> None:
     """A byte-level BPE of 8,000 tokens, trained on a mixture's text."""
+    from cauldron.training.special_tokens import ADDED, GRID
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     from cauldron.mixture import load_mixture
-    from training.special_tokens import ADDED, GRID
 
     rows = load_mixture(mixture).rows(["messages"])
     texts = (p["text"] for row in rows for m in row["messages"] for p in m["content"] if p["text"])
@@ -138,10 +138,11 @@ def load_tokenizer(folder: Path) -> Any:
 
 def ours(folder: Path, mixture: str, edge: int, workers: int) -> Iterator[tuple[int, int]]:
     """Packed sequences from the mixture's shards."""
+    from cauldron.training.data.loader import PackLoader
+    from cauldron.training.data.prompts import GLOBAL, TokenLayout
+    from cauldron.training.data.settings import LoaderSettings
+
     from cauldron.mixture import load_mixture
-    from training.data.loader import PackLoader
-    from training.data.prompts import GLOBAL, TokenLayout
-    from training.data.settings import LoaderSettings
 
     tokenizer = load_tokenizer(folder)
     layout = TokenLayout(tokenizer, TILE, TOKENS_PER_TILE)
@@ -157,6 +158,7 @@ class Samples:
     """The rows of a mixture through Idefics3Processor, for a torch DataLoader."""
 
     def __init__(self, folder: Path, mixture: str, edge: int, backend: str) -> None:
+        from cauldron.training.special_tokens import CHAT_TEMPLATE
         from transformers import (
             Idefics3ImageProcessor,
             Idefics3ImageProcessorPil,
@@ -164,7 +166,6 @@ class Samples:
         )
 
         from cauldron.mixture import load_mixture
-        from training.special_tokens import CHAT_TEMPLATE
 
         self.rows = []
         for row in load_mixture(mixture).rows(["images", "messages"]):
@@ -270,7 +271,7 @@ def peak_mib(pid: int) -> float:
 
 def smolvlm() -> Any:
     """SigLIP-SO400M and a language model of 1.7B, with tiles of 364."""
-    from training.flops import IDEFICS3_8B, LanguageShape, ModelShape
+    from cauldron.training.flops import IDEFICS3_8B, LanguageShape, ModelShape
 
     language = LanguageShape(
         layers=24,
@@ -286,12 +287,13 @@ def smolvlm() -> Any:
 
 def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[Any], Any, float]:
     """An epoch's measured windows, their rules, and the processor time a row took."""
+    from cauldron.training.data.order import Order
+    from cauldron.training.data.plan import PackRules
+    from cauldron.training.data.prompts import TokenLayout
+    from cauldron.training.data.rows import row_groups
+    from cauldron.training.data.workbench import BenchSettings, MeasureTask, Workbench
+
     from cauldron.mixture import load_mixture
-    from training.data.order import Order
-    from training.data.plan import PackRules
-    from training.data.prompts import TokenLayout
-    from training.data.rows import row_groups
-    from training.data.workbench import BenchSettings, MeasureTask, Workbench
 
     shards = tuple(load_mixture(mixture).shards)
     layout = TokenLayout(load_tokenizer(folder), TILE, TOKENS_PER_TILE)
@@ -310,8 +312,8 @@ def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[A
 
 def plan(folder: Path, mixture: str) -> None:
     """Print packing waste, and how long 8 ranks wait for the slowest."""
-    from training.data.packing import best_fit
-    from training.data.plan import extent
+    from cauldron.training.data.packing import best_fit
+    from cauldron.training.data.plan import extent
 
     print("| longest edge, scaling up | rows a pack | waste | best fit decreasing | ms a row |")
     print("|---|---:|---:|---:|---:|")
@@ -338,9 +340,9 @@ def plan(folder: Path, mixture: str) -> None:
 
 def print_waiting(packs: list[Any]) -> None:
     """How long 8 ranks wait, dealt by cost and dealt in turn."""
-    from training.data.deal import deal, waiting
-    from training.data.order import permutation
-    from training.flops import IDEFICS3_8B, pack_flops
+    from cauldron.training.data.deal import deal, waiting
+    from cauldron.training.data.order import permutation
+    from cauldron.training.flops import IDEFICS3_8B, pack_flops
 
     print("\n| model, packs a step | a step | in turn | a micro-batch | in turn |")
     print("|---|---:|---:|---:|---:|")

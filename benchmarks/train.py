@@ -13,8 +13,9 @@ batches of four of like length, or takes one at a time; its activations are chec
 layers, as is common.
 
 Every variant runs in a process of its own. Making the data is not timed. Tokens are those of
-conversations, padding is not counted; MFU counts the operations of `training.flops`, nothing
-recomputed, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model whose
+conversations, padding is not counted; MFU counts the operations of `cauldron.training.flops`,
+nothing recomputed, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model
+whose
 language layers keep their activations takes more than 80 GB and is not tried.
 """
 
@@ -63,7 +64,7 @@ VARIANTS = {
 
 
 def rules(size: Size, variant: str) -> Any:
-    from training.config import AdapterRules, ModelRules, TrainRecipe
+    from cauldron.training.config import AdapterRules, ModelRules, TrainRecipe
 
     recompute, _, compiled = variant.partition("+")
     return TrainRecipe(
@@ -79,7 +80,7 @@ def rules(size: Size, variant: str) -> Any:
 
 def cost(size: Size) -> Any:
     """Operations of a pack, by tiles, lengths and supervised tokens."""
-    from training.flops import ModelShape, Passes, pack_flops
+    from cauldron.training.flops import ModelShape, Passes, pack_flops
 
     shape = ModelShape.of(configuration(size))
     how = "adapter" if size.dora else "full"
@@ -93,12 +94,12 @@ def cost(size: Size) -> Any:
 
 
 def ours(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, float]]:
-    from training.attention import use_packed_attention
-    from training.model import LoadedModel
-    from training.network import adapt, base_dtype, make_network, make_optimizer
-    from training.parallel import Ranks
-    from training.step import Stepper
-    from training.vision import use_fast_vision
+    from cauldron.training.attention import use_packed_attention
+    from cauldron.training.model import LoadedModel
+    from cauldron.training.network import adapt, base_dtype, make_network, make_optimizer
+    from cauldron.training.parallel import Ranks
+    from cauldron.training.step import Stepper
+    from cauldron.training.vision import use_fast_vision
 
     how = rules(size, variant)
     ranks = Ranks.join()
@@ -226,10 +227,9 @@ def arguments(steps: int, batches: int) -> Any:
 
 def with_dora(model: Any, size: Size) -> Any:
     """Trains what ours does: adapters, the connector, and the rows of the added tokens."""
+    from cauldron.training.adapters import lora_config
+    from cauldron.training.special_tokens import ADDED
     from peft import get_peft_model
-
-    from training.adapters import lora_config
-    from training.special_tokens import ADDED
 
     model.enable_input_require_grads()
     rows = [Words(size).convert_tokens_to_ids(token) for token in ADDED]
@@ -255,8 +255,7 @@ def measure(name: str, variant: str, steps: int) -> None:
     """Run one variant and print its row as JSON. The first steps warm up."""
     import numpy as np
     import torch
-
-    from training.metrics import peak_of
+    from cauldron.training.metrics import peak_of
 
     size, side = SIZES[name], trainer if variant in TRAINER else ours
     found = list(side(size, variant, steps))[WARM_UP:]

@@ -25,11 +25,11 @@ from cauldron.ingesting import Say, ingest
 from cauldron.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.recipe import Recipe
 from cauldron.rules import ImageRules, LanguageRules, TextRules
-from sources.base import PIECE_BYTES
-from sources.benchmarks import BenchmarkSource, Place, find_place
-from sources.files import FileInfo, Root
-from transforms.ingest import INGEST_VERSION, SourceJob
-from transforms.normalise import SourceSettings
+from cauldron.sources.base import PIECE_BYTES
+from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
+from cauldron.sources.files import FileInfo, Root
+from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
+from cauldron.transforms.normalise import SourceSettings
 
 __all__ = ["PlannedBenchmark", "benchmark_folder", "ingest_benchmarks", "plan_benchmarks"]
 

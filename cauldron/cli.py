@@ -303,8 +303,8 @@ def verify_command(out: str, as_json: bool) -> None:
 @click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG, and end.")
 def train_command(print_config: bool, plot: str | None, **typed: Any) -> None:
     """Train on a finished mixture; the same command again goes on from the last checkpoint."""
-    from training import command
-    from training.options import TrainOptions, resolve
+    from cauldron.training import command
+    from cauldron.training.options import TrainOptions, resolve
 
     if plot is not None:
         click.echo(command.plot(plot))

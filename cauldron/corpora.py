@@ -20,13 +20,13 @@ from cauldron.manifests import (
     read_manifest,
 )
 from cauldron.recipe import Recipe
+from cauldron.sources.base import PIECE_BYTES, Source, registry
+from cauldron.sources.files import FileInfo, Repo, Root
 from cauldron.tokenizer import tokenizer_file
-from sources.base import PIECE_BYTES, Source, registry
-from sources.files import FileInfo, Repo, Root
-from transforms.ingest import INGEST_VERSION, SourceJob
-from transforms.language import TextClassifier, default_model_path
-from transforms.normalise import SourceSettings
-from transforms.tokens import token_counter
+from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
+from cauldron.transforms.language import TextClassifier, default_model_path
+from cauldron.transforms.normalise import SourceSettings
+from cauldron.transforms.tokens import token_counter
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,12 @@ from cauldron.manifests import (
 from cauldron.matching import MatchRequest, match, match_job
 from cauldron.recipe import Recipe
 from cauldron.rules import DuplicateRules
-from transforms.curate.pipeline import ROWS_PER_BUCKET
-from transforms.matching.cluster_files import ClusterJob
-from transforms.matching.clusters import ClusterPictures
-from transforms.matching.contamination import ContaminationJob, FindContamination
-from transforms.matching.records import OCCURRENCE
-from transforms.matching.verify import Judge
+from cauldron.transforms.curate.pipeline import ROWS_PER_BUCKET
+from cauldron.transforms.matching.cluster_files import ClusterJob
+from cauldron.transforms.matching.clusters import ClusterPictures
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
+from cauldron.transforms.matching.records import OCCURRENCE
+from cauldron.transforms.matching.verify import Judge
 
 
 @dataclass(frozen=True)

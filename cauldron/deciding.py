@@ -22,17 +22,17 @@ from cauldron.manifests import (
     read_manifest,
 )
 from cauldron.rules import Action, Conflicts
-from sources.base import registry
-from transforms.curate.index import CorpusPart
-from transforms.curate.pipeline import (
+from cauldron.sources.base import registry
+from cauldron.transforms.curate.index import CorpusPart
+from cauldron.transforms.curate.pipeline import (
     CURATE_ROW_BYTES,
     CURATE_VERSION,
     ROWS_PER_BUCKET,
     CurateCorpora,
 )
-from transforms.curate.records import CurateJob, CurateSource
-from transforms.matching.cluster_files import CLUSTER_VERSION
-from transforms.matching.evidence_files import CONTAMINATION_VERSION
+from cauldron.transforms.curate.records import CurateJob, CurateSource
+from cauldron.transforms.matching.cluster_files import CLUSTER_VERSION
+from cauldron.transforms.matching.evidence_files import CONTAMINATION_VERSION
 
 
 @dataclass(frozen=True)

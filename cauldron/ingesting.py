@@ -20,11 +20,11 @@ from cauldron.manifests import (
     PublishedFile,
     Tokenizer,
 )
-from sources.base import Piece
-from sources.files import Root
-from transforms.ingest import IngestPieces, PieceWork
-from transforms.parts import PartCounts, PartNames, finished_parts
-from transforms.tokens import token_counter
+from cauldron.sources.base import Piece
+from cauldron.sources.files import Root
+from cauldron.transforms.ingest import IngestPieces, PieceWork
+from cauldron.transforms.parts import PartCounts, PartNames, finished_parts
+from cauldron.transforms.tokens import token_counter
 
 Say = Callable[[str], None]
 

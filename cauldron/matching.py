@@ -29,11 +29,11 @@ from cauldron.manifests import (
     read_manifest,
 )
 from cauldron.rules import DuplicateRules
-from transforms.matching.candidates import Candidates, find_candidates
-from transforms.matching.compare import COMPARE_VERSION
-from transforms.matching.pictures import PICTURES_PER_RANGE, CollectPictures, PicturePart
-from transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
-from transforms.matching.verify import VerifyJob, VerifyPairs
+from cauldron.transforms.matching.candidates import Candidates, find_candidates
+from cauldron.transforms.matching.compare import COMPARE_VERSION
+from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE, CollectPictures, PicturePart
+from cauldron.transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
+from cauldron.transforms.matching.verify import VerifyJob, VerifyPairs
 
 # Part of every matching's fingerprint; raise it when the same corpora would match differently.
 MATCH_VERSION = 1

@@ -33,9 +33,9 @@ from cauldron.manifests import (
 )
 from cauldron.recipe import Recipe
 from cauldron.shares import Allocation, SourceCounts, solve
-from sources.base import registry
-from transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
-from transforms.select import Tally, takes, tally
+from cauldron.sources.base import registry
+from cauldron.transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
+from cauldron.transforms.select import Tally, takes, tally
 
 _NOTHING = SourceCounts(0, 0.0, 0.0)
 

@@ -10,8 +10,8 @@ from typing import Any
 from cauldron.manifests import find_finished
 from cauldron.recipe import Recipe
 from cauldron.shares import Allocation, SourceCounts, solve
+from cauldron.sources.base import registry
 from cauldron.statistics import Published, published
-from sources.base import registry
 
 # Bytes of published files that ingest takes in per core and second, measured: benchmarks/README.md.
 INGEST_BYTES_PER_CORE_SECOND = 33e6

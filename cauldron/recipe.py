@@ -153,7 +153,8 @@ class Recipe(Strict):
         duplicates: how near-duplicate pictures are found and treated. None: they are not looked
             for, and only exact copies of rows merge.
         against: benchmarks to keep out.
-        training: how each stage trains (`training.config.TrainRecipe`); changes no mixture.
+        training: how each stage trains (`cauldron.training.config.TrainRecipe`); changes no
+            mixture.
     """
 
     name: str

@@ -154,7 +154,8 @@ _IMAGE_FIELDS = [
     ("phash", pa.uint64()),
 ]
 
-# What near-duplicates are found by, see `transforms.signatures.Signature`. Only a corpus has them.
+# What near-duplicates are found by, see `cauldron.transforms.signatures.Signature`.
+# Only a corpus has them.
 _SIGNATURE_FIELDS = [
     ("pixels", _STRING),  # null where not all pixels were decoded
     ("phash256", pa.binary(32)),

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from cauldron.manifests import MixtureManifest, mixture_folder
 from cauldron.plan import CORE_HOUR_PRICE, Plan, misprint_note
-from sources.base import Source, registry
+from cauldron.sources.base import Source, registry
 
 
 def _console() -> Console:

@@ -15,7 +15,10 @@ import zipfile
 from collections.abc import Iterator
 
 DISTRIBUTION = "cauldron-vlm"
-PACKAGES = ("cauldron", "sources", "transforms", "training")
+# Each is imported by itself: in a checkout the last three lie beside `cauldron`, not below it.
+PACKAGES = ("cauldron", "cauldron.sources", "cauldron.transforms", "cauldron.training")
+# Writes test data; no worker needs it.
+LEFT_OUT = "cauldron/sample"
 
 _TAG = "Wheel-Version: 1.0\nGenerator: cauldron\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 # The earliest time a zip can hold: equal code gives an equal wheel, which runners can cache.
@@ -47,17 +50,18 @@ def write_wheel(folder: str) -> str:
 
 
 def _package_files() -> Iterator[tuple[str, bytes]]:
+    """(path in the wheel, content) of every file; some twice, where packages lie in each other."""
     for package in PACKAGES:
         base = os.path.dirname(str(importlib.import_module(package).__file__))
         for folder, folders, names in os.walk(base):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
+            inside = os.path.join(package.replace(".", "/"), os.path.relpath(folder, base))
+            inside = os.path.normpath(inside).replace(os.sep, "/")
+            if inside == LEFT_OUT or inside.startswith(f"{LEFT_OUT}/"):
+                continue
             for name in sorted(names):
-                path = os.path.join(folder, name)
-                with open(path, "rb") as file:
-                    yield (
-                        f"{package}/{os.path.relpath(path, base).replace(os.sep, '/')}",
-                        file.read(),
-                    )
+                with open(os.path.join(folder, name), "rb") as file:
+                    yield f"{inside}/{name}", file.read()
 
 
 def _digest(data: bytes) -> str:

@@ -3,8 +3,8 @@
 A member is read only if its name stays inside the archive, it is a plain file, and it unpacks to
 no more than the caller allows; sizes in headers are checked first and never believed. Memory is
 bounded by that limit plus a few MiB, whatever an archive announces. A zip over a
-`sources.ranges.RangeReader` costs one request for its directory's tail, one for the directory and
-one per member; a tar is read straight through.
+`cauldron.sources.ranges.RangeReader` costs one request for its directory's tail, one for the
+directory and one per member; a tar is read straight through.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
-from sources.files import is_inside
+from cauldron.sources.files import is_inside
 
 # A directory of a million members; the largest published one (COCO train2014, 82,783) has 8 MB.
 MAX_DIRECTORY_BYTES = 64 * 1024 * 1024

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from cauldron.sources.files import FileInfo, Repo, Root
+
 from cauldron.schema import Origin
-from sources.files import FileInfo, Repo, Root
 
 # A piece is about this much of a published file, compressed: large enough that opening it costs
 # nothing against reading it, small enough that a hundred workers have work on a 10 GB set.
@@ -177,6 +178,6 @@ def register(source: Source) -> Source:
 
 def registry() -> Mapping[str, Source]:
     """Every known source by name, in the order of registration."""
-    from sources import catalog  # noqa: F401 - importing the readers registers them
+    from cauldron.sources import catalog  # noqa: F401 - importing the readers registers them
 
     return _REGISTRY

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sources.base import RawTurn
-from sources.rows import RowProblem
+from cauldron.sources.base import RawTurn
+from cauldron.sources.rows import RowProblem
 
 _USERS = frozenset({"human", "user"})
 _ASSISTANTS = frozenset({"gpt", "assistant", "chatgpt", "bard"})

@@ -26,11 +26,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sources.base import Options, RawTurn, Row, register
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource, splits_of
-from sources.prompts import draw
-from sources.rows import RowProblem, image_of
+from cauldron.sources.base import Options, RawTurn, Row, register
+from cauldron.sources.parquet import Columns, ParquetRow
+from cauldron.sources.parquet_source import ParquetSource, splits_of
+from cauldron.sources.prompts import draw
+from cauldron.sources.rows import RowProblem, image_of
 
 PROMPTS = (
     "Extract the content of this receipt as JSON.",

@@ -31,12 +31,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from cauldron.sources.base import Options, RawImage, RawTurn, Row, register
+from cauldron.sources.parquet import Columns, ParquetRow
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.pdf import PdfError, render_pdf
+from cauldron.sources.rows import RowProblem, images_of, turns_of
+
 from cauldron.errors import UsageError
-from sources.base import Options, RawImage, RawTurn, Row, register
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource
-from sources.pdf import PdfError, render_pdf
-from sources.rows import RowProblem, images_of, turns_of
 
 _FOLDERS = {"images": "data", "pdf": "pdf"}
 _KEY = re.compile(r"PDFA key:\s*(\d+)")

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from cauldron.sources.ranges import RangeReader, ShortReadError, patiently
 from fsspec.implementations.local import LocalFileSystem
 
 from cauldron import storage
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.ranges import RangeReader, ShortReadError, patiently
 
 HUB = "hub"
 
@@ -83,7 +83,9 @@ class Root(abc.ABC):
     def open(url: str | None) -> Root:
         """The root that a user names: None or ``hub``, ``gs://…``, or a folder. Asks nobody."""
         if url is None or url == HUB:
-            from sources.hub import HubRoot  # importing the hub's client takes half a second
+            from cauldron.sources.hub import (
+                HubRoot,  # importing the hub's client takes half a second
+            )
 
             return HubRoot()
         if url.startswith("hf://"):

@@ -25,16 +25,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
+from cauldron.sources import base
+from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, register
+from cauldron.sources.files import FileInfo, Repo, Root, is_inside
+from cauldron.sources.images import MAX_IMAGE_BYTES
+from cauldron.sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.rows import RowProblem, turns_of
+
 from cauldron.errors import SourceUnavailable
 from cauldron.schema import Origin
-from sources import base
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, register
-from sources.files import FileInfo, Repo, Root, is_inside
-from sources.images import MAX_IMAGE_BYTES
-from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
-from sources.parquet_source import ParquetSource
-from sources.rows import RowProblem, turns_of
 
 IMAGES = "images.zip"
 SPLITS = ("alignment", "qa_tuning")

@@ -17,6 +17,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx2
+from cauldron.sources.files import (
+    HUB,
+    FileInfo,
+    Repo,
+    Root,
+    check_repo_id,
+    existing,
+    is_absolute,
+    is_inside,
+)
+from cauldron.sources.ranges import RangeReader, ShortReadError, patiently
 from huggingface_hub import HfApi, HfFileSystem, HfFileSystemFile, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -30,17 +41,6 @@ from huggingface_hub.hf_api import RepoFile, RepoFolder
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
 from cauldron.errors import CauldronError, SourceUnavailable, UsageError
-from sources.files import (
-    HUB,
-    FileInfo,
-    Repo,
-    Root,
-    check_repo_id,
-    existing,
-    is_absolute,
-    is_inside,
-)
-from sources.ranges import RangeReader, ShortReadError, patiently
 
 T = TypeVar("T")
 Delay = Callable[[Exception, int], float | None]

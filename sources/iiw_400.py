@@ -27,20 +27,28 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, NamedTuple
 
+from cauldron.sources.archives import (
+    ArchiveError,
+    Member,
+    iter_tar,
+    member_names,
+    open_zip,
+    read_member,
+)
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, Source, register
+from cauldron.sources.conversations import text_of
+from cauldron.sources.files import FileInfo, Repo, Root, is_inside, list_at, open_at
+from cauldron.sources.images import MAX_IMAGE_BYTES
+from cauldron.sources.jsonio import json_pieces, read_json
+from cauldron.sources.jsonlines import JsonRow
+from cauldron.sources.options import settle
+from cauldron.sources.parquet import whole_file
+from cauldron.sources.prompts import draw
+from cauldron.sources.rows import RowProblem
+
 from cauldron import storage
 from cauldron.errors import SourceUnavailable, UsageError
 from cauldron.schema import Origin
-from sources.archives import ArchiveError, Member, iter_tar, member_names, open_zip, read_member
-from sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, Source, register
-from sources.conversations import text_of
-from sources.files import FileInfo, Repo, Root, is_inside, list_at, open_at
-from sources.images import MAX_IMAGE_BYTES
-from sources.jsonio import json_pieces, read_json
-from sources.jsonlines import JsonRow
-from sources.options import settle
-from sources.parquet import whole_file
-from sources.prompts import draw
-from sources.rows import RowProblem
 
 PATHS = ("datasets/IIW-400/data.jsonl", "IIW-400/data.jsonl", "data.jsonl")
 DEFAULT_IMAGES = "docci/docci_images_aar.tar.gz"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.files import is_inside, open_at
+from cauldron.sources.rows import Find, RowProblem
+
 from cauldron import storage
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.files import is_inside, open_at
-from sources.rows import Find, RowProblem
 
 # Of one encoded image. The largest in COCO's train2014 has 0.4 MB.
 MAX_IMAGE_BYTES = 64 * 1024 * 1024

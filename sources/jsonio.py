@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Literal
 
-from sources import base
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo
-from sources.jsonarray import JsonText, read_array
-from sources.jsonlines import JsonRow, count_lines, cut_lines, read_lines
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.jsonarray import JsonText, read_array
+from cauldron.sources.jsonlines import JsonRow, count_lines, cut_lines, read_lines
 
 Form = Literal["json_lines", "json_array", "empty"]
 LINES: Form = "json_lines"
@@ -30,7 +30,7 @@ def json_pieces(
 
     Args:
         piece_bytes: about this much of a file of lines goes into a piece; None:
-            `sources.base.PIECE_BYTES`.
+            `cauldron.sources.base.PIECE_BYTES`.
     """
     if limit == 0:
         return []

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
+from cauldron.sources.base import BadRow
+
 from cauldron.schema import Origin
-from sources.base import BadRow
 
 MAX_LINE = 64 * 1024 * 1024  # bytes of one line, or of one element of a JSON array
 _CHUNK = 1024 * 1024

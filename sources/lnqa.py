@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sources.base import Options, Row, register
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource, splits_of
-from sources.rows import image_of, turns_of
+from cauldron.sources.base import Options, Row, register
+from cauldron.sources.parquet import Columns, ParquetRow
+from cauldron.sources.parquet_source import ParquetSource, splits_of
+from cauldron.sources.rows import image_of, turns_of
 
 _COLUMNS = Columns(("image", "qa"))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from cauldron.sources.base import Options, Source
+
 from cauldron.errors import UsageError
-from sources.base import Options, Source
 
 
 def settle(source: Source, options: Options) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A file that cannot be opened, or has other columns, is found in planning and stands as one
 `BadRow`. A row group that cannot be decoded costs the rows from the broken batch on; the next row
-group is read again. For memory see `sources.parquet_files`.
+group is read again. For memory see `cauldron.sources.parquet_files`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-
-from cauldron.schema import Origin
-from sources import base
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo
-from sources.parquet_files import (
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.parquet_files import (
     MOST_ROWS,
     Columns,
     ParquetError,
@@ -29,7 +27,9 @@ from sources.parquet_files import (
     told,
     unreadable,
 )
-from sources.shards import Missing, Shards
+from cauldron.sources.shards import Missing, Shards
+
+from cauldron.schema import Origin
 
 __all__ = [
     "MISSING",
@@ -70,7 +70,7 @@ class Group(NamedTuple):
 def parquet_pieces(
     source: str, repo: Repo, shards: Shards, columns: Columns, limit: int = -1, kind: str = PARQUET
 ) -> list[Piece]:
-    """Cut shards into pieces of about `sources.base.PIECE_BYTES`, in reading order.
+    """Cut shards into pieces of about `cauldron.sources.base.PIECE_BYTES`, in reading order.
 
     A row group is never cut, so a piece may be larger. Every footer is read; with a `limit`, only
     those up to the file in which it is reached.

@@ -14,9 +14,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.sources.files import Repo
 from fsspec.implementations.local import LocalFileOpener
-
-from sources.files import Repo
 
 # A batch of rows is about this large, decoded.
 BATCH_BYTES = 16 * 1024 * 1024

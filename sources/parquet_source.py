@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.options import settle
+from cauldron.sources.parquet import ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.shards import Missing, Shards, choose_shards
+
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Options, Piece, Row, Source
-from sources.files import FileInfo, Repo, Root
-from sources.options import settle
-from sources.parquet import ParquetRow, parquet_pieces, read_parquet
-from sources.parquet_files import Columns
-from sources.rows import RowProblem
-from sources.shards import Missing, Shards, choose_shards
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,7 +35,11 @@ class ParquetSource(Source):
 
     @abc.abstractmethod
     def row(self, row: ParquetRow, options: Options) -> Row:
-        """A published row. Raises `sources.rows.RowProblem` for one that cannot be used."""
+        """A published row.
+
+        Raises:
+            cauldron.sources.rows.RowProblem: the row cannot be used.
+        """
 
     def settled(self, options: Options) -> Options:
         """The recipe's options over the defaults. Raises UsageError for one that cannot be."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sources.base import RawImage, RawTurn
+from cauldron.sources.base import RawImage, RawTurn
 
 Find = Callable[[str], bytes]
 

@@ -24,18 +24,19 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from cauldron.sources import base
+from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, Row, Source, register
+from cauldron.sources.conversations import conversation_of
+from cauldron.sources.files import FileInfo, Repo, Root, is_inside
+from cauldron.sources.images import MAX_IMAGE_BYTES
+from cauldron.sources.jsonio import json_pieces, read_json
+from cauldron.sources.jsonlines import JsonRow
+from cauldron.sources.options import settle
+from cauldron.sources.parquet import whole_file
+from cauldron.sources.rows import RowProblem
+
 from cauldron.errors import SourceUnavailable
-from sources import base
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.base import BadRow, Options, Piece, RawImage, Row, Source, register
-from sources.conversations import conversation_of
-from sources.files import FileInfo, Repo, Root, is_inside
-from sources.images import MAX_IMAGE_BYTES
-from sources.jsonio import json_pieces, read_json
-from sources.jsonlines import JsonRow
-from sources.options import settle
-from sources.parquet import whole_file
-from sources.rows import RowProblem
 
 ROWS = "image_conversations/gpt-4o.jsonl"
 IMAGES = "images.zip"

@@ -14,6 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.normalise import Kept
+from cauldron.transforms.parts import PartNames, PartWriter, finished_parts
+from cauldron.transforms.signatures import Signature
 from PIL import Image
 
 from cauldron import storage
@@ -45,9 +48,6 @@ from cauldron.schema import (
     Turn,
     content_id,
 )
-from transforms.normalise import Kept
-from transforms.parts import PartNames, PartWriter, finished_parts
-from transforms.signatures import Signature
 
 VQA, OKVQA, LNQA, DOLLY, LIMA = (
     "the_cauldron/vqav2", "the_cauldron/okvqa", "lnqa", "dolly", "lima"

@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.packs import PackWriter
 from PIL import Image
 
 from cauldron import storage
@@ -52,7 +53,6 @@ from cauldron.schema import (
     messages_of,
     mixture_schema_with_features,
 )
-from transforms.packs import PackWriter
 
 VQAV2 = "the_cauldron/vqav2"
 LIMA = "lima"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from cauldron.transforms.packs import read_record
 
 from cauldron.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
 from cauldron.errors import CauldronError, SourceUnavailable, UsageError
@@ -17,7 +18,6 @@ from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
 from tests.doubles.hub import FakeHub
 from tests.sources.benchmark_files import encoded, picture, struct, write_parquet, write_tsv
-from transforms.packs import read_record
 
 IN_MEMORY = ["--direct_num_workers=1"]
 

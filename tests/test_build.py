@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.transforms.curate.pipeline import CURATE_VERSION
+from cauldron.transforms.ingest import INGEST_VERSION
+from cauldron.transforms.mix import MIX_VERSION
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from cauldron import storage
@@ -25,9 +28,6 @@ from cauldron.mixture import load_mixture
 from cauldron.recipe import load_recipe
 from cauldron.verify import verify
 from tests import hubs
-from transforms.curate.pipeline import CURATE_VERSION
-from transforms.ingest import INGEST_VERSION
-from transforms.mix import MIX_VERSION
 
 IN_MEMORY = ("--direct_num_workers=1",)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.transforms.curate import groups
 
 from cauldron import storage
 from cauldron.errors import CauldronError
@@ -29,7 +30,6 @@ from tests.curated import (
     row,
     turns_of,
 )
-from transforms.curate import groups
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import gcsfs.retry
 import pytest
+from cauldron.sources.files import Root, info_at, open_at
 from google.cloud import storage as google_storage
 
 from cauldron import storage
 from cauldron.errors import SourceUnavailable
-from sources.files import Root, info_at, open_at
 from tests.doubles.gcs import FakeGcs
 
 MIB = 1024 * 1024

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from cauldron.training.config import TrainRecipe
+from cauldron.training.dora import use_lean_dora
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
-
-from training.config import TrainRecipe
-from training.dora import use_lean_dora
 
 # Parts by the names they have inside an Idefics3Model.
 _PARTS = {"vision": ("model.vision_model.",), "language": ("model.text_model.", "lm_head.")}

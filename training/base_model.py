@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import huggingface_hub
-
-from training.config import ModelRules, repository
+from cauldron.training.config import ModelRules, repository
 
 _BLOCK = 1024
 # Of a file that does not say where its tensors lie.

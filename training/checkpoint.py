@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cauldron.training.parallel import Ranks
+from cauldron.training.saved import FOLDER, RUN, Saved, whole_folders
 from torch import nn
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from cauldron import storage
-from training.parallel import Ranks
-from training.saved import FOLDER, RUN, Saved, whole_folders
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 

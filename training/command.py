@@ -11,16 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from cauldron.training.config import TrainConfig
+from cauldron.training.identity import check_same, decides
+from cauldron.training.options import TrainOptions, resolve
+from cauldron.training.saved import newest
+from cauldron.training.signals import StopRequest
 
 from cauldron.errors import CauldronError, UsageError
 from cauldron.manifests import Tokenizer
 from cauldron.mixture import Mixture, load_mixture
 from cauldron.tokenizer import digest, open_tokenizer
-from training.config import TrainConfig
-from training.identity import check_same, decides
-from training.options import TrainOptions, resolve
-from training.saved import newest
-from training.signals import StopRequest
 
 Say = Callable[[str], None]
 _EXTRA = "training needs torch, transformers and peft: pip install 'cauldron-vlm[train]'"
@@ -34,7 +34,7 @@ def train(options: TrainOptions, say: Say) -> int:
         config = resolve(options)
         mixture = load_mixture(config.mixture)
         check(config, mixture)
-    from training import run
+    from cauldron.training import run
 
     run.train(config, mixture, stop, say)
     return 0
@@ -109,7 +109,7 @@ def shown(config: TrainConfig) -> str:
 def plot(run: str) -> str:
     """Draw the curves of a run; the picture's path."""
     try:
-        from training.plot import plot as draw
+        from cauldron.training.plot import plot as draw
     except ImportError as error:
         raise UsageError(f"{_EXTRA} ({error})") from None
     return draw(run)

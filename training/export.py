@@ -12,20 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cauldron.training.adapters import lora_config
+from cauldron.training.checkpoint import load_weights
+from cauldron.training.config import TrainConfig
+from cauldron.training.model import LoadedModel, load_model
+from cauldron.training.network import adapted
+from cauldron.training.new_tokens import NAME, NewTokens, fold
+from cauldron.training.special_tokens import END_OF_UTTERANCE
 from peft import PeftModel
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers import GenerationConfig, Idefics3ImageProcessor, Idefics3Processor
 from transformers.utils import logging
-
-from training.adapters import lora_config
-from training.checkpoint import load_weights
-from training.config import TrainConfig
-from training.model import LoadedModel, load_model
-from training.network import adapted
-from training.new_tokens import NAME, NewTokens, fold
-from training.special_tokens import END_OF_UTTERANCE
 
 
 def export(config: TrainConfig, saved: Path, target: Path) -> None:

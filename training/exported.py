@@ -10,10 +10,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cauldron.training.config import TrainConfig
+from cauldron.training.export import export
+from cauldron.training.saved import Saved
+
 from cauldron import storage
-from training.config import TrainConfig
-from training.export import export
-from training.saved import Saved
 
 NAME = "model"
 MADE_OF = "exported.json"

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from cauldron.training.head import token_losses
+from cauldron.training.neftune import with_noise
+from cauldron.training.vision import image_features
 from torch import Tensor, nn
-
-from training.head import token_losses
-from training.neftune import with_noise
-from training.vision import image_features
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def sequence_losses(
     nothing: all ranks must take part in every gathering of weights, or the others wait for ever.
 
     Args:
-        model: ``Idefics3ForConditionalGeneration``, prepared by `training.model.prepare`.
+        model: ``Idefics3ForConditionalGeneration``, prepared by `cauldron.training.model.prepare`.
         tile: side of a tile in pixels.
     """
     inner = model.model

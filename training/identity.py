@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from cauldron.training.base_model import base_weights
+from cauldron.training.config import TrainConfig
+
 from cauldron.errors import UsageError
 from cauldron.mixture import Mixture
-from training.base_model import base_weights
-from training.config import TrainConfig
 
 # Fields that change how fast or where, not what is learned.
 _FREE = {

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from training.checkpoint import Checkpoints
-from training.config import TrainRecipe
-from training.data.loader import PackLoader
-from training.metrics import Metrics
-from training.step import Stepper, Stopped
+from cauldron.training.checkpoint import Checkpoints
+from cauldron.training.config import TrainRecipe
+from cauldron.training.data.loader import PackLoader
+from cauldron.training.metrics import Metrics
+from cauldron.training.step import Stepper, Stopped
 
 
 def run_steps(

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-
-from training.config import TrainConfig
-from training.step import StepResult
+from cauldron.training.config import TrainConfig
+from cauldron.training.step import StepResult
 
 METRICS = "metrics.jsonl"
 

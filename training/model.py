@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from cauldron.training import tiny
+from cauldron.training.attention import use_packed_attention
+from cauldron.training.config import ModelRules, repository
+from cauldron.training.new_tokens import untie
+from cauldron.training.special_tokens import ADDED, CHAT_TEMPLATE
+from cauldron.training.vision import use_fast_vision
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -18,12 +24,6 @@ from transformers import (
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
 from cauldron.errors import UsageError
-from training import tiny
-from training.attention import use_packed_attention
-from training.config import ModelRules, repository
-from training.new_tokens import untie
-from training.special_tokens import ADDED, CHAT_TEMPLATE
-from training.vision import use_fast_vision
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from cauldron.training.adapters import choose_trainable, parameter_groups
+from cauldron.training.config import TrainRecipe
+from cauldron.training.forward import Sequence, sequence_losses
+from cauldron.training.model import LoadedModel, load_model
+from cauldron.training.new_tokens import train_new_tokens, untie
+from cauldron.training.parallel import Ranks, compute_dtype, divide, layers
+from cauldron.training.seeds import seed_of
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cauldron.errors import UsageError
-from training.adapters import choose_trainable, parameter_groups
-from training.config import TrainRecipe
-from training.forward import Sequence, sequence_losses
-from training.model import LoadedModel, load_model
-from training.new_tokens import train_new_tokens, untie
-from training.parallel import Ranks, compute_dtype, divide, layers
-from training.seeds import seed_of
 
 _ADAPTERS = 1
 _COMPILED_VARIANTS = 32

@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from cauldron.training.special_tokens import ADDED
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
-
-from training.special_tokens import ADDED
 
 NAME = "new_tokens"
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cauldron.training.config import TrainConfig, stage_rules
+
 from cauldron import storage
 from cauldron.errors import CauldronError, UsageError
 from cauldron.manifests import mixture_folder
 from cauldron.mixture import load_mixture
 from cauldron.recipe import load_recipe
-from training.config import TrainConfig, stage_rules
 
 OUTPUT = "./cauldron-out"
 DEFAULT_RECIPE = "idefics3"

@@ -13,12 +13,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from cauldron.training.config import TrainRecipe
 from torch import nn
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-
-from training.config import TrainRecipe
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _mesh(rules: TrainRecipe, ranks: Ranks) -> DeviceMesh:
 
 
 def _magnitudes_stay(parameter: nn.Parameter) -> torch.dtype | None:
-    """fp32 for DoRA's magnitudes (`training.dora`), the only vectors that train beside adapters."""
+    """fp32 for DoRA's magnitudes, the only vectors that train beside adapters."""
     return torch.float32 if parameter.requires_grad and parameter.ndim == 1 else None
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cauldron.training.metrics import METRICS, read
+
 from cauldron.errors import UsageError
-from training.metrics import METRICS, read
 
 _WINDOW = 25
 _SOURCES = 8

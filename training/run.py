@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from cauldron.training import checkpoint, failure
+from cauldron.training.config import TrainConfig, TrainRecipe
+from cauldron.training.data.loader import PackLoader
+from cauldron.training.data.prompts import TokenLayout
+from cauldron.training.data.settings import LoaderSettings
+from cauldron.training.exported import export_run
+from cauldron.training.flops import ModelShape, Passes
+from cauldron.training.identity import check_same, decides
+from cauldron.training.loop import run_steps
+from cauldron.training.metrics import Metrics, peak_of
+from cauldron.training.model import LoadedModel
+from cauldron.training.network import Network, adapted, base_dtype, make_network, make_optimizer
+from cauldron.training.parallel import Ranks
+from cauldron.training.saved import Saved, at_step, newest, remove_leftovers
+from cauldron.training.signals import StopRequest
+from cauldron.training.step import Stepper
 from torch.distributed.distributed_c10d import _get_default_store
 
 from cauldron import storage
 from cauldron.errors import CauldronError, UsageError
 from cauldron.mixture import Mixture
 from cauldron.rules import upscale_of
-from training import checkpoint, failure
-from training.config import TrainConfig, TrainRecipe
-from training.data.loader import PackLoader
-from training.data.prompts import TokenLayout
-from training.data.settings import LoaderSettings
-from training.exported import export_run
-from training.flops import ModelShape, Passes
-from training.identity import check_same, decides
-from training.loop import run_steps
-from training.metrics import Metrics, peak_of
-from training.model import LoadedModel
-from training.network import Network, adapted, base_dtype, make_network, make_optimizer
-from training.parallel import Ranks
-from training.saved import Saved, at_step, newest, remove_leftovers
-from training.signals import StopRequest
-from training.step import Stepper
 
 Say = Callable[[str], None]
 _CONFIG = "config.json"
@@ -72,7 +72,8 @@ def passes(rules: TrainRecipe) -> Passes:
 def train(config: TrainConfig, mixture: Mixture, stop: StopRequest, say: Say) -> None:
     """Run to the end, or until SIGTERM. Raises CauldronError for what the user can mend.
 
-    With several ranks it does not raise but tells, and ends the process; see `training.failure`.
+    With several ranks it does not raise: it prints the error and ends the process (see
+    `cauldron.training.failure`).
     """
     # Pillow tells of every chunk of every image.
     logging.getLogger("PIL").setLevel(logging.INFO)

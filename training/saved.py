@@ -29,7 +29,7 @@ class Saved:
     Attributes:
         step: optimizer steps done.
         position: of the loader.
-        decides: what a run that goes on from here must agree on; see `training.identity`.
+        decides: what a run that goes on from here must agree on; see `cauldron.training.identity`.
     """
 
     folder: Path

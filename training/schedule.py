@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.config import TrainRecipe
+from cauldron.training.config import TrainRecipe
 
 
 def learning_rate(rules: TrainRecipe, step: int) -> float:

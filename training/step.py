@@ -16,18 +16,18 @@ from functools import partial
 from typing import Any
 
 import torch
+from cauldron.training.config import TrainRecipe
+from cauldron.training.data.pack import Pack
+from cauldron.training.data.prompts import IGNORED
+from cauldron.training.forward import Sequence
+from cauldron.training.network import Network
+from cauldron.training.parallel import Ranks
+from cauldron.training.schedule import learning_rate
+from cauldron.training.seeds import seed_of
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from cauldron.errors import CauldronError
-from training.config import TrainRecipe
-from training.data.pack import Pack
-from training.data.prompts import IGNORED
-from training.forward import Sequence
-from training.network import Network
-from training.parallel import Ranks
-from training.schedule import learning_rate
-from training.seeds import seed_of
 
 _NOISE, _DROPOUT = 2, 3
 _SCALARS = 4

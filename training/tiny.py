@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from cauldron.training.special_tokens import ADDED, CHAT_TEMPLATE, GRID
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration, PreTrainedTokenizerFast
-
-from training.special_tokens import ADDED, CHAT_TEMPLATE, GRID
 
 TILE = 56
 _PATCH = 14

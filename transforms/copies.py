@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cauldron.transforms.order import turn_order
+
 from cauldron.recipe import StageRecipe
 from cauldron.rules import upscale_of
 from cauldron.schema import Sample, messages_of
 from cauldron.tiles import tile_count, tokens_per_tile
-from transforms.order import turn_order
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,9 +32,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.lanczos import LONGEST, UNTHREADED, Matrix, lanczos
 from PIL import Image
-
-from transforms.lanczos import LONGEST, UNTHREADED, Matrix, lanczos
 
 SIDE = 32
 KEPT = 8

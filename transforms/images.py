@@ -33,6 +33,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cauldron.sources.base import RawImage
+from cauldron.transforms.hashes import SHORTEST_SIDE
+from cauldron.transforms.pixels import REDUCING_GAP, flat, scaled, target_size
+from cauldron.transforms.signatures import Signature, sign
 from PIL import ExifTags, Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -43,10 +47,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from cauldron.rules import ImageRules
 from cauldron.schema import ImageInfo
-from sources.base import RawImage
-from transforms.hashes import SHORTEST_SIDE
-from transforms.pixels import REDUCING_GAP, flat, scaled, target_size
-from transforms.signatures import Signature, sign
 
 _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
-
-from sources.base import BadRow, Piece, Row, Source, registry
-from sources.files import Repo, Root
-from transforms.normalise import Kept, Rejected, SourceSettings, normalise
-from transforms.parts import PartNames, PartWriter
+from cauldron.sources.base import BadRow, Piece, Row, Source, registry
+from cauldron.sources.files import Repo, Root
+from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
+from cauldron.transforms.parts import PartNames, PartWriter
 
 # Part of every corpus fingerprint. Raise it when the same rows would come out differently; the
 # golden test of the sample hub fails until that is done.

@@ -16,17 +16,17 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.copies import Copy, mixture_row
+from cauldron.transforms.order import U64, mix64
+from cauldron.transforms.packed import Packed, range_of, split_by, unpack
+from cauldron.transforms.packs import read_record
+from cauldron.transforms.parts import PartNames
+from cauldron.transforms.select import Take, kept_rows
+from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
 from cauldron import storage
 from cauldron.recipe import StageRecipe
 from cauldron.schema import Sample
-from transforms.copies import Copy, mixture_row
-from transforms.order import U64, mix64
-from transforms.packed import Packed, range_of, split_by, unpack
-from transforms.packs import read_record
-from transforms.parts import PartNames
-from transforms.select import Take, kept_rows
-from transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
 # Part of every mixture fingerprint; raise it when the same rows would be written differently.
 MIX_VERSION = 1

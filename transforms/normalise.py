@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from cauldron.sources.base import BadRow, Row
+from cauldron.transforms.images import ImageProblem, prepare_image
+from cauldron.transforms.language import TextClassifier, default_model_path, identify
+from cauldron.transforms.signatures import Signature
+from cauldron.transforms.text import clean_text, clean_turns
+from cauldron.transforms.tokens import TokenCounter, token_counter
+
 from cauldron.errors import CauldronError
 from cauldron.reasons import outcome_of
 from cauldron.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
 from cauldron.schema import Sample, Turn, content_id
-from sources.base import BadRow, Row
-from transforms.images import ImageProblem, prepare_image
-from transforms.language import TextClassifier, default_model_path, identify
-from transforms.signatures import Signature
-from transforms.text import clean_text, clean_turns
-from transforms.tokens import TokenCounter, token_counter
 
 # A record is fetched whole by the mix; a row above this is no training sample.
 MAX_RECORD_BYTES = 512 * 1024 * 1024

@@ -17,11 +17,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.normalise import Kept, Rejected
+from cauldron.transforms.packs import PackWriter, Placed
 
 from cauldron import storage
 from cauldron.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
-from transforms.normalise import Kept, Rejected
-from transforms.packs import PackWriter, Placed
 
 # Rows of text held before they are written as one row group.
 _ROW_GROUP_ROWS = 2_000

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.order import U64, id_halves, mix64
 
 from cauldron import storage
 from cauldron.shares import SourceCounts
-from transforms.order import U64, id_halves, mix64
 
 _NUMBERS = ["answer_tokens", "turns", "part", "offset", "length"]
 _MERGED = ["merged_file", "merged_offset", "merged_length"]

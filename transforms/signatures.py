@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import xxhash
+from cauldron.transforms.hashes import GreyPicture, phash64, phash256, raw_pixels
 from PIL import Image
-
-from transforms.hashes import GreyPicture, phash64, phash256, raw_pixels
 
 # From here on a picture counts as a drawing. Of pictures in the generated hub 2 of 819 photographs
 # lie above it and 1 of 1,262 charts, tables, pages, diagrams and screens below; of real ones 3 of

@@ -21,8 +21,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cauldron.sources.base import RawTurn
+
 from cauldron.rules import TextRules
-from sources.base import RawTurn
 
 IMAGE_TOKEN = "<image>"
 

@@ -14,31 +14,38 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 import numpy as np
-
-from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
-from cauldron import storage
-from cauldron.rules import DuplicateRules, ImageRules
-from sources.base import RawImage
-from transforms.images import prepare_image
-from transforms.matching.bucket import join_key
-from transforms.matching.components import label
-from transforms.matching.links import KNOWN
-from transforms.matching.members import read_compared, read_edges, read_members
-from transforms.matching.passes import plan_blocks
-from transforms.matching.pictures import write_range
-from transforms.matching.ranges import prepare_range
-from transforms.matching.records import OCCURRENCE, PAIR, PICTURE, VERDICT, MatchJob, MatchSource
-from transforms.matching.representatives import (
+from cauldron.sources.base import RawImage
+from cauldron.transforms.images import prepare_image
+from cauldron.transforms.matching.bucket import join_key
+from cauldron.transforms.matching.components import label
+from cauldron.transforms.matching.links import KNOWN
+from cauldron.transforms.matching.members import read_compared, read_edges, read_members
+from cauldron.transforms.matching.passes import plan_blocks
+from cauldron.transforms.matching.pictures import write_range
+from cauldron.transforms.matching.ranges import prepare_range
+from cauldron.transforms.matching.records import (
+    OCCURRENCE,
+    PAIR,
+    PICTURE,
+    VERDICT,
+    MatchJob,
+    MatchSource,
+)
+from cauldron.transforms.matching.representatives import (
     COMPARED,
     FOLLOWER,
     PASSES,
     REPRESENTATIVE,
     advance,
 )
-from transforms.matching.verify import Judge, batches, write_verdicts
-from transforms.order import id_halves
-from transforms.packed import Packed, read_packed, split_by, unpack
-from transforms.parts import PartNames
+from cauldron.transforms.matching.verify import Judge, batches, write_verdicts
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.packed import Packed, read_packed, split_by, unpack
+from cauldron.transforms.parts import PartNames
+
+from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
+from cauldron import storage
+from cauldron.rules import DuplicateRules, ImageRules
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 A merged text is made again from the texts of its rows, read by reference, and compared. That
 proves that no turn was lost or invented and that each names the source it came from; it takes the
-rules of merging (`transforms.curate.merging`) as given.
+rules of merging (`cauldron.transforms.curate.merging`) as given.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from cauldron import storage
 from cauldron.database import one_row
 from cauldron.manifests import CurationManifest, Finished, RowFile, corpus_folder, curation_folder
 from cauldron.schema import Sample
+from cauldron.transforms.curate.merging import merge_samples
+from cauldron.transforms.packs import read_sample, text_length
+from cauldron.transforms.parts import PartNames
 from cauldron.verify.files import first_few, reading
 from cauldron.verify.tables import corpora_of, decisions_of, has_text
-from transforms.curate.merging import merge_samples
-from transforms.packs import read_sample, text_length
-from transforms.parts import PartNames
 
 # Merged rows checked at a time; each may have a thousand texts.
 _BATCH = 64

@@ -5,7 +5,7 @@ decided in `selection`; what their columns are for in `layouts`, where the publi
 listed. `source` makes them an ordinary source, so that ingest writes them like a corpus.
 """
 
-from sources.benchmarks.places import Place, find_place
-from sources.benchmarks.source import BenchmarkSource
+from cauldron.sources.benchmarks.places import Place, find_place
+from cauldron.sources.benchmarks.source import BenchmarkSource
 
 __all__ = ["BenchmarkSource", "Place", "find_place"]

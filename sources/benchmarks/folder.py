@@ -15,15 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
 
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Piece, RawImage, RawTurn, Row
+from cauldron.sources.benchmarks.delimited import COMMA, read_records
+from cauldron.sources.benchmarks.layouts import Roles, roles_of, text_kinds
+from cauldron.sources.benchmarks.values import first_said, no_question, read_image, text_of, turn_of
+from cauldron.sources.files import FileInfo, Repo, is_inside
+from cauldron.sources.jsonlines import JsonRow, read_lines
+from cauldron.sources.rows import RowProblem
+
 from cauldron.schema import Origin
-from sources import base
-from sources.base import BadRow, Piece, RawImage, RawTurn, Row
-from sources.benchmarks.delimited import COMMA, read_records
-from sources.benchmarks.layouts import Roles, roles_of, text_kinds
-from sources.benchmarks.values import first_said, no_question, read_image, text_of, turn_of
-from sources.files import FileInfo, Repo, is_inside
-from sources.jsonlines import JsonRow, read_lines
-from sources.rows import RowProblem
 
 IMAGES = "images"
 METADATA = ("metadata.jsonl", "metadata.csv")

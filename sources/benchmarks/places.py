@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from cauldron.sources.files import HUB, FileInfo, FolderRepo, Repo, Root, existing
+
 from cauldron import storage
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.files import HUB, FileInfo, FolderRepo, Repo, Root, existing
 
 _HUB_ID = re.compile(
     r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<config>[\w. -]+))?"

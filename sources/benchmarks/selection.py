@@ -14,12 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from cauldron.sources.benchmarks.folder import METADATA
+from cauldron.sources.benchmarks.places import Place
+from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES
+from cauldron.sources.files import FileInfo
+from cauldron.sources.shards import Missing, choose_shards
+
 from cauldron.errors import SourceUnavailable
-from sources.benchmarks.folder import METADATA
-from sources.benchmarks.places import Place
-from sources.benchmarks.values import IMAGE_SUFFIXES
-from sources.files import FileInfo
-from sources.shards import Missing, choose_shards
 
 TABLE_SUFFIXES = (".parquet", ".tsv")
 

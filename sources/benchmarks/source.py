@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.benchmarks.folder import IMAGES, image_pieces, read_images
+from cauldron.sources.benchmarks.layouts import Roles, known_layout
+from cauldron.sources.benchmarks.places import Place
+from cauldron.sources.benchmarks.selection import Selection, select
+from cauldron.sources.benchmarks.tables import Table, columns_of, cut, named, survey
+from cauldron.sources.benchmarks.tsv import TSV, read_tsv
+from cauldron.sources.benchmarks.values import find_in, row_of
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.parquet import ParquetRow, read_parquet, whole_file
+from cauldron.sources.rows import Find, RowProblem
+
 from cauldron.errors import CauldronError
-from sources.base import BadRow, Options, Piece, Row, Source
-from sources.benchmarks.folder import IMAGES, image_pieces, read_images
-from sources.benchmarks.layouts import Roles, known_layout
-from sources.benchmarks.places import Place
-from sources.benchmarks.selection import Selection, select
-from sources.benchmarks.tables import Table, columns_of, cut, named, survey
-from sources.benchmarks.tsv import TSV, read_tsv
-from sources.benchmarks.values import find_in, row_of
-from sources.files import FileInfo, Repo, Root
-from sources.parquet import ParquetRow, read_parquet, whole_file
-from sources.rows import Find, RowProblem
 
 # Headers and footers lie in other files and are waited for, not computed.
 _SURVEYORS = 8

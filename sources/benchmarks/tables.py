@@ -6,21 +6,20 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
-
-from sources.base import Piece
-from sources.benchmarks.layouts import (
+from cauldron.sources.base import Piece
+from cauldron.sources.benchmarks.layouts import (
     IMAGE_COLUMNS,
     Roles,
     parquet_kinds,
     roles_of,
     text_kinds,
 )
-from sources.benchmarks.tsv import TSV, read_header
-from sources.files import FileInfo, Repo
-from sources.parquet import Columns, parquet_pieces
-from sources.parquet_files import ParquetError, unreadable
-from sources.rows import RowProblem
-from sources.shards import Shards
+from cauldron.sources.benchmarks.tsv import TSV, read_header
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.parquet import Columns, parquet_pieces
+from cauldron.sources.parquet_files import ParquetError, unreadable
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.shards import Shards
 
 _COLUMNS_NAMED = 20
 

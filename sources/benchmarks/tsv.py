@@ -15,13 +15,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
+from cauldron.sources.base import BadRow, Piece, Row
+from cauldron.sources.benchmarks.delimited import TAB, Record, read_records
+from cauldron.sources.benchmarks.layouts import Roles
+from cauldron.sources.benchmarks.values import find_in, row_of
+from cauldron.sources.files import Repo
+from cauldron.sources.rows import Find, RowProblem
+
 from cauldron.schema import Origin
-from sources.base import BadRow, Piece, Row
-from sources.benchmarks.delimited import TAB, Record, read_records
-from sources.benchmarks.layouts import Roles
-from sources.benchmarks.values import find_in, row_of
-from sources.files import Repo
-from sources.rows import Find, RowProblem
 
 TSV = "tsv"
 _IMAGE, _INDEX = "image", "index"

@@ -18,12 +18,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cauldron.sources.base import RawImage, RawTurn, Row
+from cauldron.sources.benchmarks.layouts import Roles
+from cauldron.sources.files import Repo, is_inside
+from cauldron.sources.images import MAX_IMAGE_BYTES
+from cauldron.sources.rows import Find, RowProblem, image_of
+
 from cauldron.schema import NO_QUESTION, Origin
-from sources.base import RawImage, RawTurn, Row
-from sources.benchmarks.layouts import Roles
-from sources.files import Repo, is_inside
-from sources.images import MAX_IMAGE_BYTES
-from sources.rows import Find, RowProblem, image_of
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 

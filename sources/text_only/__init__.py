@@ -37,9 +37,9 @@ Quirks handled here:
 
 from __future__ import annotations
 
-from sources.base import register
-from sources.text_only.layouts import Chat, Pair
-from sources.text_only.reader import TextOnly
+from cauldron.sources.base import register
+from cauldron.sources.text_only.layouts import Chat, Pair
+from cauldron.sources.text_only.reader import TextOnly
 
 register(
     TextOnly(

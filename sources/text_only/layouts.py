@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sources.base import RawTurn
-from sources.conversations import Conversation, conversation_of, text_of
-from sources.rows import RowProblem
+from cauldron.sources.base import RawTurn
+from cauldron.sources.conversations import Conversation, conversation_of, text_of
+from cauldron.sources.rows import RowProblem
 
 
 class Layout(Protocol):
@@ -26,7 +26,7 @@ class Layout(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     def conversation(self, row: Mapping[str, Any], source: str) -> Conversation:
-        """Raises `sources.rows.RowProblem` for a row of another structure."""
+        """Raises `cauldron.sources.rows.RowProblem` for a row of another structure."""
         ...
 
 

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
+
 from cauldron.schema import Origin
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo
-from sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
 
 MEMBERS = "zip_members"
 # Compressed bytes of a piece: small, because a row costs far more than its bytes here.

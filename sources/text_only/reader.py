@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cauldron.errors import SourceUnavailable
-from cauldron.schema import Origin
-from sources.base import BadRow, Options, Piece, Row, Source
-from sources.conversations import key_of
-from sources.files import FileInfo, Repo, Root
-from sources.jsonio import EXTENSIONS, json_pieces, read_json
-from sources.jsonlines import JsonRow
-from sources.options import settle
-from sources.parquet import (
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.conversations import key_of
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.jsonio import EXTENSIONS, json_pieces, read_json
+from cauldron.sources.jsonlines import JsonRow
+from cauldron.sources.options import settle
+from cauldron.sources.parquet import (
     PARQUET,
     Columns,
     ParquetRow,
@@ -24,10 +22,13 @@ from sources.parquet import (
     read_parquet,
     whole_file,
 )
-from sources.rows import RowProblem
-from sources.shards import choose_shards
-from sources.text_only.layouts import Layout
-from sources.text_only.members import MEMBERS, read_zip, zip_pieces
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.shards import choose_shards
+from cauldron.sources.text_only.layouts import Layout
+from cauldron.sources.text_only.members import MEMBERS, read_zip, zip_pieces
+
+from cauldron.errors import SourceUnavailable
+from cauldron.schema import Origin
 
 # Where copies of a set keep their rows: what the hub's own conversion and `push_to_hub` write,
 # then any table or JSON file.

@@ -17,7 +17,7 @@ images) with all its questions. Quirks handled here:
   images, whose order is kept: questions speak of "the left image".
 - The `source` in a turn is spelled in the publisher's way (``AI2D``, ``vismrc``, ``MIMIC-IT -
   SN``); turns are given the name of the configuration that they lie in.
-- A revision may hold two sets of shards at once: see `sources.shards`.
+- A revision may hold two sets of shards at once: see `cauldron.sources.shards`.
 - Rows were cut to 200,000 per set, and those with a picture of MMBench, MathVista or MMMU taken
   out, before publication: counts are below the paper's.
 - Questions of one row are independent of each other; they are no dialogue.
@@ -28,10 +28,10 @@ from __future__ import annotations
 import csv
 import importlib.resources
 
-from sources.base import register
-from sources.the_cauldron.clevr_math import ClevrMath
-from sources.the_cauldron.okvqa import DEFAULT_IMAGES, OkVqa
-from sources.the_cauldron.reader import TheCauldron
+from cauldron.sources.base import register
+from cauldron.sources.the_cauldron.clevr_math import ClevrMath
+from cauldron.sources.the_cauldron.okvqa import DEFAULT_IMAGES, OkVqa
+from cauldron.sources.the_cauldron.reader import TheCauldron
 
 REPO = "HuggingFaceM4/the_cauldron"
 LICENSE = "see dataset card; prompts cc-by-4.0"
@@ -56,6 +56,6 @@ def _configuration(entry: dict[str, str]) -> TheCauldron:
     )
 
 
-_TABLE = importlib.resources.files("sources") / "data" / "the_cauldron.csv"
+_TABLE = importlib.resources.files("cauldron.sources") / "data" / "the_cauldron.csv"
 for _entry in csv.DictReader(_TABLE.read_text(encoding="utf-8").splitlines()):
     register(_configuration(_entry))

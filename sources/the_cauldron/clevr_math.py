@@ -20,17 +20,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Options, Piece, Row
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.images import base_name
+from cauldron.sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
+from cauldron.sources.parquet_source import split_shards
+from cauldron.sources.rows import RowProblem, image_of, turns_of
+from cauldron.sources.shards import Missing, Shards
+from cauldron.sources.the_cauldron.names import names_by_group
+from cauldron.sources.the_cauldron.reader import COLUMNS, TheCauldron
+
 from cauldron.schema import Origin
-from sources import base
-from sources.base import BadRow, Options, Piece, Row
-from sources.files import FileInfo, Repo, Root
-from sources.images import base_name
-from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
-from sources.parquet_source import split_shards
-from sources.rows import RowProblem, image_of, turns_of
-from sources.shards import Missing, Shards
-from sources.the_cauldron.names import names_by_group
-from sources.the_cauldron.reader import COLUMNS, TheCauldron
 
 JOIN = "join"
 REST = "rest"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sources.files import Repo
-from sources.images import base_name
-from sources.parquet import Columns
-from sources.parquet_files import ParquetError, is_corrupt, open_parquet, size_of
-from sources.rows import RowProblem
+from cauldron.sources.files import Repo
+from cauldron.sources.images import base_name
+from cauldron.sources.parquet import Columns
+from cauldron.sources.parquet_files import ParquetError, is_corrupt, open_parquet, size_of
+from cauldron.sources.rows import RowProblem
 
 _IMAGES = "images"
 

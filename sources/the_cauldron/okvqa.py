@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cauldron.sources.base import BadRow, Options, Piece, Row
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.images import open_images
+from cauldron.sources.parquet import ParquetRow, read_parquet
+from cauldron.sources.rows import Find, RowProblem, images_of, turns_of
+from cauldron.sources.the_cauldron.reader import TheCauldron
+
 from cauldron.errors import UsageError
-from sources.base import BadRow, Options, Piece, Row
-from sources.files import FileInfo, Repo, Root
-from sources.images import open_images
-from sources.parquet import ParquetRow, read_parquet
-from sources.rows import Find, RowProblem, images_of, turns_of
-from sources.the_cauldron.reader import TheCauldron
 
 DEFAULT_IMAGES = "coco/train2014.zip"
 _FOLDER = "train2014"

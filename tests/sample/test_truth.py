@@ -11,14 +11,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.base import BadRow, registry
+from cauldron.sources.files import Root
+from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from PIL import Image
 
 from cauldron import reasons
 from cauldron.recipe import load_recipe
 from cauldron.rules import LanguageRules
-from sources.base import BadRow, registry
-from sources.files import Root
-from transforms.normalise import Kept, SourceSettings, normalise
 
 Hub = tuple[str, dict[str, Any]]
 # Nothing in a published layout leads to these with the default recipe, or only at great size.

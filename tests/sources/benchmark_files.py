@@ -10,11 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.benchmarks import BenchmarkSource, find_place
+from cauldron.sources.files import Root
 from PIL import Image
-
-from sources.base import BadRow, Row
-from sources.benchmarks import BenchmarkSource, find_place
-from sources.files import Root
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

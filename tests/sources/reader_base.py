@@ -17,12 +17,12 @@ from typing import Any, ClassVar, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.base import BadRow, Piece, Row, Source, registry
+from cauldron.sources.files import Root
 from PIL import Image
 
 from cauldron import reasons
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Piece, Row, Source, registry
-from sources.files import Root
 from tests.doubles.hub import FakeHub
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.benchmarks import find_place
+from cauldron.sources.benchmarks.layouts import known_layout
+from cauldron.sources.files import Root
 
 from cauldron import storage
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Row
-from sources.benchmarks import find_place
-from sources.benchmarks.layouts import known_layout
-from sources.files import Root
 from tests.doubles.gcs import FakeGcs
 from tests.doubles.hub import FakeHub
 from tests.sources.benchmark_files import (
@@ -85,7 +85,7 @@ def test_a_split_of_images_to_train_on_is_left_out(tmp_path: Path) -> None:
 
 
 def test_many_images_make_several_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.benchmarks.folder._FILES_IN_A_PIECE", 3)
+    monkeypatch.setattr("cauldron.sources.benchmarks.folder._FILES_IN_A_PIECE", 3)
     source = source_of("ours", image_folder(tmp_path))
     assert len(source.pieces(Root.open("/nonexistent"), source.place.repo, {})) == 2
     assert len(read(source)) == 4

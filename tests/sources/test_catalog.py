@@ -6,7 +6,8 @@ import importlib
 import pickle
 from pathlib import Path
 
-from sources.base import registry
+from cauldron.sources.base import registry
+
 from tests.sources.reader_base import ReaderTests
 
 

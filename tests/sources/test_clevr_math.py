@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.files import Root
 
-from sources.base import BadRow, Row
-from sources.files import Root
 from tests.sources.reader_base import (
     Outcome,
     ReaderTests,

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources.base import BadRow, Row, registry
+from cauldron.sources.cord_v2 import PROMPTS
+from cauldron.sources.files import Root
+from cauldron.sources.prompts import draw
 
 from cauldron.errors import UsageError
-from sources.base import BadRow, Row, registry
-from sources.cord_v2 import PROMPTS
-from sources.files import Root
-from sources.prompts import draw
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,

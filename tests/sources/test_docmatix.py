@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources import pdf
+from cauldron.sources.base import Row
+from cauldron.sources.files import Root
+from cauldron.sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
 from PIL import Image
 
 from cauldron.errors import UsageError
-from sources import pdf
-from sources.base import Row
-from sources.files import Root
-from sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,

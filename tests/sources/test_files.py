@@ -9,9 +9,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from cauldron.sources.files import Root, info_at, is_inside, list_at, open_at
 
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.files import Root, info_at, is_inside, list_at, open_at
 
 REPO = "google/imageinwords"
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources import geo170k
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.files import Root
 
 from cauldron.errors import SourceUnavailable
-from sources import geo170k
-from sources.base import BadRow, Row
-from sources.files import Root
 from tests.sources.reader_base import (
     HASHES,
     Outcome,
@@ -108,7 +108,7 @@ class TestGeo170k(ReaderTests):
     def test_an_image_is_whole_however_many_pieces_there_are(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sources.base.PIECE_BYTES", 100)
+        monkeypatch.setattr("cauldron.sources.base.PIECE_BYTES", 100)
         assert len(self.plan(root)) > 10
         found = sorted((outcome_of(r) for r in self.read(root)), key=repr)
         assert found == sorted(self.expected(), key=repr)

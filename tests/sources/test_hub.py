@@ -12,11 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.archives import open_zip, read_member
+from cauldron.sources.files import Root
+from cauldron.sources.hub import ATTEMPTS, LONGEST_WAIT
 
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.archives import open_zip, read_member
-from sources.files import Root
-from sources.hub import ATTEMPTS, LONGEST_WAIT
 from tests.doubles.hub import FakeHub
 
 REPO = "org/name"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cauldron.sources.base import BadRow, Row, registry
+from cauldron.sources.files import Root
+from cauldron.sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
+from cauldron.sources.prompts import draw
 
 from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Row, registry
-from sources.files import Root
-from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
-from sources.prompts import draw
 from tests.real import REAL
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sources import jsonarray, jsonio, jsonlines
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo, Root
-from sources.jsonarray import read_array
-from sources.jsonlines import JsonRow, cut_lines, read_lines
+from cauldron.sources import jsonarray, jsonio, jsonlines
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.jsonarray import read_array
+from cauldron.sources.jsonlines import JsonRow, cut_lines, read_lines
 
 NAMES = ("q", "turns")
 

@@ -8,8 +8,7 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from sources.ranges import LARGEST, SMALLEST, RangeReader, ShortReadError, patiently
+from cauldron.sources.ranges import LARGEST, SMALLEST, RangeReader, ShortReadError, patiently
 
 
 class Remote:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cauldron.sources import base, sharegpt_4o
+from cauldron.sources.base import BadRow, Row, registry
+from cauldron.sources.files import Root
+from cauldron.sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
 
 from cauldron.errors import SourceUnavailable
-from sources import base, sharegpt_4o
-from sources.base import BadRow, Row, registry
-from sources.files import Root
-from sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
 REPO = "OpenGVLab/ShareGPT-4o"

@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.base import BadRow, RawTurn, Row, registry
+from cauldron.sources.conversations import conversation_of, text_of
+from cauldron.sources.files import Root
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.text_only import members, reader
 
-from sources.base import BadRow, RawTurn, Row, registry
-from sources.conversations import conversation_of, text_of
-from sources.files import Root
-from sources.rows import RowProblem
-from sources.text_only import members, reader
 from tests.sources.reader_base import Outcome, ReaderTests, kept, read_all
 
 Rows = list[dict[str, Any]]

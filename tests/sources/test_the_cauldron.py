@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources.base import BadRow, Row, registry
+from cauldron.sources.files import Root
 
 from cauldron.errors import UsageError
-from sources.base import BadRow, Row, registry
-from sources.files import Root
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
@@ -227,7 +227,7 @@ class TestOkVqa(ReaderTests):
 
 
 def test_all_fifty_configurations_are_registered() -> None:
-    table = importlib.resources.files("sources") / "data" / "the_cauldron.csv"
+    table = importlib.resources.files("cauldron.sources") / "data" / "the_cauldron.csv"
     configs = [line["config"] for line in csv.DictReader(table.read_text().splitlines())]
     assert len(configs) == 50
     assert configs == sorted(configs)

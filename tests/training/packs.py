@@ -6,11 +6,10 @@ from collections.abc import Sequence as Several
 from dataclasses import dataclass
 
 import torch
+from cauldron.training.data.prompts import IGNORED
+from cauldron.training.forward import Sequence
+from cauldron.training.tiny import TILE, tiny_tokenizer
 from torch import Tensor
-
-from training.data.prompts import IGNORED
-from training.forward import Sequence
-from training.tiny import TILE, tiny_tokenizer
 
 TILE_TOKENS = 4
 

@@ -11,21 +11,21 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from cauldron.training import attention  # noqa: E402
+from cauldron.training.attention import packed_attention  # noqa: E402
+from cauldron.training.forward import sequence_losses  # noqa: E402
+from cauldron.training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
+from cauldron.training.vision import use_fast_vision  # noqa: E402
 from torch.nn.attention import varlen  # noqa: E402
 
 from tests.training.packs import Chat, four_chats, packed  # noqa: E402
-from training import attention  # noqa: E402
-from training.attention import packed_attention  # noqa: E402
-from training.forward import sequence_losses  # noqa: E402
-from training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
-from training.vision import use_fast_vision  # noqa: E402
 
 NOISE = 2e-6
 
 
 def network(attention: str | None = None) -> Any:
     """The tiny model as a run prepares it, or with another attention."""
-    from training.attention import use_packed_attention
+    from cauldron.training.attention import use_packed_attention
 
     model = tiny_model(tiny_tokenizer(), 3)
     use_fast_vision(model.model.vision_model)

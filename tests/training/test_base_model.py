@@ -10,10 +10,9 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import pytest
+from cauldron.training.base_model import base_weights
+from cauldron.training.config import ModelRules
 from safetensors.numpy import load_file, save_file
-
-from training.base_model import base_weights
-from training.config import ModelRules
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from cauldron.training import checkpoint  # noqa: E402
+from cauldron.training.parallel import Ranks  # noqa: E402
+from cauldron.training.saved import at_step, newest, remove_leftovers  # noqa: E402
 from torch.distributed.checkpoint.api import CheckpointException  # noqa: E402
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions  # noqa: E402
-
-from training import checkpoint  # noqa: E402
-from training.parallel import Ranks  # noqa: E402
-from training.saved import at_step, newest, remove_leftovers  # noqa: E402
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cauldron.training import failure
+from cauldron.training.failure import Failure, told
 
 from cauldron.errors import CauldronError, UsageError
-from training import failure
-from training.failure import Failure, told
 
 
 class Board:

@@ -12,11 +12,12 @@ import pytest
 
 pytest.importorskip("torch")
 
+from cauldron.training.config import TrainConfig, TrainRecipe
+from cauldron.training.metrics import METRICS, Metrics, cut, duration, peak_of, read
+from cauldron.training.plot import plot, smoothed
+from cauldron.training.step import StepResult
+
 from cauldron.errors import UsageError
-from training.config import TrainConfig, TrainRecipe
-from training.metrics import METRICS, Metrics, cut, duration, peak_of, read
-from training.plot import plot, smoothed
-from training.step import StepResult
 
 
 def config(output: Path, **changes: Any) -> TrainConfig:

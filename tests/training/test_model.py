@@ -10,14 +10,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from cauldron.training.base_model import base_weights  # noqa: E402
+from cauldron.training.config import ModelRules  # noqa: E402
+from cauldron.training.forward import sequence_losses  # noqa: E402
+from cauldron.training.model import load_model  # noqa: E402
+from cauldron.training.special_tokens import ADDED  # noqa: E402
+from cauldron.training.tiny import tiny_model, tiny_tokenizer  # noqa: E402
+
 from cauldron.errors import UsageError  # noqa: E402
 from tests.training.packs import four_chats, packed  # noqa: E402
-from training.base_model import base_weights  # noqa: E402
-from training.config import ModelRules  # noqa: E402
-from training.forward import sequence_losses  # noqa: E402
-from training.model import load_model  # noqa: E402
-from training.special_tokens import ADDED  # noqa: E402
-from training.tiny import tiny_model, tiny_tokenizer  # noqa: E402
 
 
 @pytest.fixture(scope="module")

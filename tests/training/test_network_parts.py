@@ -11,20 +11,21 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from cauldron.training.adapters import parameter_groups  # noqa: E402
+from cauldron.training.config import AdapterRules, ModelRules, TrainRecipe  # noqa: E402
+from cauldron.training.export import merge_adapters  # noqa: E402
+from cauldron.training.forward import sequence_losses  # noqa: E402
+from cauldron.training.head import token_losses  # noqa: E402
+from cauldron.training.model import load_model, resized_positions  # noqa: E402
+from cauldron.training.neftune import with_noise  # noqa: E402
+from cauldron.training.network import adapted  # noqa: E402
+from cauldron.training.new_tokens import fold, train_new_tokens  # noqa: E402
+from cauldron.training.special_tokens import ADDED  # noqa: E402
+from cauldron.training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
+from cauldron.training.vision import normalised, use_fast_vision  # noqa: E402
+
 from cauldron.errors import UsageError  # noqa: E402
 from tests.training.packs import chat, four_chats, packed  # noqa: E402
-from training.adapters import parameter_groups  # noqa: E402
-from training.config import AdapterRules, ModelRules, TrainRecipe  # noqa: E402
-from training.export import merge_adapters  # noqa: E402
-from training.forward import sequence_losses  # noqa: E402
-from training.head import token_losses  # noqa: E402
-from training.model import load_model, resized_positions  # noqa: E402
-from training.neftune import with_noise  # noqa: E402
-from training.network import adapted  # noqa: E402
-from training.new_tokens import fold, train_new_tokens  # noqa: E402
-from training.special_tokens import ADDED  # noqa: E402
-from training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
-from training.vision import normalised, use_fast_vision  # noqa: E402
 
 TINY = ModelRules(name="tiny")
 NEW_ROWS = {"new_tokens.embedding", "new_tokens.head"}

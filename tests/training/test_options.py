@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.training.command import check, shown
+from cauldron.training.config import TrainConfig
+from cauldron.training.identity import decides
+from cauldron.training.options import TrainOptions, resolve
 from click.testing import CliRunner
 
 from cauldron.cli import main
@@ -17,10 +21,6 @@ from cauldron.errors import UsageError
 from cauldron.mixture import Mixture
 from cauldron.recipe import load_recipe
 from tests.training.data.mixtures import mixed_rows, write_mixture
-from training.command import check, shown
-from training.config import TrainConfig
-from training.identity import decides
-from training.options import TrainOptions, resolve
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_adapters_are_not_laid_over_other_weights(
     mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unless nobody can say which these are, or none of them stays."""
-    base = "training.identity.base_weights"
+    base = "cauldron.training.identity.base_weights"
     settings = config(mixture, tmp_path, "adapter.rank=4", "frozen=[vision]")
     monkeypatch.setattr(base, lambda rules: {"org/m": "old"})
     folder = tmp_path / "checkpoints" / "step-000002"

@@ -12,17 +12,18 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from cauldron.training import command, run  # noqa: E402
+from cauldron.training.config import TrainConfig  # noqa: E402
+from cauldron.training.flops import IDEFICS3_8B  # noqa: E402
+from cauldron.training.metrics import read  # noqa: E402
+from cauldron.training.options import TrainOptions, resolve  # noqa: E402
+from cauldron.training.saved import newest  # noqa: E402
+from cauldron.training.signals import StopRequest  # noqa: E402
+
 from cauldron.errors import CauldronError, UsageError  # noqa: E402
 from cauldron.mixture import Mixture, load_mixture  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
-from training import command, run  # noqa: E402
-from training.config import TrainConfig  # noqa: E402
-from training.flops import IDEFICS3_8B  # noqa: E402
-from training.metrics import read  # noqa: E402
-from training.options import TrainOptions, resolve  # noqa: E402
-from training.saved import newest  # noqa: E402
-from training.signals import StopRequest  # noqa: E402
 
 SMALL = ("batch=2", "sequence_length=1024", "precision=fp32", "checkpoint_every=2",
          "tensorboard=false")  # fmt: skip
@@ -153,7 +154,7 @@ def test_no_export_over_other_weights(
 ) -> None:
     """They changed while the run trained."""
     answers = iter([{"org/base": "a" * 40}, {"org/base": "b" * 40}])
-    monkeypatch.setattr("training.identity.base_weights", lambda rules: next(answers))
+    monkeypatch.setattr("cauldron.training.identity.base_weights", lambda rules: next(answers))
     settings = config(mixture, tmp_path, "adapter.rank=4", steps=1)
     with pytest.raises(UsageError, match=r"weights of org/base were a+, are b+"):
         run.train(settings, mixture, StopRequest(), silent)
@@ -215,9 +216,8 @@ def test_adapters_leave_frozen_weights_out_of_checkpoints(mixture: Mixture, tmp_
 def test_the_export_computes_what_the_run_computes(
     mixture: Mixture, tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
+    from cauldron.training.export import trained
     from transformers import AutoProcessor, GenerationConfig, Idefics3ForConditionalGeneration
-
-    from training.export import trained
 
     settings = config(mixture, tmp_path, *changes, steps=2)
     train(settings)
@@ -239,10 +239,9 @@ def test_the_export_computes_what_the_run_computes(
 def test_the_adapter_export_lies_over_the_model_it_began_with(
     mixture: Mixture, tmp_path: Path
 ) -> None:
+    from cauldron.training.export import trained
+    from cauldron.training.tiny import tiny_model, tiny_tokenizer
     from peft import PeftModel
-
-    from training.export import trained
-    from training.tiny import tiny_model, tiny_tokenizer
 
     settings = config(mixture, tmp_path, "adapter.rank=4", "export=adapter", steps=2)
     train(settings)
@@ -257,7 +256,7 @@ def assert_equal_logits(ours: Any, theirs: Any) -> None:
     """Of one conversation, with and without `packed` attention."""
     one = four_chats()[1]
     pixels = ((one.tiles.float() / 255 - 0.5) / 0.5).unsqueeze(0)
-    from training.vision import image_features
+    from cauldron.training.vision import image_features
 
     with torch.no_grad():
         inner = ours.model

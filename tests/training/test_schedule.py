@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from training.config import TrainRecipe
-from training.schedule import learning_rate
-from training.seeds import seed_of
+from cauldron.training.config import TrainRecipe
+from cauldron.training.schedule import learning_rate
+from cauldron.training.seeds import seed_of
 
 
 def test_a_constant_rate_stays() -> None:

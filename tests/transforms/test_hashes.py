@@ -5,14 +5,14 @@ from __future__ import annotations
 import imagehash
 import numpy as np
 import pytest
+from cauldron.sources.base import RawImage
+from cauldron.transforms import hashes
+from cauldron.transforms.hashes import GreyPicture, hamming
+from cauldron.transforms.images import prepare_image
 from PIL import Image
 
 from cauldron.rules import ImageRules
-from sources.base import RawImage
 from tests.transforms.pictures import chart, decoded, encoded, page, photograph
-from transforms import hashes
-from transforms.hashes import GreyPicture, hamming
-from transforms.images import prepare_image
 
 KINDS = {
     "photographs": [

@@ -6,9 +6,9 @@ import io
 import tarfile
 
 import pytest
+from cauldron.transforms.packs import PackWriter, read_record
 
 from cauldron.schema import ImageInfo, Origin, Sample, Turn
-from transforms.packs import PackWriter, read_record
 
 
 def sample(number: int, images: int) -> Sample:

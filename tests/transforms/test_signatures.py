@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from cauldron.sources.base import RawImage, RawTurn, Row
+from cauldron.transforms.images import prepare_image
+from cauldron.transforms.normalise import Kept, SourceSettings, normalise
+from cauldron.transforms.packs import read_record
+from cauldron.transforms.parts import PartNames, PartWriter
+from cauldron.transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 from PIL import ExifTags, Image
 
 from cauldron.rules import ImageRules, LanguageRules, TextRules
 from cauldron.sample import draw_photos, rows_charts, rows_pages, rows_tables, scenes
 from cauldron.sample.studio import Studio
 from cauldron.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
-from sources.base import RawImage, RawTurn, Row
 from tests.real import REAL
 from tests.transforms.pictures import chart, decoded, encoded, photograph
-from transforms.images import prepare_image
-from transforms.normalise import Kept, SourceSettings, normalise
-from transforms.packs import read_record
-from transforms.parts import PartNames, PartWriter
-from transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 
 CHART, PHOTO = chart(1), photograph(1)
 TURNED = Image.Exif()

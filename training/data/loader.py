@@ -17,18 +17,19 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
+from cauldron.training.data.bad_rows import BadRows
+from cauldron.training.data.deal import deal
+from cauldron.training.data.order import Order
+from cauldron.training.data.pack import Pack, make_pack
+from cauldron.training.data.plan import PackRules
+from cauldron.training.data.prompts import TokenLayout
+from cauldron.training.data.rows import row_groups
+from cauldron.training.data.settings import LoaderSettings, check, check_state, identity, left_out
+from cauldron.training.data.stream import PlannedPack, Stream
+from cauldron.training.data.workbench import BenchSettings
+from cauldron.training.data.workers import Inline, Processes, Ticket, Workers
+
 from cauldron.mixture import Mixture
-from training.data.bad_rows import BadRows
-from training.data.deal import deal
-from training.data.order import Order
-from training.data.pack import Pack, make_pack
-from training.data.plan import PackRules
-from training.data.prompts import TokenLayout
-from training.data.rows import row_groups
-from training.data.settings import LoaderSettings, check, check_state, identity, left_out
-from training.data.stream import PlannedPack, Stream
-from training.data.workbench import BenchSettings
-from training.data.workers import Inline, Processes, Ticket, Workers
 
 
 @dataclass(frozen=True, slots=True)

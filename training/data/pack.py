@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from cauldron.training.data.order import PackPosition
+from cauldron.training.data.prompts import IGNORED, Document
 from torch import Tensor
-
-from training.data.order import PackPosition
-from training.data.prompts import IGNORED, Document
 
 Int32 = npt.NDArray[np.int32]
 

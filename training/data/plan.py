@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cauldron.training.data.order import RowGroup, permutation
+from cauldron.training.data.packing import pack
+from cauldron.training.data.prompts import TokenLayout
+
 from cauldron.tiles import Upscale, tile_grid
-from training.data.order import RowGroup, permutation
-from training.data.packing import pack
-from training.data.prompts import TokenLayout
 
 RowRef = tuple[RowGroup, int]
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.training.data.bad_rows import BadRow
 from tokenizers import Tokenizer
 
 from cauldron.errors import UsageError
-from training.data.bad_rows import BadRow
 
 IMAGE = "<image>"
 FAKE = "<fake_token_around_image>"

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.training.data.order import RowGroup
+from cauldron.training.data.prompts import Message
 from fsspec.implementations.local import LocalFileSystem
 
 from cauldron import storage
 from cauldron.errors import CauldronError
-from training.data.order import RowGroup
-from training.data.prompts import Message
 
 _TEXT = [
     *("id", "source", "messages"),

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cauldron.training.data.bad_rows import BadRows, Skipped
+from cauldron.training.data.order import Order, PackPosition, RowGroup, permutation
+from cauldron.training.data.plan import MeasuredRow, PackedWindow, PackRules, extent, pack_window
+from cauldron.training.data.workbench import BuildTask, MeasureTask
+from cauldron.training.data.workers import Ticket, Workers
+
 from cauldron.errors import CauldronError
-from training.data.bad_rows import BadRows, Skipped
-from training.data.order import Order, PackPosition, RowGroup, permutation
-from training.data.plan import MeasuredRow, PackedWindow, PackRules, extent, pack_window
-from training.data.workbench import BuildTask, MeasureTask
-from training.data.workers import Ticket, Workers
 
 # What a pack costs, from its tiles, the lengths of its documents, and its supervised tokens.
 Cost = Callable[[int, Sequence[int], int], float]

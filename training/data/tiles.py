@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name that everybody knows
+from cauldron.training.data.bad_rows import BadRow
 from PIL import Image
 from torch import Tensor
 
 from cauldron.tiles import Size
-from training.data.bad_rows import BadRow
 
 # torch warns once a process that a tensor over read-only memory could be written to. Decoded
 # pixels are only read; the warning is drawn here, where nobody sees it.

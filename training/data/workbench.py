@@ -12,16 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
+from cauldron.training.data.bad_rows import BadRow, Skipped
+from cauldron.training.data.order import PackPosition, RowGroup
+from cauldron.training.data.pack import Tokens
+from cauldron.training.data.plan import MeasuredRow, PackedWindow, PackRules, RowRef, pack_window
+from cauldron.training.data.prompts import Document, Text
+from cauldron.training.data.rows import ImageRows, ShardReader, TextRows
+from cauldron.training.data.tiles import cut, decode
 from torch import Tensor
 
 from cauldron.tiles import resize_steps
-from training.data.bad_rows import BadRow, Skipped
-from training.data.order import PackPosition, RowGroup
-from training.data.pack import Tokens
-from training.data.plan import MeasuredRow, PackedWindow, PackRules, RowRef, pack_window
-from training.data.prompts import Document, Text
-from training.data.rows import ImageRows, ShardReader, TextRows
-from training.data.tiles import cut, decode
 
 Round = tuple[int, int]
 # Memory for tiles: shape (tiles, side, side, 3).

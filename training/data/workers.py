@@ -27,12 +27,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import torch
-from torch import Tensor
-
-from cauldron.errors import CauldronError
-from training.data.shared import SlotReader, SlotUse, SlotWriter
-from training.data.tiles import keep_decoder_memory
-from training.data.workbench import (
+from cauldron.training.data.shared import SlotReader, SlotUse, SlotWriter
+from cauldron.training.data.tiles import keep_decoder_memory
+from cauldron.training.data.workbench import (
     BenchSettings,
     BuildTask,
     Built,
@@ -41,6 +38,9 @@ from training.data.workbench import (
     Workbench,
     plain_memory,
 )
+from torch import Tensor
+
+from cauldron.errors import CauldronError
 
 Ticket = int
 _GRACE_SECONDS = 5.0

@@ -16,10 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from cauldron import storage
-from cauldron.schema import DECISION_SCHEMA
-from transforms.curate.records import (
+from cauldron.transforms.curate.records import (
     CLUSTERED,
     DROPPED,
     FATE,
@@ -32,7 +29,10 @@ from transforms.curate.records import (
     CurateJob,
     bucket_name,
 )
-from transforms.packed import Packed, unpack
+from cauldron.transforms.packed import Packed, unpack
+
+from cauldron import storage
+from cauldron.schema import DECISION_SCHEMA
 
 Numbers = npt.NDArray[np.int64]
 _Bytes16 = npt.NDArray[np.bytes_]

@@ -18,15 +18,23 @@ import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from cauldron.transforms.curate.merging import merge_samples
+from cauldron.transforms.curate.records import (
+    DROPPED,
+    FATE,
+    MEMBER,
+    MERGED,
+    TAKES,
+    CurateJob,
+    merged_name,
+)
+from cauldron.transforms.packed import Packed, range_of, split_by, unpack
+from cauldron.transforms.packs import read_sample
+from cauldron.transforms.parts import PartNames
+from cauldron.transforms.shards import batches_by_bytes
 
 from cauldron import storage
 from cauldron.schema import Sample
-from transforms.curate.merging import merge_samples
-from transforms.curate.records import DROPPED, FATE, MEMBER, MERGED, TAKES, CurateJob, merged_name
-from transforms.packed import Packed, range_of, split_by, unpack
-from transforms.packs import read_sample
-from transforms.parts import PartNames
-from transforms.shards import batches_by_bytes
 
 # Of a merged row, counted before repeated questions go. The mix takes a few turns of a row each
 # time (`turns.cap`), so more would be carried along unread.

@@ -14,12 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.packed import Packed
+from cauldron.transforms.packs import text_length
 
 from cauldron import storage
-from transforms.curate.records import CLUSTERED, GONE, ROW
-from transforms.order import id_halves
-from transforms.packed import Packed
-from transforms.packs import text_length
 
 _COLUMNS = ["id", "answer_tokens", "turns", "offset", "length"]
 _IMAGES = [f"image_info.list.element.{name}" for name in ("width", "height", "offset")]

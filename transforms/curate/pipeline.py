@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-
-from transforms.curate.decisions import judge, write_bucket
-from transforms.curate.groups import settle_range
-from transforms.curate.index import CorpusPart, clustered_images, contaminated_rows, index_part
-from transforms.curate.records import ROW, CurateJob
-from transforms.packed import Packed, range_of, split_by
+from cauldron.transforms.curate.decisions import judge, write_bucket
+from cauldron.transforms.curate.groups import settle_range
+from cauldron.transforms.curate.index import (
+    CorpusPart,
+    clustered_images,
+    contaminated_rows,
+    index_part,
+)
+from cauldron.transforms.curate.records import ROW, CurateJob
+from cauldron.transforms.packed import Packed, range_of, split_by
 
 # Part of every curation fingerprint; raise it when decisions would come out differently.
 CURATE_VERSION = 2

@@ -18,9 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from transforms.matching.blocks import Plan, Table
-from transforms.matching.kernel import (
+from cauldron.transforms.matching.blocks import Plan, Table
+from cauldron.transforms.matching.kernel import (
     I32,
     I64,
     LANES,
@@ -37,8 +36,8 @@ from transforms.matching.kernel import (
     sort_neighbours,
     trim,
 )
-from transforms.matching.records import BENCHMARK, PAIR, SIGNATURE, MatchJob
-from transforms.packed import Packed, unpack
+from cauldron.transforms.matching.records import BENCHMARK, PAIR, SIGNATURE, MatchJob
+from cauldron.transforms.packed import Packed, unpack
 
 CROWD = 256
 DELEGATES = 32

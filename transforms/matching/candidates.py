@@ -17,12 +17,10 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-
-from cauldron import storage
-from transforms.matching.blocks import Plan
-from transforms.matching.bucket import NO_COUNTS, Counts, add_counts, join_key
-from transforms.matching.counting import CountKeys, counts_path
-from transforms.matching.passes import (
+from cauldron.transforms.matching.blocks import Plan
+from cauldron.transforms.matching.bucket import NO_COUNTS, Counts, add_counts, join_key
+from cauldron.transforms.matching.counting import CountKeys, counts_path
+from cauldron.transforms.matching.passes import (
     KEY_COUNT,
     MOST_MEMBERS,
     Pass,
@@ -33,9 +31,11 @@ from transforms.matching.passes import (
     read_plan,
     split_hot,
 )
-from transforms.matching.ranges import prepare_range
-from transforms.matching.records import PAIR, MatchJob
-from transforms.packed import Packed, read_packed, split_by, unpack, write_packed
+from cauldron.transforms.matching.ranges import prepare_range
+from cauldron.transforms.matching.records import PAIR, MatchJob
+from cauldron.transforms.packed import Packed, read_packed, split_by, unpack, write_packed
+
+from cauldron import storage
 
 _STEM = "candidates"
 _HASH_BYTES = 8

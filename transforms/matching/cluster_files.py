@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.matching.components import cut_by
+from cauldron.transforms.matching.linked_rows import by_part
+from cauldron.transforms.matching.members import IMAGE_KEY, best_images, training_images
+from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, TRAINING, MatchJob
+from cauldron.transforms.matching.representatives import ALONE, FOLLOWER, SETTLED, UNSETTLED
+from cauldron.transforms.packed import Packed, range_of, read_packed, unpack
+from cauldron.transforms.parts import PartNames
 
 from cauldron import storage
 from cauldron.schema import CLUSTER_SCHEMA, ORIGIN
-from transforms.matching.components import cut_by
-from transforms.matching.linked_rows import by_part
-from transforms.matching.members import IMAGE_KEY, best_images, training_images
-from transforms.matching.records import OCCURRENCE, PICTURE, TRAINING, MatchJob
-from transforms.matching.representatives import ALONE, FOLLOWER, SETTLED, UNSETTLED
-from transforms.packed import Packed, range_of, read_packed, unpack
-from transforms.parts import PartNames
 
 # Part of the fingerprint of curations with clusters; raise it when the same verdicts would be
 # clustered differently.

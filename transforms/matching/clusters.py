@@ -18,8 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
-
-from transforms.matching.cluster_files import (
+from cauldron.transforms.matching.cluster_files import (
     ClusterJob,
     Rows,
     clustered_images,
@@ -27,13 +26,13 @@ from transforms.matching.cluster_files import (
     with_origins,
     write_file,
 )
-from transforms.matching.components import LABEL, ConnectedComponents, bucket_of, cut_by
-from transforms.matching.links import benchmark_pictures, sorted_known
-from transforms.matching.members import read_compared, read_edges, read_members
-from transforms.matching.records import PAIR, MatchJob
-from transforms.matching.representatives import COMPARED, MEMBER, PASSES, SETTLED, advance
-from transforms.matching.verify import Judge
-from transforms.packed import Packed, unpack
+from cauldron.transforms.matching.components import LABEL, ConnectedComponents, bucket_of, cut_by
+from cauldron.transforms.matching.links import benchmark_pictures, sorted_known
+from cauldron.transforms.matching.members import read_compared, read_edges, read_members
+from cauldron.transforms.matching.records import PAIR, MatchJob
+from cauldron.transforms.matching.representatives import COMPARED, MEMBER, PASSES, SETTLED, advance
+from cauldron.transforms.matching.verify import Judge
+from cauldron.transforms.packed import Packed, unpack
 
 __all__ = ["ClusterJob", "ClusterPictures"]
 

@@ -20,8 +20,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-
-from transforms.matching.greys import (
+from cauldron.transforms.matching.greys import (
     Plane,
     Prepared,
     cell_maxima,
@@ -31,8 +30,8 @@ from transforms.matching.greys import (
     smooth_samples,
     strongest,
 )
-from transforms.matching.refinement import SMALLEST, Fit, refine
-from transforms.matching.registration import Geometry, locate, warped
+from cauldron.transforms.matching.refinement import SMALLEST, Fit, refine
+from cauldron.transforms.matching.registration import Geometry, locate, warped
 
 __all__ = ["COMPARE_VERSION", "Comparison", "Prepared", "compare", "prepare"]
 

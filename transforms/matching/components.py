@@ -27,10 +27,10 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.matching.kernel import compiled
+from cauldron.transforms.packed import Packed, range_of, split_by, unpack
 
 from cauldron.errors import CauldronError
-from transforms.matching.kernel import compiled
-from transforms.packed import Packed, range_of, split_by, unpack
 
 ROUNDS = 10
 # Edges that one worker may be given of what is left after all rounds: 64 MB, and 430 MB more

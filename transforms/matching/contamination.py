@@ -55,11 +55,10 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-
-from transforms.matching.evidence import BenchmarkRows, Evidence, find_evidence
-from transforms.matching.evidence_files import ContaminationJob, file_of, write_file
-from transforms.matching.linked_rows import MATCH, by_part, read_linked_rows
-from transforms.matching.links import (
+from cauldron.transforms.matching.evidence import BenchmarkRows, Evidence, find_evidence
+from cauldron.transforms.matching.evidence_files import ContaminationJob, file_of, write_file
+from cauldron.transforms.matching.linked_rows import MATCH, by_part, read_linked_rows
+from cauldron.transforms.matching.links import (
     LINK,
     benchmark_pictures,
     equal_links,
@@ -71,8 +70,8 @@ from transforms.matching.links import (
     strongest,
     verdict_links,
 )
-from transforms.matching.records import MatchJob
-from transforms.packed import Packed, split_by, unpack
+from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.packed import Packed, split_by, unpack
 
 __all__ = ["ContaminationJob", "FindContamination"]
 

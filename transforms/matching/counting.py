@@ -10,13 +10,13 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.matching.blocks import Plan
+from cauldron.transforms.matching.passes import KEY_COUNT
+from cauldron.transforms.matching.ranges import prepare_range
+from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.packed import Packed, unpack, write_packed
 
 from cauldron import storage
-from transforms.matching.blocks import Plan
-from transforms.matching.passes import KEY_COUNT
-from transforms.matching.ranges import prepare_range
-from transforms.matching.records import MatchJob
-from transforms.packed import Packed, unpack, write_packed
 
 Keyed = tuple[int, bytes]
 

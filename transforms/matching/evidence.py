@@ -16,15 +16,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+from cauldron.transforms.matching.linked_rows import BENCHMARK_ROW
+from cauldron.transforms.matching.overlap import (
+    Question,
+    QuestionIndex,
+    Runs,
+    runs_of,
+    split_question,
+)
+from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.matching.thumbnails import Place
+from cauldron.transforms.packed import Packed, unpack
+from cauldron.transforms.parts import PartNames
 
 from cauldron import storage
 from cauldron.schema import NO_QUESTION, ORIGIN
-from transforms.matching.linked_rows import BENCHMARK_ROW
-from transforms.matching.overlap import Question, QuestionIndex, Runs, runs_of, split_question
-from transforms.matching.records import MatchJob
-from transforms.matching.thumbnails import Place
-from transforms.packed import Packed, unpack
-from transforms.parts import PartNames
 
 # Benchmark images that are named for one training image and benchmark.
 LISTED = 3

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.matching.evidence import Evidence, place_of
+from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.matching.thumbnails import Thumbnails
+from cauldron.transforms.packed import range_of
 
 from cauldron import storage
 from cauldron.schema import CONTAMINATION_SCHEMA, ORIGIN
-from transforms.matching.evidence import Evidence, place_of
-from transforms.matching.records import MatchJob
-from transforms.matching.thumbnails import Thumbnails
-from transforms.packed import range_of
 
 # Rows with two thumbnails that are held at a time, and whose equal thumbnails are stored once.
 _ROW_GROUP_ROWS = 512

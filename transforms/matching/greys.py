@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.signatures import DRAWING_GROUND
 from PIL import Image
-
-from transforms.signatures import DRAWING_GROUND
 
 # The names say what is meant: types of NumPy's and OpenCV's results are wider than their values.
 # A picture or a channel, of bytes or of 32-bit floats; OpenCV's types know no more.

@@ -7,21 +7,24 @@ best (the sorted hashes against themselves, shifted), 6 and 12 a bin at a time. 
 and the shift-and-add trick come out as the same code. Where most pairs are near, a comparison
 costs 2 to 5 ns.
 
-No threads and no fast-math: the same pairs on every machine. Compiled code is kept beside this
-file or in the user's cache folder; where neither can be written it is compiled anew in every
-process (3 s). All of it stands in one file, because Numba compiles a cached function anew when
-its own file changes, not when a file changes whose functions it calls.
+No threads and no fast-math: the same pairs on every machine. Compiled code is kept in the user's
+cache folder, or in NUMBA_CACHE_DIR; if neither can be written, every process compiles it anew (3
+s). It is never kept beside this file: pip would leave it there when it removes the package. All of
+it stands in one file, because Numba compiles a cached function anew when its own file changes, not
+when a file changes whose functions it calls.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
+from numba.misc.appdirs import AppDirs
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -38,12 +41,29 @@ Number = Any
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
+def _cache_folder() -> str | None:
+    """The folder for compiled code; None if there is none that can be written."""
+    folder: str = config.CACHE_DIR or AppDirs(appname="cauldron", appauthor=False).user_cache_dir
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
 def compiled(function: _Function) -> _Function:
-    """Compile on first call, and keep the result where a folder for it can be written."""
+    """Compile on first call, and keep the result if there is a folder for it."""
+    folder, before = _cache_folder(), config.CACHE_DIR
+    if folder is None:
+        return cast(_Function, njit(nogil=True)(function))
+    # Numba chooses the place when the function is declared, and looks beside the file first.
+    config.CACHE_DIR = folder
     try:
         return cast(_Function, njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder for the cache
+    except RuntimeError:  # the folder cannot be written after all
         return cast(_Function, njit(nogil=True)(function))
+    finally:
+        config.CACHE_DIR = before
 
 
 def _count_bits(_context: Any, _number: Any) -> Any:

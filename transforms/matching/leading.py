@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from transforms.matching.components import I64, smallest_of_component
-from transforms.matching.kernel import Limits, compiled
-from transforms.packed import Packed
+from cauldron.transforms.matching.components import I64, smallest_of_component
+from cauldron.transforms.matching.kernel import Limits, compiled
+from cauldron.transforms.packed import Packed
 
 Flags = npt.NDArray[np.bool_]
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow.parquet as pq
+from cauldron.transforms.matching.links import U64, is_in
+from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, MatchJob
+from cauldron.transforms.packed import Packed, from_table, read_packed, split_by
 
 from cauldron import storage
-from transforms.matching.links import U64, is_in
-from transforms.matching.records import OCCURRENCE, PICTURE, MatchJob
-from transforms.packed import Packed, from_table, read_packed, split_by
 
 # Where a picture is stored: place of the source in the job, part, bytes in the pack, pixels.
 STORED = np.dtype(

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow.parquet as pq
+from cauldron.transforms.matching.components import EDGE, U64, forest
+from cauldron.transforms.matching.linked_rows import occurrences_of
+from cauldron.transforms.matching.links import is_in, same_pairs
+from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, VERDICT, MatchJob
+from cauldron.transforms.matching.representatives import COMPARED, MEMBER
+from cauldron.transforms.packed import Packed, from_table, read_packed
 
 from cauldron import storage
-from transforms.matching.components import EDGE, U64, forest
-from transforms.matching.linked_rows import occurrences_of
-from transforms.matching.links import is_in, same_pairs
-from transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, VERDICT, MatchJob
-from transforms.matching.representatives import COMPARED, MEMBER
-from transforms.packed import Packed, from_table, read_packed
 
 # What tells an image from all others. The smallest is the best.
 IMAGE_KEY = ("source", "id_high", "id_low", "image")

@@ -14,11 +14,10 @@ from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from transforms.matching.blocks import KEY_END, Plan
-from transforms.matching.bucket import DENSE
-from transforms.matching.records import SIGNATURE
-from transforms.packed import Packed
+from cauldron.transforms.matching.blocks import KEY_END, Plan
+from cauldron.transforms.matching.bucket import DENSE
+from cauldron.transforms.matching.records import SIGNATURE
+from cauldron.transforms.packed import Packed
 
 # What a key's worker looks at stays in the processor's caches; 160,000 and 310,000 members take the
 # same time each (10**7 pictures, t = 3).

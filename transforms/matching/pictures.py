@@ -15,11 +15,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.packed import Packed, range_of, split_by, unpack, write_packed
 
 from cauldron import storage
-from transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
-from transforms.order import id_halves
-from transforms.packed import Packed, range_of, split_by, unpack, write_packed
 
 PICTURES_PER_RANGE = 500_000
 

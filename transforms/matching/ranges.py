@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-
-from transforms.matching.blocks import spread
-from transforms.matching.bucket import DELEGATE, Thinned, thin
-from transforms.matching.records import PICTURE, SIGNATURE, MatchJob
-from transforms.packed import Packed, read_packed
+from cauldron.transforms.matching.blocks import spread
+from cauldron.transforms.matching.bucket import DELEGATE, Thinned, thin
+from cauldron.transforms.matching.records import PICTURE, SIGNATURE, MatchJob
+from cauldron.transforms.packed import Packed, read_packed
 
 _READ = np.dtype(
     [(name, PICTURE[name]) for name in ("phash", "phash256", "kind", "width", "height")]

@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-
-from transforms.matching.greys import (
+from cauldron.transforms.matching.greys import (
     F64,
     Plane,
     Prepared,
@@ -24,7 +22,14 @@ from transforms.matching.greys import (
     fit_tone,
     grey_samples,
 )
-from transforms.matching.registration import Geometry, product, reach, shift_of, whole_frame
+from cauldron.transforms.matching.registration import (
+    Geometry,
+    product,
+    reach,
+    shift_of,
+    whole_frame,
+)
+from PIL import Image
 
 # Box averaging aliases, so that no kernel makes it of anything else.
 BICUBIC, BOX = Image.Resampling.BICUBIC, Image.Resampling.BOX

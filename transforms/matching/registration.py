@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-
-from transforms.matching.greys import F64, Plane, Prepared
+from cauldron.transforms.matching.greys import F64, Plane, Prepared
 
 
 class Geometry(NamedTuple):

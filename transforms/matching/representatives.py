@@ -24,11 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-
-from transforms.matching.bucket import limits_of
-from transforms.matching.components import I64, U64
-from transforms.matching.kernel import compiled
-from transforms.matching.leading import (
+from cauldron.transforms.matching.bucket import limits_of
+from cauldron.transforms.matching.components import I64, U64
+from cauldron.transforms.matching.kernel import compiled
+from cauldron.transforms.matching.leading import (
     View,
     agreeing,
     best_first,
@@ -36,8 +35,8 @@ from transforms.matching.leading import (
     look,
     represented,
 )
-from transforms.matching.records import PAIR, MatchJob
-from transforms.packed import Packed
+from cauldron.transforms.matching.records import PAIR, MatchJob
+from cauldron.transforms.packed import Packed
 
 SPLITS = 4
 # How often components are advanced; between two passes pairs are judged.

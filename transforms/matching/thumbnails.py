@@ -13,13 +13,13 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from cauldron.sources.base import RawImage
+from cauldron.transforms.images import ImageProblem, prepare_image
 from PIL import Image
 
 from cauldron import storage
 from cauldron.errors import CauldronError
 from cauldron.rules import ImageRules
-from sources.base import RawImage
-from transforms.images import ImageProblem, prepare_image
 
 LONGEST_SIDE = 256
 QUALITY = 80

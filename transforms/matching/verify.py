@@ -15,12 +15,12 @@ from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.matching.compare import Comparison, Prepared, compare, prepare
+from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob
+from cauldron.transforms.packed import Packed, read_packed, unpack, write_packed
+from cauldron.transforms.parts import PartNames
 
 from cauldron import storage
-from transforms.matching.compare import Comparison, Prepared, compare, prepare
-from transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob
-from transforms.packed import Packed, read_packed, unpack, write_packed
-from transforms.parts import PartNames
 
 # At 10 to 30 ms a pair a batch is some seconds of work: short enough to balance, long enough to
 # share decoded pictures.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cauldron.transforms.shards import ShardWriter, shard_name
 from PIL import Image
 
 from cauldron import storage
@@ -24,7 +25,6 @@ from cauldron.manifests import (
 )
 from cauldron.mixture import Mixture, load_mixture
 from cauldron.schema import messages_of
-from transforms.shards import ShardWriter, shard_name
 
 _VOCABULARY = "the house tree river red small twelve behind total answer picture first very"
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from training.data.deal import deal, waiting
+from cauldron.training.data.deal import deal, waiting
 
 
 def costs_of(count: int, seed: int = 0) -> list[float]:

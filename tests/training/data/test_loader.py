@@ -9,6 +9,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from cauldron.training.data.prompts import messages_of_row
+from cauldron.training.data.tiles import cut, decode
 
 from cauldron.errors import CauldronError, UsageError
 from cauldron.tiles import resize_steps, tile_count, tile_grid
@@ -16,8 +18,6 @@ from tests.doubles.gcs import FakeGcs
 from tests.training.data.conftest import LAYOUT, numbers_of, take
 from tests.training.data.mixtures import make_row, mixed_rows, picture, write_mixture
 from tests.training.data.tiny import TILE, TOKENS_PER_TILE, tiny_tokenizer
-from training.data.prompts import messages_of_row
-from training.data.tiles import cut, decode
 
 ROWS = mixed_rows(200)
 EDGE = 4 * TILE

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-
-from training.data.order import Order, RowGroup, permutation
+from cauldron.training.data.order import Order, RowGroup, permutation
 
 
 def groups(count: int, rows: int = 300) -> tuple[RowGroup, ...]:

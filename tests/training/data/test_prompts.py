@@ -6,6 +6,8 @@ import pickle
 
 import numpy as np
 import pytest
+from cauldron.training.data.bad_rows import BadRow
+from cauldron.training.data.prompts import IGNORED, TokenLayout, messages_of_row
 from PIL import Image
 from tokenizers import Tokenizer, models
 
@@ -22,8 +24,6 @@ from tests.training.data.tiny import (
     processor,
     tiny_tokenizer,
 )
-from training.data.bad_rows import BadRow
-from training.data.prompts import IGNORED, TokenLayout, messages_of_row
 
 EDGE = 4 * TILE
 SHORT = [("What is in the picture?", "A small red house.")]

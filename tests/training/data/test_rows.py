@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cauldron.training.data.order import RowGroup
+from cauldron.training.data.prompts import messages_of_row
+from cauldron.training.data.rows import ShardReader, row_groups
 
 from cauldron.errors import CauldronError
 from tests.doubles.gcs import FakeGcs
 from tests.training.data.mixtures import mixed_rows, write_mixture
-from training.data.order import RowGroup
-from training.data.prompts import messages_of_row
-from training.data.rows import ShardReader, row_groups
 
 ROWS = mixed_rows(35)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from cauldron.training.data.bad_rows import BadRow
+from cauldron.training.data.tiles import cut, decode
 
 from cauldron.tiles import resize_steps, tile_count
 from tests.training.data.mixtures import picture
 from tests.training.data.tiny import image_processor
-from training.data.bad_rows import BadRow
-from training.data.tiles import cut, decode
 
 TILE = 364
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from cauldron.errors import CauldronError
-from tests.training.data.conftest import LAYOUT
-from tests.training.data.tiny import TILE
-from training.data.bad_rows import Skipped
-from training.data.order import PackPosition, RowGroup
-from training.data.plan import PackRules
-from training.data.rows import row_groups
-from training.data.workbench import (
+from cauldron.training.data.bad_rows import Skipped
+from cauldron.training.data.order import PackPosition, RowGroup
+from cauldron.training.data.plan import PackRules
+from cauldron.training.data.rows import row_groups
+from cauldron.training.data.workbench import (
     BenchSettings,
     BuildTask,
     MeasureTask,
     Workbench,
     plain_memory,
 )
+
+from cauldron.errors import CauldronError
+from tests.training.data.conftest import LAYOUT
+from tests.training.data.tiny import TILE
 
 EDGE = 4 * TILE
 

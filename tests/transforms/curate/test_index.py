@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cauldron.transforms.curate.index import (
+    CorpusPart,
+    clustered_images,
+    contaminated_rows,
+    index_part,
+)
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.packs import read_sample
 
 from cauldron import storage
 from cauldron.manifests import corpus_folder
 from tests.curated import VQA, World, row, write_clusters, write_contamination
-from transforms.curate.index import CorpusPart, clustered_images, contaminated_rows, index_part
-from transforms.order import id_halves
-from transforms.packs import read_sample
 
 ROWS = [
     row(VQA, [("Q", "a")]),

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from cauldron.transforms.matching.clusters import ClusterJob, ClusterPictures
+from cauldron.transforms.matching.pictures import group_pictures
+from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
+from cauldron.transforms.matching.representatives import COMPARED, MEMBER
+from cauldron.transforms.packed import range_of, write_packed
+from cauldron.transforms.parts import PartNames
 
 from cauldron import storage
 from cauldron.schema import ORIGIN
 from tests.transforms.matching.plain import Judge, Plain
-from transforms.matching.clusters import ClusterJob, ClusterPictures
-from transforms.matching.pictures import group_pictures
-from transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
-from transforms.matching.representatives import COMPARED, MEMBER
-from transforms.packed import range_of, write_packed
-from transforms.parts import PartNames
 
 RANGES, FILES = 3, 4
 

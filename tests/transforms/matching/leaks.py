@@ -12,20 +12,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
+from cauldron.sources.base import RawImage
+from cauldron.transforms.images import prepare_image
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
+from cauldron.transforms.matching.pictures import group_pictures
+from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
+from cauldron.transforms.normalise import Kept
+from cauldron.transforms.packed import range_of, write_packed
+from cauldron.transforms.parts import PartNames, PartWriter
+from cauldron.transforms.signatures import Signature
 
 from cauldron import storage
 from cauldron.rules import ImageRules
 from cauldron.schema import ImageInfo, Origin, Sample, Turn
-from sources.base import RawImage
 from tests.transforms.pictures import encoded, photograph
-from transforms.images import prepare_image
-from transforms.matching.contamination import ContaminationJob, FindContamination
-from transforms.matching.pictures import group_pictures
-from transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
-from transforms.normalise import Kept
-from transforms.packed import range_of, write_packed
-from transforms.parts import PartNames, PartWriter
-from transforms.signatures import Signature
 
 RANGES = 3
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
-
-from transforms.matching.records import PAIR, VERDICT, MatchJob
-from transforms.matching.representatives import (
+from cauldron.transforms.matching.records import PAIR, VERDICT, MatchJob
+from cauldron.transforms.matching.representatives import (
     COMPARED,
     MEMBER,
     PASSES,

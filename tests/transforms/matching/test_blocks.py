@@ -7,11 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-
-from tests.transforms.matching.drawn import noise
-from transforms.matching.blocks import KEY_END, Plan, spread
-from transforms.matching.bucket import DENSE
-from transforms.matching.passes import (
+from cauldron.transforms.matching.blocks import KEY_END, Plan, spread
+from cauldron.transforms.matching.bucket import DENSE
+from cauldron.transforms.matching.passes import (
     KEY_COUNT,
     MOST_MEMBERS,
     WANTED_MEMBERS,
@@ -22,7 +20,9 @@ from transforms.matching.passes import (
     read_plan,
     split_hot,
 )
-from transforms.matching.records import SIGNATURE
+from cauldron.transforms.matching.records import SIGNATURE
+
+from tests.transforms.matching.drawn import noise
 
 PLANS = [
     Plan(radius, together, min(key_bits, 64 // (radius + together)))

@@ -7,6 +7,12 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 import pytest
+from cauldron.transforms.matching import candidates, passes
+from cauldron.transforms.matching.blocks import Plan
+from cauldron.transforms.matching.candidates import Candidates, find_candidates
+from cauldron.transforms.matching.ranges import read_signatures
+from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
+from cauldron.transforms.packed import read_packed, write_packed
 
 from cauldron import runner, storage
 from tests.transforms.matching.drawn import (
@@ -18,12 +24,6 @@ from tests.transforms.matching.drawn import (
     signatures,
     unique,
 )
-from transforms.matching import candidates, passes
-from transforms.matching.blocks import Plan
-from transforms.matching.candidates import Candidates, find_candidates
-from transforms.matching.ranges import read_signatures
-from transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
-from transforms.packed import read_packed, write_packed
 
 IN_MEMORY = ("--direct_num_workers=1",)
 RANGES = 3

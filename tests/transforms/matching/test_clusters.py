@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from cauldron.transforms import packed
+from cauldron.transforms.matching import components
+from cauldron.transforms.matching.clusters import ASKED, SHARD, ClusterJob, ClusterPictures, shards
 
 from cauldron import storage
 from cauldron.errors import CauldronError
@@ -29,9 +32,6 @@ from tests.transforms.matching.cluster_world import (
     rows_of,
 )
 from tests.transforms.pictures import encoded, photograph
-from transforms import packed
-from transforms.matching import components
-from transforms.matching.clusters import ASKED, SHARD, ClusterJob, ClusterPictures, shards
 
 
 @pytest.fixture(scope="module")

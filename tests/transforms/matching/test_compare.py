@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from cauldron.transforms.matching.compare import BAR, Comparison, compare, prepare
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
-
-from transforms.matching.compare import BAR, Comparison, compare, prepare
 
 WORDS = ("apple", "river", "stone", "cloud", "amber", "linen", "copper", "maple", "winter",
          "garden", "silver", "candle")  # fmt: skip

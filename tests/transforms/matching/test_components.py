@@ -9,11 +9,8 @@ import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
-
-from cauldron.errors import CauldronError
-from tests.transforms.matching.plain import components
-from transforms.matching import components as module
-from transforms.matching.components import (
+from cauldron.transforms.matching import components as module
+from cauldron.transforms.matching.components import (
     EDGE,
     END,
     LABEL,
@@ -28,7 +25,10 @@ from transforms.matching.components import (
     large_star,
     small_star,
 )
-from transforms.packed import split_by, unpack
+from cauldron.transforms.packed import split_by, unpack
+
+from cauldron.errors import CauldronError
+from tests.transforms.matching.plain import components
 
 
 def edges(one, other) -> np.ndarray:

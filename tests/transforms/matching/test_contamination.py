@@ -12,6 +12,18 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from cauldron.transforms.matching import contamination
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
+from cauldron.transforms.matching.links import (
+    KNOWN,
+    LINK,
+    equal_links,
+    further_links,
+    steps,
+    strongest,
+    verdict_links,
+)
+from cauldron.transforms.matching.records import BENCHMARK, TRAINING, VERDICT
 from PIL import Image
 
 from cauldron.errors import CauldronError
@@ -27,18 +39,6 @@ from tests.transforms.matching.leaks import (
     row_id,
     set_up,
 )
-from transforms.matching import contamination
-from transforms.matching.contamination import ContaminationJob, FindContamination
-from transforms.matching.links import (
-    KNOWN,
-    LINK,
-    equal_links,
-    further_links,
-    steps,
-    strongest,
-    verdict_links,
-)
-from transforms.matching.records import BENCHMARK, TRAINING, VERDICT
 
 LONG = "In the year before the bridge was closed how many lorries crossed it on an average Monday?"
 

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from cauldron.transforms.matching import bucket
+from cauldron.transforms.matching.blocks import Plan, spread
+from cauldron.transforms.matching.bucket import (
+    CROWD,
+    DELEGATE,
+    DELEGATES,
+    MOST_BENCHMARKS,
+    WINDOW,
+    add_counts,
+    join_key,
+    thin,
+)
+from cauldron.transforms.matching.kernel import ORDERS, compiled, popcount
+from cauldron.transforms.matching.records import BENCHMARK, SIGNATURE, TRAINING
 from numba.core.caching import CacheImpl
 
 from tests.transforms.matching.drawn import (
@@ -15,20 +31,6 @@ from tests.transforms.matching.drawn import (
     noise,
     signatures,
 )
-from transforms.matching import bucket
-from transforms.matching.blocks import Plan, spread
-from transforms.matching.bucket import (
-    CROWD,
-    DELEGATE,
-    DELEGATES,
-    MOST_BENCHMARKS,
-    WINDOW,
-    add_counts,
-    join_key,
-    thin,
-)
-from transforms.matching.kernel import ORDERS, compiled, popcount
-from transforms.matching.records import BENCHMARK, SIGNATURE, TRAINING
 
 
 @pytest.fixture
@@ -244,14 +246,24 @@ def test_bits_are_counted():
     assert counts(numbers) == [int(number).bit_count() for number in numbers]
 
 
-def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch):
+def double(number: int) -> int:
+    return 2 * number
+
+
+def test_compiled_code_is_kept_in_the_users_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert compiled(double)(21) == 42
+    assert list((tmp_path / "cauldron").rglob("*double*"))
+    beside = Path(__file__).parent / "__pycache__"
+    assert not list(beside.glob("*double*.nb?"))
+
+
+def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert compiled(double)(21) == 42
     monkeypatch.setattr(CacheImpl, "_locator_classes", [])
-
-    @compiled
-    def double(number: int) -> int:
-        return 2 * number
-
-    assert double(21) == 42
+    assert compiled(double)(21) == 42
 
 
 def most_left(records: np.ndarray) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from transforms.matching.overlap import QuestionIndex, runs_of, split_question
+from cauldron.transforms.matching.overlap import QuestionIndex, runs_of, split_question
 
 THIRTEEN = "one two three four five six seven eight nine ten eleven twelve thirteen"
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from transforms.matching.pictures import group_pictures
-from transforms.matching.records import BENCHMARK, OCCURRENCE, TRAINING
-from transforms.packed import from_table, read_packed, to_table, write_packed
+from cauldron.transforms.matching.pictures import group_pictures
+from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, TRAINING
+from cauldron.transforms.packed import from_table, read_packed, to_table, write_packed
 
 NO_BENCHMARKS: frozenset[int] = frozenset()
 

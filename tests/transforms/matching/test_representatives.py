@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from cauldron.transforms.matching.representatives import ALONE, MEMBER, advance
 
 from tests.transforms.matching.plain import (
     JOB,
@@ -15,7 +16,6 @@ from tests.transforms.matching.plain import (
     members,
     unsettled,
 )
-from transforms.matching.representatives import ALONE, MEMBER, advance
 
 
 def never(one: int, other: int) -> bool:

@@ -6,13 +6,13 @@ import io
 
 import numpy as np
 import pytest
+from cauldron.transforms.images import ImageProblem
+from cauldron.transforms.matching import thumbnails
+from cauldron.transforms.matching.thumbnails import Place, Thumbnails, thumbnail
 from PIL import Image
 
 from cauldron.errors import CauldronError
 from tests.transforms.pictures import chart, decoded, encoded, page, photograph
-from transforms.images import ImageProblem
-from transforms.matching import thumbnails
-from transforms.matching.thumbnails import Place, Thumbnails, thumbnail
 
 MANY = 10**7
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from transforms.matching import verify
-from transforms.matching.compare import Comparison
-from transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob, MatchSource
-from transforms.packed import unpack, write_packed
+from cauldron.transforms.matching import verify
+from cauldron.transforms.matching.compare import Comparison
+from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob, MatchSource
+from cauldron.transforms.packed import unpack, write_packed
 
 PICTURES = 40
 
