@@ -15,8 +15,7 @@ layers, as is common.
 Every variant runs in a process of its own. Making the data is not timed. Tokens are those of
 conversations, padding is not counted; MFU counts the operations of `cauldron.training.flops`,
 nothing recomputed, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model
-whose
-language layers keep their activations takes more than 80 GB and is not tried.
+whose language layers keep their activations takes more than 80 GB and is not tried.
 """
 
 from __future__ import annotations
