@@ -40,7 +40,7 @@ RECIPE = {
 
 
 def request(root: str, output: str) -> Any:
-    from cauldron.corpora import Request
+    from cauldron.pipeline.corpora import Request
     from cauldron.recipe import Recipe
 
     return Request(Recipe.model_validate(RECIPE), SOURCES, root, output)
@@ -50,8 +50,8 @@ def loop(root: str, output: str) -> None:
     """The project's own per-row functions in a plain loop: no Beam."""
     from cauldron.transforms.ingest import PieceWork, ingest_piece
 
-    from cauldron.corpora import plan_corpora
-    from cauldron.ingesting import cut_pieces
+    from cauldron.pipeline.corpora import plan_corpora
+    from cauldron.pipeline.ingesting import cut_pieces
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
@@ -65,8 +65,8 @@ def loop(root: str, output: str) -> None:
 
 def pipeline(workers: int) -> Callable[[str, str], None]:
     def run(root: str, output: str) -> None:
-        from cauldron.corpora import plan_corpora
-        from cauldron.ingesting import ingest
+        from cauldron.pipeline.corpora import plan_corpora
+        from cauldron.pipeline.ingesting import ingest
 
         asked = request(root, output)
         planned, _ = plan_corpora(asked)
@@ -125,8 +125,8 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
     from cauldron.sources.base import RawImage, RawTurn, Row
     from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 
-    from cauldron.rules import ImageRules, LanguageRules, TextRules
-    from cauldron.schema import Origin, messages_of
+    from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+    from cauldron.core.schema import Origin, messages_of
 
     if not _SETTINGS:
         _SETTINGS["it"] = SourceSettings(
@@ -149,11 +149,11 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
 
 def mix(root: str, output: str) -> None:
     """Curate and mix the corpora that the pipeline with two workers left."""
-    from cauldron.corpora import plan_corpora
-    from cauldron.deciding import curate
-    from cauldron.ingesting import ingest
-    from cauldron.mixing import MixRequest
-    from cauldron.mixing import mix as mix_stage
+    from cauldron.pipeline.corpora import plan_corpora
+    from cauldron.pipeline.deciding import curate
+    from cauldron.pipeline.ingesting import ingest
+    from cauldron.pipeline.mixing import MixRequest
+    from cauldron.pipeline.mixing import mix as mix_stage
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)

@@ -110,7 +110,7 @@ def write_tokenizer(folder: Path, mixture: str) -> None:
     from cauldron.training.special_tokens import ADDED, GRID
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from cauldron.mixture import load_mixture
+    from cauldron.core.mixture import load_mixture
 
     rows = load_mixture(mixture).rows(["messages"])
     texts = (p["text"] for row in rows for m in row["messages"] for p in m["content"] if p["text"])
@@ -142,7 +142,7 @@ def ours(folder: Path, mixture: str, edge: int, workers: int) -> Iterator[tuple[
     from cauldron.training.data.prompts import GLOBAL, TokenLayout
     from cauldron.training.data.settings import LoaderSettings
 
-    from cauldron.mixture import load_mixture
+    from cauldron.core.mixture import load_mixture
 
     tokenizer = load_tokenizer(folder)
     layout = TokenLayout(tokenizer, TILE, TOKENS_PER_TILE)
@@ -165,7 +165,7 @@ class Samples:
             Idefics3Processor,
         )
 
-        from cauldron.mixture import load_mixture
+        from cauldron.core.mixture import load_mixture
 
         self.rows = []
         for row in load_mixture(mixture).rows(["images", "messages"]):
@@ -293,7 +293,7 @@ def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[A
     from cauldron.training.data.rows import row_groups
     from cauldron.training.data.workbench import BenchSettings, MeasureTask, Workbench
 
-    from cauldron.mixture import load_mixture
+    from cauldron.core.mixture import load_mixture
 
     shards = tuple(load_mixture(mixture).shards)
     layout = TokenLayout(load_tokenizer(folder), TILE, TOKENS_PER_TILE)

@@ -32,7 +32,7 @@ from cauldron.transforms.images import prepare_image
 
 from benchmarks.corpus import page, photo
 from benchmarks.duplicates.real import real
-from cauldron.rules import ImageRules
+from cauldron.core.rules import ImageRules
 from cauldron.sample import rows_charts, rows_tables
 from cauldron.sample.studio import Studio
 

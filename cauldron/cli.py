@@ -13,13 +13,14 @@ from typing import Any
 import click
 
 from cauldron import __version__
-from cauldron.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError, UsageError
 
 # Read when pyarrow is first imported, here and in the worker processes that inherit it. Arrow's own
 # allocator held 2 GiB of private memory in the mix where 0.65 were in use; the system's 0.77.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 DEFAULT_OUTPUT = "./cauldron-out"
+DEFAULT_RECIPE = "idefics3"
 
 
 class _Group(click.Group):
@@ -118,9 +119,9 @@ def build_command(
     Options that are not Cauldron's go to Beam: --runner, --project, --region and so on. Without
     --runner the build runs here, on all cores.
     """
-    from cauldron.build import BuildOptions, build
+    from cauldron.inspect.tables import print_mixture
+    from cauldron.pipeline.build import BuildOptions, build
     from cauldron.recipe import with_benchmarks
-    from cauldron.show import print_mixture
 
     recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
@@ -154,7 +155,7 @@ def _recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         value_may_follow = is_option and "=" not in argument
     if len(recipes) > 1:
         raise UsageError(f"one recipe at a time, not {', '.join(recipes)}")
-    return (recipes or ["idefics3"])[0], tuple(beam_args)
+    return (recipes or [DEFAULT_RECIPE])[0], tuple(beam_args)
 
 
 def _recipe(name: str, weights: tuple[str, ...]) -> Any:
@@ -165,7 +166,7 @@ def _recipe(name: str, weights: tuple[str, ...]) -> Any:
 
 @_examples("cauldron plan", "cauldron plan my-recipe.yaml --stage sft --json")
 @main.command("plan")
-@click.argument("recipe", default="idefics3")
+@click.argument("recipe", default=DEFAULT_RECIPE)
 @click.option("--stage", "stages", multiple=True, help="Plan this stage only; may be repeated.")
 @click.option("--output", help="Use the measured counts of corpora that are finished there.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
@@ -184,8 +185,8 @@ def plan_command(
     as_json: bool,
 ) -> None:
     """Show the mixture table of RECIPE before anything runs."""
-    from cauldron.plan import CORE_HOUR_PRICE, plans
-    from cauldron.show import print_plan
+    from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
+    from cauldron.inspect.tables import print_plan
 
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     for plan in plans(_recipe(recipe, weights), stages, output):
@@ -200,7 +201,7 @@ def plan_command(
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def sources_command(as_json: bool) -> None:
     """List every source: what, licence, size, gated or not, images included or not."""
-    from cauldron.show import print_sources, source_lines
+    from cauldron.inspect.tables import print_sources, source_lines
 
     if as_json:
         click.echo(json.dumps(source_lines(), indent=1))
@@ -238,7 +239,7 @@ def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> 
     Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
     benchmarks, manifest.
     """
-    from cauldron.query import run_query
+    from cauldron.inspect.query import run_query
 
     style: Any = "parquet" if parquet else form or "table"
     run_query(out, sql, style, parquet)
@@ -252,7 +253,7 @@ def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> 
 )
 def curate_command(out: str, row_id: str) -> None:
     """Say why a row of the build in OUT was kept, merged or dropped, and on what evidence."""
-    from cauldron.explain import explain
+    from cauldron.inspect.explain import explain
 
     for line in explain(out, row_id):
         click.echo(line)
@@ -264,7 +265,7 @@ def curate_command(out: str, row_id: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="A JSON array of what is wrong.")
 def verify_command(out: str, as_json: bool) -> None:
     """Read everything in OUT again and prove that no row vanished and no byte changed."""
-    from cauldron.verify import verify
+    from cauldron.inspect.verify import verify
 
     problems = verify(out)
     if as_json:
@@ -301,15 +302,17 @@ def verify_command(out: str, as_json: bool) -> None:
 @click.option("--only", multiple=True, metavar="SOURCE", help="Take this source; repeatable.")
 @click.option("--print-config", is_flag=True, help="Print what would run, as YAML.")
 @click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG, and end.")
-def train_command(print_config: bool, plot: str | None, **typed: Any) -> None:
+def train_command(recipe: str | None, print_config: bool, plot: str | None, **typed: Any) -> None:
     """Train on a finished mixture; the same command again goes on from the last checkpoint."""
+    from cauldron.recipe import load_recipe
     from cauldron.training import command
     from cauldron.training.options import TrainOptions, resolve
 
     if plot is not None:
         click.echo(command.plot(plot))
         return
-    options = TrainOptions(**typed)
+    named = None if recipe is None else load_recipe(recipe).training
+    options = TrainOptions(rules=named, packaged=load_recipe(DEFAULT_RECIPE).training, **typed)
     if print_config:
         click.echo(command.shown(resolve(options)), nl=False)
         return

@@ -51,7 +51,7 @@ class ArchiveError(Exception):
     """A member, or a whole archive, that is not read.
 
     Attributes:
-        reason: a code of `cauldron.reasons`: ``unsafe_member``, ``member_too_large``,
+        reason: a code of `cauldron.core.reasons`: ``unsafe_member``, ``member_too_large``,
             ``image_not_shipped`` (no such member) or ``unreadable_file``.
         message: the member and what is wrong with it.
     """

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from cauldron.sources.files import FileInfo, Repo, Root
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 # A piece is about this much of a published file, compressed: large enough that opening it costs
 # nothing against reading it, small enough that a hundred workers have work on a 10 GB set.
@@ -94,7 +94,7 @@ class Row:
 
 @dataclass(slots=True)
 class BadRow:
-    """A row that cannot be used, with a code from `cauldron.reasons`."""
+    """A row that cannot be used, with a code from `cauldron.core.reasons`."""
 
     origin: Origin
     reason: str
@@ -136,7 +136,7 @@ class Source(abc.ABC):
         fingerprint.
 
         Raises:
-            cauldron.errors.SourceUnavailable: nothing of this source is there.
+            cauldron.core.errors.SourceUnavailable: nothing of this source is there.
         """
 
     @abc.abstractmethod

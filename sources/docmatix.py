@@ -37,7 +37,7 @@ from cauldron.sources.parquet_source import ParquetSource
 from cauldron.sources.pdf import PdfError, render_pdf
 from cauldron.sources.rows import RowProblem, images_of, turns_of
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 _FOLDERS = {"images": "data", "pdf": "pdf"}
 _KEY = re.compile(r"PDFA key:\s*(\d+)")

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, cast
 from cauldron.sources.ranges import RangeReader, ShortReadError, patiently
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 HUB = "hub"
 
@@ -97,7 +97,7 @@ class Root(abc.ABC):
         """Find a repository, and resolve `revision` to a commit where there are revisions.
 
         Raises:
-            cauldron.errors.SourceUnavailable: missing, gated, or no such revision.
+            cauldron.core.errors.SourceUnavailable: missing, gated, or no such revision.
         """
 
     @abc.abstractmethod
@@ -112,7 +112,7 @@ class Root(abc.ABC):
         the hub there are none. Open the result with `open_at`, list a folder with `list_at`.
 
         Raises:
-            cauldron.errors.UsageError: a URL that nothing here can open.
+            cauldron.core.errors.UsageError: a URL that nothing here can open.
         """
 
     def extra_info(self, path: str) -> FileInfo | None:

@@ -34,8 +34,8 @@ from cauldron.sources.parquet import Columns, ParquetRow, parquet_pieces, read_p
 from cauldron.sources.parquet_source import ParquetSource
 from cauldron.sources.rows import RowProblem, turns_of
 
-from cauldron.errors import SourceUnavailable
-from cauldron.schema import Origin
+from cauldron.core.errors import SourceUnavailable
+from cauldron.core.schema import Origin
 
 IMAGES = "images.zip"
 SPLITS = ("alignment", "qa_tuning")

@@ -40,7 +40,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
-from cauldron.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 
 T = TypeVar("T")
 Delay = Callable[[Exception, int], float | None]

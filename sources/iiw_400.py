@@ -46,9 +46,9 @@ from cauldron.sources.parquet import whole_file
 from cauldron.sources.prompts import draw
 from cauldron.sources.rows import RowProblem
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
-from cauldron.schema import Origin
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable, UsageError
+from cauldron.core.schema import Origin
 
 PATHS = ("datasets/IIW-400/data.jsonl", "IIW-400/data.jsonl", "data.jsonl")
 DEFAULT_IMAGES = "docci/docci_images_aar.tar.gz"

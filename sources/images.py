@@ -11,7 +11,7 @@ from cauldron.sources.archives import ArchiveError, member_names, open_zip, read
 from cauldron.sources.files import is_inside, open_at
 from cauldron.sources.rows import Find, RowProblem
 
-from cauldron import storage
+from cauldron.core import storage
 
 # Of one encoded image. The largest in COCO's train2014 has 0.4 MB.
 MAX_IMAGE_BYTES = 64 * 1024 * 1024

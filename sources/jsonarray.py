@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from cauldron.sources.base import BadRow
 from cauldron.sources.jsonlines import BOM, JsonRow, kind_of
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 # Characters of one element; longer ones are damage. Lower than the limit for lines, because the
 # buffer may hold twice as much and a character takes up to four bytes.

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from cauldron.sources.base import BadRow
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 MAX_LINE = 64 * 1024 * 1024  # bytes of one line, or of one element of a JSON array
 _CHUNK = 1024 * 1024

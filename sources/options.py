@@ -6,14 +6,14 @@ from typing import Any
 
 from cauldron.sources.base import Options, Source
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 
 def settle(source: Source, options: Options) -> dict[str, Any]:
     """The reader's options: its defaults, overridden by the recipe's.
 
     Raises:
-        cauldron.errors.UsageError: an option that the reader does not have.
+        cauldron.core.errors.UsageError: an option that the reader does not have.
     """
     unknown = sorted(options.keys() - source.default_options.keys())
     if unknown:

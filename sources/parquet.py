@@ -29,7 +29,7 @@ from cauldron.sources.parquet_files import (
 )
 from cauldron.sources.shards import Missing, Shards
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 __all__ = [
     "MISSING",

@@ -45,7 +45,7 @@ class ParquetError(Exception):
     """A whole file that cannot be read.
 
     Attributes:
-        reason: a code of `cauldron.reasons`.
+        reason: a code of `cauldron.core.reasons`.
         rows: how many rows the file says it has, -1 when it cannot tell.
     """
 

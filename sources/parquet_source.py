@@ -16,7 +16,7 @@ from cauldron.sources.parquet_files import Columns
 from cauldron.sources.rows import RowProblem
 from cauldron.sources.shards import Missing, Shards, choose_shards
 
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 _LOG = logging.getLogger(__name__)
 

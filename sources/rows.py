@@ -18,7 +18,7 @@ class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a 
     """A row that cannot be used.
 
     Attributes:
-        reason: a code of `cauldron.reasons`.
+        reason: a code of `cauldron.core.reasons`.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -36,7 +36,7 @@ from cauldron.sources.options import settle
 from cauldron.sources.parquet import whole_file
 from cauldron.sources.rows import RowProblem
 
-from cauldron.errors import SourceUnavailable
+from cauldron.core.errors import SourceUnavailable
 
 ROWS = "image_conversations/gpt-4o.jsonl"
 IMAGES = "images.zip"

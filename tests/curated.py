@@ -19,9 +19,8 @@ from cauldron.transforms.parts import PartNames, PartWriter, finished_parts
 from cauldron.transforms.signatures import Signature
 from PIL import Image
 
-from cauldron import storage
-from cauldron.deciding import Matched, curate, curation_fingerprint
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.manifests import (
     MANIFEST,
     CorpusCounts,
     CorpusManifest,
@@ -36,10 +35,8 @@ from cauldron.manifests import (
     curation_folder,
     quarantine_folder,
 )
-from cauldron.mixing import MixRequest, mix
-from cauldron.recipe import Recipe
-from cauldron.rules import Action, Conflicts
-from cauldron.schema import (
+from cauldron.core.rules import Action, Conflicts
+from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,
     ImageInfo,
@@ -48,6 +45,9 @@ from cauldron.schema import (
     Turn,
     content_id,
 )
+from cauldron.pipeline.deciding import Matched, curate, curation_fingerprint
+from cauldron.pipeline.mixing import MixRequest, mix
+from cauldron.recipe import Recipe
 
 VQA, OKVQA, LNQA, DOLLY, LIMA = (
     "the_cauldron/vqav2", "the_cauldron/okvqa", "lnqa", "dolly", "lima"

@@ -2,7 +2,7 @@
 
 `make_out` writes two corpora (one with images in two parts, one of text), the decisions on them
 and a mixture of two shards, through the project's own pack writer and manifests. It works on any
-file system that `cauldron.storage` knows.
+file system that `cauldron.core.storage` knows.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import pyarrow.parquet as pq
 from cauldron.transforms.packs import PackWriter
 from PIL import Image
 
-from cauldron import storage
-from cauldron.card import write_card
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.manifests import (
     DATA,
     MANIFEST,
     CorpusCounts,
@@ -41,7 +40,7 @@ from cauldron.manifests import (
     mixture_folder,
     quarantine_folder,
 )
-from cauldron.schema import (
+from cauldron.core.schema import (
     CORPUS_SCHEMA,
     DECISION_SCHEMA,
     QUARANTINE_SCHEMA,
@@ -53,6 +52,7 @@ from cauldron.schema import (
     messages_of,
     mixture_schema_with_features,
 )
+from cauldron.inspect.card import write_card
 
 VQAV2 = "the_cauldron/vqav2"
 LIMA = "lima"

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from cauldron.transforms.packs import read_record
 
-from cauldron.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
-from cauldron.errors import CauldronError, SourceUnavailable, UsageError
-from cauldron.manifests import CorpusManifest, find_finished
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.finished import find_finished
+from cauldron.core.manifests import CorpusManifest
+from cauldron.pipeline.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
 from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
 from tests.doubles.hub import FakeHub

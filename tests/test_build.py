@@ -20,13 +20,13 @@ from cauldron.transforms.ingest import INGEST_VERSION
 from cauldron.transforms.mix import MIX_VERSION
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from cauldron import storage
-from cauldron.build import BuildOptions, build
-from cauldron.errors import CauldronError, UsageError
-from cauldron.manifests import MixtureManifest
-from cauldron.mixture import load_mixture
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.manifests import MixtureManifest
+from cauldron.core.mixture import load_mixture
+from cauldron.inspect.verify import verify
+from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
-from cauldron.verify import verify
 from tests import hubs
 
 IN_MEMORY = ("--direct_num_workers=1",)

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cauldron.cli import _recipe_and_beam, main
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 from cauldron.recipe import load_recipe, with_weights
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from cauldron.transforms.curate import groups
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from cauldron.manifests import CurationManifest, curation_folder
-from cauldron.query import run_query
-from cauldron.verify import verify
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.manifests import CurationManifest, curation_folder
+from cauldron.inspect.query import run_query
+from cauldron.inspect.verify import verify
 from tests.curated import (
     DOLLY,
     LIMA,
@@ -346,7 +346,7 @@ MANY = [
 
 
 def many_rows(out: str, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("cauldron.deciding.ROWS_PER_BUCKET", 30)
+    monkeypatch.setattr("cauldron.pipeline.deciding.ROWS_PER_BUCKET", 30)
     world = World(out)
     for source in (VQA, OKVQA, LNQA):
         mine = [item for item in MANY if item[0].source == source]

@@ -20,9 +20,9 @@ from cauldron.transforms.mix import MixJob, MixShards, MixSource
 from cauldron.transforms.normalise import SourceSettings
 from cauldron.transforms.select import Take
 
-from cauldron import runner
+from cauldron.pipeline import runner
+from cauldron.pipeline.wheel import write_wheel
 from cauldron.recipe import load_recipe
-from cauldron.wheel import write_wheel
 
 RECIPE = load_recipe("idefics3")
 

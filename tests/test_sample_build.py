@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cauldron.cli import main
-from cauldron.mixture import load_mixture
-from cauldron.verify import verify
+from cauldron.core.mixture import load_mixture
+from cauldron.inspect.verify import verify
 from tests.hubs import build_sample
 
 

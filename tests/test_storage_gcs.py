@@ -11,8 +11,8 @@ import pytest
 from cauldron.sources.files import Root, info_at, open_at
 from google.cloud import storage as google_storage
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable
 from tests.doubles.gcs import FakeGcs
 
 MIB = 1024 * 1024

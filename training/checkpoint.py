@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
-from cauldron import storage
+from cauldron.core import storage
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 

@@ -17,10 +17,10 @@ from cauldron.training.options import TrainOptions, resolve
 from cauldron.training.saved import newest
 from cauldron.training.signals import StopRequest
 
-from cauldron.errors import CauldronError, UsageError
-from cauldron.manifests import Tokenizer
-from cauldron.mixture import Mixture, load_mixture
-from cauldron.tokenizer import digest, open_tokenizer
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.manifests import Tokenizer
+from cauldron.core.mixture import Mixture, load_mixture
+from cauldron.core.tokenizer import digest, open_tokenizer
 
 Say = Callable[[str], None]
 _EXTRA = "training needs torch, transformers and peft: pip install 'cauldron-vlm[train]'"

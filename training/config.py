@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from cauldron.errors import UsageError
-from cauldron.rules import Strict, UpscaleChoice
+from cauldron.core.errors import UsageError
+from cauldron.core.rules import Strict, UpscaleChoice
 
 Positive = Annotated[int, Field(gt=0)]
 

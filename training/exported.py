@@ -14,7 +14,7 @@ from cauldron.training.config import TrainConfig
 from cauldron.training.export import export
 from cauldron.training.saved import Saved
 
-from cauldron import storage
+from cauldron.core import storage
 
 NAME = "model"
 MADE_OF = "exported.json"

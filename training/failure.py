@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NoReturn, Protocol
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 PATIENCE = 10.0
 _INTERRUPTED = 130

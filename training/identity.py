@@ -7,8 +7,8 @@ from typing import Any
 from cauldron.training.base_model import base_weights
 from cauldron.training.config import TrainConfig
 
-from cauldron.errors import UsageError
-from cauldron.mixture import Mixture
+from cauldron.core.errors import UsageError
+from cauldron.core.mixture import Mixture
 
 # Fields that change how fast or where, not what is learned.
 _FREE = {

@@ -23,7 +23,7 @@ from transformers import (
 )
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cauldron.training.seeds import seed_of
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 _ADAPTERS = 1
 _COMPILED_VARIANTS = 32

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cauldron.training.config import TrainConfig, stage_rules
 
-from cauldron import storage
-from cauldron.errors import CauldronError, UsageError
-from cauldron.manifests import mixture_folder
-from cauldron.mixture import load_mixture
-from cauldron.recipe import load_recipe
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.manifests import mixture_folder
+from cauldron.core.mixture import load_mixture
 
 OUTPUT = "./cauldron-out"
-DEFAULT_RECIPE = "idefics3"
+
+Rules = dict[str, dict[str, Any]]
 
 # What `--model tiny` changes of a stage, so that it runs on a laptop in under a minute and learns
 # something: adapters on random weights would not.
@@ -39,12 +39,15 @@ class TrainOptions:
     """What a command line says; None and empty: as the recipe or the defaults have it.
 
     Attributes:
-        recipe: name or path; None: the one that the mixture was built with.
+        rules: the ``training`` section of the recipe that was named; None: of the one that the
+            mixture was built with.
+        packaged: the same of the packaged recipe, for a mixture that is not there.
         changes: ``field=value`` of `--set`.
     """
 
     stage: str
-    recipe: str | None = None
+    rules: Rules | None = None
+    packaged: Rules = field(default_factory=dict)
     mixture: str | None = None
     output: str | None = None
     model: str | None = None
@@ -57,7 +60,7 @@ class TrainOptions:
 def resolve(options: TrainOptions) -> TrainConfig:
     """Raises UsageError for an unknown stage, field or value."""
     mixture = options.mixture or mixture_folder(OUTPUT, options.stage)
-    rules = _built_with(mixture) if options.recipe is None else load_recipe(options.recipe).training
+    rules = options.rules if options.rules is not None else _built_with(mixture) or options.packaged
     section = {name: dict(values) for name, values in rules.items()}
     if options.stage in section:
         values = section[options.stage]
@@ -81,14 +84,13 @@ def resolve(options: TrainOptions) -> TrainConfig:
     )
 
 
-def _built_with(mixture: str) -> dict[str, dict[str, Any]]:
-    """The training section of a mixture's recipe; of the packaged one where there is none."""
+def _built_with(mixture: str) -> Rules | None:
+    """The training section of a mixture's recipe; None if there is no mixture."""
     try:
-        found = load_mixture(mixture).manifest.recipe.get("training")
+        return load_mixture(mixture).manifest.recipe.get("training")
     except CauldronError:
         # Told when the mixture is needed; --print-config does not need it.
-        found = None
-    return found or load_recipe(DEFAULT_RECIPE).training
+        return None
 
 
 def _is_tiny(values: dict[str, Any], changes: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cauldron.training.metrics import METRICS, read
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 _WINDOW = 25
 _SOURCES = 8

@@ -27,10 +27,10 @@ from cauldron.training.signals import StopRequest
 from cauldron.training.step import Stepper
 from torch.distributed.distributed_c10d import _get_default_store
 
-from cauldron import storage
-from cauldron.errors import CauldronError, UsageError
-from cauldron.mixture import Mixture
-from cauldron.rules import upscale_of
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.mixture import Mixture
+from cauldron.core.rules import upscale_of
 
 Say = Callable[[str], None]
 _CONFIG = "config.json"

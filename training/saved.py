@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cauldron import storage
+from cauldron.core import storage
 
 FOLDER = "checkpoints"
 RUN = "run.json"

@@ -27,7 +27,7 @@ from cauldron.training.seeds import seed_of
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 _NOISE, _DROPOUT = 2, 3
 _SCALARS = 4

@@ -7,10 +7,10 @@ from typing import Any
 
 from cauldron.transforms.order import turn_order
 
-from cauldron.recipe import StageRecipe
-from cauldron.rules import upscale_of
-from cauldron.schema import Sample, messages_of
-from cauldron.tiles import tile_count, tokens_per_tile
+from cauldron.core.rules import upscale_of
+from cauldron.core.schema import Sample, messages_of
+from cauldron.core.stage import StageRecipe
+from cauldron.core.tiles import tile_count, tokens_per_tile
 
 
 @dataclass(frozen=True, slots=True)

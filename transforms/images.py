@@ -45,8 +45,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from cauldron.rules import ImageRules
-from cauldron.schema import ImageInfo
+from cauldron.core.rules import ImageRules
+from cauldron.core.schema import ImageInfo
 
 _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
@@ -87,7 +87,7 @@ class ImageProblem(Exception):  # noqa: N818 - an outcome of the data, not of th
     """An image that cannot be stored.
 
     Attributes:
-        reason: a code from `cauldron.reasons`.
+        reason: a code from `cauldron.core.reasons`.
     """
 
     def __init__(self, reason: str, message: str) -> None:

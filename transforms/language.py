@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cauldron import storage
-from cauldron.errors import UsageError
+from cauldron.core import storage
+from cauldron.core.errors import UsageError
 
 # More does not change the answer, and costs: 2,000 characters take 45 us with `fasttext`, 125 us
 # with `fasttext-predict`.
@@ -63,7 +63,7 @@ class TextClassifier:
     is used.
 
     Args:
-        path: local, or any URL that `cauldron.storage` opens.
+        path: local, or any URL that `cauldron.core.storage` opens.
         max_chars: a text is cut after this many characters.
 
     Attributes:

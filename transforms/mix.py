@@ -24,9 +24,9 @@ from cauldron.transforms.parts import PartNames
 from cauldron.transforms.select import Take, kept_rows
 from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
-from cauldron import storage
-from cauldron.recipe import StageRecipe
-from cauldron.schema import Sample
+from cauldron.core import storage
+from cauldron.core.schema import Sample
+from cauldron.core.stage import StageRecipe
 
 # Part of every mixture fingerprint; raise it when the same rows would be written differently.
 MIX_VERSION = 1

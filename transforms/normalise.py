@@ -15,10 +15,10 @@ from cauldron.transforms.signatures import Signature
 from cauldron.transforms.text import clean_text, clean_turns
 from cauldron.transforms.tokens import TokenCounter, token_counter
 
-from cauldron.errors import CauldronError
-from cauldron.reasons import outcome_of
-from cauldron.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
-from cauldron.schema import Sample, Turn, content_id
+from cauldron.core.errors import CauldronError
+from cauldron.core.reasons import outcome_of
+from cauldron.core.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
+from cauldron.core.schema import Sample, Turn, content_id
 
 # A record is fetched whole by the mix; a row above this is no training sample.
 MAX_RECORD_BYTES = 512 * 1024 * 1024
@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Rejected:
-    """A row that is not kept, with a code from `cauldron.reasons`."""
+    """A row that is not kept, with a code from `cauldron.core.reasons`."""
 
     row: BadRow
     turns_dropped: Counter[str] = field(default_factory=Counter)

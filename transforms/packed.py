@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cauldron import storage
+from cauldron.core import storage
 
 Packed = npt.NDArray[np.void]
 

@@ -18,7 +18,7 @@ from typing import IO, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cauldron.schema import Sample
+from cauldron.core.schema import Sample
 
 N = TypeVar("N", int, npt.NDArray[np.int64])
 

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from cauldron.transforms.normalise import Kept, Rejected
 from cauldron.transforms.packs import PackWriter, Placed
 
-from cauldron import storage
-from cauldron.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
+from cauldron.core import storage
+from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
 
 # Rows of text held before they are written as one row group.
 _ROW_GROUP_ROWS = 2_000

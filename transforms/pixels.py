@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cauldron.rules import ImageRules
+from cauldron.core.rules import ImageRules
 
 # Blocks are averaged down to three times the wanted size before Lanczos, so that it sees enough
 # pixels to be indistinguishable from a scaling of the whole.

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.order import U64, id_halves, mix64
 
-from cauldron import storage
-from cauldron.shares import SourceCounts
+from cauldron.core import storage
+from cauldron.core.shares import SourceCounts
 
 _NUMBERS = ["answer_tokens", "turns", "part", "offset", "length"]
 _MERGED = ["merged_file", "merged_offset", "merged_length"]

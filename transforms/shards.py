@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cauldron import storage
-from cauldron.schema import mixture_schema_with_features
+from cauldron.core import storage
+from cauldron.core.schema import mixture_schema_with_features
 
 _PIXELS = "images.list.element.bytes"
 # Columns in which a value seldom comes twice: a dictionary would only be built to be thrown away.

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from cauldron.sources.base import RawTurn
 
-from cauldron.rules import TextRules
+from cauldron.core.rules import TextRules
 
 IMAGE_TOKEN = "<image>"
 
@@ -36,7 +36,7 @@ class CleanText:
 
     Attributes:
         turns: (user, assistant, source) of each turn that stays, in order.
-        dropped: turns left out, by code (`cauldron.reasons.TURN_DROPPED`).
+        dropped: turns left out, by code (`cauldron.core.reasons.TURN_DROPPED`).
         problem: code and message when the whole row cannot stay; `turns` is then empty.
     """
 

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from cauldron.tokenizer import digest, open_tokenizer
+from cauldron.core.tokenizer import digest, open_tokenizer
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NON_ASCII = bytes(range(128, 256))
@@ -90,7 +90,7 @@ def token_counter(spec: str | None) -> TokenCounter:
     """The counter that a recipe asks for.
 
     Args:
-        spec: None for the estimate; else as `cauldron.tokenizer.open_tokenizer` takes it.
+        spec: None for the estimate; else as `cauldron.core.tokenizer.open_tokenizer` takes it.
 
     Raises:
         UsageError: there is no such file, it cannot be fetched, or it is no tokenizer.

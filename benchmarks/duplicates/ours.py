@@ -44,8 +44,8 @@ from cauldron.transforms.packed import Packed, read_packed, split_by, unpack
 from cauldron.transforms.parts import PartNames
 
 from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
-from cauldron import storage
-from cauldron.rules import DuplicateRules, ImageRules
+from cauldron.core import storage
+from cauldron.core.rules import DuplicateRules, ImageRules
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from cauldron import storage
+from cauldron.core import storage
 from cauldron.sample.ink import canvas, write
 
 CELL = 200

@@ -24,7 +24,7 @@ from cauldron.sources.files import FileInfo, Repo, is_inside
 from cauldron.sources.jsonlines import JsonRow, read_lines
 from cauldron.sources.rows import RowProblem
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 IMAGES = "images"
 METADATA = ("metadata.jsonl", "metadata.csv")

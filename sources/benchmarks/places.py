@@ -19,8 +19,8 @@ from typing import BinaryIO
 
 from cauldron.sources.files import HUB, FileInfo, FolderRepo, Repo, Root, existing
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 _HUB_ID = re.compile(
     r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<config>[\w. -]+))?"

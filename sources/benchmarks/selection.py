@@ -20,7 +20,7 @@ from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES
 from cauldron.sources.files import FileInfo
 from cauldron.sources.shards import Missing, choose_shards
 
-from cauldron.errors import SourceUnavailable
+from cauldron.core.errors import SourceUnavailable
 
 TABLE_SUFFIXES = (".parquet", ".tsv")
 

@@ -22,7 +22,7 @@ from cauldron.sources.files import FileInfo, Repo, Root
 from cauldron.sources.parquet import ParquetRow, read_parquet, whole_file
 from cauldron.sources.rows import Find, RowProblem
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 # Headers and footers lie in other files and are waited for, not computed.
 _SURVEYORS = 8

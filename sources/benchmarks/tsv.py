@@ -22,7 +22,7 @@ from cauldron.sources.benchmarks.values import find_in, row_of
 from cauldron.sources.files import Repo
 from cauldron.sources.rows import Find, RowProblem
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 TSV = "tsv"
 _IMAGE, _INDEX = "image", "index"

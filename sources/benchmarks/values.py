@@ -24,7 +24,7 @@ from cauldron.sources.files import Repo, is_inside
 from cauldron.sources.images import MAX_IMAGE_BYTES
 from cauldron.sources.rows import Find, RowProblem, image_of
 
-from cauldron.schema import NO_QUESTION, Origin
+from cauldron.core.schema import NO_QUESTION, Origin
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 

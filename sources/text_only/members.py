@@ -15,7 +15,7 @@ from cauldron.sources.base import BadRow, Piece
 from cauldron.sources.files import FileInfo, Repo
 from cauldron.sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 MEMBERS = "zip_members"
 # Compressed bytes of a piece: small, because a row costs far more than its bytes here.

@@ -27,8 +27,8 @@ from cauldron.sources.shards import choose_shards
 from cauldron.sources.text_only.layouts import Layout
 from cauldron.sources.text_only.members import MEMBERS, read_zip, zip_pieces
 
-from cauldron.errors import SourceUnavailable
-from cauldron.schema import Origin
+from cauldron.core.errors import SourceUnavailable
+from cauldron.core.schema import Origin
 
 # Where copies of a set keep their rows: what the hub's own conversion and `push_to_hub` write,
 # then any table or JSON file.

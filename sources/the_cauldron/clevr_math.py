@@ -31,7 +31,7 @@ from cauldron.sources.shards import Missing, Shards
 from cauldron.sources.the_cauldron.names import names_by_group
 from cauldron.sources.the_cauldron.reader import COLUMNS, TheCauldron
 
-from cauldron.schema import Origin
+from cauldron.core.schema import Origin
 
 JOIN = "join"
 REST = "rest"

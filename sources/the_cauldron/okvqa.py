@@ -19,7 +19,7 @@ from cauldron.sources.parquet import ParquetRow, read_parquet
 from cauldron.sources.rows import Find, RowProblem, images_of, turns_of
 from cauldron.sources.the_cauldron.reader import TheCauldron
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 DEFAULT_IMAGES = "coco/train2014.zip"
 _FOLDER = "train2014"

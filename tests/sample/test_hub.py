@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 from cauldron.sample import write_sample_hub
 from cauldron.sample.contact_sheet import contact_sheet
 from cauldron.sample.hub import CONFIGS, OTHERS

@@ -16,9 +16,9 @@ from cauldron.sources.files import Root
 from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from PIL import Image
 
-from cauldron import reasons
+from cauldron.core import reasons
+from cauldron.core.rules import LanguageRules
 from cauldron.recipe import load_recipe
-from cauldron.rules import LanguageRules
 
 Hub = tuple[str, dict[str, Any]]
 # Nothing in a published layout leads to these with the default recipe, or only at great size.

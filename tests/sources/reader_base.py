@@ -21,8 +21,8 @@ from cauldron.sources.base import BadRow, Piece, Row, Source, registry
 from cauldron.sources.files import Root
 from PIL import Image
 
-from cauldron import reasons
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core import reasons
+from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.doubles.hub import FakeHub
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

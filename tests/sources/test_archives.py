@@ -25,7 +25,7 @@ from cauldron.sources.archives import (
 )
 from cauldron.sources.ranges import RangeReader
 
-from cauldron.reasons import outcome_of
+from cauldron.core.reasons import outcome_of
 
 MIB = 1024 * 1024
 

@@ -12,8 +12,8 @@ from cauldron.sources.benchmarks import find_place
 from cauldron.sources.benchmarks.layouts import known_layout
 from cauldron.sources.files import Root
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.doubles.gcs import FakeGcs
 from tests.doubles.hub import FakeHub
 from tests.sources.benchmark_files import (

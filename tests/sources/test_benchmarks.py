@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from cauldron.sources.base import BadRow, Row
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.sources.benchmark_files import (
     IMAGE,
     encoded,

@@ -14,7 +14,7 @@ from cauldron.sources.cord_v2 import PROMPTS
 from cauldron.sources.files import Root
 from cauldron.sources.prompts import draw
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,

@@ -20,7 +20,7 @@ from cauldron.sources.files import Root
 from cauldron.sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
 from PIL import Image
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,

@@ -11,7 +11,7 @@ import fsspec
 import pytest
 from cauldron.sources.files import Root, info_at, is_inside, list_at, open_at
 
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 REPO = "google/imageinwords"
 

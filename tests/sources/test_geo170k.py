@@ -12,7 +12,7 @@ from cauldron.sources import geo170k
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.files import Root
 
-from cauldron.errors import SourceUnavailable
+from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import (
     HASHES,
     Outcome,

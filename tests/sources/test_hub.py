@@ -16,7 +16,7 @@ from cauldron.sources.archives import open_zip, read_member
 from cauldron.sources.files import Root
 from cauldron.sources.hub import ATTEMPTS, LONGEST_WAIT
 
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.doubles.hub import FakeHub
 
 REPO = "org/name"

@@ -16,7 +16,7 @@ from cauldron.sources.files import Root
 from cauldron.sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
 from cauldron.sources.prompts import draw
 
-from cauldron.errors import SourceUnavailable, UsageError
+from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.real import REAL
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 

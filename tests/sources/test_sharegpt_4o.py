@@ -13,7 +13,7 @@ from cauldron.sources.base import BadRow, Row, registry
 from cauldron.sources.files import Root
 from cauldron.sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
 
-from cauldron.errors import SourceUnavailable
+from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
 REPO = "OpenGVLab/ShareGPT-4o"

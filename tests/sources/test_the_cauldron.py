@@ -13,7 +13,7 @@ import pytest
 from cauldron.sources.base import BadRow, Row, registry
 from cauldron.sources.files import Root
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,

@@ -11,7 +11,7 @@ import pytest
 from cauldron.training import failure
 from cauldron.training.failure import Failure, told
 
-from cauldron.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError, UsageError
 
 
 class Board:
@@ -95,7 +95,7 @@ def test_a_process_ends_although_a_checkpoint_is_being_written() -> None:
     """Its thread waits for a rank that will never answer."""
     program = (
         "import threading, time\n"
-        "from cauldron.errors import UsageError\n"
+        "from cauldron.core.errors import UsageError\n"
         "from tests.training.test_failure import Board\n"
         "from training import failure\n"
         "failure.PATIENCE = 0.1\n"

@@ -17,7 +17,7 @@ from cauldron.training.metrics import METRICS, Metrics, cut, duration, peak_of, 
 from cauldron.training.plot import plot, smoothed
 from cauldron.training.step import StepResult
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 
 def config(output: Path, **changes: Any) -> TrainConfig:

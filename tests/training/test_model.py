@@ -17,7 +17,7 @@ from cauldron.training.model import load_model  # noqa: E402
 from cauldron.training.special_tokens import ADDED  # noqa: E402
 from cauldron.training.tiny import tiny_model, tiny_tokenizer  # noqa: E402
 
-from cauldron.errors import UsageError  # noqa: E402
+from cauldron.core.errors import UsageError  # noqa: E402
 from tests.training.packs import four_chats, packed  # noqa: E402
 
 

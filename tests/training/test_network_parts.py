@@ -24,7 +24,7 @@ from cauldron.training.special_tokens import ADDED  # noqa: E402
 from cauldron.training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
 from cauldron.training.vision import normalised, use_fast_vision  # noqa: E402
 
-from cauldron.errors import UsageError  # noqa: E402
+from cauldron.core.errors import UsageError  # noqa: E402
 from tests.training.packs import chat, four_chats, packed  # noqa: E402
 
 TINY = ModelRules(name="tiny")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from cauldron.training.options import TrainOptions, resolve
 from click.testing import CliRunner
 
 from cauldron.cli import main
-from cauldron.errors import UsageError
-from cauldron.mixture import Mixture
+from cauldron.core.errors import UsageError
+from cauldron.core.mixture import Mixture
 from cauldron.recipe import load_recipe
 from tests.training.data.mixtures import mixed_rows, write_mixture
+
+PACKAGED = load_recipe("idefics3").training
+# What the command line gives with no recipe named.
+typed_options = partial(TrainOptions, packaged=PACKAGED)
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +35,7 @@ def mixture(tmp_path_factory: pytest.TempPathFactory) -> Mixture:
 
 def test_stages_are_those_of_the_paper() -> None:
     """Table 3 of arXiv 2408.12637."""
-    found = {
-        stage: resolve(TrainOptions(stage)).train for stage in load_recipe("idefics3").training
-    }
+    found = {stage: resolve(typed_options(stage)).train for stage in PACKAGED}
     assert {stage: rules.steps for stage, rules in found.items()} == {
         "stage1": 1000,
         "stage2": 3000,
@@ -48,20 +51,20 @@ def test_stages_are_those_of_the_paper() -> None:
 
 
 def test_the_resolution_grows_in_five_equal_parts_of_stage_1() -> None:
-    rules = resolve(TrainOptions("stage1")).train
+    rules = resolve(typed_options("stage1")).train
     edges = [rules.longest_edge_at(step) for step in range(rules.steps)]
     assert [edges.count(edge) for edge in (364, 728, 1092, 1456, 1820)] == [200] * 5
     assert edges == sorted(edges)
 
 
 def test_places_default_to_the_build_of_the_stage() -> None:
-    config = resolve(TrainOptions("sft"))
+    config = resolve(typed_options("sft"))
     assert config.mixture == "./cauldron-out/mixtures/sft"
     assert config.output == "cauldron-out/runs/sft"
 
 
 def test_typed_values_win() -> None:
-    options = TrainOptions(
+    options = typed_options(
         "sft", steps=7, model="some/model", changes=("adapter.rank=8", "upscale={up_to: 2}")
     )
     rules = resolve(options).train
@@ -73,20 +76,20 @@ def test_typed_values_win() -> None:
 
 
 def test_the_tiny_model_takes_as_many_tiles_of_its_own_size() -> None:
-    rules = resolve(TrainOptions("sft", model="tiny")).train
+    rules = resolve(typed_options("sft", model="tiny")).train
     assert rules.longest_edge == 5 * 56
     assert rules.steps <= 50
-    assert resolve(TrainOptions("sft", model="tiny", changes=("steps=9",))).train.steps == 9
+    assert resolve(typed_options("sft", model="tiny", changes=("steps=9",))).train.steps == 9
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (TrainOptions("stage9"), "how to train 'stage9'; it has: stage1, stage2, stage3, sft"),
-        (TrainOptions("sft", changes=("stepz=3",)), "training.sft.stepz"),
-        (TrainOptions("sft", changes=("steps=0",)), "training.sft.steps"),
-        (TrainOptions("sft", changes=("steps",)), "give FIELD=VALUE"),
-        (TrainOptions("sft", output="gs://bucket/run"), "must be on a disk"),
+        (typed_options("stage9"), "how to train 'stage9'; it has: stage1, stage2, stage3, sft"),
+        (typed_options("sft", changes=("stepz=3",)), "training.sft.stepz"),
+        (typed_options("sft", changes=("steps=0",)), "training.sft.steps"),
+        (typed_options("sft", changes=("steps",)), "give FIELD=VALUE"),
+        (typed_options("sft", output="gs://bucket/run"), "must be on a disk"),
     ],
 )
 def test_a_mistake_is_named(options: TrainOptions, said: str) -> None:
@@ -97,7 +100,7 @@ def test_a_mistake_is_named(options: TrainOptions, said: str) -> None:
 
 def config(mixture: Mixture, tmp_path: Path, *changes: str, **typed: object) -> TrainConfig:
     values: dict[str, object] = {"stage": "sft", "model": "tiny", "output": str(tmp_path)}
-    return resolve(TrainOptions(mixture=mixture.folder, changes=changes, **values | typed))  # type: ignore[arg-type]
+    return resolve(typed_options(mixture=mixture.folder, changes=changes, **values | typed))  # type: ignore[arg-type]
 
 
 def test_ranks_must_divide_the_batch(
@@ -133,8 +136,8 @@ def test_the_mixture_knows_how_to_train_unless_a_recipe_is_named(
     recipe = mixture.manifest.recipe | {"training": training}
     manifest = mixture.manifest.model_copy(update={"recipe": recipe})
     (folder / "manifest.json").write_text(manifest.model_dump_json())
-    assert resolve(TrainOptions("sft", mixture=str(folder))).train.steps == 7
-    named = TrainOptions("sft", mixture=str(folder), recipe="idefics3")
+    assert resolve(typed_options("sft", mixture=str(folder))).train.steps == 7
+    named = typed_options("sft", mixture=str(folder), rules=PACKAGED)
     assert resolve(named).train.steps == 5000
 
 
@@ -169,8 +172,8 @@ def test_counts_by_another_tokenizer_are_an_error_unless_allowed(
 
 def test_tokenizers_are_compared_by_what_they_do(mixture: Mixture, tmp_path: Path) -> None:
     """The same one, with the model's own tokens added, passes under any name; another does not."""
-    from cauldron.manifests import Tokenizer
-    from cauldron.tokenizer import digest, open_tokenizer
+    from cauldron.core.manifests import Tokenizer
+    from cauldron.core.tokenizer import digest, open_tokenizer
 
     ours, theirs = (byte_level(texts) for texts in ("the colour of the dog", "le chat noir"))
     for name, made in (("llama", ours), ("ours", ours), ("other", theirs)):

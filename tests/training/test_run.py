@@ -20,8 +20,8 @@ from cauldron.training.options import TrainOptions, resolve  # noqa: E402
 from cauldron.training.saved import newest  # noqa: E402
 from cauldron.training.signals import StopRequest  # noqa: E402
 
-from cauldron.errors import CauldronError, UsageError  # noqa: E402
-from cauldron.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.core.errors import CauldronError, UsageError  # noqa: E402
+from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
 

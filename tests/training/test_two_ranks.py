@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 from cauldron.training.metrics import read  # noqa: E402
 from cauldron.training.saved import newest  # noqa: E402
 
-from cauldron.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.launch import Ranks, steps_done, wait_for  # noqa: E402
 

@@ -11,7 +11,7 @@ from cauldron.transforms.hashes import GreyPicture, hamming
 from cauldron.transforms.images import prepare_image
 from PIL import Image
 
-from cauldron.rules import ImageRules
+from cauldron.core.rules import ImageRules
 from tests.transforms.pictures import chart, decoded, encoded, page, photograph
 
 KINDS = {

@@ -17,8 +17,8 @@ from cauldron.sources.base import RawImage
 from cauldron.transforms.images import ImageProblem, StoredImage, prepare_image
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
-from cauldron.reasons import DROPPED, QUARANTINED
-from cauldron.rules import ImageRules
+from cauldron.core.reasons import DROPPED, QUARANTINED
+from cauldron.core.rules import ImageRules
 from tests.transforms.pictures import chart, decoded, encoded, page, photograph
 
 RULES = ImageRules()

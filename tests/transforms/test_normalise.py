@@ -6,9 +6,9 @@ import pytest
 from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
 
-from cauldron.reasons import outcome_of
-from cauldron.rules import ImageRules, LanguageRules, TextRules
-from cauldron.schema import Origin
+from cauldron.core.reasons import outcome_of
+from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.schema import Origin
 from tests.hubs import photo
 
 ENGLISH = ("What is standing in front of the house?", "A red bicycle leans against the fence.")

@@ -8,7 +8,7 @@ import tarfile
 import pytest
 from cauldron.transforms.packs import PackWriter, read_record
 
-from cauldron.schema import ImageInfo, Origin, Sample, Turn
+from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
 
 
 def sample(number: int, images: int) -> Sample:

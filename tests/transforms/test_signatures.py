@@ -19,10 +19,10 @@ from cauldron.transforms.parts import PartNames, PartWriter
 from cauldron.transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 from PIL import ExifTags, Image
 
-from cauldron.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
 from cauldron.sample import draw_photos, rows_charts, rows_pages, rows_tables, scenes
 from cauldron.sample.studio import Studio
-from cauldron.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
 from tests.real import REAL
 from tests.transforms.pictures import chart, decoded, encoded, photograph
 

@@ -8,8 +8,8 @@ import pytest
 from cauldron.sources.base import RawTurn
 from cauldron.transforms.text import clean_text, clean_turns
 
-from cauldron.reasons import TURN_DROPPED, outcome_of
-from cauldron.rules import TextRules
+from cauldron.core.reasons import TURN_DROPPED, outcome_of
+from cauldron.core.rules import TextRules
 
 RULES = TextRules()
 FILTERED = TextRules(

@@ -12,8 +12,8 @@ import pytest
 from cauldron.transforms.tokens import token_counter
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from cauldron.errors import UsageError
-from cauldron.tokenizer import PROBE
+from cauldron.core.errors import UsageError
+from cauldron.core.tokenizer import PROBE
 from tests.doubles.hub import FakeHub
 from tests.doubles.web import Request, Response
 from tests.real import REAL

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 log = logging.getLogger(__name__)
 

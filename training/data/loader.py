@@ -29,7 +29,7 @@ from cauldron.training.data.stream import PlannedPack, Stream
 from cauldron.training.data.workbench import BenchSettings
 from cauldron.training.data.workers import Inline, Processes, Ticket, Workers
 
-from cauldron.mixture import Mixture
+from cauldron.core.mixture import Mixture
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from cauldron.training.data.order import RowGroup, permutation
 from cauldron.training.data.packing import pack
 from cauldron.training.data.prompts import TokenLayout
 
-from cauldron.tiles import Upscale, tile_grid
+from cauldron.core.tiles import Upscale, tile_grid
 
 RowRef = tuple[RowGroup, int]
 

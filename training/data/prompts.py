@@ -23,7 +23,7 @@ import numpy.typing as npt
 from cauldron.training.data.bad_rows import BadRow
 from tokenizers import Tokenizer
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 
 IMAGE = "<image>"
 FAKE = "<fake_token_around_image>"

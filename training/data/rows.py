@@ -21,8 +21,8 @@ from cauldron.training.data.order import RowGroup
 from cauldron.training.data.prompts import Message
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron import storage
-from cauldron.errors import CauldronError
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
 
 _TEXT = [
     *("id", "source", "messages"),

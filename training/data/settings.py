@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 from cauldron.training.flops import IDEFICS3_8B, ModelShape, Passes, pack_flops
 
-from cauldron.errors import CauldronError, UsageError
-from cauldron.mixture import Mixture
-from cauldron.tiles import Upscale
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.mixture import Mixture
+from cauldron.core.tiles import Upscale
 
 # Markers <row_i_col_j> exist up to this i and j.
 MOST_TILES_A_SIDE = 6

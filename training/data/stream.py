@@ -19,7 +19,7 @@ from cauldron.training.data.plan import MeasuredRow, PackedWindow, PackRules, ex
 from cauldron.training.data.workbench import BuildTask, MeasureTask
 from cauldron.training.data.workers import Ticket, Workers
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 # What a pack costs, from its tiles, the lengths of its documents, and its supervised tokens.
 Cost = Callable[[int, Sequence[int], int], float]

@@ -20,7 +20,7 @@ from cauldron.training.data.bad_rows import BadRow
 from PIL import Image
 from torch import Tensor
 
-from cauldron.tiles import Size
+from cauldron.core.tiles import Size
 
 # torch warns once a process that a tensor over read-only memory could be written to. Decoded
 # pixels are only read; the warning is drawn here, where nobody sees it.
@@ -65,7 +65,7 @@ def cut(image: Tensor, steps: Sequence[Size], out: Tensor) -> None:
     Args:
         image: shape (height, width, 3), 8 bits.
         steps: (height, width) to scale to, one after the other; the last of whole tiles
-            (`cauldron.tiles.resize_steps`).
+            (`cauldron.core.tiles.resize_steps`).
         out: shape (tiles, tile, tile, 3), 8 bits; filled.
     """
     tile = out.shape[1]

@@ -21,7 +21,7 @@ from cauldron.training.data.rows import ImageRows, ShardReader, TextRows
 from cauldron.training.data.tiles import cut, decode
 from torch import Tensor
 
-from cauldron.tiles import resize_steps
+from cauldron.core.tiles import resize_steps
 
 Round = tuple[int, int]
 # Memory for tiles: shape (tiles, side, side, 3).

@@ -40,7 +40,7 @@ from cauldron.training.data.workbench import (
 )
 from torch import Tensor
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 Ticket = int
 _GRACE_SECONDS = 5.0

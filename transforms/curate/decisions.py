@@ -31,8 +31,8 @@ from cauldron.transforms.curate.records import (
 )
 from cauldron.transforms.packed import Packed, unpack
 
-from cauldron import storage
-from cauldron.schema import DECISION_SCHEMA
+from cauldron.core import storage
+from cauldron.core.schema import DECISION_SCHEMA
 
 Numbers = npt.NDArray[np.int64]
 _Bytes16 = npt.NDArray[np.bytes_]

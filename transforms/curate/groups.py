@@ -33,8 +33,8 @@ from cauldron.transforms.packs import read_sample
 from cauldron.transforms.parts import PartNames
 from cauldron.transforms.shards import batches_by_bytes
 
-from cauldron import storage
-from cauldron.schema import Sample
+from cauldron.core import storage
+from cauldron.core.schema import Sample
 
 # Of a merged row, counted before repeated questions go. The mix takes a few turns of a row each
 # time (`turns.cap`), so more would be carried along unread.

@@ -19,7 +19,7 @@ from cauldron.transforms.order import id_halves
 from cauldron.transforms.packed import Packed
 from cauldron.transforms.packs import text_length
 
-from cauldron import storage
+from cauldron.core import storage
 
 _COLUMNS = ["id", "answer_tokens", "turns", "offset", "length"]
 _IMAGES = [f"image_info.list.element.{name}" for name in ("width", "height", "offset")]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from cauldron.rules import Conflicts
-from cauldron.schema import Sample, Turn
+from cauldron.core.rules import Conflicts
+from cauldron.core.schema import Sample, Turn
 
 # Signs that end a sentence or a clause, after NFKC has folded their wide forms. Others may carry
 # the answer: 50 %, 5', C#.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cauldron import storage
-from cauldron.rules import Action, Conflicts
+from cauldron.core import storage
+from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `pixels` the sum
 # over its images, `system` a hash of the system prompt: 0 without images, or without a prompt.

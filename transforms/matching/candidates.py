@@ -35,7 +35,7 @@ from cauldron.transforms.matching.ranges import prepare_range
 from cauldron.transforms.matching.records import PAIR, MatchJob
 from cauldron.transforms.packed import Packed, read_packed, split_by, unpack, write_packed
 
-from cauldron import storage
+from cauldron.core import storage
 
 _STEM = "candidates"
 _HASH_BYTES = 8

@@ -24,8 +24,8 @@ from cauldron.transforms.matching.representatives import ALONE, FOLLOWER, SETTLE
 from cauldron.transforms.packed import Packed, range_of, read_packed, unpack
 from cauldron.transforms.parts import PartNames
 
-from cauldron import storage
-from cauldron.schema import CLUSTER_SCHEMA, ORIGIN
+from cauldron.core import storage
+from cauldron.core.schema import CLUSTER_SCHEMA, ORIGIN
 
 # Part of the fingerprint of curations with clusters; raise it when the same verdicts would be
 # clustered differently.

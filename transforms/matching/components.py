@@ -30,7 +30,7 @@ import numpy.typing as npt
 from cauldron.transforms.matching.kernel import compiled
 from cauldron.transforms.packed import Packed, range_of, split_by, unpack
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 ROUNDS = 10
 # Edges that one worker may be given of what is left after all rounds: 64 MB, and 430 MB more

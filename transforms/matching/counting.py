@@ -16,7 +16,7 @@ from cauldron.transforms.matching.ranges import prepare_range
 from cauldron.transforms.matching.records import MatchJob
 from cauldron.transforms.packed import Packed, unpack, write_packed
 
-from cauldron import storage
+from cauldron.core import storage
 
 Keyed = tuple[int, bytes]
 

@@ -29,8 +29,8 @@ from cauldron.transforms.matching.thumbnails import Place
 from cauldron.transforms.packed import Packed, unpack
 from cauldron.transforms.parts import PartNames
 
-from cauldron import storage
-from cauldron.schema import NO_QUESTION, ORIGIN
+from cauldron.core import storage
+from cauldron.core.schema import NO_QUESTION, ORIGIN
 
 # Benchmark images that are named for one training image and benchmark.
 LISTED = 3
@@ -47,7 +47,7 @@ class RowText(NamedTuple):
     """What is read of a row.
 
     Attributes:
-        origin: the fields of `cauldron.schema.Origin` in order.
+        origin: the fields of `cauldron.core.schema.Origin` in order.
         questions: what the user says, one for each turn.
     """
 
@@ -59,7 +59,7 @@ class Evidence(NamedTuple):
     """A training image and a benchmark image that are the same; sorts as the files do.
 
     Attributes:
-        origin, benchmark_origin: the fields of `cauldron.schema.Origin` in order.
+        origin, benchmark_origin: the fields of `cauldron.core.schema.Origin` in order.
         stored, benchmark_stored: where the pictures are: place of the source in the job, part,
             offset, length, pixels.
     """

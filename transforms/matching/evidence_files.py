@@ -23,8 +23,8 @@ from cauldron.transforms.matching.records import MatchJob
 from cauldron.transforms.matching.thumbnails import Thumbnails
 from cauldron.transforms.packed import range_of
 
-from cauldron import storage
-from cauldron.schema import CONTAMINATION_SCHEMA, ORIGIN
+from cauldron.core import storage
+from cauldron.core.schema import CONTAMINATION_SCHEMA, ORIGIN
 
 # Rows with two thumbnails that are held at a time, and whose equal thumbnails are stored once.
 _ROW_GROUP_ROWS = 512

@@ -15,7 +15,7 @@ from cauldron.transforms.matching.links import U64, is_in
 from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, MatchJob
 from cauldron.transforms.packed import Packed, from_table, read_packed, split_by
 
-from cauldron import storage
+from cauldron.core import storage
 
 # Where a picture is stored: place of the source in the job, part, bytes in the pack, pixels.
 STORED = np.dtype(

@@ -32,7 +32,7 @@ import pyarrow.parquet as pq
 from cauldron.transforms.matching.records import BENCHMARK, TRAINING, VERDICT, MatchJob
 from cauldron.transforms.packed import Packed, from_table, read_packed
 
-from cauldron import storage
+from cauldron.core import storage
 
 # A training picture keeps its strongest links, over all benchmarks. Only near-blank pictures have
 # more: everything else that is the same as one picture of a benchmark is that picture.

@@ -17,7 +17,7 @@ from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE,
 from cauldron.transforms.matching.representatives import COMPARED, MEMBER
 from cauldron.transforms.packed import Packed, from_table, read_packed
 
-from cauldron import storage
+from cauldron.core import storage
 
 # What tells an image from all others. The smallest is the best.
 IMAGE_KEY = ("source", "id_high", "id_low", "image")

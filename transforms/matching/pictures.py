@@ -19,7 +19,7 @@ from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE,
 from cauldron.transforms.order import id_halves
 from cauldron.transforms.packed import Packed, range_of, split_by, unpack, write_packed
 
-from cauldron import storage
+from cauldron.core import storage
 
 PICTURES_PER_RANGE = 500_000
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cauldron import storage
+from cauldron.core import storage
 
 # One image of one row. `key_*` identify the picture; `images` is how many the row has;
 # `offset` and `length` are the image's own bytes in the pack of (source, part).

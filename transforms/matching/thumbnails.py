@@ -17,9 +17,9 @@ from cauldron.sources.base import RawImage
 from cauldron.transforms.images import ImageProblem, prepare_image
 from PIL import Image
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from cauldron.rules import ImageRules
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.rules import ImageRules
 
 LONGEST_SIDE = 256
 QUALITY = 80

@@ -20,7 +20,7 @@ from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJo
 from cauldron.transforms.packed import Packed, read_packed, unpack, write_packed
 from cauldron.transforms.parts import PartNames
 
-from cauldron import storage
+from cauldron.core import storage
 
 # At 10 to 30 ms a pair a batch is some seconds of work: short enough to balance, long enough to
 # share decoded pictures.

@@ -12,7 +12,7 @@ from cauldron.training.data.pack import Pack
 from cauldron.training.data.prompts import TokenLayout
 from cauldron.training.data.settings import LoaderSettings
 
-from cauldron.mixture import Mixture
+from cauldron.core.mixture import Mixture
 from tests.training.data.mixtures import mixed_rows, write_mixture
 from tests.training.data.tiny import TILE, TOKENS_PER_TILE, fast_tokenizer, tiny_tokenizer
 

@@ -12,8 +12,8 @@ import numpy as np
 from cauldron.transforms.shards import ShardWriter, shard_name
 from PIL import Image
 
-from cauldron import storage
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.manifests import (
     DATA,
     MANIFEST,
     MixtureManifest,
@@ -23,8 +23,8 @@ from cauldron.manifests import (
     SourceInMixture,
     Tokenizer,
 )
-from cauldron.mixture import Mixture, load_mixture
-from cauldron.schema import messages_of
+from cauldron.core.mixture import Mixture, load_mixture
+from cauldron.core.schema import messages_of
 
 _VOCABULARY = "the house tree river red small twelve behind total answer picture first very"
 

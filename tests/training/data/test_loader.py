@@ -12,8 +12,8 @@ import torch
 from cauldron.training.data.prompts import messages_of_row
 from cauldron.training.data.tiles import cut, decode
 
-from cauldron.errors import CauldronError, UsageError
-from cauldron.tiles import resize_steps, tile_count, tile_grid
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.tiles import resize_steps, tile_count, tile_grid
 from tests.doubles.gcs import FakeGcs
 from tests.training.data.conftest import LAYOUT, numbers_of, take
 from tests.training.data.mixtures import make_row, mixed_rows, picture, write_mixture

@@ -11,9 +11,9 @@ from cauldron.training.data.prompts import IGNORED, TokenLayout, messages_of_row
 from PIL import Image
 from tokenizers import Tokenizer, models
 
-from cauldron.errors import UsageError
-from cauldron.schema import messages_of
-from cauldron.tiles import tile_grid
+from cauldron.core.errors import UsageError
+from cauldron.core.schema import messages_of
+from cauldron.core.tiles import tile_grid
 from tests.training.data.tiny import (
     BOS,
     MARKED,

@@ -9,7 +9,7 @@ from cauldron.training.data.order import RowGroup
 from cauldron.training.data.prompts import messages_of_row
 from cauldron.training.data.rows import ShardReader, row_groups
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.doubles.gcs import FakeGcs
 from tests.training.data.mixtures import mixed_rows, write_mixture
 

@@ -8,7 +8,7 @@ import torch
 from cauldron.training.data.bad_rows import BadRow
 from cauldron.training.data.tiles import cut, decode
 
-from cauldron.tiles import resize_steps, tile_count
+from cauldron.core.tiles import resize_steps, tile_count
 from tests.training.data.mixtures import picture
 from tests.training.data.tiny import image_processor
 

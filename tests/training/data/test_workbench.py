@@ -17,7 +17,7 @@ from cauldron.training.data.workbench import (
     plain_memory,
 )
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.training.data.conftest import LAYOUT
 from tests.training.data.tiny import TILE
 

@@ -15,14 +15,14 @@ import pytest
 import torch
 from cauldron.training.data.shared import SlotReader, SlotWriter
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.training.data.conftest import take
 
 _SCRIPT = """
 import multiprocessing, os, signal, sys
 
 def main():
-    from cauldron.mixture import load_mixture
+    from cauldron.core.mixture import load_mixture
     from tests.training.data.conftest import LAYOUT, small_settings
     from cauldron.training.data.loader import PackLoader
 

@@ -15,8 +15,8 @@ from cauldron.transforms.curate.index import (
 from cauldron.transforms.order import id_halves
 from cauldron.transforms.packs import read_sample
 
-from cauldron import storage
-from cauldron.manifests import corpus_folder
+from cauldron.core import storage
+from cauldron.core.manifests import corpus_folder
 from tests.curated import VQA, World, row, write_clusters, write_contamination
 
 ROWS = [

@@ -18,8 +18,8 @@ from cauldron.transforms.matching.representatives import COMPARED, MEMBER
 from cauldron.transforms.packed import range_of, write_packed
 from cauldron.transforms.parts import PartNames
 
-from cauldron import storage
-from cauldron.schema import ORIGIN
+from cauldron.core import storage
+from cauldron.core.schema import ORIGIN
 from tests.transforms.matching.plain import Judge, Plain
 
 RANGES, FILES = 3, 4

@@ -22,9 +22,9 @@ from cauldron.transforms.packed import range_of, write_packed
 from cauldron.transforms.parts import PartNames, PartWriter
 from cauldron.transforms.signatures import Signature
 
-from cauldron import storage
-from cauldron.rules import ImageRules
-from cauldron.schema import ImageInfo, Origin, Sample, Turn
+from cauldron.core import storage
+from cauldron.core.rules import ImageRules
+from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
 from tests.transforms.pictures import encoded, photograph
 
 RANGES = 3

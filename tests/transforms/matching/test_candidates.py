@@ -14,7 +14,8 @@ from cauldron.transforms.matching.ranges import read_signatures
 from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 from cauldron.transforms.packed import read_packed, write_packed
 
-from cauldron import runner, storage
+from cauldron.core import storage
+from cauldron.pipeline import runner
 from tests.transforms.matching.drawn import (
     Pairs,
     candidate_pairs,

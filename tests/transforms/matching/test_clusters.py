@@ -15,10 +15,10 @@ from cauldron.transforms import packed
 from cauldron.transforms.matching import components
 from cauldron.transforms.matching.clusters import ASKED, SHARD, ClusterJob, ClusterPictures, shards
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from cauldron.runner import run
-from cauldron.schema import CLUSTER_SCHEMA
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.schema import CLUSTER_SCHEMA
+from cauldron.pipeline.runner import run
 from tests.transforms.matching.cluster_world import (
     FILES,
     RANGES,

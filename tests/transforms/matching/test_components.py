@@ -27,7 +27,7 @@ from cauldron.transforms.matching.components import (
 )
 from cauldron.transforms.packed import split_by, unpack
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.transforms.matching.plain import components
 
 

@@ -26,9 +26,9 @@ from cauldron.transforms.matching.links import (
 from cauldron.transforms.matching.records import BENCHMARK, TRAINING, VERDICT
 from PIL import Image
 
-from cauldron.errors import CauldronError
-from cauldron.runner import run
-from cauldron.schema import CONTAMINATION_SCHEMA
+from cauldron.core.errors import CauldronError
+from cauldron.core.schema import CONTAMINATION_SCHEMA
+from cauldron.pipeline.runner import run
 from tests.transforms.matching.leaks import (
     Matching,
     Row,

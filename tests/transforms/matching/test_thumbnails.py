@@ -11,7 +11,7 @@ from cauldron.transforms.matching import thumbnails
 from cauldron.transforms.matching.thumbnails import Place, Thumbnails, thumbnail
 from PIL import Image
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.transforms.pictures import chart, decoded, encoded, page, photograph
 
 MANY = 10**7

@@ -1,0 +1,1 @@
+"""The ground: schema, files, manifests, errors. Imports nothing else of Cauldron."""

@@ -1,0 +1,108 @@
+"""What a recipe says of one stage's mixture: sources and their portions, budget, turns, shards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from cauldron.core.rules import Action, Strict, UpscaleChoice
+
+MIB = 1024 * 1024
+
+
+class Budget(Strict):
+    """How large a mixture is; exactly one of the three.
+
+    Attributes:
+        answer_tokens: answer tokens in the whole mixture.
+        samples: rows in the whole mixture.
+        epochs_of_largest: how often the source with the largest share is passed over.
+    """
+
+    answer_tokens: Annotated[float, Field(gt=0)] | None = None
+    samples: Annotated[int, Field(gt=0)] | None = None
+    epochs_of_largest: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Budget:
+        given = [self.answer_tokens, self.samples, self.epochs_of_largest]
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give exactly one of answer_tokens, samples, epochs_of_largest")
+        return self
+
+
+class Portion(Strict):
+    """How much of a source a stage takes.
+
+    Attributes:
+        weight: share of answer tokens in proportion to tokens x weight, the authors' scheme.
+        share: share of the stage's answer tokens, 0 to 1; weighted sources divide the rest.
+    """
+
+    weight: Annotated[float, Field(ge=0)] | None = None
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"weight": value} if is_number else value
+
+    @model_validator(mode="after")
+    def _one(self) -> Portion:
+        if (self.weight is None) == (self.share is None):
+            raise ValueError("give a weight or a share")
+        return self
+
+
+class TurnRules(Strict):
+    """What a copy of a row keeps of its turns.
+
+    Attributes:
+        shuffle: a new order of turns for every copy; sources whose turns build on each other
+            (`dialogue`) always keep theirs.
+        cap: at most this many turns a copy; None: all. The authors: 7.
+    """
+
+    shuffle: bool = True
+    cap: Annotated[int, Field(gt=0)] | None = 7
+
+
+class StageRecipe(Strict):
+    """One stage's mixture.
+
+    Attributes:
+        longest_edge: images are tiled after scaling their longest side to at most this many
+            pixels; decides image tokens only, stored pixels stay.
+        tile: side of a tile in pixels.
+        upscale: of images smaller than the limit. ``never``: up to whole tiles only (the authors'
+            training code); ``published``: to the full grid, as the published processor does, four
+            times the tokens for 640 x 480; ``{up_to: 2}``: by a factor at most. Decides image
+            tokens here, and what `cauldron train` does with this mixture.
+        shard_bytes: target size of a shard.
+        row_group_bytes: a reader holds one row group in memory.
+        max_epochs: no source is passed over more often.
+        duplicates: what becomes of near-duplicates here, where it differs from the recipe's.
+    """
+
+    budget: Budget
+    mixture: dict[str, Portion]
+    turns: TurnRules = TurnRules()
+    max_epochs: Annotated[float, Field(gt=0)] = 50
+    longest_edge: Annotated[int, Field(gt=0)] = 1820
+    tile: Annotated[int, Field(gt=0)] = 364
+    upscale: UpscaleChoice = "never"
+    shard_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
+    row_group_bytes: Annotated[int, Field(ge=1024, le=1024 * MIB)] = 32 * MIB
+    duplicates: Action | None = None
+
+    @field_validator("mixture")
+    @classmethod
+    def _shares_fit(cls, value: dict[str, Portion]) -> dict[str, Portion]:
+        if not value:
+            raise ValueError("a stage needs at least one source")
+        total = sum(portion.share or 0 for portion in value.values())
+        if total > 1 + 1e-9:
+            raise ValueError(f"shares add up to {total:.4f}, more than 1")
+        return value

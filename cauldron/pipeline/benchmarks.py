@@ -1,0 +1,175 @@
+"""Benchmarks as corpora: found, fingerprinted and ingested like sources, into a place of their own.
+
+``benchmarks/<name>/<fingerprint>/`` holds parts, packs and a manifest like a corpus; what could
+not be read of it is in ``quarantine/benchmarks/<name>/<fingerprint>/``. Nothing there is training
+data: no rule of the recipe filters or changes a row, no tokens are counted by its tokenizer, and
+the only limit on a picture is the one that protects this machine. ``--limit`` does not count
+either: of a benchmark that is read in part, the rest leaks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import PIL
+import pyarrow
+
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.fingerprints import fingerprint
+from cauldron.core.manifests import CorpusManifest, benchmark_folder, quarantine_folder
+from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.pipeline import runner
+from cauldron.pipeline.corpora import PlannedCorpus, Request
+from cauldron.pipeline.ingesting import Say, ingest
+from cauldron.recipe import Recipe
+from cauldron.sources.base import PIECE_BYTES
+from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
+from cauldron.sources.files import FileInfo, Root
+from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
+from cauldron.transforms.normalise import SourceSettings
+
+__all__ = ["PlannedBenchmark", "benchmark_folder", "ingest_benchmarks", "plan_benchmarks"]
+
+# Part of every benchmark's fingerprint. Raise it when the same files would be read differently.
+BENCHMARKS_VERSION = 1
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True)
+class PlannedBenchmark(PlannedCorpus):
+    """A benchmark of a build: where it is read from and where its corpus goes."""
+
+    def job(self, root: str | None) -> SourceJob:
+        return SourceJob(
+            settings=self.settings,
+            root=root,
+            commit=self.repo.commit,
+            corpus=self.folder,
+            quarantine=self.quarantine,
+            source=self.source,
+            repo=self.repo,
+        )
+
+
+def plan_benchmarks(
+    recipe: Recipe, root: str | None, output: str, against: Mapping[str, str]
+) -> list[PlannedBenchmark]:
+    """Find every benchmark and fingerprint what it would become.
+
+    Args:
+        root: where repositories live; None for the hub.
+        against: places by name, as in ``--against NAME=PATH``.
+
+    Raises:
+        UsageError: a name is no name, or there is nothing at a place.
+        SourceUnavailable: missing, gated, incomplete, or nothing in it can be read.
+    """
+    opened = Root.open(root)
+    return [_plan(recipe, opened, output, name, path) for name, path in against.items()]
+
+
+def _plan(recipe: Recipe, root: Root, output: str, name: str, path: str) -> PlannedBenchmark:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--against {name}={path}: a name is letters, digits, '.', '_' and '-'")
+    try:
+        place = find_place(path, root)
+        source = BenchmarkSource(
+            name=name, repo=place.repo.id, title=name, license="unknown", place=place
+        )
+        selected = source.selection()
+    except SourceUnavailable as error:
+        raise SourceUnavailable(f"--against {name}={path}", error.why, error.remedy) from error
+    except UsageError as error:
+        raise UsageError(f"--against {name}={path}: {error}") from error
+    settings = _settings(recipe, name)
+    print_ = _fingerprint(name, place, selected.files, selected.beside, settings)
+    return PlannedBenchmark(
+        source=source,
+        repo=place.repo,
+        files=selected.files,
+        settings=settings,
+        revision=place.revision,
+        fingerprint=print_,
+        folder=benchmark_folder(output, name, print_),
+        quarantine=quarantine_folder(output, f"benchmarks/{name}", print_),
+    )
+
+
+def _settings(recipe: Recipe, name: str) -> SourceSettings:
+    return SourceSettings(
+        source=name,
+        license="unknown",
+        images=ImageRules(hard_max_pixels=recipe.images.hard_max_pixels),
+        text=TextRules(fix_punctuation=False, max_turns=2**31),
+        language=LanguageRules(identify=False),
+        classifiers=(),
+        tokenizer=None,
+        options={},
+    )
+
+
+def _fingerprint(
+    name: str,
+    place: Place,
+    files: list[FileInfo],
+    beside: list[FileInfo],
+    settings: SourceSettings,
+) -> str:
+    versions = [BENCHMARKS_VERSION, INGEST_VERSION, PIECE_BYTES]
+    return fingerprint(
+        {
+            "version": [*versions, PIL.__version__, pyarrow.__version__],
+            "name": name,
+            "commit": place.repo.commit,
+            "files": [[file.path, file.size, file.version] for file in files],
+            "beside": _digest(beside),
+            "hard_max_pixels": settings.images.hard_max_pixels,
+        }
+    )
+
+
+def _digest(files: list[FileInfo]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.path}\0{file.size}\0{file.version}\n".encode())
+    return digest.hexdigest()
+
+
+def ingest_benchmarks(
+    planned: list[PlannedBenchmark],
+    recipe: Recipe,
+    root: str | None,
+    output: str,
+    beam_args: list[str],
+    say: Say,
+) -> dict[str, CorpusManifest]:
+    """Make the benchmark corpora that are not there yet; returns the manifests of all, by name.
+
+    Raises:
+        UsageError: remote workers cannot reach a benchmark.
+        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, or holds no
+            picture at all.
+    """
+    if not planned:
+        return {}
+    for benchmark in planned:
+        if benchmark.repo.commit is None:
+            place = {f"against {benchmark.source.name}": benchmark.repo.url}
+            runner.check_reach(beam_args, place)
+    request = Request(recipe.model_copy(update={"tokenizer": None}), (), root, output)
+
+    def told(line: str) -> None:
+        say(f"benchmarks{line.removeprefix('ingest')}")
+
+    manifests = ingest(planned, request, beam_args, told)
+    for name, manifest in manifests.items():
+        if not manifest.counts.images:
+            raise CauldronError(
+                f"benchmark {name}: no picture in any of the {manifest.counts.rows_in} rows of "
+                f"{manifest.repo}; nothing can be kept out by it"
+            )
+    return manifests

@@ -1,0 +1,74 @@
+"""`cauldron build`: ingest, curate and mix, each a Beam job, each skipped when it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cauldron.core.manifests import MixtureManifest
+from cauldron.pipeline import mixing, runner
+from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
+from cauldron.pipeline.corpora import Request, plan_corpora
+from cauldron.pipeline.curating import CurateRequest, curate_stage
+from cauldron.pipeline.ingesting import Say, ingest
+from cauldron.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What the user asked for.
+
+    Attributes:
+        stages: empty for all stages of the recipe.
+        root: where sources live; None for the hub.
+        limit: rows to read of each source, -1 for all.
+        beam_args: options for Beam, as typed.
+    """
+
+    recipe: Recipe
+    stages: tuple[str, ...]
+    root: str | None
+    output: str
+    limit: int = -1
+    skip_unavailable: bool = False
+    beam_args: tuple[str, ...] = ()
+
+
+def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
+    """Build the mixtures of the asked stages.
+
+    A killed build goes on where it was when called again, and ends in the same bytes.
+
+    Args:
+        say: receives one line at a time about the progress.
+
+    Raises:
+        cauldron.core.errors.CauldronError: with one line on what failed and what to do.
+    """
+    recipe = options.recipe
+    runner.check_arguments(options.beam_args)
+    runner.check_reach(options.beam_args, {"output": options.output, "root": options.root})
+    stages = options.stages or tuple(recipe.stages)
+    wanted = dict.fromkeys(name for stage in stages for name in recipe.stage(stage).mixture)
+    request = Request(
+        recipe=recipe,
+        sources=tuple(wanted),
+        root=options.root,
+        output=options.output,
+        limit=options.limit,
+        skip_unavailable=options.skip_unavailable,
+    )
+    # A benchmark that is not where it should be stops the build before any work.
+    against = plan_benchmarks(recipe, options.root, options.output, recipe.against.benchmarks)
+    planned, missing = plan_corpora(request)
+    for item in missing:
+        say(f"without {item.source}: {item.why}")
+    beam_args = list(options.beam_args)
+    manifests = ingest(planned, request, beam_args, say)
+    benchmarks = ingest_benchmarks(against, recipe, options.root, options.output, beam_args, say)
+    curating = CurateRequest(recipe, options.output, manifests, benchmarks)
+    mixtures = []
+    for stage in stages:
+        curation = curate_stage(curating, stage, beam_args, say)
+        mixing_ = mixing.MixRequest(recipe, stage, options.output, manifests, curation, missing)
+        mixtures.append(mixing.mix(mixing_, beam_args, say))
+    return mixtures
