@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
 from cauldron.sources.base import Piece
-from cauldron.transforms.curate.index import CorpusPart
+from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import CurateCorpora
 from cauldron.transforms.curate.records import CurateJob, CurateSource
 from cauldron.transforms.ingest import IngestPieces, PieceWork, SourceJob
@@ -44,13 +44,13 @@ def ingest(pipeline: beam.Pipeline) -> None:
 
 
 def curate(pipeline: beam.Pipeline) -> None:
-    parts = [CorpusPart(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
+    parts = [PartPath(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
     job = CurateJob((CurateSource("dolly", "gs://b/corpus", 1),), 2, "gs://b/curation")
     _ = pipeline | beam.Create(parts, reshuffle=False) | CurateCorpora(job)
 
 
 def merge(pipeline: beam.Pipeline) -> None:
-    parts = [CorpusPart(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
+    parts = [PartPath(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
     job = CurateJob((CurateSource("lnqa", "gs://b/corpus", 1),), 2, "gs://b/curation", "merge")
     files = [f"gs://b/curation/{stem}-00000-of-00001.parquet" for stem in ("clusters", "leaks")]
     curated = CurateCorpora(job, files[:1], files[1:])

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.normalise import Kept, Rejected
-from cauldron.transforms.packs import PackWriter, Placed
+from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
@@ -45,7 +45,7 @@ class PartNames:
         return self._numbered("part", ".parquet")
 
     @property
-    def pack(self) -> str:
+    def record_file(self) -> str:
         return self._numbered("images", ".tar")
 
     @property
@@ -95,10 +95,10 @@ class PartWriter:
             storage.atomic_write(storage.join(names.corpus, names.parquet))
         )
         self._pack_file = self._files.enter_context(
-            storage.atomic_write(storage.join(names.corpus, names.pack))
+            storage.atomic_write(storage.join(names.corpus, names.record_file))
         )
         self._table = pq.ParquetWriter(self._table_file, CORPUS_SCHEMA, compression="zstd")
-        self._pack = PackWriter(self._pack_file)  # type: ignore[arg-type]
+        self._pack = RecordFileWriter(self._pack_file)  # type: ignore[arg-type]
         return self
 
     def __exit__(
@@ -144,7 +144,7 @@ class PartWriter:
     def _keep(self, kept: Kept) -> None:
         sample = kept.sample
         placed = self._pack.add(sample, kept.images)
-        row = corpus_row(kept, placed, self._names.pack)
+        row = corpus_row(kept, placed, self._names.record_file)
         self._rows.append(row)
         self._chars += sum(len(turn.user) + len(turn.assistant) for turn in sample.turns)
         self.counts.turns += len(sample.turns)
@@ -173,7 +173,7 @@ class PartWriter:
         return {
             "part": self._names.part,
             "parquet": table | {"rows": self.counts.kept},
-            "pack": _file_entry(self._names.pack, self._pack_file),
+            "pack": _file_entry(self._names.record_file, self._pack_file),
             "quarantine": quarantine,
             "counts": self.counts.to_json(),
         }

@@ -24,7 +24,7 @@ from cauldron.core.rules import Action, Conflicts
 from cauldron.pipeline import runner
 from cauldron.pipeline.ingesting import Say
 from cauldron.sources.base import registry
-from cauldron.transforms.curate.index import CorpusPart
+from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import (
     CURATE_ROW_BYTES,
     CURATE_VERSION,
@@ -94,7 +94,7 @@ def curate(
     rows = sum(manifest.counts.kept for manifest in corpora.values())
     job = _curate_job(corpora, output, folder, rows, matched)
     parts = [
-        CorpusPart(number, part.part, storage.join(source.corpus, part.parquet.name))
+        PartPath(number, part.part, storage.join(source.corpus, part.parquet.name))
         for number, source in enumerate(job.sources)
         for part in corpora[source.name].parts
     ]

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.arrays import Array, from_bytes
 from cauldron.transforms.matching.blocks import Plan, Table
 from cauldron.transforms.matching.kernel import (
     I32,
@@ -37,7 +38,6 @@ from cauldron.transforms.matching.kernel import (
     trim,
 )
 from cauldron.transforms.matching.records import BENCHMARK, PAIR, SIGNATURE, MatchJob
-from cauldron.transforms.packed import Packed, unpack
 
 CROWD = 256
 DELEGATES = 32
@@ -91,7 +91,7 @@ class Search:
         apart: equal numbers from 0 on for pictures whose pairs at distance 0 are not looked for.
     """
 
-    def __init__(self, records: Packed, apart: I64, job: MatchJob) -> None:
+    def __init__(self, records: Array, apart: I64, job: MatchJob) -> None:
         kinds = records["kind"] & np.uint8(0xFF ^ DELEGATE)
         self.members = Members(
             np.ascontiguousarray(records["phash"]),
@@ -175,7 +175,7 @@ class Search:
                 more = np.empty(len(pairs), np.uint64)
                 self._found = Found(np.append(pairs, more), np.append(near, more), worst)
 
-    def result(self) -> tuple[Packed, Counts]:
+    def result(self) -> tuple[Array, Counts]:
         """The `PAIR` records that stay, in no order, and what it took."""
         count = trim(self._found, self._count, self._neighbours)
         found, near = self._found.pairs[:count], self._found.near[:count]
@@ -203,14 +203,14 @@ class Thinned(NamedTuple):
         pairs: found within crowds.
     """
 
-    records: Packed
+    records: Array
     apart: I64
     delegates: npt.NDArray[np.bool_]
-    pairs: Packed
+    pairs: Array
     counts: Counts
 
 
-def thin(records: Packed, job: MatchJob, tell: bool) -> Thinned:
+def thin(records: Array, job: MatchJob, tell: bool) -> Thinned:
     """Let delegates stand for pictures of which more than `CROWD` have one 64-bit hash.
 
     Args:
@@ -268,7 +268,7 @@ def _benchmarks(kinds: npt.NDArray[np.uint8], crowds: I64) -> npt.NDArray[np.boo
     return chosen
 
 
-def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tuple[Packed, Counts]:
+def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tuple[Array, Counts]:
     """The candidate pairs that are told by the worker of a key.
 
     Args:
@@ -278,7 +278,7 @@ def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tu
         `PAIR` records, and counts.
     """
     ordered = sorted(pieces, key=lambda piece: int(np.frombuffer(piece, SIGNATURE)["number"][0]))
-    records = unpack(ordered, SIGNATURE)
+    records = from_bytes(ordered, SIGNATURE)
     prefix = plan.prefix_of(key)
     left = thin(records, job, tell=prefix == tuple(range(len(prefix))))
     search = Search(left.records, left.apart, job)

@@ -17,6 +17,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, read_array, split_by, write_array
 from cauldron.transforms.matching.blocks import Plan
 from cauldron.transforms.matching.bucket import NO_COUNTS, Counts, add_counts, join_key
 from cauldron.transforms.matching.counting import CountKeys, counts_path
@@ -33,7 +34,6 @@ from cauldron.transforms.matching.passes import (
 )
 from cauldron.transforms.matching.ranges import prepare_range
 from cauldron.transforms.matching.records import PAIR, MatchJob
-from cauldron.transforms.packed import Packed, read_packed, split_by, unpack, write_packed
 
 from cauldron.core import storage
 
@@ -85,14 +85,14 @@ class PassJob:
 
 def write_pairs(number: int, packed: Iterable[bytes], job: PassJob, of: str = "") -> dict[str, Any]:
     """Write pairs whose first picture is in a range, sorted; returns the file's entry."""
-    pairs = unpack(packed, PAIR)
+    pairs = from_bytes(packed, PAIR)
     pairs = pairs[np.lexsort([pairs["second"], pairs["first"]])]
     both = pairs[["first", "second"]]
     assert (both[1:] != both[:-1]).all(), "a pair was told twice"
-    return {"range": number, **write_packed(job.path(number, of), pairs)}
+    return {"range": number, **write_array(job.path(number, of), pairs)}
 
 
-def _send_pairs(pairs: Packed, counts: Counts, job: PassJob, of: str) -> Iterator[Any]:
+def _send_pairs(pairs: Array, counts: Counts, job: PassJob, of: str) -> Iterator[Any]:
     """Few pairs by the range of their first picture, many as files; and the counts, under the
     number after the last range."""
     for number, piece in split_by(pairs, pairs["first"] >> _HALF):
@@ -232,7 +232,7 @@ def plan_join(job: MatchJob, pictures: int, limit: int, run: RunJob) -> tuple[Pl
     if pictures > MOST_MEMBERS or passes[0].size > limit:
         while True:
             run("count keys", CountKeys(job, plan), pictures * _HASH_BYTES)
-            counts = read_packed(counts_path(job), KEY_COUNT)
+            counts = read_array(counts_path(job), KEY_COUNT)
             split = split_hot(plan, counts, job.ranges)
             if split == plan:
                 break

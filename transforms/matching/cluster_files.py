@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_bytes, range_of, read_array
 from cauldron.transforms.matching.components import cut_by
 from cauldron.transforms.matching.linked_rows import by_part
 from cauldron.transforms.matching.members import IMAGE_KEY, best_images, training_images
 from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, TRAINING, MatchJob
 from cauldron.transforms.matching.representatives import ALONE, FOLLOWER, SETTLED, UNSETTLED
-from cauldron.transforms.packed import Packed, range_of, read_packed, unpack
 from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
@@ -44,7 +44,7 @@ IMAGE = np.dtype(
         ("score", "<f4"),
     ]
 )
-# Packed `IMAGE` records and the origins of their rows, a record batch without its schema.
+# `IMAGE` records and the origins of their rows, a record batch without its schema.
 Rows = tuple[bytes, bytes]
 
 _ORIGINS = pa.schema([("origin", ORIGIN)])
@@ -77,7 +77,7 @@ class ClusterJob:
         return storage.join(self.folder, "_done", f"clusters-{number:05d}.json")
 
 
-def clustered_images(settled: Packed, number: int, job: MatchJob) -> Iterator[tuple[int, bytes]]:
+def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tuple[int, bytes]]:
     """The images of a range that are in a cluster, cut by the corpus part that holds their rows.
 
     Args:
@@ -105,9 +105,9 @@ def clustered_images(settled: Packed, number: int, job: MatchJob) -> Iterator[tu
         yield from by_part(records)
 
 
-def _with_repeated(settled: Packed, number: int, job: MatchJob) -> Packed:
+def _with_repeated(settled: Array, number: int, job: MatchJob) -> Array:
     """With the pictures that occur more than once, each its own cluster; sorted by number."""
-    pictures = read_packed(job.pictures(number), _PICTURE)
+    pictures = read_array(job.pictures(number), _PICTURE)
     repeated = (pictures["kind"] & TRAINING != 0) & (pictures["occurrences"] > 1)
     repeated[(settled["number"] & np.uint64(0xFFFFFFFF)).astype(np.int64)] = False
     places = np.flatnonzero(repeated)
@@ -124,19 +124,19 @@ def with_origins(
     source: int, part: int, pieces: Iterable[bytes], job: ClusterJob
 ) -> Iterator[tuple[int, Rows]]:
     """Add their origins to images of a corpus part, and cut them by file."""
-    images = unpack(pieces, IMAGE)
+    images = from_bytes(pieces, IMAGE)
     known = job.match.sources[source]
     name = PartNames(known.corpus, "", part, known.parts).parquet
     with storage.open_read(storage.join(known.corpus, name)) as file:
         column = pq.read_table(file, columns=["origin"])["origin"]
     for number, piece in cut_by(images, range_of(images["cluster_high"], job.files)):
-        rows = pa.array(unpack([piece], IMAGE)["row"])
+        rows = pa.array(from_bytes([piece], IMAGE)["row"])
         origins = column.take(rows).combine_chunks()
         batch = pa.record_batch([origins], schema=_ORIGINS)
         yield number, (piece, batch.serialize().to_pybytes())
 
 
-def count_splits(settled: Packed, files: int) -> Iterator[tuple[int, tuple[int, int]]]:
+def count_splits(settled: Array, files: int) -> Iterator[tuple[int, tuple[int, int]]]:
     """Of each file's clusters: pictures split off by the guard, and those left unsettled."""
     numbers = range_of(settled["key_high"], files)
     for number in np.unique(numbers[settled["splits"] > 0]):
@@ -150,7 +150,7 @@ def write_file(
 ) -> dict[str, Any]:
     """Write a file of clusters and its marker; returns the marker."""
     pieces = list(rows)
-    images = unpack([packed for packed, _ in pieces], IMAGE)
+    images = from_bytes([packed for packed, _ in pieces], IMAGE)
     origins = pa.Table.from_batches(
         [pa.ipc.read_record_batch(pa.py_buffer(data), _ORIGINS) for _, data in pieces], _ORIGINS
     )["origin"]
@@ -177,7 +177,7 @@ def write_file(
     return marker
 
 
-def _order(images: Packed, job: MatchJob) -> Any:
+def _order(images: Array, job: MatchJob) -> Any:
     """By cluster, the representative first, then by the source's name, id and place in the row."""
     by_name = sorted(range(len(job.sources)), key=lambda n: job.sources[n].name)
     ranks = np.argsort(by_name)[images["source"]]
@@ -186,7 +186,7 @@ def _order(images: Packed, job: MatchJob) -> Any:
     return np.lexsort([*last, ranks, -images["representative"].astype(np.int8), *first])
 
 
-def cluster_table(images: Packed, origins: Any, names: list[str]) -> pa.Table:
+def cluster_table(images: Array, origins: Any, names: list[str]) -> pa.Table:
     """Images in `CLUSTER_SCHEMA`."""
     return pa.table(
         {
@@ -203,7 +203,7 @@ def cluster_table(images: Packed, origins: Any, names: list[str]) -> pa.Table:
     )
 
 
-def _hex(records: Packed, name: str) -> pa.Array:
+def _hex(records: Array, name: str) -> pa.Array:
     halves = [records[f"{name}_high"], records[f"{name}_low"]]
     digits = np.stack(halves, axis=1).astype(">u8").tobytes().hex()
     return pa.array([digits[at : at + 32] for at in range(0, len(digits), 32)], pa.string())

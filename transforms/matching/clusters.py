@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes
 from cauldron.transforms.matching.cluster_files import (
     ClusterJob,
     Rows,
@@ -32,7 +33,6 @@ from cauldron.transforms.matching.members import read_compared, read_edges, read
 from cauldron.transforms.matching.records import PAIR, MatchJob
 from cauldron.transforms.matching.representatives import COMPARED, MEMBER, PASSES, SETTLED, advance
 from cauldron.transforms.matching.verify import Judge
-from cauldron.transforms.packed import Packed, unpack
 
 __all__ = ["ClusterJob", "ClusterPictures"]
 
@@ -47,7 +47,7 @@ _PAIR = tuple[int, bytes]
 class PairJudge(Protocol):
     """Compares pictures by their pixels."""
 
-    def judge(self, pairs: Packed) -> Packed:
+    def judge(self, pairs: Array) -> Array:
         """`PAIR` records to `VERDICT` records in the same order."""
 
 
@@ -77,7 +77,7 @@ class _ReadMembers(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         number, job = element[0], self._job
-        labels = unpack(element[1], LABEL)
+        labels = from_bytes(element[1], LABEL)
         labels = labels[np.argsort(labels["vertex"])]
         members = read_members(labels, number, job)
         yield from cut_by(members, bucket_of(labels["root"], job.ranges))
@@ -94,7 +94,10 @@ class _Advance(beam.DoFn):
 
     def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[Any]:
         bucket, pieces = element
-        members, compared = unpack(pieces["members"], MEMBER), unpack(pieces["compared"], COMPARED)
+        members, compared = (
+            from_bytes(pieces["members"], MEMBER),
+            from_bytes(pieces["compared"], COMPARED),
+        )
         done = advance(members, compared, self._job, self._last)
         for told in cut_by(done.settled, done.settled["number"] >> np.uint64(32)):
             yield beam.pvalue.TaggedOutput("settled", told)
@@ -113,7 +116,7 @@ class _Advance(beam.DoFn):
 
 def shards(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The asked pairs of a range in shards that touch few ranges, and each picture in few."""
-    asked = unpack(pieces, ASKED)
+    asked = from_bytes(pieces, ASKED)
     asked = asked[np.lexsort([asked["second"], asked["first"], asked["second"] >> np.uint64(32)])]
     for start in range(0, len(asked), SHARD):
         yield asked[start : start + SHARD].tobytes()
@@ -131,14 +134,14 @@ class _Judge(beam.DoFn):
         self._judge = self._make(self._job)
 
     def process(self, element: bytes) -> Iterator[tuple[int, bytes]]:
-        asked = unpack([element], ASKED)
+        asked = from_bytes([element], ASKED)
         verdicts = self._judge.judge(asked[list(PAIR.names or ())].astype(PAIR))
         compared = verdicts[list(COMPARED.names or ())].astype(COMPARED)
         yield from cut_by(compared, asked["bucket"])
 
 
 def _count_splits(element: tuple[int, bytes], files: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    yield from count_splits(unpack([element[1]], SETTLED), files)
+    yield from count_splits(from_bytes([element[1]], SETTLED), files)
 
 
 class _ReadImages(beam.DoFn):
@@ -147,7 +150,7 @@ class _ReadImages(beam.DoFn):
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         number, pieces = element
-        yield from clustered_images(unpack(pieces, SETTLED), number, self._job)
+        yield from clustered_images(from_bytes(pieces, SETTLED), number, self._job)
 
 
 class _AddOrigins(beam.DoFn):

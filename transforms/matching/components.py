@@ -27,8 +27,8 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
 from cauldron.transforms.matching.kernel import compiled
-from cauldron.transforms.packed import Packed, range_of, split_by, unpack
 
 from cauldron.core.errors import CauldronError
 
@@ -57,7 +57,7 @@ def bucket_of(vertices: U64, buckets: int) -> I64:
     return range_of(vertices * _ODD, buckets)
 
 
-def cut_by(records: Packed, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:
+def cut_by(records: Array, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:
     """`split_by`, in pieces of bounded size."""
     step = _PIECE_BYTES // records.itemsize * records.itemsize
     for key, data in split_by(records, keys):
@@ -91,7 +91,7 @@ def smallest_of_component(first: I64, second: I64, vertices: int) -> I64:
     return parent
 
 
-def label(edges: Packed) -> Packed:
+def label(edges: Array) -> Array:
     """The `LABEL` records of a graph that fits here, sorted by vertex."""
     vertices, places = np.unique(
         np.concatenate([edges["large"], edges["small"]]), return_inverse=True
@@ -100,14 +100,14 @@ def label(edges: Packed) -> Packed:
     return _records(LABEL, vertices, vertices[root])
 
 
-def forest(edges: Packed) -> Packed:
+def forest(edges: Array) -> Array:
     """As few edges as connect the same vertices: a star for each component."""
     labels = label(edges)
     labels = labels[labels["vertex"] != labels["root"]]
     return _records(EDGE, labels["vertex"], labels["root"])
 
 
-def ends_of(edges: Packed, leaf: Any = 0) -> Packed:
+def ends_of(edges: Array, leaf: Any = 0) -> Array:
     """Edges as both ends see them."""
     large, small = edges["large"], edges["small"]
     ends = _records(END, np.concatenate([large, small]), np.concatenate([small, large]))
@@ -115,7 +115,7 @@ def ends_of(edges: Packed, leaf: Any = 0) -> Packed:
     return ends
 
 
-def large_star(ends: Packed) -> tuple[Packed, Packed]:
+def large_star(ends: Array) -> tuple[Array, Array]:
     """Link every vertex' larger neighbours with the smallest of its neighbourhood.
 
     Args:
@@ -152,7 +152,7 @@ def large_star(ends: Packed) -> tuple[Packed, Packed]:
     return edges, labels
 
 
-def small_star(edges: Packed) -> Packed:
+def small_star(edges: Array) -> Array:
     """Link every vertex and its smaller neighbours with the smallest of these.
 
     Args:
@@ -173,7 +173,7 @@ def small_star(edges: Packed) -> Packed:
     return np.concatenate([ends_of(_records(EDGE, vertex, lowest), leaf), ends_of(between)])
 
 
-def finish(pieces: Iterable[bytes]) -> Packed:
+def finish(pieces: Iterable[bytes]) -> Array:
     """The labels of what is left after all rounds. Raises CauldronError where that is too much."""
     taken, edges = [], 0
     for piece in pieces:
@@ -184,10 +184,10 @@ def finish(pieces: Iterable[bytes]) -> Packed:
                 "look at what they are, or set a smaller radius for duplicates"
             )
         taken.append(piece)
-    return label(unpack(taken, EDGE))
+    return label(from_bytes(taken, EDGE))
 
 
-def _records(dtype: np.dtype[np.void], first: Any, second: Any) -> Packed:
+def _records(dtype: np.dtype[np.void], first: Any, second: Any) -> Array:
     """Records from their first two fields."""
     records = np.zeros(len(first), dtype=dtype)
     names = dtype.names or ()
@@ -195,12 +195,12 @@ def _records(dtype: np.dtype[np.void], first: Any, second: Any) -> Packed:
     return records
 
 
-def _distinct(edges: Packed) -> Packed:
+def _distinct(edges: Array) -> Array:
     edges = edges[np.lexsort((edges["small"], edges["large"]))]
     return edges[_starts(edges, "large", "small")]
 
 
-def _starts(records: Packed, *names: str) -> npt.NDArray[np.bool_]:
+def _starts(records: Array, *names: str) -> npt.NDArray[np.bool_]:
     """Where one of the fields differs from the record before; true for the first."""
     new = np.ones(len(records), dtype=bool)
     new[1:] = np.any([records[name][1:] != records[name][:-1] for name in names], axis=0)
@@ -212,7 +212,7 @@ class _BothEnds(beam.DoFn):
         self._buckets = buckets
 
     def process(self, element: bytes) -> Iterator[tuple[int, bytes]]:
-        ends = ends_of(unpack([element], EDGE))
+        ends = ends_of(from_bytes([element], EDGE))
         yield from cut_by(ends, bucket_of(ends["vertex"], self._buckets))
 
 
@@ -221,7 +221,7 @@ class _LargeStar(beam.DoFn):
         self._buckets = buckets
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
-        edges, labels = large_star(unpack(element[1], END))
+        edges, labels = large_star(from_bytes(element[1], END))
         yield from cut_by(edges, bucket_of(edges["large"], self._buckets))
         for piece in _by_leading_half(labels):
             yield beam.pvalue.TaggedOutput("finished", piece)
@@ -232,13 +232,13 @@ class _SmallStar(beam.DoFn):
         self._buckets = buckets
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
-        ends = small_star(unpack(element[1], EDGE))
+        ends = small_star(from_bytes(element[1], EDGE))
         yield from cut_by(ends, bucket_of(ends["vertex"], self._buckets))
 
 
 def _rest(element: tuple[int, bytes]) -> Iterator[tuple[int, bytes]]:
     """Edges without marks, all to one worker."""
-    edges = unpack([element[1]], EDGE)
+    edges = from_bytes([element[1]], EDGE)
     edges = edges[edges["large"] != edges["small"]]
     if len(edges):
         yield 0, edges.tobytes()
@@ -252,12 +252,12 @@ def _finish(element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]
     yield from _by_leading_half(finish(element[1]))
 
 
-def _by_leading_half(labels: Packed) -> Iterator[tuple[int, bytes]]:
+def _by_leading_half(labels: Array) -> Iterator[tuple[int, bytes]]:
     return cut_by(labels, labels["vertex"] >> np.uint64(32))
 
 
 class ConnectedComponents(beam.PTransform):
-    """Packed `EDGE` arrays in; out packed `LABEL` arrays, by the leading half of the vertex.
+    """`EDGE` arrays in; out `LABEL` arrays, by the leading half of the vertex.
 
     Args:
         buckets: workers that vertices are dealt out to; one joins all edges by itself.

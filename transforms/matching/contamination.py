@@ -55,6 +55,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, split_by
 from cauldron.transforms.matching.evidence import BenchmarkRows, Evidence, find_evidence
 from cauldron.transforms.matching.evidence_files import ContaminationJob, file_of, write_file
 from cauldron.transforms.matching.linked_rows import MATCH, by_part, read_linked_rows
@@ -71,14 +72,13 @@ from cauldron.transforms.matching.links import (
     verdict_links,
 )
 from cauldron.transforms.matching.records import MatchJob
-from cauldron.transforms.packed import Packed, split_by, unpack
 
 __all__ = ["ContaminationJob", "FindContamination"]
 
 _BATCH_ROWS = 4_096
 
 
-def _by_range(links: Packed, name: str) -> Iterator[tuple[int, bytes]]:
+def _by_range(links: Array, name: str) -> Iterator[tuple[int, bytes]]:
     """Links cut by the range of one of their pictures."""
     yield from split_by(links, links[name] >> np.uint64(32))
 
@@ -106,7 +106,7 @@ class _LinkDirectly(beam.DoFn):
 
 
 def _linked(element: tuple[int, bytes]) -> bytes:
-    return np.unique(unpack([element[1]], LINK)["training"]).tobytes()
+    return np.unique(from_bytes([element[1]], LINK)["training"]).tobytes()
 
 
 class _FindSteps(beam.DoFn):
@@ -125,13 +125,13 @@ class _FindSteps(beam.DoFn):
 
 def _walk(element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
     _, pieces = element
-    found = further_links(unpack(pieces["steps"], LINK), unpack(pieces["links"], LINK))
+    found = further_links(from_bytes(pieces["steps"], LINK), from_bytes(pieces["links"], LINK))
     yield from _by_range(found, "training")
 
 
 def _wanted(element: tuple[int, bytes]) -> Iterator[tuple[int, bytes]]:
     """The benchmark pictures of links, by range."""
-    numbers = np.unique(unpack([element[1]], LINK)["benchmark"])
+    numbers = np.unique(from_bytes([element[1]], LINK)["benchmark"])
     yield from split_by(numbers, numbers >> np.uint64(32))
 
 
@@ -141,7 +141,10 @@ class _ReadLinkedRows(beam.DoFn):
 
     def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[Any]:
         number, pieces = element
-        links, wanted = strongest(unpack(pieces["links"], LINK)), sorted_numbers(pieces["wanted"])
+        links, wanted = (
+            strongest(from_bytes(pieces["links"], LINK)),
+            sorted_numbers(pieces["wanted"]),
+        )
         for of_benchmark, rows in read_linked_rows(links, wanted, number, self._job):
             if of_benchmark:
                 yield beam.pvalue.TaggedOutput("benchmarks", rows.tobytes())
@@ -161,7 +164,7 @@ class _FindEvidence(beam.DoFn):
         if self._benchmarks is None:  # a side input is the same for every element of a job
             self._benchmarks = BenchmarkRows(rows, job.ngram, job.match)
         batch: dict[int, list[Evidence]] = defaultdict(list)
-        matches = unpack(element[1], MATCH)
+        matches = from_bytes(element[1], MATCH)
         for item in find_evidence(matches, self._benchmarks, job.match_text, job.ngram, job.match):
             number = file_of(item, job.files)
             batch[number].append(item)

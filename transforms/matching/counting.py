@@ -10,11 +10,11 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, write_array
 from cauldron.transforms.matching.blocks import Plan
 from cauldron.transforms.matching.passes import KEY_COUNT
 from cauldron.transforms.matching.ranges import prepare_range
 from cauldron.transforms.matching.records import MatchJob
-from cauldron.transforms.packed import Packed, unpack, write_packed
 
 from cauldron.core import storage
 
@@ -34,15 +34,15 @@ class _CountKeys(beam.DoFn):
             yield int(keys[0]) >> 32, _counts(keys, members).tobytes()
 
 
-def _counts(keys: Any, members: Any) -> Packed:
+def _counts(keys: Any, members: Any) -> Array:
     counts = np.zeros(len(keys), dtype=KEY_COUNT)
     counts["key"], counts["members"] = keys, members
     return counts
 
 
-def sum_counts(packed: Iterable[bytes]) -> Packed:
+def sum_counts(packed: Iterable[bytes]) -> Array:
     """`KEY_COUNT` records of equal keys added up, by key."""
-    counts = unpack(packed, KEY_COUNT)
+    counts = from_bytes(packed, KEY_COUNT)
     keys, places = np.unique(counts["key"], return_inverse=True)
     members = np.zeros(len(keys), dtype=np.int64)
     np.add.at(members, places, counts["members"])
@@ -54,7 +54,7 @@ def counts_path(job: MatchJob) -> str:
 
 
 def _write_counts(element: tuple[int, Iterable[bytes]], job: MatchJob) -> int:
-    return int(write_packed(counts_path(job), sum_counts(element[1]))["rows"])
+    return int(write_array(counts_path(job), sum_counts(element[1]))["rows"])
 
 
 class CountKeys(beam.PTransform):

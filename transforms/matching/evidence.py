@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_bytes
 from cauldron.transforms.matching.linked_rows import BENCHMARK_ROW
 from cauldron.transforms.matching.overlap import (
     Question,
@@ -26,7 +27,6 @@ from cauldron.transforms.matching.overlap import (
 )
 from cauldron.transforms.matching.records import MatchJob
 from cauldron.transforms.matching.thumbnails import Place
-from cauldron.transforms.packed import Packed, unpack
 from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
@@ -87,7 +87,7 @@ def row_id(row: np.void) -> str:
 def place_of(stored: Sequence[int], job: MatchJob) -> Place:
     source, part, offset, length, pixels = stored
     corpus = job.sources[source]
-    pack = PartNames(corpus.corpus, "", part, corpus.parts).pack
+    pack = PartNames(corpus.corpus, "", part, corpus.parts).record_file
     return Place(storage.join(corpus.corpus, pack), offset, length, pixels)
 
 
@@ -135,7 +135,7 @@ class Shown:
         rows: `BENCHMARK_ROW` records, by id and image.
     """
 
-    def __init__(self, rows: Packed, texts: list[RowText], ngram: int) -> None:
+    def __init__(self, rows: Array, texts: list[RowText], ngram: int) -> None:
         self.rows = rows
         self.texts = texts
         self._ngram = ngram
@@ -161,7 +161,7 @@ class BenchmarkRows:
     """The rows of benchmarks that training rows are linked with."""
 
     def __init__(self, pieces: Iterable[bytes], ngram: int, job: MatchJob) -> None:
-        rows = unpack(pieces, BENCHMARK_ROW)
+        rows = from_bytes(pieces, BENCHMARK_ROW)
         order = ("image", "id_low", "id_high", "source", "number")
         self._rows = rows[np.lexsort([rows[name] for name in order])]
         self._ngram = ngram
@@ -196,7 +196,7 @@ class BenchmarkRows:
 
 
 def find_evidence(
-    matches: Packed, benchmarks: BenchmarkRows, match_text: bool, ngram: int, job: MatchJob
+    matches: Array, benchmarks: BenchmarkRows, match_text: bool, ngram: int, job: MatchJob
 ) -> Iterator[Evidence]:
     """The evidence against the rows of one corpus part.
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import range_of
 from cauldron.transforms.matching.evidence import Evidence, place_of
 from cauldron.transforms.matching.records import MatchJob
 from cauldron.transforms.matching.thumbnails import Thumbnails
-from cauldron.transforms.packed import range_of
 
 from cauldron.core import storage
 from cauldron.core.schema import CONTAMINATION_SCHEMA, ORIGIN

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.arrays import Array
 from cauldron.transforms.matching.components import I64, smallest_of_component
 from cauldron.transforms.matching.kernel import Limits, compiled
-from cauldron.transforms.packed import Packed
 
 Flags = npt.NDArray[np.bool_]
 
@@ -52,13 +52,13 @@ class View(NamedTuple):
     lost: Flags
 
 
-def best_first(members: Packed) -> I64:
+def best_first(members: Array) -> I64:
     """Places of members, the best representative first. Never equal: an image is one picture's."""
     keys = [members[name] for name in ("image", "id_low", "id_high", "source")]
     return np.lexsort([*keys, -members["pixels"]])
 
 
-def look(members: Packed, first: I64, second: I64, compared: Packed, limits: Limits) -> View:
+def look(members: Array, first: I64, second: I64, compared: Array, limits: Limits) -> View:
     """Choose who leads.
 
     Args:
@@ -108,7 +108,7 @@ def _known_with(representative: I64, first: I64, second: I64) -> I64:
     return known
 
 
-def distances(members: Packed, others: Packed) -> tuple[Any, Any]:
+def distances(members: Array, others: Array) -> tuple[Any, Any]:
     """Hamming distances of the 64- and the 256-bit hashes."""
     wide = np.bitwise_count(members["phash256"] ^ others["phash256"])
     return (
@@ -117,7 +117,7 @@ def distances(members: Packed, others: Packed) -> tuple[Any, Any]:
     )
 
 
-def _near(members: Packed, others: Packed, limits: Limits) -> npt.NDArray[np.bool_]:
+def _near(members: Array, others: Array, limits: Limits) -> npt.NDArray[np.bool_]:
     """Whether the stored numbers allow that two pictures are the same."""
     distance, distance256 = distances(members, others)
     apart = np.abs(members["aspect"].astype(np.int64) - others["aspect"])
@@ -127,7 +127,7 @@ def _near(members: Packed, others: Packed, limits: Limits) -> npt.NDArray[np.boo
     return near
 
 
-def agreeing(view: View, first: I64, second: I64, compared: Packed, stays: Flags) -> Flags:
+def agreeing(view: View, first: I64, second: I64, compared: Array, stays: Flags) -> Flags:
     """Which of those that may stay do.
 
     They are taken one by one, those first that the others speak for most, and each is held against
@@ -151,7 +151,7 @@ def agreeing(view: View, first: I64, second: I64, compared: Packed, stays: Flags
     return taken
 
 
-def represented(view: View, first: I64, second: I64, compared: Packed, stays: Flags) -> View:
+def represented(view: View, first: I64, second: I64, compared: Array, stays: Flags) -> View:
     """With the best of those that stay as representative that is the same as all the others."""
     if not view.lost.any():
         return view

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_table, read_array, split_by
 from cauldron.transforms.matching.links import U64, is_in
 from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, MatchJob
-from cauldron.transforms.packed import Packed, from_table, read_packed, split_by
 
 from cauldron.core import storage
 
@@ -36,9 +36,9 @@ _PLACE = ("source", "part", "offset", "length")
 _PICTURE = np.dtype([(name, PICTURE[name]) for name in (*_PLACE, "width", "height")])
 
 
-def stored_pictures(numbers: U64, number: int, job: MatchJob) -> Packed:
+def stored_pictures(numbers: U64, number: int, job: MatchJob) -> Array:
     """`STORED` records of pictures of a range."""
-    pictures = read_packed(job.pictures(number), _PICTURE)
+    pictures = read_array(job.pictures(number), _PICTURE)
     pictures = pictures[(numbers & np.uint64(0xFFFFFFFF)).astype(np.int64)]
     stored = np.zeros(len(pictures), dtype=STORED)
     for name in _PLACE:
@@ -47,7 +47,7 @@ def stored_pictures(numbers: U64, number: int, job: MatchJob) -> Packed:
     return stored
 
 
-def occurrences_of(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U64, Packed]]:
+def occurrences_of(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U64, Array]]:
     """The images that show some pictures of a range.
 
     Args:
@@ -78,8 +78,8 @@ def occurrences_of(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U6
 
 
 def read_linked_rows(
-    links: Packed, wanted: U64, number: int, job: MatchJob
-) -> Iterator[tuple[bool, Packed]]:
+    links: Array, wanted: U64, number: int, job: MatchJob
+) -> Iterator[tuple[bool, Array]]:
     """Rows that show linked pictures of a range.
 
     Args:
@@ -104,7 +104,7 @@ def read_linked_rows(
             yield False, _matches(numbers[~tested], images[~tested], shown[~tested], links)
 
 
-def _benchmark_rows(numbers: U64, images: Packed, stored: Packed) -> Packed:
+def _benchmark_rows(numbers: U64, images: Array, stored: Array) -> Array:
     rows = np.zeros(len(images), dtype=BENCHMARK_ROW)
     for name in _ROW:
         rows[name] = images[name]
@@ -112,7 +112,7 @@ def _benchmark_rows(numbers: U64, images: Packed, stored: Packed) -> Packed:
     return rows
 
 
-def _matches(numbers: U64, images: Packed, stored: Packed, links: Packed) -> Packed:
+def _matches(numbers: U64, images: Array, stored: Array, links: Array) -> Array:
     """Every image, once for each link of its picture."""
     start = np.searchsorted(links["training"], numbers, side="left")
     count = np.searchsorted(links["training"], numbers, side="right") - start
@@ -131,7 +131,7 @@ def part_key(source: int, part: int) -> int:
     return source << 32 | part
 
 
-def by_part(matches: Packed) -> Iterator[tuple[int, bytes]]:
+def by_part(matches: Array) -> Iterator[tuple[int, bytes]]:
     """Matches cut by the corpus part that holds their rows."""
     keys = matches["source"].astype(np.int64) << 32 | matches["part"].astype(np.int64)
     yield from split_by(matches, keys)

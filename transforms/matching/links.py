@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_table, read_array
 from cauldron.transforms.matching.records import BENCHMARK, TRAINING, VERDICT, MatchJob
-from cauldron.transforms.packed import Packed, from_table, read_packed
 
 from cauldron.core import storage
 
@@ -51,9 +51,9 @@ _READ = np.dtype([*_VERDICT.descr, ("same", "u1")])
 U64 = npt.NDArray[np.uint64]
 
 
-def benchmark_pictures(number: int, job: MatchJob) -> Packed:
+def benchmark_pictures(number: int, job: MatchJob) -> Array:
     """The benchmarks' pictures of a range, as `KNOWN` records."""
-    kinds = read_packed(job.pictures(number), _KIND)["kind"]
+    kinds = read_array(job.pictures(number), _KIND)["kind"]
     places = np.flatnonzero(kinds & BENCHMARK)
     known = np.zeros(len(places), dtype=KNOWN)
     known["number"] = places + (number << 32)
@@ -61,7 +61,7 @@ def benchmark_pictures(number: int, job: MatchJob) -> Packed:
     return known
 
 
-def same_pairs(path: str) -> Iterator[Packed]:
+def same_pairs(path: str) -> Iterator[Array]:
     """The verdicts of a file that found one picture: first, second, distance, score."""
     with storage.open_read(path) as source:
         file = pq.ParquetFile(source)
@@ -72,7 +72,7 @@ def same_pairs(path: str) -> Iterator[Packed]:
                 yield verdicts[list(_VERDICT.names or ())].astype(_VERDICT)
 
 
-def kinds_of(numbers: U64, known: Packed) -> npt.NDArray[np.uint8]:
+def kinds_of(numbers: U64, known: Array) -> npt.NDArray[np.uint8]:
     """`TRAINING` and `BENCHMARK` bits of pictures; those that are not known are training.
 
     Args:
@@ -93,13 +93,13 @@ def is_in(numbers: U64, found: U64) -> npt.NDArray[np.bool_]:
     return result
 
 
-def equal_links(known: Packed) -> Packed:
+def equal_links(known: Array) -> Array:
     """`LINK` records of pictures that stand in training rows and in a benchmark alike."""
     both = known["number"][known["kind"] == TRAINING | BENCHMARK]
     return _link(both, both, 0, 1.0)
 
 
-def verdict_links(pairs: Packed, known: Packed) -> Packed:
+def verdict_links(pairs: Array, known: Array) -> Array:
     """`LINK` records of pairs of a training picture and a benchmark's."""
     kinds = {side: kinds_of(pairs[side], known) for side in ("first", "second")}
     return _between(
@@ -109,7 +109,7 @@ def verdict_links(pairs: Packed, known: Packed) -> Packed:
     )
 
 
-def steps(pairs: Packed, known: Packed, linked: U64) -> Packed:
+def steps(pairs: Array, known: Array, linked: U64) -> Array:
     """Pairs of a training picture without a link and one with, as `LINK` records.
 
     Args:
@@ -120,7 +120,7 @@ def steps(pairs: Packed, known: Packed, linked: U64) -> Packed:
     return _between(pairs, open_, done)
 
 
-def _between(pairs: Packed, starts: dict[str, Any], ends: dict[str, Any]) -> Packed:
+def _between(pairs: Array, starts: dict[str, Any], ends: dict[str, Any]) -> Array:
     """Pairs as links, one way or both.
 
     Args:
@@ -133,14 +133,14 @@ def _between(pairs: Packed, starts: dict[str, Any], ends: dict[str, Any]) -> Pac
     return np.concatenate(links)
 
 
-def _link(training: Any, benchmark: Any, distance: Any, score: Any) -> Packed:
+def _link(training: Any, benchmark: Any, distance: Any, score: Any) -> Array:
     links = np.zeros(len(training), dtype=LINK)
     links["training"], links["benchmark"] = training, benchmark
     links["distance"], links["score"] = distance, score
     return links
 
 
-def further_links(steps: Packed, links: Packed) -> Packed:
+def further_links(steps: Array, links: Array) -> Array:
     """Walk steps to the benchmark pictures behind them; `links` are those of where they lead."""
     links = strongest(links)
     start = np.searchsorted(links["training"], steps["benchmark"], side="left")
@@ -153,13 +153,13 @@ def further_links(steps: Packed, links: Packed) -> Packed:
     return _link(near["training"], far["benchmark"], weaker["distance"], weaker["score"])
 
 
-def _weaker(near: Packed, far: Packed) -> npt.NDArray[np.bool_]:
+def _weaker(near: Array, far: Array) -> npt.NDArray[np.bool_]:
     further = (near["score"] == far["score"]) & (near["distance"] > far["distance"])
     result: npt.NDArray[np.bool_] = (near["score"] < far["score"]) | further
     return result
 
 
-def strongest(links: Packed, limit: int = LINKS) -> Packed:
+def strongest(links: Array, limit: int = LINKS) -> Array:
     """The best link of each two pictures, and of those the best `limit` of a training picture.
 
     Better is a higher score, then a smaller distance, then the benchmark picture's number.
@@ -178,7 +178,7 @@ def strongest(links: Packed, limit: int = LINKS) -> Packed:
     return links[places - first < limit]
 
 
-def _starts(links: Packed, *names: str) -> npt.NDArray[np.bool_]:
+def _starts(links: Array, *names: str) -> npt.NDArray[np.bool_]:
     """Where one of the fields differs from the record before."""
     new = np.ones(len(links), dtype=bool)
     new[1:] = np.any([links[name][1:] != links[name][:-1] for name in names], axis=0)
@@ -190,7 +190,7 @@ def sorted_numbers(pieces: Iterable[bytes]) -> U64:
     return np.unique(np.frombuffer(b"".join(pieces), dtype="<u8").astype(np.uint64))
 
 
-def sorted_known(pieces: Iterable[bytes]) -> Packed:
+def sorted_known(pieces: Iterable[bytes]) -> Array:
     """`KNOWN` records from packed pieces in any order, sorted by number."""
     known = np.frombuffer(b"".join(pieces), dtype=KNOWN)
     return known[np.argsort(known["number"], kind="stable")]

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_table, read_array
 from cauldron.transforms.matching.components import EDGE, U64, forest
 from cauldron.transforms.matching.linked_rows import occurrences_of
 from cauldron.transforms.matching.links import is_in, same_pairs
 from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, VERDICT, MatchJob
 from cauldron.transforms.matching.representatives import COMPARED, MEMBER
-from cauldron.transforms.packed import Packed, from_table, read_packed
 
 from cauldron.core import storage
 
@@ -31,7 +31,7 @@ _PICTURE = np.dtype([(name, PICTURE[name]) for name in (*_SAME, "width", "height
 _LOW = np.uint64(0xFFFFFFFF)
 
 
-def read_edges(number: int, job: MatchJob, benchmarks: Packed) -> Packed:
+def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
     """`EDGE` records that connect what the verdicts of a range connect among training pictures.
 
     Args:
@@ -47,7 +47,7 @@ def read_edges(number: int, job: MatchJob, benchmarks: Packed) -> Packed:
     return forest(np.concatenate(found))
 
 
-def best_images(wanted: U64, number: int, job: MatchJob) -> Packed:
+def best_images(wanted: U64, number: int, job: MatchJob) -> Array:
     """`BEST` records of pictures of a range, sorted by number.
 
     Args:
@@ -66,7 +66,7 @@ def best_images(wanted: U64, number: int, job: MatchJob) -> Packed:
     return best
 
 
-def training_images(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U64, Packed]]:
+def training_images(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U64, Array]]:
     """Picture numbers and occurrences in training rows, a row group at a time."""
     is_benchmark = np.array([source.benchmark for source in job.sources])
     for numbers, images in occurrences_of(wanted, number, job):
@@ -74,7 +74,7 @@ def training_images(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U
         yield numbers[rows], images[rows]
 
 
-def _best(records: Packed) -> Packed:
+def _best(records: Array) -> Array:
     records = records[np.lexsort([records[name] for name in (*reversed(IMAGE_KEY), "number")])]
     new = np.ones(len(records), dtype=bool)
     new[1:] = records["number"][1:] != records["number"][:-1]
@@ -84,14 +84,14 @@ def _best(records: Packed) -> Packed:
     return best
 
 
-def read_members(labels: Packed, number: int, job: MatchJob) -> Packed:
+def read_members(labels: Array, number: int, job: MatchJob) -> Array:
     """`MEMBER` records of pictures of a range.
 
     Args:
         labels: their `LABEL` records, sorted by vertex.
     """
     numbers = labels["vertex"]
-    pictures = read_packed(job.pictures(number), _PICTURE)[(numbers & _LOW).astype(np.int64)]
+    pictures = read_array(job.pictures(number), _PICTURE)[(numbers & _LOW).astype(np.int64)]
     best = best_images(numbers, number, job)
     members = np.zeros(len(numbers), dtype=MEMBER)
     members["number"] = numbers
@@ -105,7 +105,7 @@ def read_members(labels: Packed, number: int, job: MatchJob) -> Packed:
     return members
 
 
-def read_compared(labels: Packed, number: int, job: MatchJob) -> Iterator[tuple[U64, Packed]]:
+def read_compared(labels: Array, number: int, job: MatchJob) -> Iterator[tuple[U64, Array]]:
     """The verdicts of a range on pictures with a label, those that found two pictures included.
 
     Yields:

@@ -14,10 +14,10 @@ from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
+from cauldron.transforms.arrays import Array
 from cauldron.transforms.matching.blocks import KEY_END, Plan
 from cauldron.transforms.matching.bucket import DENSE
 from cauldron.transforms.matching.records import SIGNATURE
-from cauldron.transforms.packed import Packed
 
 # What a key's worker looks at stays in the processor's caches; 160,000 and 310,000 members take the
 # same time each (10**7 pictures, t = 3).
@@ -79,7 +79,7 @@ def one_pass(plan: Plan, pictures: int) -> Pass:
     return Pass(0, KEY_END, pictures * (plan.radius + 1) * SIGNATURE.itemsize)
 
 
-def split_hot(plan: Plan, counts: Packed, ranges: int) -> Plan:
+def split_hot(plan: Plan, counts: Array, ranges: int) -> Plan:
     """The plan with the keys split that have too many members; the same plan if none has."""
     found = counts["key"][counts["members"] > MOST_MEMBERS]
     if not len(found):
@@ -88,7 +88,7 @@ def split_hot(plan: Plan, counts: Packed, ranges: int) -> Plan:
     return replace(plan, hot=hot, cut=max(1, MOST_MEMBERS // ranges))
 
 
-def plan_passes(counts: Packed, limit: int) -> list[Pass]:
+def plan_passes(counts: Array, limit: int) -> list[Pass]:
     """Stretches that shuffle at most `limit` bytes each, or one key.
 
     Args:

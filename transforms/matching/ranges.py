@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.blocks import spread
 from cauldron.transforms.matching.bucket import DELEGATE, Thinned, thin
 from cauldron.transforms.matching.records import PICTURE, SIGNATURE, MatchJob
-from cauldron.transforms.packed import Packed, read_packed
 
 _READ = np.dtype(
     [(name, PICTURE[name]) for name in ("phash", "phash256", "kind", "width", "height")]
@@ -14,9 +14,9 @@ _READ = np.dtype(
 _HALF = np.uint64(32)
 
 
-def read_signatures(number: int, job: MatchJob) -> Packed:
+def read_signatures(number: int, job: MatchJob) -> Array:
     """The `SIGNATURE` records of a range, ascending by number; hashes are spread."""
-    pictures = read_packed(job.pictures(number), _READ)
+    pictures = read_array(job.pictures(number), _READ)
     records = np.zeros(len(pictures), dtype=SIGNATURE)
     records["phash"] = spread(pictures["phash"])
     records["phash256"] = pictures["phash256"]

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.arrays import Array
 from cauldron.transforms.matching.bucket import limits_of
 from cauldron.transforms.matching.components import I64, U64
 from cauldron.transforms.matching.kernel import compiled
@@ -36,7 +37,6 @@ from cauldron.transforms.matching.leading import (
     represented,
 )
 from cauldron.transforms.matching.records import PAIR, MatchJob
-from cauldron.transforms.packed import Packed
 
 SPLITS = 4
 # How often components are advanced; between two passes pairs are judged.
@@ -92,13 +92,13 @@ class Advance(NamedTuple):
         asked: the `PAIR` records that they wait for.
     """
 
-    settled: Packed
-    members: Packed
-    compared: Packed
-    asked: Packed
+    settled: Array
+    members: Array
+    compared: Array
+    asked: Array
 
 
-def advance(members: Packed, compared: Packed, job: MatchJob, last: bool) -> Advance:
+def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advance:
     """Settle what can be settled without asking.
 
     Args:
@@ -136,11 +136,11 @@ def advance(members: Packed, compared: Packed, job: MatchJob, last: bool) -> Adv
     )
 
 
-def _concatenated(pieces: list[Packed], dtype: np.dtype[np.void]) -> Packed:
+def _concatenated(pieces: list[Array], dtype: np.dtype[np.void]) -> Array:
     return np.concatenate([np.zeros(0, dtype=dtype), *pieces])
 
 
-def _inside(members: Packed, compared: Packed) -> tuple[I64, I64, Packed]:
+def _inside(members: Array, compared: Array) -> tuple[I64, I64, Array]:
     """Pairs of two of the members, and the places of both."""
     ends = [_places(members["number"], compared[side]) for side in ("first", "second")]
     inside = (ends[0] >= 0) & (ends[1] >= 0)
@@ -153,7 +153,7 @@ def _places(numbers: U64, wanted: U64) -> I64:
     return np.where(numbers[places] == wanted, places, -1)
 
 
-def _pairs(members: Packed, view: View) -> Packed:
+def _pairs(members: Array, view: View) -> Array:
     """The pairs that are asked for."""
     one, other = members[view.asked], members[view.representative[view.asked]]
     pairs = np.zeros(len(one), dtype=PAIR)
@@ -163,7 +163,7 @@ def _pairs(members: Packed, view: View) -> Packed:
     return pairs
 
 
-def _settle(members: Packed, view: View, compared: Packed, stays: npt.NDArray[np.bool_]) -> Packed:
+def _settle(members: Array, view: View, compared: Array, stays: npt.NDArray[np.bool_]) -> Array:
     size = np.bincount(view.component[stays], minlength=len(members))[view.component]
     told = stays & ((size > 1) | (members["splits"] > 0))
     place = np.where(view.known >= 0, FOLLOWER, np.where(size > 1, REPRESENTATIVE, ALONE))
@@ -175,7 +175,7 @@ def _settle(members: Packed, view: View, compared: Packed, stays: npt.NDArray[np
     )
 
 
-def _records(members: Packed, leads: Packed, pairs: Packed, place: Any) -> Packed:
+def _records(members: Array, leads: Array, pairs: Array, place: Any) -> Array:
     """Args: `leads`: the representatives; `pairs`: `COMPARED` with them, used for followers."""
     settled = np.zeros(len(members), dtype=SETTLED)
     for name in ("number", "splits"):
@@ -189,7 +189,7 @@ def _records(members: Packed, leads: Packed, pairs: Packed, place: Any) -> Packe
     return settled
 
 
-def _take_in_order(members: Packed, compared: Packed) -> Packed:
+def _take_in_order(members: Array, compared: Array) -> Array:
     """Settle members without asking: the best takes all that are the same, and so on."""
     first, second, compared = _inside(members, compared[compared["same"] == 1])
     ends, others = np.concatenate([first, second]), np.concatenate([second, first])

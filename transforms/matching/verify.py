@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, read_array, write_array
 from cauldron.transforms.matching.compare import Comparison, Prepared, compare, prepare
 from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob
-from cauldron.transforms.packed import Packed, read_packed, unpack, write_packed
 from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
@@ -30,7 +30,7 @@ _FETCH_BYTES = 64 * 1024 * 1024
 _KEPT_PICTURES = 256
 _KEPT_RANGES = 4
 
-# Packed verdicts, and whether they are new.
+# Array verdicts, and whether they are new.
 Judged = tuple[bool, bytes]
 
 K = TypeVar("K")
@@ -64,12 +64,12 @@ class Judge:
 
     def __init__(self, job: MatchJob) -> None:
         self._job = job
-        self._tables = _Recent[int, Packed](
-            lambda number: read_packed(job.pictures(number), PICTURE), _KEPT_RANGES
+        self._tables = _Recent[int, Array](
+            lambda number: read_array(job.pictures(number), PICTURE), _KEPT_RANGES
         )
         self._prepared = _Recent[int, Prepared](self._read, _KEPT_PICTURES)
 
-    def judge(self, pairs: Packed) -> Packed:
+    def judge(self, pairs: Array) -> Array:
         """Compare `PAIR` records; returns `VERDICT` records in the same order."""
         verdicts = self.unjudged(pairs)
         work = np.lexsort([pairs["second"], pairs["first"]])
@@ -82,7 +82,7 @@ class Judge:
                 verdicts["drawing"][at], verdicts["same"][at] = found.drawing, found.same
         return verdicts
 
-    def unjudged(self, pairs: Packed) -> Packed:
+    def unjudged(self, pairs: Array) -> Array:
         """`VERDICT` records with the pairs' numbers, distances and content keys."""
         verdicts = np.zeros(len(pairs), dtype=VERDICT)
         for name in PAIR.names or ():
@@ -93,7 +93,7 @@ class Judge:
             verdicts[f"{side}_low"] = pictures["key_low"]
         return verdicts
 
-    def pictures(self, numbers: Any) -> Packed:
+    def pictures(self, numbers: Any) -> Array:
         """The `PICTURE` records of picture numbers, in their order."""
         result = np.zeros(len(numbers), dtype=PICTURE)
         ranges = numbers >> np.uint64(32)
@@ -106,7 +106,7 @@ class Judge:
     def _compare(self, first: int, second: int) -> Comparison:
         return compare(self._prepared.get(first), self._prepared.get(second))
 
-    def _stretches(self, pairs: Packed) -> Iterator[tuple[int, int]]:
+    def _stretches(self, pairs: Array) -> Iterator[tuple[int, int]]:
         """Cut sorted pairs so that the pixels of each stretch may be fetched together."""
         size, start = 0, 0
         first, second = (self.pictures(pairs[side])["length"] for side in ("first", "second"))
@@ -119,7 +119,7 @@ class Judge:
         if len(pairs):
             yield start, len(pairs)
 
-    def _fetch(self, pairs: Packed) -> None:
+    def _fetch(self, pairs: Array) -> None:
         """Read the pictures of pairs that are not at hand, near ranges together."""
         numbers = np.unique(np.concatenate([pairs["first"], pairs["second"]]))
         missing = np.array([n for n in numbers if int(n) not in self._prepared], dtype=np.uint64)
@@ -138,12 +138,12 @@ class Judge:
 def picture_range(picture: np.void, job: MatchJob) -> storage.Range:
     """Where a picture's bytes lie; `picture` is a `PICTURE` or an `OCCURRENCE`."""
     source = job.sources[int(picture["source"])]
-    pack = PartNames(source.corpus, "", int(picture["part"]), source.parts).pack
+    pack = PartNames(source.corpus, "", int(picture["part"]), source.parts).record_file
     path = storage.join(source.corpus, pack)
     return storage.Range(path, int(picture["offset"]), int(picture["length"]))
 
 
-def known_verdicts(pairs: Packed, old: Packed) -> tuple[Packed, Any]:
+def known_verdicts(pairs: Array, old: Array) -> tuple[Array, Any]:
     """Fill verdicts in from earlier ones on the same two contents.
 
     Args:
@@ -171,7 +171,7 @@ def known_verdicts(pairs: Packed, old: Packed) -> tuple[Packed, Any]:
 _CONTENT = ("first_high", "first_low", "second_high", "second_low")
 
 
-def _content_key(verdicts: Packed) -> Any:
+def _content_key(verdicts: Array) -> Any:
     """64 bits of the two contents; they are digests, so any mixture of them is as good."""
     return verdicts["first_high"] ^ np.multiply(verdicts["second_low"], np.uint64(_ODD))
 
@@ -192,18 +192,18 @@ class VerifyJob:
     known: tuple[tuple[str, ...], ...]
 
 
-def read_candidates(number: int, job: VerifyJob) -> tuple[Packed, Packed]:
+def read_candidates(number: int, job: VerifyJob) -> tuple[Array, Array]:
     """The pairs of a range: `VERDICT` records of those known, `PAIR` records of the others."""
-    files = [read_packed(path, PAIR) for path in job.candidates[number]]
+    files = [read_array(path, PAIR) for path in job.candidates[number]]
     pairs = np.concatenate(files) if files else np.zeros(0, dtype=PAIR)
     open_, known = Judge(job.match).unjudged(pairs), np.zeros(len(pairs), dtype=bool)
     for path in job.known[number]:
-        open_, more = known_verdicts(open_, read_packed(path, VERDICT))
+        open_, more = known_verdicts(open_, read_array(path, VERDICT))
         known |= more
     return open_[known], pairs[~known]
 
 
-def batches(pairs: Packed) -> Iterator[bytes]:
+def batches(pairs: Array) -> Iterator[bytes]:
     """Pairs in batches that touch few ranges and each picture in few batches."""
     order = np.lexsort([pairs["second"], pairs["first"], pairs["second"] >> np.uint64(32)])
     for start in range(0, len(pairs), BATCH):
@@ -213,11 +213,11 @@ def batches(pairs: Packed) -> Iterator[bytes]:
 def write_verdicts(number: int, packed: Iterable[Judged], job: MatchJob) -> None:
     """Write the file of a range, sorted by both pictures, and its marker."""
     pieces = list(packed)
-    verdicts = unpack([piece for _, piece in pieces], VERDICT)
+    verdicts = from_bytes([piece for _, piece in pieces], VERDICT)
     verdicts = verdicts[np.lexsort([verdicts["second"], verdicts["first"]])]
     marker = {
         "range": number,
-        "verdicts": write_packed(job.verdicts(number), verdicts),
+        "verdicts": write_array(job.verdicts(number), verdicts),
         "compared": sum(len(piece) for new, piece in pieces if new) // VERDICT.itemsize,
         "same": int(verdicts["same"].sum()),
     }
@@ -244,7 +244,7 @@ class _JudgeBatch(beam.DoFn):
 
     def process(self, element: tuple[int, bytes]) -> Iterator[tuple[int, Judged]]:
         number, batch = element
-        yield number, (True, self._judge.judge(unpack([batch], PAIR)).tobytes())
+        yield number, (True, self._judge.judge(from_bytes([batch], PAIR)).tobytes())
 
 
 class _WriteVerdicts(beam.DoFn):

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from cauldron.transforms.arrays import range_of, write_array
 from cauldron.transforms.matching.clusters import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.pictures import group_pictures
 from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
 from cauldron.transforms.matching.representatives import COMPARED, MEMBER
-from cauldron.transforms.packed import range_of, write_packed
 from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
@@ -55,7 +55,7 @@ class World:
         self.verdicts = records[np.lexsort([records["second"], records["first"]])]
         for number in range(RANGES):
             here = self.verdicts["first"] >> np.uint64(32) == number
-            write_packed(self.job.verdicts(number), self.verdicts[here])
+            write_array(self.job.verdicts(number), self.verdicts[here])
 
 
 def make_world(
@@ -94,13 +94,13 @@ def make_world(
     for number in range(RANGES):
         here = occurrences[range_of(occurrences["key_high"], RANGES) == number]
         found, rows = group_pictures(here, frozenset([2]))
-        write_packed(job.pictures(number), found)
-        write_packed(job.occurrences(number), rows)
+        write_array(job.pictures(number), found)
+        write_array(job.occurrences(number), rows)
         for index, key in enumerate(found["key_high"]):
             world.numbers[int(key)] = number << 32 | index
     for source, part in {(source, part) for _, source, part, _, _ in images}:
         if pixels:
-            pack = PartNames("", "", part, 2).pack
+            pack = PartNames("", "", part, 2).record_file
             storage.write_bytes(storage.join(job.sources[source].corpus, pack), b"".join(pixels))
         write_origins(job, source, part, 1 + max(i[3] for i in images if i[1:3] == (source, part)))
     world.judge()

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
+from cauldron.transforms.arrays import split_by
 from cauldron.transforms.matching.blocks import Plan, spread
 from cauldron.transforms.matching.bucket import Counts, add_counts, join_key, limits_of
 from cauldron.transforms.matching.records import BENCHMARK, SIGNATURE, MatchJob
-from cauldron.transforms.packed import split_by
 
 Pairs = dict[tuple[int, int], tuple[int, int]]
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from cauldron.sources.base import RawImage
+from cauldron.transforms.arrays import range_of, write_array
 from cauldron.transforms.images import prepare_image
 from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
 from cauldron.transforms.matching.pictures import group_pictures
 from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
 from cauldron.transforms.normalise import Kept
-from cauldron.transforms.packed import range_of, write_packed
 from cauldron.transforms.parts import PartNames, PartWriter
 from cauldron.transforms.signatures import Signature
 
@@ -79,7 +79,7 @@ class Matching:
         records = records[np.lexsort([records["second"], records["first"]])]
         for number in range(self.job.ranges):
             here = records[records["first"] >> np.uint64(32) == number]
-            write_packed(self.job.verdicts(number), here)
+            write_array(self.job.verdicts(number), here)
 
 
 def set_up(
@@ -106,8 +106,8 @@ def set_up(
     for number in range(RANGES):
         here = occurrences[range_of(occurrences["key_high"], RANGES) == number]
         pictures, shown = group_pictures(here, known)
-        write_packed(job.pictures(number), pictures)
-        write_packed(job.occurrences(number), shown)
+        write_array(job.pictures(number), pictures)
+        write_array(job.occurrences(number), shown)
         for index, record in enumerate(pictures):
             data = contents[int(record["key_high"]), int(record["key_low"])]
             matching.numbers[data] = number << 32 | index

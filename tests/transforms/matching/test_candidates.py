@@ -7,12 +7,12 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 import pytest
+from cauldron.transforms.arrays import read_array, write_array
 from cauldron.transforms.matching import candidates, passes
 from cauldron.transforms.matching.blocks import Plan
 from cauldron.transforms.matching.candidates import Candidates, find_candidates
 from cauldron.transforms.matching.ranges import read_signatures
 from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
-from cauldron.transforms.packed import read_packed, write_packed
 
 from cauldron.core import storage
 from cauldron.pipeline import runner
@@ -40,7 +40,7 @@ def write_pictures(job: MatchJob, records: np.ndarray) -> np.ndarray:
             pictures[name] = part[name]
         pictures["height"] = 10_000
         pictures["width"] = np.rint(10_000 * 2 ** (part["aspect"] / 1000))
-        write_packed(job.pictures(number), pictures)
+        write_array(job.pictures(number), pictures)
         own = part.copy()
         own["number"] = (number << 32) + np.arange(len(part))
         numbered.append(own)
@@ -68,11 +68,11 @@ def find(
 def told(found: Candidates) -> Pairs:
     for number, paths in enumerate(found.files):
         for path in paths:
-            pairs = read_packed(path, PAIR)
+            pairs = read_array(path, PAIR)
             assert (pairs["first"] >> np.uint64(32) == number).all()
             order = np.lexsort([pairs["second"], pairs["first"]])
             assert np.array_equal(order, np.arange(len(pairs)))
-    return unique([read_packed(path, PAIR) for paths in found.files for path in paths])
+    return unique([read_array(path, PAIR) for paths in found.files for path in paths])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -225,7 +225,7 @@ def test_signatures_hold_the_shape_in_thousandths_of_an_octave(tmp_path):
     job = match_job(str(tmp_path), ranges=2)
     pictures = np.zeros(4, dtype=PICTURE)
     pictures["width"], pictures["height"] = [200, 100, 1000, 2**30], [100, 200, 966, 1]
-    write_packed(job.pictures(1), pictures)
+    write_array(job.pictures(1), pictures)
     signatures = read_signatures(1, job)
     assert signatures["aspect"].tolist() == [1000, -1000, 50, 30_000]
     assert signatures["number"].tolist() == [(1 << 32) + index for index in range(4)]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
+from cauldron.transforms.arrays import from_bytes, split_by
 from cauldron.transforms.matching import components as module
 from cauldron.transforms.matching.components import (
     EDGE,
@@ -25,7 +26,6 @@ from cauldron.transforms.matching.components import (
     large_star,
     small_star,
 )
-from cauldron.transforms.packed import split_by, unpack
 
 from cauldron.core.errors import CauldronError
 from tests.transforms.matching.plain import components
@@ -67,7 +67,7 @@ class Run:
         ends, labels, self.sizes = ends_of(graph), [np.zeros(0, dtype=LABEL)], []
         for number in range(rounds + 1):
             pieces = shuffled(ends, "vertex", buckets, number)
-            stars = [large_star(unpack(piece, END)) for piece in pieces]
+            stars = [large_star(from_bytes(piece, END)) for piece in pieces]
             labels += [done for _, done in stars]
             found = np.concatenate([np.zeros(0, dtype=EDGE), *(found for found, _ in stars)])
             self.rest = found[found["large"] != found["small"]]
@@ -75,7 +75,7 @@ class Run:
                 break
             self.sizes.append(len(self.rest))
             pieces = shuffled(found, "large", buckets, number)
-            ends = np.concatenate([small_star(unpack(piece, EDGE)) for piece in pieces])
+            ends = np.concatenate([small_star(from_bytes(piece, EDGE)) for piece in pieces])
         self.labels = np.concatenate(labels)
         self.labels = self.labels[np.argsort(self.labels["vertex"])]
 
@@ -212,7 +212,7 @@ def test_elements_of_a_shuffle_are_of_bounded_size(monkeypatch):
     pieces = list(cut_by(graph, graph["small"] % 2))
     assert max(len(piece) for _, piece in pieces) == 96
     for key in (0, 1):
-        joined = unpack([piece for own, piece in pieces if own == key], EDGE)
+        joined = from_bytes([piece for own, piece in pieces if own == key], EDGE)
         assert joined["small"].tolist() == list(range(key, 39, 2))
 
 
@@ -236,7 +236,7 @@ def test_the_pipeline_finds_them_and_finishes_what_its_rounds_leave(buckets, tmp
             | beam.io.WriteToText(str(tmp_path / "labels"))
         )
     lines = [line.split() for file in tmp_path.iterdir() for line in file.read_text().split("\n")]
-    found = [(int(line[0]), unpack([bytes.fromhex(line[1])], LABEL)) for line in lines if line]
+    found = [(int(line[0]), from_bytes([bytes.fromhex(line[1])], LABEL)) for line in lines if line]
     assert all((labels["vertex"] >> np.uint64(32) == half).all() for half, labels in found)
     assert sorted(np.concatenate([labels for _, labels in found]).tolist()) == plain_labels(graph)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cauldron.transforms.arrays import from_bytes, write_array
 from cauldron.transforms.matching import verify
 from cauldron.transforms.matching.compare import Comparison
 from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob, MatchSource
-from cauldron.transforms.packed import unpack, write_packed
 
 PICTURES = 40
 
@@ -28,7 +28,7 @@ def job(tmp_path: Path) -> MatchJob:
             picture["key_high"], picture["key_low"] = number * 1000 + at, at
             picture["offset"], picture["length"] = len(pack), len(name)
             pack += name
-        write_packed(job.pictures(number), pictures)
+        write_array(job.pictures(number), pictures)
     (tmp_path / "corpus" / "images-00000-of-00001.tar").write_bytes(bytes(pack))
     return job
 
@@ -102,4 +102,4 @@ def test_batches_hold_every_pair_once(monkeypatch):
     shuffled = asked[np.random.default_rng(1).permutation(len(asked))]
     found = list(verify.batches(shuffled))
     assert [len(piece) // PAIR.itemsize for piece in found] == [10] * 8 + [1]
-    assert sorted(unpack(found, PAIR).tolist()) == sorted(asked.tolist())
+    assert sorted(from_bytes(found, PAIR).tolist()) == sorted(asked.tolist())

@@ -1,4 +1,4 @@
-"""Packed arrays: NumPy structured arrays as bytes in a shuffle and as parquet at rest.
+"""Arrays: NumPy structured arrays as bytes in a shuffle and as parquet at rest.
 
 A million records of 50 bytes as one bytes element costs a runner a millionth of what a million
 elements cost. At rest the same records are parquet columns, so that DuckDB reads them too.
@@ -16,17 +16,17 @@ import pyarrow.parquet as pq
 
 from cauldron.core import storage
 
-Packed = npt.NDArray[np.void]
+Array = npt.NDArray[np.void]
 
 _ROW_GROUP_ROWS = 65_536
 
 
-def unpack(pieces: Iterable[bytes], dtype: np.dtype[np.void]) -> Packed:
+def from_bytes(pieces: Iterable[bytes], dtype: np.dtype[np.void]) -> Array:
     """One array from the raw bytes of many, in the order given."""
     return np.frombuffer(b"".join(pieces), dtype=dtype)
 
 
-def split_by(records: Packed, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:
+def split_by(records: Array, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:
     """Cut an array by key, each piece as raw bytes in the order of the array."""
     if not len(records):
         return
@@ -41,7 +41,7 @@ def range_of(high: npt.NDArray[np.uint64], ranges: int) -> npt.NDArray[np.int64]
     return ((high >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
 
 
-def to_table(records: Packed) -> pa.Table:
+def to_table(records: Array) -> pa.Table:
     """A column for each field; fields of several numbers become fixed-size binary."""
     columns: dict[str, Any] = {}
     assert records.dtype.names is not None
@@ -56,7 +56,7 @@ def to_table(records: Packed) -> pa.Table:
     return pa.table(columns)
 
 
-def from_table(table: pa.Table, dtype: np.dtype[np.void]) -> Packed:
+def from_table(table: pa.Table, dtype: np.dtype[np.void]) -> Array:
     """The inverse of `to_table`; columns that `dtype` lacks are left out."""
     records = np.zeros(table.num_rows, dtype=dtype)
     assert dtype.names is not None
@@ -72,7 +72,7 @@ def from_table(table: pa.Table, dtype: np.dtype[np.void]) -> Packed:
     return records
 
 
-def write_packed(path: str, records: Packed) -> dict[str, Any]:
+def write_array(path: str, records: Array) -> dict[str, Any]:
     """Write records as parquet; returns the file's entry for a manifest."""
     with storage.atomic_write(path) as file:
         pq.write_table(to_table(records), file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
@@ -80,7 +80,7 @@ def write_packed(path: str, records: Packed) -> dict[str, Any]:
     return {"name": name, "bytes": file.size, "sha256": file.sha256, "rows": len(records)}
 
 
-def read_packed(path: str, dtype: np.dtype[np.void]) -> Packed:
-    """Read what `write_packed` wrote."""
+def read_array(path: str, dtype: np.dtype[np.void]) -> Array:
+    """Read what `write_array` wrote."""
     with storage.open_read(path) as file:
         return from_table(pq.read_table(file, columns=list(dtype.names or ())), dtype)

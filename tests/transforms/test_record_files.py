@@ -6,7 +6,7 @@ import io
 import tarfile
 
 import pytest
-from cauldron.transforms.packs import PackWriter, read_record
+from cauldron.transforms.record_files import RecordFileWriter, read_record
 
 from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
 
@@ -28,7 +28,7 @@ def sample(number: int, images: int) -> Sample:
 @pytest.fixture
 def pack() -> tuple[bytes, list]:
     file = io.BytesIO()
-    writer = PackWriter(file)
+    writer = RecordFileWriter(file)
     contents = [(sample(0, 2), [b"a" * 512, b"bc"]), (sample(1, 0), []), (sample(2, 1), [b""])]
     placed = [(writer.add(s, images), s, images) for s, images in contents]
     writer.finish()

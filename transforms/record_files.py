@@ -43,7 +43,7 @@ class Placed:
     images: list[tuple[int, int]]
 
 
-class PackWriter:
+class RecordFileWriter:
     """Writes records to a tar stream that need not seek."""
 
     def __init__(self, file: IO[bytes]) -> None:
