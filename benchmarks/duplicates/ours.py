@@ -17,13 +17,21 @@ import numpy as np
 from cauldron.sources.base import RawImage
 from cauldron.transforms.arrays import Array, from_bytes, read_array, split_by
 from cauldron.transforms.images import prepare_image
-from cauldron.transforms.matching.bucket import join_key
-from cauldron.transforms.matching.components import label
-from cauldron.transforms.matching.links import KNOWN
-from cauldron.transforms.matching.members import read_compared, read_edges, read_members
-from cauldron.transforms.matching.passes import plan_blocks
+from cauldron.transforms.matching.cluster.components import label
+from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
+from cauldron.transforms.matching.cluster.representatives import (
+    COMPARED,
+    FOLLOWER,
+    PASSES,
+    REPRESENTATIVE,
+    advance,
+)
+from cauldron.transforms.matching.compare.pipeline import Judge, batches, write_verdicts
+from cauldron.transforms.matching.contamination.leaks import KNOWN
+from cauldron.transforms.matching.join.passes import plan_blocks
+from cauldron.transforms.matching.join.ranges import prepare_range
+from cauldron.transforms.matching.join.search import join_key
 from cauldron.transforms.matching.pictures import write_range
-from cauldron.transforms.matching.ranges import prepare_range
 from cauldron.transforms.matching.records import (
     OCCURRENCE,
     PAIR,
@@ -32,14 +40,6 @@ from cauldron.transforms.matching.records import (
     MatchJob,
     MatchSource,
 )
-from cauldron.transforms.matching.representatives import (
-    COMPARED,
-    FOLLOWER,
-    PASSES,
-    REPRESENTATIVE,
-    advance,
-)
-from cauldron.transforms.matching.verify import Judge, batches, write_verdicts
 from cauldron.transforms.order import id_halves
 from cauldron.transforms.parts import PartNames
 

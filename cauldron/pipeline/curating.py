@@ -29,11 +29,11 @@ from cauldron.pipeline.ingesting import Say
 from cauldron.pipeline.matching import MatchRequest, match, match_job
 from cauldron.recipe import Recipe
 from cauldron.transforms.curate.pipeline import ROWS_PER_BUCKET
-from cauldron.transforms.matching.cluster_files import ClusterJob
-from cauldron.transforms.matching.clusters import ClusterPictures
-from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
+from cauldron.transforms.matching.cluster.files import ClusterJob
+from cauldron.transforms.matching.cluster.pipeline import ClusterPictures
+from cauldron.transforms.matching.compare.pipeline import Judge
+from cauldron.transforms.matching.contamination.pipeline import ContaminationJob, FindContamination
 from cauldron.transforms.matching.records import OCCURRENCE
-from cauldron.transforms.matching.verify import Judge
 
 
 @dataclass(frozen=True)
