@@ -25,6 +25,7 @@ from cauldron.transforms.select import Take, kept_rows
 from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
 from cauldron.core import storage
+from cauldron.core.markers import marker_path
 from cauldron.core.schema import Sample
 from cauldron.core.stage import StageRecipe
 
@@ -85,7 +86,7 @@ class MixJob:
         return storage.join(self.folder, "data", shard_name(shard, self.shards))
 
     def marker_path(self, shard: int) -> str:
-        return storage.join(self.folder, "_done", f"{shard:05d}-of-{self.shards:05d}.json")
+        return marker_path(self.folder, "", shard, self.shards)
 
 
 def references(path: str, job: MixJob) -> Array:

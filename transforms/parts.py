@@ -9,7 +9,6 @@ part follows from its piece, so a retried or duplicated worker writes the same b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -21,6 +20,7 @@ from cauldron.transforms.normalise import Kept, Rejected
 from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
+from cauldron.core.markers import list_markers, marker_path
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
 
 # Rows of text held before they are written as one row group.
@@ -50,7 +50,7 @@ class PartNames:
 
     @property
     def marker(self) -> str:
-        return storage.join(self.corpus, "_done", self._numbered("part", ".json"))
+        return marker_path(self.corpus, "part", self.part, self.parts)
 
 
 @dataclass
@@ -214,5 +214,5 @@ def corpus_row(kept: Kept, placed: Placed, pack: str) -> dict[str, Any]:
 
 def finished_parts(corpus: str) -> list[dict[str, Any]]:
     """The markers of the parts that are whole, by part number."""
-    paths: Iterable[str] = storage.list_files(storage.join(corpus, "_done"), ".json")
-    return sorted((storage.read_json(path) for path in paths), key=lambda mark: mark["part"])
+    marks = [storage.read_json(path) for path in list_markers(corpus)]
+    return sorted(marks, key=lambda mark: mark["part"])

@@ -25,6 +25,7 @@ from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, TRAINING, 
 from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
+from cauldron.core.markers import marker_path
 from cauldron.core.schema import CLUSTER_SCHEMA, ORIGIN
 
 # Part of the fingerprint of curations with clusters; raise it when the same verdicts would be
@@ -74,7 +75,7 @@ class ClusterJob:
         return storage.join(self.folder, self.name(number))
 
     def marker(self, number: int) -> str:
-        return storage.join(self.folder, "_done", f"clusters-{number:05d}.json")
+        return marker_path(self.folder, "clusters", number)
 
 
 def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tuple[int, bytes]]:

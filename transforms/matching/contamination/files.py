@@ -24,6 +24,7 @@ from cauldron.transforms.matching.contamination.thumbnails import Thumbnails
 from cauldron.transforms.matching.records import MatchJob
 
 from cauldron.core import storage
+from cauldron.core.markers import marker_path
 from cauldron.core.schema import CONTAMINATION_SCHEMA, ORIGIN
 
 # Rows with two thumbnails that are held at a time, and whose equal thumbnails are stored once.
@@ -64,7 +65,7 @@ class ContaminationJob:
         return storage.join(self.folder, self.name(number))
 
     def marker(self, number: int) -> str:
-        return storage.join(self.folder, "_done", f"contamination-{number:05d}.json")
+        return marker_path(self.folder, "contamination", number)
 
 
 def file_of(item: Evidence, files: int) -> int:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import apache_beam as beam
 
 from cauldron.core import storage
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.manifests import (
-    MANIFEST,
     CorpusManifest,
     CurationCounts,
     CurationManifest,
     RowFile,
     corpus_folder,
     curation_folder,
-    read_manifest,
 )
 from cauldron.core.rules import Action, Conflicts
-from cauldron.pipeline import runner
-from cauldron.pipeline.ingesting import Say
+from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.step import Step
 from cauldron.sources.base import registry
 from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import (
@@ -38,13 +34,13 @@ from cauldron.transforms.matching.contamination.files import CONTAMINATION_VERSI
 
 @dataclass(frozen=True)
 class Matched:
-    """What matching found on the corpora of a curation, and what is to become of it.
+    """What matching found in the corpora of a curation, and what happens to those rows.
 
     Attributes:
-        matches: fingerprint of the matching; None where there was none.
+        matches: fingerprint of the matching; None without one.
         benchmarks: fingerprints of the benchmarks to keep out, by name.
-        against: what a row and a benchmark must share, and how many words in a row.
-        clusters, contamination: files that are in the curation's folder already.
+        against: what a row and a benchmark must share, and how many words in sequence.
+        clusters, contamination: files in the curation's folder.
     """
 
     matches: str | None = None
@@ -57,18 +53,18 @@ class Matched:
 
 
 def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched) -> str:
-    """Names the curation of corpora; `corpora` are in the order of the recipe."""
-    prints = {name: manifest.fingerprint for name, manifest in corpora.items()}
-    values: dict[str, Any] = {"version": CURATE_VERSION, "corpora": prints}
+    """Of the curation of `corpora`, which are in the order of the recipe."""
+    digests = {name: manifest.fingerprint for name, manifest in corpora.items()}
+    values: dict[str, Any] = {"version": CURATE_VERSION, "corpora": digests}
     if matched.matches is not None:
         values |= {
-            "priority": list(prints),
+            "priority": list(digests),
             "matches": matched.matches,
             "benchmarks": dict(matched.benchmarks),
             "action": matched.action,
             "conflicts": matched.conflicts,
             "clusters": CLUSTER_VERSION,
-            "dialogues": [name for name in prints if registry()[name].dialogue],
+            "dialogues": [name for name in digests if registry()[name].dialogue],
         }
     if matched.benchmarks:
         values["against"] = [CONTAMINATION_VERSION, *matched.against]
@@ -78,19 +74,34 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
 def curate(
     corpora: Mapping[str, CorpusManifest],
     output: str,
-    beam_args: list[str],
-    say: Say,
+    launcher: Launcher,
     matched: Matched | None = None,
+    find: Callable[[str], Matched] | None = None,
 ) -> CurationManifest:
-    """One decision per row of all corpora; done already when the corpora are the same."""
+    """One decision per row of all corpora.
+
+    Args:
+        find: writes clusters and contamination into a folder, and returns `matched` with these
+            files. Not called when the curation is finished.
+    """
     matched = matched or Matched()
-    folder = curation_folder(output, curation_fingerprint(corpora, matched))
-    try:
-        found = read_manifest(CurationManifest, folder)
-        say("curate: done already")
-        return found
-    except FileNotFoundError:
-        pass
+    digest = curation_fingerprint(corpora, matched)
+    folder = curation_folder(output, digest)
+
+    def build() -> CurationManifest:
+        return _decide(corpora, output, folder, find(folder) if find else matched, launcher)
+
+    step = Step(kind=CurationManifest, folder=folder, fingerprint=digest)
+    return step.make("curate", build, launcher.say)
+
+
+def _decide(
+    corpora: Mapping[str, CorpusManifest],
+    output: str,
+    folder: str,
+    matched: Matched,
+    launcher: Launcher,
+) -> CurationManifest:
     rows = sum(manifest.counts.kept for manifest in corpora.values())
     job = _curate_job(corpora, output, folder, rows, matched)
     parts = [
@@ -100,17 +111,12 @@ def curate(
     ]
     clusters = [storage.join(folder, file.name) for file in matched.clusters]
     contamination = [storage.join(folder, file.name) for file in matched.contamination]
-    say(f"curate: {rows:,} rows of {len(job.sources)} sources")
-
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = (
-            pipeline
-            | "Corpus parts" >> beam.Create(parts, reshuffle=False)
-            | CurateCorpora(job, clusters, contamination)
-        )
-
-    runner.run("curate", build, beam_args, rows * CURATE_ROW_BYTES)
-    return _finish_curation(job, corpora, matched)
+    about = f"{rows:,} rows of {len(job.sources)} sources"
+    decisions = CurateCorpora(job, clusters, contamination)
+    markers = [job.marker(bucket) for bucket in range(job.buckets)]
+    size = rows * CURATE_ROW_BYTES
+    launcher.submit(Job("curate", "curate", about, parts, decisions, size, markers))
+    return _manifest(job, corpora, matched)
 
 
 def _curate_job(
@@ -120,10 +126,10 @@ def _curate_job(
     return CurateJob(
         sources=tuple(
             CurateSource(
-                name=name,
-                corpus=corpus_folder(output, name, manifest.fingerprint),
-                parts=len(manifest.parts),
-                dialogue=known[name].dialogue,
+                name,
+                corpus_folder(output, name, manifest.fingerprint),
+                len(manifest.parts),
+                known[name].dialogue,
             )
             for name, manifest in corpora.items()
         ),
@@ -134,7 +140,7 @@ def _curate_job(
     )
 
 
-def _finish_curation(
+def _manifest(
     job: CurateJob, corpora: Mapping[str, CorpusManifest], matched: Matched
 ) -> CurationManifest:
     marks = [storage.read_json(job.marker(bucket)) for bucket in range(job.buckets)]
@@ -143,7 +149,7 @@ def _finish_curation(
         for name, values in mark["sources"].items():
             counts[name] += CurationCounts(**values)
     merged = job.merged_files
-    manifest = CurationManifest(
+    return CurationManifest(
         fingerprint=job.folder.rpartition("/")[2],
         corpora={name: item.fingerprint for name, item in corpora.items()},
         priority=list(corpora),
@@ -157,10 +163,6 @@ def _finish_curation(
         merged=[RowFile(**storage.read_json(job.merged_marker(n))["file"]) for n in range(merged)],
         counts=counts,
     )
-    storage.remove_temporaries(job.folder)
-    storage.write_json(storage.join(job.folder, MANIFEST), manifest.model_dump(mode="json"))
-    storage.remove(storage.join(job.folder, "_done"))
-    return manifest
 
 
 def decision_paths(output: str, curation: CurationManifest) -> list[str]:

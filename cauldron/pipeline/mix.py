@@ -1,4 +1,4 @@
-"""The mix step: each stage's mixture from the decisions on its rows."""
+"""The mix step: each stage's mixture, from the decisions on its rows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import apache_beam as beam
 import pyarrow
 
 from cauldron import __version__
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.fingerprints import fingerprint
+from cauldron.core.lock import locked
 from cauldron.core.manifests import (
     DATA,
     MANIFEST,
@@ -27,13 +27,13 @@ from cauldron.core.manifests import (
     Unavailable,
     corpus_folder,
     mixture_folder,
-    read_manifest,
 )
+from cauldron.core.markers import list_markers, missing
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.inspect.card import write_card
-from cauldron.pipeline import runner
-from cauldron.pipeline.deciding import decision_paths, merged_paths
-from cauldron.pipeline.ingesting import Say
+from cauldron.pipeline.decide import decision_paths, merged_paths
+from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import registry
 from cauldron.transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
@@ -44,7 +44,7 @@ _NOTHING = SourceCounts(0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class MixRequest:
-    """What mixing one stage needs to know."""
+    """The mixture of one stage, and what it is made from."""
 
     recipe: Recipe
     stage: str
@@ -54,11 +54,11 @@ class MixRequest:
     unavailable: list[Unavailable]
 
 
-def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
-    """Build one stage's mixture; done already when nothing that decides it has changed."""
-    recipe, stage = request.recipe, request.recipe.stage(request.stage)
+def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
+    """Make one stage's mixture, unless nothing that decides its rows has changed."""
+    recipe = request.recipe
     folder = mixture_folder(request.output, request.stage)
-    print_ = fingerprint(
+    digest = fingerprint(
         {
             "version": [MIX_VERSION, __version__, pyarrow.__version__],
             "curation": request.curation.fingerprint,
@@ -66,13 +66,20 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
             "unavailable": [item.model_dump() for item in request.unavailable],
         }
     )
-    try:
-        found = read_manifest(MixtureManifest, folder)
-        if found.fingerprint == print_:
-            say(f"mix {request.stage}: done already")
-            return _with_recipe(found, recipe, folder)
-    except FileNotFoundError:
-        pass
+    data = storage.join(folder, DATA)
+    step = Step(kind=MixtureManifest, folder=folder, fingerprint=digest, beside=(data,))
+    found = step.make(f"mix {request.stage}", lambda: _mix(request, step, launcher), launcher.say)
+    # Settings of training change no row, but the trainer reads them in the manifest.
+    values = recipe.model_dump(mode="json")
+    if found.recipe != values:
+        found = found.model_copy(update={"recipe": values})
+        with locked([folder]):
+            step.write(found)
+    return found
+
+
+def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -> MixtureManifest:
+    stage, seed = request.recipe.stage(request.stage), request.recipe.seed
     paths = decision_paths(request.output, request.curation)
     tallies = tally(paths, stage.turns.cap)
     counts = {
@@ -83,28 +90,17 @@ def mix(request: MixRequest, beam_args: list[str], say: Say) -> MixtureManifest:
     size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
     shards = max(1, -(-size // stage.shard_bytes))
     merged = merged_paths(request.output, request.curation)
-    job = MixJob(sources, stage, recipe.seed, shards, folder, print_, merged)
-    # From here on the old mixture is gone: a reader that comes now finds it unfinished.
-    storage.remove(storage.join(folder, MANIFEST))
-    _remove_strangers(job)
-    todo = [shard for shard in range(job.shards) if not _shard_is_done(job, shard)]
-    say(f"mix {request.stage}: {len(todo)} shards, {size / 1e6:,.0f} MB")
-    if todo:
-        _run_mix(job, paths, todo, size, beam_args, say)
-    manifest = _manifest(request, allocations, job)
-    storage.write_bytes(storage.join(folder, "README.md"), write_card(manifest).encode())
-    storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
-    storage.remove(storage.join(folder, "_done"))
-    return manifest
-
-
-def _with_recipe(found: MixtureManifest, recipe: Recipe, folder: str) -> MixtureManifest:
-    """How to train changes no row, but the trainer reads it in the manifest."""
-    values = recipe.model_dump(mode="json")
-    if found.recipe == values:
-        return found
-    manifest = found.model_copy(update={"recipe": values})
-    storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
+    job = MixJob(sources, stage, seed, shards, step.folder, step.fingerprint, merged)
+    # From here on the old mixture is gone: readers find it unfinished.
+    storage.remove(storage.join(step.folder, MANIFEST))
+    _remove_stale_shards(job)
+    markers = [job.marker_path(shard) for shard in range(shards)]
+    if todo := missing(markers):
+        about = f"{len(todo)} shards, {size / 1e6:,.0f} MB"
+        name = f"mix {request.stage}"
+        launcher.submit(Job(name, "mix", about, paths, MixShards(job, todo), size, markers))
+    manifest = _manifest(request, allocations, job, [storage.read_json(path) for path in markers])
+    storage.write_bytes(storage.join(step.folder, "README.md"), write_card(manifest).encode())
     return manifest
 
 
@@ -138,52 +134,34 @@ def _bytes_taken(total: Tally, source: MixSource) -> int:
     return total.bytes * copies // total.rows
 
 
-def _shard_is_done(job: MixJob, shard: int) -> bool:
-    return storage.exists(job.marker_path(shard)) and storage.exists(job.shard_path(shard))
-
-
-def _remove_strangers(job: MixJob) -> None:
-    """Take away what other builds left in the folder: markers of other settings, then shards."""
-    done = set()
-    for path in storage.list_files(storage.join(job.folder, "_done")):
+def _remove_stale_shards(job: MixJob) -> None:
+    """Delete shards of other builds, and markers whose shard is gone or of another build."""
+    data = storage.join(job.folder, DATA)
+    shards = {path.rpartition("/")[2]: path for path in storage.list_files(data)}
+    for path in list_markers(job.folder):
         mark = storage.read_json(path)
-        if mark["fingerprint"] == job.fingerprint:
-            done.add(mark["file"]["name"])
-        else:
+        if mark["fingerprint"] != job.fingerprint or not shards.pop(mark["file"]["name"], None):
             storage.remove(path)
-    for path in storage.list_files(storage.join(job.folder, DATA)):
-        if path.rpartition("/")[2] not in done:
-            storage.remove(path)
+    for path in shards.values():
+        storage.remove(path)
 
 
-def _run_mix(
-    job: MixJob, paths: list[str], todo: list[int], size: int, beam_args: list[str], say: Say
-) -> None:
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | "Decisions" >> beam.Create(paths, reshuffle=False) | MixShards(job, todo)
-
-    markers = [job.marker_path(shard) for shard in todo]
-    runner.run("mix", build, beam_args, size, runner.progress("mix", markers, say))
-
-
-def _manifest(request: MixRequest, allocations: list[Allocation], job: MixJob) -> MixtureManifest:
-    marks = [storage.read_json(job.marker_path(shard)) for shard in range(job.shards)]
+def _manifest(
+    request: MixRequest, allocations: list[Allocation], job: MixJob, marks: list[dict[str, Any]]
+) -> MixtureManifest:
     sums: dict[str, Counter[str]] = {item.source: Counter() for item in allocations}
     for mark in marks:
         for name, values in mark["sources"].items():
             sums[name].update(values)
-    answers = sum(item["answer_tokens"] for item in sums.values())
     total: Counter[str] = Counter()
     for item in sums.values():
         total.update(item)
     sources = {
-        item.source: _source_entry(request, item, sums[item.source], answers)
+        item.source: _source_entry(request, item, sums[item.source], total["answer_tokens"])
         for item in allocations
         if item.source in request.corpora
     }
     shards = [RowFile(**mark["file"]) for mark in marks]
-    fields = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
-    first = next(iter(request.corpora.values()))
     return MixtureManifest(
         stage=request.stage,
         fingerprint=job.fingerprint,
@@ -191,14 +169,12 @@ def _manifest(request: MixRequest, allocations: list[Allocation], job: MixJob) -
         code_version=__version__,
         recipe=request.recipe.model_dump(mode="json"),
         recipe_name=request.recipe.name,
-        tokenizer=first.tokenizer,
+        tokenizer=next(iter(request.corpora.values())).tokenizer,
         corpora={name: request.corpora[name].fingerprint for name in sources},
         curation=request.curation.fingerprint,
         unavailable=request.unavailable,
         sources=sources,
-        totals=MixtureTotals(
-            **{name: total[name] for name in fields}, bytes=sum(shard.bytes for shard in shards)
-        ),
+        totals=MixtureTotals(**_counted(total), bytes=sum(shard.bytes for shard in shards)),
         shards=shards,
     )
 
@@ -208,10 +184,6 @@ def _source_entry(
 ) -> SourceInMixture:
     corpus = request.corpora[item.source]
     ingested = RowCounts(**corpus.counts.model_dump(include=set(RowCounts.model_fields)))
-    values: dict[str, Any] = {
-        name: sums[name]
-        for name in ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
-    }
     return SourceInMixture(
         counts=ingested.after(request.curation.counts[item.source]),
         weight=item.weight,
@@ -221,5 +193,10 @@ def _source_entry(
         license=corpus.license,
         repo=corpus.repo,
         commit=corpus.commit,
-        **values,
+        **_counted(sums),
     )
+
+
+def _counted(sums: Counter[str]) -> dict[str, Any]:
+    names = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
+    return {name: sums[name] for name in names}
