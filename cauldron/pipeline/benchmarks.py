@@ -28,6 +28,7 @@ from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
 from cauldron.sources.files import FileInfo, Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.normalise import SourceSettings
 
@@ -68,7 +69,7 @@ def plan_benchmarks(
         UsageError: a name is no name, or there is nothing at a place.
         SourceUnavailable: missing, gated, incomplete, or nothing in it can be read.
     """
-    opened = Root.open(root)
+    opened = open_root(root)
     return [_plan(recipe, opened, output, name, path) for name, path in against.items()]
 
 

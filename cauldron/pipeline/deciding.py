@@ -23,7 +23,7 @@ from cauldron.core.manifests import (
 from cauldron.core.rules import Action, Conflicts
 from cauldron.pipeline import runner
 from cauldron.pipeline.ingesting import Say
-from cauldron.sources.base import registry
+from cauldron.sources.catalog import registry
 from cauldron.transforms.curate.index import CorpusPart
 from cauldron.transforms.curate.pipeline import (
     CURATE_ROW_BYTES,

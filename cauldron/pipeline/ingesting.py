@@ -22,7 +22,7 @@ from cauldron.core.manifests import (
 from cauldron.pipeline import runner
 from cauldron.pipeline.corpora import PlannedCorpus, Request
 from cauldron.sources.base import Piece
-from cauldron.sources.files import Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import IngestPieces, PieceWork
 from cauldron.transforms.parts import PartCounts, PartNames, finished_parts
 from cauldron.transforms.tokens import token_counter
@@ -64,7 +64,7 @@ def ingest(
 
 def cut_pieces(todo: list[PlannedCorpus], request: Request) -> dict[str, list[Piece]]:
     """Pieces of every source. Reads file footers only, so many at a time."""
-    root = Root.open(request.root)
+    root = open_root(request.root)
 
     def cut(corpus: PlannedCorpus) -> list[Piece]:
         options = corpus.settings.options

@@ -6,7 +6,7 @@ import importlib
 import pickle
 from pathlib import Path
 
-from cauldron.sources.base import registry
+from cauldron.sources.catalog import registry
 
 from tests.sources.reader_base import ReaderTests
 
