@@ -28,7 +28,7 @@ from cauldron.sources import (
 )
 from cauldron.sources.base import Source
 
-from cauldron.core.errors import UsageError
+from cauldron.core.errors import UsageError, first_line
 
 ENTRY_POINTS = "cauldron.sources"
 
@@ -66,13 +66,14 @@ def _loaded(point: EntryPoint) -> Source:
     try:
         source = point.load()
     except Exception as error:
-        raise _refused(point, f"cannot be imported ({type(error).__name__}: {error})") from error
+        why = f"cannot be imported ({type(error).__name__}: {first_line(error)})"
+        raise _refused(point, why) from error
     if not isinstance(source, Source):
         raise _refused(point, f"is a {type(source).__name__}, not a Source")
     return source
 
 
 def _refused(point: EntryPoint, why: str) -> UsageError:
-    package = point.dist.name if point.dist else "an unknown package"
+    package = point.dist.name if point.dist else "?"
     where = f"entry point {point.name} = {point.value} of {package}"
     return UsageError(f"{where}: {why}; correct it, or run `pip uninstall {package}`")

@@ -17,7 +17,7 @@ from cauldron.sources.ranges import RangeReader, ShortReadError, patiently
 from fsspec.implementations.local import LocalFileSystem
 
 from cauldron.core import storage
-from cauldron.core.errors import SourceUnavailable, UsageError
+from cauldron.core.errors import SourceUnavailable, UsageError, first_line
 
 
 class FolderRoot(Root):
@@ -36,7 +36,7 @@ class FolderRoot(Root):
             if not is_folder(repo.url):
                 raise SourceUnavailable(repo_id, f"there is no folder {repo.url}", remedy)
         except OSError as error:
-            why = f"cannot look into {self.url} ({_first_line(error)})"
+            why = f"cannot look into {self.url} ({first_line(error)})"
             raise SourceUnavailable(repo_id, why, "check the credentials and rights") from error
         return repo
 
@@ -107,7 +107,7 @@ def existing(location: str) -> str | None:
     try:
         return location if storage.exists(location) else None
     except (ValueError, ImportError) as error:
-        raise UsageError(f"cannot open {location}: {_first_line(error)}") from error
+        raise UsageError(f"cannot open {location}: {first_line(error)}") from error
 
 
 def is_folder(url: str) -> bool:
@@ -202,7 +202,3 @@ def _explicit(url: str) -> str:
 
 def _delay(error: Exception, attempt: int) -> float | None:
     return float(attempt) if isinstance(error, ShortReadError) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

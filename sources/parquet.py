@@ -24,11 +24,11 @@ from cauldron.sources.parquet_files import (
     open_parquet,
     present,
     size_of,
-    told,
     unreadable,
 )
 from cauldron.sources.shards import Missing, Shards
 
+from cauldron.core.errors import first_line
 from cauldron.core.schema import Origin
 
 PARQUET = "parquet"
@@ -146,7 +146,7 @@ def _values_one_by_one(batch: pa.RecordBatch, first: Origin) -> Iterator[Parquet
         try:
             values = _as_python(batch.slice(number, 1))[0]
         except (ValueError, OverflowError, pa.ArrowException) as error:
-            yield BadRow(origin, "bad_row", f"a value cannot be read ({told(error)})")
+            yield BadRow(origin, "bad_row", f"a value cannot be read ({first_line(error)})")
         else:
             yield ParquetRow(origin, values)
 

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from cauldron.sources.files import Repo
 from fsspec.implementations.local import LocalFileOpener
 
+from cauldron.core.errors import first_line
+
 # A batch of rows is about this large, decoded.
 BATCH_BYTES = 16 * 1024 * 1024
 BATCH_ROWS = 1024
@@ -93,12 +95,7 @@ def unreadable(error: Exception) -> ParquetError:
     """The error of a damaged footer. Raises `error` itself unless the file is damaged."""
     if not is_corrupt(error):
         raise error
-    return ParquetError("unreadable_file", f"not a whole parquet file ({told(error)})")
-
-
-def told(error: BaseException) -> str:
-    """The first line of a message, at most 300 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return ParquetError("unreadable_file", f"not a whole parquet file ({first_line(error)})")
 
 
 def batches_of(
@@ -121,7 +118,7 @@ def batches_of(
             if not is_corrupt(error):
                 raise
             yield ParquetError(
-                "unreadable_row_group", f"row group {group}: {told(error)}", rows - done
+                "unreadable_row_group", f"row group {group}: {first_line(error)}", rows - done
             )
             return
         if batch is None:

@@ -227,7 +227,7 @@ class TestOkVqa(ReaderTests):
         assert self.source.extra_files(opened, self.options) != before
 
 
-def test_all_fifty_configurations_are_registered() -> None:
+def test_all_fifty_configurations_are_in_the_catalog() -> None:
     table = importlib.resources.files("cauldron.sources") / "data" / "the_cauldron.csv"
     configs = [line["config"] for line in csv.DictReader(table.read_text().splitlines())]
     assert len(configs) == 50
