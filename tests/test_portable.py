@@ -102,7 +102,7 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
     version = importlib.metadata.version("cauldron-vlm")
     assert (target / f"cauldron_vlm-{version}.dist-info" / "METADATA").exists()
     assert (target / "cauldron" / "recipes" / "idefics3.yaml").exists()
-    code = "import cauldron.sources.base as b, cauldron.transforms.mix; print(len(b.registry()))"
+    code = "import cauldron.sources.catalog as c, cauldron.transforms.mix; print(len(c.registry()))"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(target)},
         capture_output=True, text=True, check=True,

@@ -19,7 +19,7 @@ from cauldron.core.manifests import (
 from cauldron.core.rules import Action, Conflicts
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
-from cauldron.sources.base import registry
+from cauldron.sources.catalog import registry
 from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import (
     CURATE_ROW_BYTES,
