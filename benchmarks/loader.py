@@ -139,14 +139,15 @@ def load_tokenizer(folder: Path) -> Any:
 def ours(folder: Path, mixture: str, edge: int, workers: int) -> Iterator[tuple[int, int]]:
     """Packed sequences from the mixture's shards."""
     from cauldron.training.data.loader import PackLoader
-    from cauldron.training.data.prompts import GLOBAL, TokenLayout
     from cauldron.training.data.settings import LoaderSettings
+    from cauldron.training.data.tokenization import TokenLayout
+    from cauldron.training.special_tokens import GLOBAL_IMAGE
 
     from cauldron.core.mixture import load_mixture
 
     tokenizer = load_tokenizer(folder)
     layout = TokenLayout(tokenizer, TILE, TOKENS_PER_TILE)
-    whole = tokenizer.convert_tokens_to_ids(GLOBAL)
+    whole = tokenizer.convert_tokens_to_ids(GLOBAL_IMAGE)
     settings = LoaderSettings(batch=8, longest_edge=edge, upscale="published", workers=workers)
     with PackLoader(load_mixture(mixture), layout, settings, 0, 1) as loader:
         for step in loader:
@@ -287,18 +288,18 @@ def smolvlm() -> Any:
 
 def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[Any], Any, float]:
     """An epoch's measured windows, their rules, and the processor time a row took."""
-    from cauldron.training.data.order import Order
-    from cauldron.training.data.plan import PackRules
-    from cauldron.training.data.prompts import TokenLayout
+    from cauldron.training.data.builder import BuilderSettings, MeasureTask, PackBuilder
+    from cauldron.training.data.packing import PackRules
     from cauldron.training.data.rows import row_groups
-    from cauldron.training.data.workbench import BenchSettings, MeasureTask, Workbench
+    from cauldron.training.data.sampler import Order
+    from cauldron.training.data.tokenization import TokenLayout
 
     from cauldron.core.mixture import load_mixture
 
     shards = tuple(load_mixture(mixture).shards)
     layout = TokenLayout(load_tokenizer(folder), TILE, TOKENS_PER_TILE)
     rules = PackRules(layout, SEQUENCE, upscale, seed=0)
-    bench = Workbench(BenchSettings(shards, rules, frozenset()))
+    bench = PackBuilder(BuilderSettings(shards, rules, frozenset()))
     order = Order(row_groups(shards), seed=0, window_rows=1024, windows=8)
     start = time.process_time()
     found = [
@@ -307,13 +308,12 @@ def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[A
         for window, groups in enumerate(parts)
     ]
     seconds = time.process_time() - start
-    return found, rules, seconds / sum(len(window.found) for window in found)
+    return found, rules, seconds / sum(len(window.rows) for window in found)
 
 
 def plan(folder: Path, mixture: str) -> None:
     """Print packing waste, and how long 8 ranks wait for the slowest."""
-    from cauldron.training.data.packing import best_fit
-    from cauldron.training.data.plan import extent
+    from cauldron.training.data.packing import best_fit, extent
 
     print("| longest edge, scaling up | rows a pack | waste | best fit decreasing | ms a row |")
     print("|---|---:|---:|---:|---:|")
@@ -322,12 +322,12 @@ def plan(folder: Path, mixture: str) -> None:
         bins = plain = tokens = rows = 0
         packs = []
         for window in measured:
-            extents = [extent(row, edge, rules) for row in window.found]
+            extents = [extent(row, edge, rules) for row in window.rows]
             lengths = [length for length, _ in extents if length <= SEQUENCE]
             bins, plain = bins + len(window.packed.packs), plain + len(best_fit(lengths, SEQUENCE))
             tokens, rows = tokens + sum(lengths), rows + len(lengths)
             packs += [
-                ([extents[i] for i in numbers], sum(window.found[i].supervised for i in numbers))
+                ([extents[i] for i in numbers], sum(window.rows[i].supervised for i in numbers))
                 for numbers in window.packed.packs
             ]
         waste, usual = (1 - tokens / (count * SEQUENCE) for count in (bins, plain))
@@ -340,8 +340,7 @@ def plan(folder: Path, mixture: str) -> None:
 
 def print_waiting(packs: list[Any]) -> None:
     """How long 8 ranks wait, dealt by cost and dealt in turn."""
-    from cauldron.training.data.deal import deal, waiting
-    from cauldron.training.data.order import permutation
+    from cauldron.training.data.sampler import assign_packs, idle_share, permutation
     from cauldron.training.flops import IDEFICS3_8B, pack_flops
 
     print("\n| model, packs a step | a step | in turn | a micro-batch | in turn |")
@@ -357,8 +356,10 @@ def print_waiting(packs: list[Any]) -> None:
             turns = [list(range(rank, batch, 8)) for rank in range(8)]
             figures = []
             for lockstep in (False, True):
-                dealt = [waiting(step, deal(step, 8), lockstep=lockstep) for step in steps]
-                in_turn = [waiting(step, turns, lockstep=lockstep) for step in steps]
+                dealt = [
+                    idle_share(step, assign_packs(step, 8), lockstep=lockstep) for step in steps
+                ]
+                in_turn = [idle_share(step, turns, lockstep=lockstep) for step in steps]
                 figures += [f"{statistics.mean(waits):.1%}" for waits in (dealt, in_turn)]
             print(f"| {model}, {batch} | {' | '.join(figures)} |")
 

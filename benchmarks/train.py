@@ -94,11 +94,11 @@ def cost(size: Size) -> Any:
 
 def ours(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, float]]:
     from cauldron.training.attention import use_packed_attention
+    from cauldron.training.forward import use_fast_vision
     from cauldron.training.model import LoadedModel
     from cauldron.training.network import adapt, base_dtype, make_network, make_optimizer
     from cauldron.training.parallel import Ranks
     from cauldron.training.step import Stepper
-    from cauldron.training.vision import use_fast_vision
 
     how = rules(size, variant)
     ranks = Ranks.join()
