@@ -1,4 +1,4 @@
-"""Checkpoints: written while training goes on; the last few are kept.
+"""Checkpoints: written in the background; the last few are kept.
 
     RUN/checkpoints/step-000250/      weights that train, and their Adam moments, by all ranks
                                run.json   step, data position, fields that must match; written last
@@ -129,7 +129,7 @@ def load_weights(folder: Path, parameters: dict[str, nn.Parameter]) -> None:
 def _stager(device: torch.device) -> DefaultStager | None:
     """Copies a GPU's state to pinned memory; None on a CPU, where torch's own copy will do.
 
-    Copies run in parallel at the full rate of the bus. They are complete before training goes on,
+    Copies run in parallel at the full rate of the bus. They finish before `save` returns,
     since the next step changes the tensors. The memory is kept for the next checkpoint, since
     pinning takes longer than the copy.
     """
@@ -188,7 +188,7 @@ class CheckpointWriter:
         self._writing = (future, partial, run)
 
     def poll(self) -> None:
-        """Complete a checkpoint if all of it is written. Raises what its writing raised."""
+        """Complete a checkpoint if all of it is written. Raises the error of a failed write."""
         if self._writing is not None and self._writing[0].done():
             self.finish()
 

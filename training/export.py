@@ -1,9 +1,9 @@
 """``RUN/model``: the run's model as a folder that transformers and vLLM load.
 
 Made from the last checkpoint on the CPU by one rank, so it needs no GPU memory and can be made
-again later. It is made again when the run has trained further or another form is wanted, which
-``exported.json`` tells. The folder is replaced as a whole: a kill in the middle leaves the old one,
-the new one, or (between two renames) none, which the same command makes again.
+again later. ``exported.json`` records the step and the form, so that only another step or form is
+exported again. The folder is replaced by renames: a kill in the middle leaves the old one, the new
+one, or none, and the same command then makes it again.
 """
 
 from __future__ import annotations

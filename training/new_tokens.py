@@ -1,6 +1,6 @@
 """Trains the rows of the tokens that Idefics3 adds, while all other embeddings are frozen.
 
-All new tokens start with the same row, the mean. If they were frozen, the head could not tell
+All new tokens start with the same row, the mean. If they were frozen, the head could not separate
 ``<end_of_utterance>`` from the two others, and its probability would never exceed 1/3. Only the
 differences to the frozen rows are parameters, 6 vectors. PEFT's `trainable_token_indices` copies
 the whole matrix each time the head runs, 1 GB for an 8B model.

@@ -22,7 +22,7 @@ from cauldron.core.errors import UsageError
 from cauldron.core.mixture import Mixture
 from cauldron.core.tokenizer import split_revision
 
-# Fields that change speed or storage, but not what is learned.
+# Fields that change speed or storage, but not the trained weights.
 _FREE = {
     "workers",
     "max_bad_rows",

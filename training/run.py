@@ -1,4 +1,4 @@
-"""A whole run: join the ranks, build the network, load a checkpoint, train, export."""
+"""A run from start to end: join the ranks, build the network, load a checkpoint, train, export."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _train(
     """Whether the run was trained to its end."""
     if saved is not None and saved.step >= config.train.steps:
         return True
-    tell: Say = say if ranks.first else (lambda line: None)
+    say = say if ranks.first else (lambda line: None)
     loaded = load_adapted(config.train, base_dtype(config.train, ranks.device))
     # Before anything goes to the GPU, so that mistakes are reported early.
     with _make_loader(config, mixture, loaded, ranks, saved) as loader:
@@ -120,11 +120,11 @@ def _train(
         optimizer = make_optimizer(network, config.train, ranks.device)
         if saved is not None:
             checkpoint.load(saved, network.trainable(), optimizer, ranks)
-            tell(f"resuming from step {saved.step}, {saved.folder}")
-        tell(_summary(config, mixture, network, ranks))
+            say(f"resuming from step {saved.step}, {saved.folder}")
+        say(_summary(config, mixture, network, ranks))
         run = _Run(config, mixture, ranks, network, optimizer, loader)
-        ended = run.steps(saved.step if saved else 0, stop_requested, tell)
-        _tell_end(ended, loader, tell)
+        ended = run.steps(saved.step if saved else 0, stop_requested, say)
+        _report_end(ended, loader, say)
     return ended
 
 
@@ -153,7 +153,7 @@ def _summary(config: TrainConfig, mixture: Mixture, network: Network, ranks: Ran
     )
 
 
-def _tell_end(ended: bool, loader: PackLoader, say: Say) -> None:
+def _report_end(ended: bool, loader: PackLoader, say: Say) -> None:
     long, bad = sum(loader.too_long.values()), sum(loader.bad_rows.values())
     if long or bad:
         say(f"rows skipped: {long} longer than a sequence, {bad} that could not be read")
@@ -172,7 +172,7 @@ class _Run:
     optimizer: torch.optim.AdamW
     loader: PackLoader
 
-    def steps(self, first: int, stop_requested: StopRequested, tell: Say) -> bool:
+    def steps(self, first: int, stop_requested: StopRequested, say: Say) -> bool:
         """Train from a step on; whether all steps were done."""
         rules, parameters = self.config.train, self.network.trainable()
         metrics = self._metrics(first) if self.ranks.first else None
@@ -192,7 +192,7 @@ class _Run:
                 checkpoints,
                 lambda: checkpoint.training_state(parameters, self.optimizer),
                 metrics,
-                tell,
+                say,
             )
         except CauldronError:
             # The message says to resume the last checkpoint, which may only lack its final name.

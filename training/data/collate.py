@@ -1,4 +1,4 @@
-"""Documents collated into a pack: the token side in a worker, the whole pack in the trainer."""
+"""Collates documents into a pack: a worker the tokens, the trainer tokens and tiles."""
 
 from __future__ import annotations
 

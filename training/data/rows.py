@@ -2,7 +2,8 @@
 
 The two are read separately. Text and sizes are one percent of a shard, and every rank reads them
 for every row. Images are read only by the worker that builds a pack from them. Image bytes stay in
-Arrow's buffer, one for a row group; a row's images are views into it.
+Arrow's buffer, one for a row group; a row's images are views into it. Each row is one copy of a
+sample; packing makes a document of it.
 """
 
 from __future__ import annotations

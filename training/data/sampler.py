@@ -37,7 +37,7 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class PackPosition:
-    """Where a pack stands in the global order.
+    """The place of a pack in the global order.
 
     Attributes:
         window: number of the window, in the round, that the pack's rows come from.

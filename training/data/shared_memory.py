@@ -6,7 +6,7 @@ released the tensor, the slot is used again. New memory for each pack would cost
 scaling the images: the system zeroes each page, 17 ms for 24 MB against 0.2 ms for writing to
 existing pages.
 
-Nothing lies in ``/dev/shm``, which containers limit to 64 MB by default, and nothing is left behind
+Nothing is in ``/dev/shm``, which containers limit to 64 MB by default, and nothing is left behind
 when a process dies.
 """
 
