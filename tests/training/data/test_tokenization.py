@@ -7,13 +7,14 @@ import pickle
 import numpy as np
 import pytest
 from cauldron.training.data.bad_rows import BadRow
-from cauldron.training.data.prompts import IGNORED, TokenLayout, messages_of_row
+from cauldron.training.data.tokenization import IGNORED, TokenLayout
 from PIL import Image
 from tokenizers import Tokenizer, models
 
 from cauldron.core.errors import UsageError
 from cauldron.core.schema import messages_of
 from cauldron.core.tiles import tile_grid
+from tests.training.data.mixtures import messages_of_row
 from tests.training.data.tiny import (
     BOS,
     MARKED,
@@ -108,7 +109,8 @@ def test_answers_and_their_ends_are_learned_and_nothing_else(layout, turns):
 def test_the_length_is_known_before_the_document_is_made(layout):
     text = layout.encode(messages_of_row(messages_of(None, LONG, 3)))
     grids = [(1, 1), (4, 3), (1, 6)]
-    assert layout.length(text, grids) == len(layout.expand(text, grids).ids)
+    images = sum(layout.block_length(*grid) for grid in grids)
+    assert len(text.ids) - text.images + images == len(layout.expand(text, grids).ids)
 
 
 @pytest.mark.parametrize(

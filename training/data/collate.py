@@ -1,4 +1,4 @@
-"""One packed sequence, as a worker makes it and as the trainer gets it."""
+"""Collates documents into a pack: a worker the tokens, the trainer tokens and tiles."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from cauldron.training.data.order import PackPosition
-from cauldron.training.data.prompts import IGNORED, Document
+from cauldron.training.data.sampler import PackPosition
+from cauldron.training.data.tokenization import IGNORED, Document
 from torch import Tensor
 
 Int32 = npt.NDArray[np.int32]
@@ -17,20 +17,20 @@ Int32 = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """One packed sequence: whole documents one after the other, on the CPU.
+    """One packed sequence: whole documents one after the other, on the CPU, without padding.
 
     Attributes:
-        input_ids: int64, shape (length,); nothing is padded.
-        labels: int64, shape (length,): the target at each position, already the next token of
-            its document, or -100; never crosses documents.
+        input_ids: int64, shape (length,).
+        labels: int64, shape (length,): the target of each position, already shifted: the next
+            token of the same document, or -100.
         position_ids: int64, shape (length,): starts at 0 in each document.
         boundaries: int32, shape (documents + 1,): cumulative lengths, from 0.
-        tiles: uint8, shape (tiles, 3, side, side), all images in order of appearance, with the
-            memory layout ``channels_last``; there may be none.
-        image_positions: int64, shape (tiles x tokens per tile,): where the ``<image>`` tokens
-            are, in order.
-        document_sources: of each document.
-        supervised: labels that are not -100.
+        tiles: uint8, shape (tiles, 3, side, side), all images in order of appearance, in memory
+            format ``channels_last``; may be empty.
+        image_positions: int64, shape (tiles x tokens per tile,): positions of the ``<image>``
+            tokens, in order.
+        document_sources: source of each document.
+        supervised: number of labels that are not -100.
     """
 
     input_ids: Tensor
@@ -45,7 +45,7 @@ class Pack:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class PackTokens:
     """The token side of a pack, small enough for a pipe between processes."""
 
     ids: Int32
@@ -55,7 +55,7 @@ class Tokens:
     sources: tuple[str, ...]
 
     @classmethod
-    def of(cls, documents: Sequence[Document], sources: Sequence[str]) -> Tokens:
+    def of(cls, documents: Sequence[Document], sources: Sequence[str]) -> PackTokens:
         lengths = np.array([len(document.ids) for document in documents], dtype=np.int32)
         starts = np.cumsum(lengths) - lengths
         images = [d.image_positions + start for d, start in zip(documents, starts, strict=True)]
@@ -68,8 +68,8 @@ class Tokens:
         )
 
 
-def make_pack(tokens: Tokens, tiles: Tensor, position: PackPosition) -> Pack:
-    """Args: tiles: shape (tiles, side, side, 3)."""
+def make_pack(tokens: PackTokens, tiles: Tensor, position: PackPosition) -> Pack:
+    """Add the tiles. Args: tiles: shape (tiles, side, side, 3)."""
     ends = np.cumsum(tokens.lengths, dtype=np.int32)
     boundaries = np.concatenate([np.zeros(1, dtype=np.int32), ends])
     starts = np.repeat(boundaries[:-1], tokens.lengths)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from cauldron.training.data.bad_rows import Skipped
-from cauldron.training.data.order import PackPosition, RowGroup
-from cauldron.training.data.plan import PackRules
-from cauldron.training.data.rows import row_groups
-from cauldron.training.data.workbench import (
-    BenchSettings,
+from cauldron.training.data.bad_rows import SkippedRow
+from cauldron.training.data.builder import (
+    BuilderSettings,
     BuildTask,
     MeasureTask,
-    Workbench,
-    plain_memory,
+    PackBuilder,
+    local_memory,
 )
+from cauldron.training.data.packing import PackRules
+from cauldron.training.data.rows import row_groups
+from cauldron.training.data.sampler import PackPosition, RowGroup
 
 from cauldron.core.errors import CauldronError
 from tests.training.data.conftest import LAYOUT
@@ -26,46 +26,46 @@ EDGE = 4 * TILE
 
 @pytest.fixture
 def bench(mixture):
-    made = Workbench(
-        BenchSettings(tuple(mixture.shards), PackRules(LAYOUT, 512, "never", 0), frozenset())
+    made = PackBuilder(
+        BuilderSettings(tuple(mixture.shards), PackRules(LAYOUT, 512, "never", 0), frozenset())
     )
     yield made
     made.close()
 
 
-def measure(bench: Workbench, number: int, group: RowGroup):
+def measure(bench: PackBuilder, number: int, group: RowGroup):
     return bench.measure(MeasureTask((0, number), 0, (group,), EDGE))
 
 
 def build_task(measured, number: int, rows: list[int], oldest=None) -> BuildTask:
-    picked = [measured.found[row] for row in rows]
-    assert not any(isinstance(row, Skipped) for row in picked)
+    picked = [measured.rows[row] for row in rows]
+    assert not any(isinstance(row, SkippedRow) for row in picked)
     images = frozenset(row.ref[0] for row in picked if row.sizes)
     position = PackPosition(0, number, 0, 0)
     refs = tuple(row.ref for row in picked)
     return BuildTask(position, refs, EDGE, 100, images, oldest)
 
 
-def build(bench: Workbench, task: BuildTask):
-    bench.announce(task)
-    return bench.build(task, plain_memory(TILE))
+def build(bench: PackBuilder, task: BuildTask):
+    bench.prefetch(task)
+    return bench.build(task, local_memory(TILE))
 
 
 def test_rows_are_held_until_their_step_is_over(bench, mixture):
     groups = row_groups(mixture.shards)
     measured = [measure(bench, number, groups[number]) for number in range(3)]
     build(bench, build_task(measured[1], 1, [0, 1], oldest=(0, 0)))
-    assert bench.held == {(0, 0), (0, 1), (0, 2)}
+    assert bench.rounds_in_memory == {(0, 0), (0, 1), (0, 2)}
     build(bench, build_task(measured[0], 0, [0, 1], oldest=(0, 0)))
     build(bench, build_task(measured[1], 1, [2]))
-    assert bench.held == {(0, 1), (0, 2)}
+    assert bench.rounds_in_memory == {(0, 1), (0, 2)}
 
 
 def test_a_worker_builds_what_another_has_measured(bench, mixture):
     groups = row_groups(mixture.shards)
     measured = measure(bench, 0, groups[0])
     task = build_task(measured, 0, [0, 3, 4])
-    other = Workbench(bench._settings)
+    other = PackBuilder(bench._settings)
     ours, theirs = build(bench, task), build(other, task)
     other.close()
     assert ours.tokens.ids.tolist() == theirs.tokens.ids.tolist()
@@ -75,7 +75,7 @@ def test_a_worker_builds_what_another_has_measured(bench, mixture):
 def test_a_shard_that_goes_while_it_is_read_is_told_in_one_line(bench, mixture, tmp_path):
     groups = row_groups(mixture.shards)
     moved = tuple(str(tmp_path / Path(shard).name) for shard in mixture.shards)
-    lost = Workbench(BenchSettings(moved, bench._settings.rules, frozenset()))
+    lost = PackBuilder(BuilderSettings(moved, bench._settings.rules, frozenset()))
     with pytest.raises(CauldronError, match="is not there; check the mixture"):
         measure(lost, 0, groups[0])
     lost.close()

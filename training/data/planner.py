@@ -1,9 +1,9 @@
-"""The global order of packs, planned from what workers measured; the same on every rank.
+"""Plans packs in the global order from what workers measured; the same on every rank.
 
 Planning needs no pixels and no communication: every rank measures all rows (a tenth of a
-millisecond each) and packs them alike. The position is global: how many packs of which round
-have been consumed. Where the longest edge changes inside a round, the rows that are left are
-packed anew, and the position says how many packs were taken at each edge.
+millisecond each) and packs them in the same way. The position is global: the number of packs used
+of a round. When the longest edge changes inside a round, the remaining rows are packed again, and
+the position says how many packs were used at each edge.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cauldron.training.data.bad_rows import BadRows, Skipped
-from cauldron.training.data.order import Order, PackPosition, RowGroup, permutation
-from cauldron.training.data.plan import MeasuredRow, PackedWindow, PackRules, extent, pack_window
-from cauldron.training.data.workbench import BuildTask, MeasureTask
+from cauldron.training.data.bad_rows import BadRows, SkippedRow
+from cauldron.training.data.builder import BuildTask, MeasureTask
+from cauldron.training.data.packing import (
+    MeasuredRow,
+    PackedWindow,
+    PackRules,
+    extent,
+    pack_window,
+)
+from cauldron.training.data.sampler import Order, PackPosition, RowGroup, permutation
 from cauldron.training.data.workers import Ticket, Workers
 
 from cauldron.core.errors import CauldronError
 
-# What a pack costs, from its tiles, the lengths of its documents, and its supervised tokens.
+# The cost of a pack, from its tiles, the lengths of its documents, and its supervised tokens.
 Cost = Callable[[int, Sequence[int], int], float]
 
 
@@ -30,10 +36,10 @@ class PlannedPack:
     """A pack before it is built.
 
     Attributes:
+        worker: the one that builds it: the one that measured its window and has its text in
+            memory, or, with fewer windows than workers, each in turn.
         length: tokens.
-        supervised: of these, tokens that are learned.
-        worker: who builds it: the one that measured its window and still has its text, or, where
-            there are fewer windows than workers, one after the other.
+        supervised: tokens that count in the loss.
     """
 
     task: BuildTask
@@ -45,12 +51,12 @@ class PlannedPack:
 
 @dataclass
 class _Round:
-    """A round: its rows by window, and what has been taken of them.
+    """A measured round: its rows by window, and how many of its packs are used.
 
     Attributes:
         packed: by window, as the workers packed the rows.
-        taken: (edge, packs consumed) for each edge in turn.
-        packs: at the last edge; the first ``taken[-1][1]`` of them are consumed.
+        taken: (edge, packs used) for each edge in turn.
+        packs: at the last edge; the first ``taken[-1][1]`` of them are used.
     """
 
     epoch: int
@@ -66,8 +72,8 @@ class _Round:
 
 
 @dataclass
-class _Coming:
-    """A round that is not read yet, or whose first windows are being measured."""
+class _PrefetchedRound:
+    """The next round, of which the first windows may be submitted for measuring."""
 
     epoch: int
     number: int
@@ -75,15 +81,15 @@ class _Coming:
     tickets: list[Ticket] = field(default_factory=list)
 
 
-class Stream:
+class PackPlanner:
     """Packs in the global order, from a position on.
 
     Args:
-        position: what another stream of the same order had as its `position`. None: the start.
+        position: `position` of a planner with the same order. None: the start.
 
     Attributes:
-        too_long: rows that do not fit into a sequence, by source, of the rounds planned so far.
-        bad: rows that measuring found to be of no use.
+        too_long: rows longer than a sequence, by source, of the rounds planned so far.
+        bad: rows that could not be measured.
     """
 
     def __init__(
@@ -101,10 +107,10 @@ class Stream:
         self._rules = rules
         self._cost = cost
         self._workers = workers
-        self._barren = 0
+        self._unused_rounds = 0
         start = position or {"epoch": 0, "round": 0, "taken": []}
-        self._to_come = self._rounds(start["epoch"], start["round"])
-        self._coming = next(self._to_come)
+        self._upcoming = self._rounds(start["epoch"], start["round"])
+        self._prefetched = next(self._upcoming)
         self._round: _Round | None = None
         for edge, packs in start["taken"]:
             self._round = self._round or self._next_round(edge)
@@ -123,70 +129,69 @@ class Stream:
         """The next packs, their images scaled to `edge`.
 
         Raises:
-            CauldronError: a whole epoch has no row that can be used.
+            CauldronError: a whole epoch has no usable row.
         """
         found: list[PlannedPack] = []
         while True:
             this = self._round = self._round or self._next_round(edge)
             if not this.taken or this.taken[-1][0] != edge:
                 self._start_edge(this, edge)
-            consumed = this.taken[-1][1]
-            more = this.packs[consumed : consumed + count - len(found)]
-            this.taken[-1] = (edge, consumed + len(more))
+            used = this.taken[-1][1]
+            more = this.packs[used : used + count - len(found)]
+            this.taken[-1] = (edge, used + len(more))
             found += more
-            self._ask(this.taken[-1][1] / max(1, len(this.packs)), edge)
+            self._prefetch(this.taken[-1][1] / max(1, len(this.packs)), edge)
             if len(found) == count:
                 return found
-            self._barren = 0 if this.used else self._barren + 1
+            self._unused_rounds = 0 if this.used else self._unused_rounds + 1
             self._round = None
 
-    def _rounds(self, epoch: int, first: int) -> Iterator[_Coming]:
-        """All rounds to come, without end."""
+    def _rounds(self, epoch: int, first: int) -> Iterator[_PrefetchedRound]:
+        """All rounds from the given one on, without end."""
         while True:
             rounds = self._order.rounds(epoch)
             for number in range(first, len(rounds)):
-                yield _Coming(epoch, number, rounds[number])
-            if self._barren >= len(rounds):
+                yield _PrefetchedRound(epoch, number, rounds[number])
+            if self._unused_rounds >= len(rounds):
                 raise CauldronError(
-                    "no row of the mixture can be trained on: all are bad, left out, or longer "
+                    "no row of the mixture can be trained on: all are bad, excluded, or longer "
                     f"than a sequence of {self._rules.sequence_length} tokens"
                 )
             epoch, first = epoch + 1, 0
 
-    def _ask(self, progress: float, edge: int) -> None:
-        """Have windows of the coming round measured, in step with the present one.
+    def _prefetch(self, progress: float, edge: int) -> None:
+        """Submit windows of the next round for measuring, in step with the current round.
 
-        All at once would keep the workers from building packs, and the first pack of a run
-        would wait for two rounds.
+        All windows at once would keep the workers from building packs, and the first pack of a
+        run would wait for two rounds.
 
         Args:
-            progress: part of the present round that is consumed; 0 to 1.
+            progress: share of the current round that is used, 0 to 1.
         """
-        coming = self._coming
-        wanted = int(len(coming.windows) * min(1.0, 1.25 * progress))
-        for window in range(len(coming.tickets), wanted):
-            groups = tuple(coming.windows[window])
-            task = MeasureTask((coming.epoch, coming.number), window, groups, edge)
-            coming.tickets.append(self._workers.submit(window % self._workers.count, task))
+        following = self._prefetched
+        wanted = int(len(following.windows) * min(1.0, 1.25 * progress))
+        for window in range(len(following.tickets), wanted):
+            groups = tuple(following.windows[window])
+            task = MeasureTask((following.epoch, following.number), window, groups, edge)
+            following.tickets.append(self._workers.submit(window % self._workers.count, task))
 
     def _next_round(self, edge: int) -> _Round:
         """The next round, measured."""
-        self._ask(1.0, edge)
-        coming, self._coming = self._coming, next(self._to_come)
-        measured = [self._workers.measured(ticket) for ticket in coming.tickets]
+        self._prefetch(1.0, edge)
+        this, self._prefetched = self._prefetched, next(self._upcoming)
+        measured = [self._workers.measured(ticket) for ticket in this.tickets]
         for window in measured:
-            self.bad.seen(row if isinstance(row, Skipped) else None for row in window.found)
-        kept = [[row for row in w.found if isinstance(row, MeasuredRow)] for w in measured]
-        packed = [window.packed for window in measured]
-        return _Round(coming.epoch, coming.number, kept, packed)
+            self.bad.record(row if isinstance(row, SkippedRow) else None for row in window.rows)
+        good = [[row for row in w.rows if isinstance(row, MeasuredRow)] for w in measured]
+        return _Round(this.epoch, this.number, good, [window.packed for window in measured])
 
     def _start_edge(self, this: _Round, edge: int) -> None:
-        """Pack what is left of a round for another edge, or for its first."""
+        """Pack the unused rows of a round for another edge, or all rows for the first."""
         if this.taken:
             planned = {ref for pack in this.packs for ref in pack.task.rows}
-            gone = {ref for pack in this.packs[: this.taken[-1][1]] for ref in pack.task.rows}
-            stay = planned - gone
-            this.windows = [[row for row in rows if row.ref in stay] for rows in this.windows]
+            used = {ref for pack in this.packs[: this.taken[-1][1]] for ref in pack.task.rows}
+            left = planned - used
+            this.windows = [[row for row in rows if row.ref in left] for rows in this.windows]
         if this.taken or any(packed.edge != edge for packed in this.packed):
             place = (this.epoch, this.number)
             this.packed = [
@@ -198,10 +203,10 @@ class Stream:
             for rows, packed in zip(this.windows, this.packed, strict=True)
             for number in packed.too_long
         )
-        this.packs = self._in_order(this, edge)
+        this.packs = self._shuffled(this, edge)
         this.taken.append((edge, 0))
 
-    def _in_order(self, this: _Round, edge: int) -> list[PlannedPack]:
+    def _shuffled(self, this: _Round, edge: int) -> list[PlannedPack]:
         """The packs of all windows, shuffled."""
         contents = [
             (window, [this.windows[window][number] for number in numbers])
@@ -226,10 +231,10 @@ class Stream:
         supervised = sum(row.supervised for row in rows)
         images = frozenset(row.ref[0] for row in rows if row.sizes)
         position = PackPosition(this.epoch, this.number, window, index)
-        few = len(this.windows) < self._workers.count
+        in_turn = len(this.windows) < self._workers.count
         return PlannedPack(
             task=BuildTask(position, tuple(row.ref for row in rows), edge, tiles, images),
-            worker=(index if few else window) % self._workers.count,
+            worker=(index if in_turn else window) % self._workers.count,
             length=sum(lengths),
             supervised=supervised,
             cost=self._cost(tiles, lengths, supervised),

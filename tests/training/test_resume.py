@@ -10,8 +10,8 @@ from typing import Any
 import huggingface_hub
 import numpy as np
 import pytest
-from cauldron.training.base_model import base_weights
 from cauldron.training.config import ModelRules
+from cauldron.training.resume import base_weights
 from safetensors.numpy import load_file, save_file
 
 

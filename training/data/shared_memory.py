@@ -1,13 +1,13 @@
-"""Tiles from a worker to the trainer without a copy: memory that both processes see.
+"""Shared memory that brings tiles from a worker to the trainer without a copy.
 
 A pack of 10,240 tokens has up to 24 MB of tiles. A worker writes them into a *slot*, a piece of
-anonymous shared memory whose file descriptor goes over the pipe once; when the trainer has let go
-of the tensor, the slot is used again. Fresh memory for each pack would cost about as much as
-scaling the images: the system hands out zeroed pages one by one, 17 ms for 24 MB against 0.2 to
-write to pages that are there.
+anonymous shared memory whose file descriptor is sent over the pipe once. When the trainer has
+released the tensor, the slot is used again. New memory for each pack would cost about as much as
+scaling the images: the system zeroes each page, 17 ms for 24 MB against 0.2 ms for writing to
+existing pages.
 
-Nothing of it is in ``/dev/shm``, which containers limit to 64 MB by default, and nothing is left
-behind when a process dies.
+Nothing is in ``/dev/shm``, which containers limit to 64 MB by default, and nothing is left behind
+when a process dies.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class SlotUse:
-    """Which slot holds a pack's tiles. `new`: its descriptor follows this message."""
+    """The slot that holds a pack's tiles. `new`: its descriptor follows this message."""
 
     slot: int
     new: bool
 
 
 class SlotWriter:
-    """A worker's slots. Args: size: bytes of each; only what is used takes memory."""
+    """A worker's slots. Args: size: bytes of each slot; only what is used takes memory."""
 
     def __init__(self, side: int, size: int) -> None:
         self._side = side
@@ -46,7 +46,7 @@ class SlotWriter:
         self._taken: int | None = None
 
     def allocate(self, tiles: int) -> Tensor:
-        """Memory for a pack's tiles, shape (tiles, side, side, 3), until the next call of it."""
+        """Memory for a pack's tiles, shape (tiles, side, side, 3), valid until the next call."""
         if self._taken is None:
             self._taken = self._free.pop() if self._free else self._new()
         size = tiles * self._side * self._side * 3
@@ -54,13 +54,13 @@ class SlotWriter:
         return torch.from_numpy(array).view(tiles, self._side, self._side, 3)
 
     def hand_over(self) -> SlotUse:
-        """Give away the slot of the last `allocate`; it comes back through `free`."""
+        """Pass the slot of the last `allocate` to the trainer, which returns it through `free`."""
         assert self._taken is not None
         slot, self._taken = self._taken, None
         return SlotUse(slot, new=self._files[slot] >= 0)
 
     def send(self, connection: Connection, use: SlotUse) -> None:
-        """Send the descriptor of a new slot, right after the message that holds `use`."""
+        """Send the descriptor of a new slot. To be called right after sending `use`."""
         if use.new:
             reduction.send_handle(connection, self._files[use.slot], os.getppid())
             os.close(self._files[use.slot])
@@ -86,8 +86,8 @@ class SlotReader:
     """The trainer's view of one worker's slots.
 
     Attributes:
-        freed: slots whose tensors are gone, to be sent back. A finaliser fills it, in whatever
-            thread it happens to run, and so does nothing but append.
+        freed: slots whose tensors are gone, to be returned. A finaliser fills it, in any thread,
+            and therefore only appends.
     """
 
     def __init__(self, side: int, size: int) -> None:
@@ -97,18 +97,19 @@ class SlotReader:
         self._memory: dict[int, mmap.mmap] = {}
 
     def receive(self, connection: Connection, use: SlotUse) -> None:
-        """Take over a new slot, right after the message that holds `use`."""
+        """Map a new slot. To be called right after receiving `use`."""
         if use.new:
             descriptor = reduction.recv_handle(connection)
             self._memory[use.slot] = mmap.mmap(descriptor, self._size)
             os.close(descriptor)
 
     def tiles(self, use: SlotUse, tiles: int) -> Tensor:
-        """The tiles in a slot, shape (tiles, side, side, 3); the slot is free when they go."""
+        """The tiles in a slot, shape (tiles, side, side, 3). Releasing them frees the slot."""
         size = tiles * self._side * self._side * 3
         array = np.frombuffer(self._memory[use.slot], np.uint8, size)
         weakref.finalize(array, self.freed.append, use.slot).atexit = False
         return torch.from_numpy(array).view(tiles, self._side, self._side, 3)
 
     def take_freed(self) -> list[int]:
+        """Slots freed since the last call."""
         return [self.freed.popleft() for _ in range(len(self.freed))]

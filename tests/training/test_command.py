@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cauldron.training.command import check, shown
+from cauldron.training.command import TrainOptions, check, resolve, shown
 from cauldron.training.config import TrainConfig
-from cauldron.training.identity import decides
-from cauldron.training.options import TrainOptions, resolve
+from cauldron.training.resume import fields_to_match
 from click.testing import CliRunner
 
 from cauldron.cli import main
@@ -221,12 +220,12 @@ def test_adapters_are_not_laid_over_other_weights(
     mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unless nobody can say which these are, or none of them stays."""
-    base = "cauldron.training.identity.base_weights"
+    base = "cauldron.training.resume.base_weights"
     settings = config(mixture, tmp_path, "adapter.rank=4", "frozen=[vision]")
     monkeypatch.setattr(base, lambda rules: {"org/m": "old"})
     folder = tmp_path / "checkpoints" / "step-000002"
     folder.mkdir(parents=True)
-    values = {"step": 2, "position": {}, "decides": decides(settings, mixture)}
+    values = {"step": 2, "position": {}, "decides": fields_to_match(settings, mixture)}
     (folder / "run.json").write_text(json.dumps(values))
     check(settings, mixture)
     monkeypatch.setattr(base, lambda rules: {"org/m": None})
@@ -234,7 +233,7 @@ def test_adapters_are_not_laid_over_other_weights(
     monkeypatch.setattr(base, lambda rules: {"org/m": "new"})
     with pytest.raises(UsageError, match="the weights of org/m were old, are new;"):
         check(settings, mixture)
-    assert decides(config(mixture, tmp_path), mixture)["weights"] == {}
+    assert fields_to_match(config(mixture, tmp_path), mixture)["weights"] == {}
 
 
 def test_the_configuration_is_shown_as_yaml(mixture: Mixture, tmp_path: Path) -> None:

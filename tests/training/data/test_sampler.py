@@ -1,9 +1,16 @@
-"""The order of row groups: each once an epoch, and nothing but numbers decides it."""
+"""The order of row groups, each once an epoch, and the assignment of packs to ranks."""
 
 from __future__ import annotations
 
 import numpy as np
-from cauldron.training.data.order import Order, RowGroup, permutation
+import pytest
+from cauldron.training.data.sampler import (
+    Order,
+    RowGroup,
+    assign_packs,
+    idle_share,
+    permutation,
+)
 
 
 def groups(count: int, rows: int = 300) -> tuple[RowGroup, ...]:
@@ -64,3 +71,40 @@ def test_windows_span_more_row_groups_where_rows_are_left_out():
     rows = [sum(group.rows for group in window) for windows in rounds for window in windows]
     assert min(rows) > 0.5 * 1000
     assert max(rows) < 1.6 * 1000
+
+
+def costs_of(count: int, seed: int = 0) -> list[float]:
+    """Packs of text, and packs of images that cost up to twice as much."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    return list(np.where(rng.random(count) < 0.3, 1.0, 1.2 + rng.random(count) * 0.9))
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_every_pack_goes_to_one_rank_and_ranks_get_equally_many(world):
+    assignments = assign_packs(costs_of(48), world)
+    assert sorted(pack for packs in assignments for pack in packs) == list(range(48))
+    assert {len(packs) for packs in assignments} == {48 // world}
+
+
+def test_packs_that_do_not_divide_are_refused():
+    with pytest.raises(ValueError, match="10 packs cannot be divided evenly among 3 ranks"):
+        assign_packs([1.0] * 10, 3)
+
+
+@pytest.mark.parametrize("lockstep", [False, True])
+def test_eight_ranks_wait_less_than_five_percent(lockstep):
+    for seed in range(5):
+        costs = costs_of(64, seed)
+        balanced = idle_share(costs, assign_packs(costs, 8), lockstep=lockstep)
+        in_turn = idle_share(
+            costs, [list(range(rank, 64, 8)) for rank in range(8)], lockstep=lockstep
+        )
+        assert balanced < 0.05
+        assert balanced < in_turn
+
+
+def test_waiting_is_the_part_of_time_that_ranks_stand_idle():
+    assert idle_share([1.0, 3.0], [[0], [1]], lockstep=False) == pytest.approx(1 / 3)
+    costs, assignments = [1.0, 3.0, 3.0, 1.0], [[0, 2], [1, 3]]
+    assert idle_share(costs, assignments, lockstep=False) == 0
+    assert idle_share(costs, assignments, lockstep=True) == pytest.approx(1 / 3)
