@@ -95,13 +95,22 @@ def create(path: str, data: bytes) -> bool:
     try:
         if isinstance(fs, LocalFileSystem):
             os.makedirs(os.path.dirname(bare), exist_ok=True)
-            with open(bare, "xb") as file:
-                file.write(data)
+            _create_local(bare, data)
         else:
             fs.pipe_file(bare, data, mode="create")  # gcsfs: ifGenerationMatch=0
     except FileExistsError:
         return False
     return True
+
+
+def _create_local(path: str, data: bytes) -> None:
+    file = open(path, "xb")  # noqa: SIM115 - what follows undoes it
+    try:
+        with file:
+            file.write(data)
+    except BaseException:
+        os.unlink(path)
+        raise
 
 
 def touch(path: str) -> None:
