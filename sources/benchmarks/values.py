@@ -21,7 +21,7 @@ from typing import Any
 from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.sources.benchmarks.layouts import Roles
 from cauldron.sources.files import Repo, is_inside
-from cauldron.sources.images import MAX_IMAGE_BYTES
+from cauldron.sources.images import MAX_IMAGE_BYTES, read_image
 from cauldron.sources.rows import Find, RowProblem, image_of
 
 from cauldron.core.schema import NO_QUESTION, Origin
@@ -208,15 +208,3 @@ def find_in(repo: Repo, table: str) -> Find:
         raise RowProblem("missing_image", f"there is no {path[:300]!r} in the benchmark")
 
     return find
-
-
-def read_image(repo: Repo, path: str) -> bytes:
-    """The bytes of an image file. Raises RowProblem: ``missing_image``, ``member_too_large``."""
-    try:
-        with repo.open(path) as file:
-            data = file.read(MAX_IMAGE_BYTES + 1)
-    except FileNotFoundError as error:
-        raise RowProblem("missing_image", f"{path} is gone, or a link out of its folder") from error
-    if len(data) > MAX_IMAGE_BYTES:
-        raise RowProblem("member_too_large", f"{path} is over {MAX_IMAGE_BYTES} bytes")
-    return data
