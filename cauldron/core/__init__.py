@@ -1,1 +1,1 @@
-"""The ground: schema, files, manifests, errors. Imports nothing else of Cauldron."""
+"""What all other packages use: schema, manifests, files, errors. Imports no other package of ours."""
