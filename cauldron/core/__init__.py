@@ -1,1 +1,1 @@
-"""What all other packages use: schema, manifests, files, errors. Imports no other package of ours."""
+"""The base of all other packages: schema, manifests, files, errors. Imports none of them."""

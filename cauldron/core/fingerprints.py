@@ -1,4 +1,4 @@
-"""Fingerprints: hashes of inputs and settings. They name outputs, so that finished ones are reused."""
+"""Fingerprints: hashes of inputs and settings, which name outputs so that they can be reused."""
 
 from __future__ import annotations
 
