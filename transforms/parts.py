@@ -181,7 +181,7 @@ class PartWriter:
         }
 
 
-def corpus_row(kept: Kept, placed: Placed, record_file: str) -> dict[str, Any]:
+def corpus_row(kept: Kept, placed: Placed, file_name: str) -> dict[str, Any]:
     """A row of `CORPUS_SCHEMA`."""
     columns = kept.sample.columns()
     images = zip(columns["image_info"], kept.signatures, placed.images, strict=True)
@@ -190,7 +190,7 @@ def corpus_row(kept: Kept, placed: Placed, record_file: str) -> dict[str, Any]:
             info | asdict(signature) | {"offset": offset, "length": length}
             for info, signature, (offset, length) in images
         ],
-        "pack": record_file,
+        "pack": file_name,
         "offset": placed.offset,
         "length": placed.length,
     }

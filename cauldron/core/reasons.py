@@ -47,7 +47,7 @@ QUARANTINED = {
     "member_too_large": "an archive member unpacks to more than the limit",
     "pdf_encrypted": "a PDF needs a password",
     "pdf_unreadable": "a PDF cannot be opened or rendered",
-    "row_too_large": "a row is larger than a pack record may be",
+    "row_too_large": "a row is larger than a record may be",
     "processing_error": "an unforeseen error while reading this row; the message names it",
 }
 

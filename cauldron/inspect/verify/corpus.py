@@ -71,7 +71,7 @@ def check_part(out: str, corpus: Place, part: CorpusPart) -> Counted:
     found.problems += check_file(out, folder, part.parquet)
     rows = _count_rows(out, folder, part.parquet, manifest.source, found)
     if part.pack is None:
-        lines = (f"row {n} has no pack" for n, row in enumerate(rows) if row["length"])
+        lines = (f"row {n} has no record file" for n, row in enumerate(rows) if row["length"])
         found.problems += file_problems(f"{folder}/{part.parquet.name}", lines)
     else:
         _check_record_file(out, folder, part.pack, rows, found)
