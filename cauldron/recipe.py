@@ -45,14 +45,20 @@ class Recipe(Strict):
     """A whole recipe; see the packaged ``idefics3.yaml`` for every field in use.
 
     Attributes:
+        name: of the recipe, in manifests and cards.
         seed: of every choice; the same seed gives the same bytes.
         tokenizer: hub id or path of a ``tokenizer.json``; None: token counts are estimated.
         max_bad_fraction: a source that loses a larger part to unreadable rows fails the build.
         statistics: name of a packaged table of published counts, which `plan` uses before
             anything is built.
+        images, text: how pictures and texts of every source are treated.
+        language: which languages stay.
+        classifiers: fastText filters; a row must pass all of them.
         duplicates: how near-duplicate pictures are found and treated. None: they are not looked
             for, and only exact copies of rows merge.
         against: benchmarks to keep out.
+        sources: what differs for a source, by its name.
+        stages: the mixtures, by stage.
         training: how each stage trains (`cauldron.training.config.TrainRecipe`); changes no
             mixture.
     """

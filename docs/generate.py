@@ -131,24 +131,24 @@ def _recipe_page() -> str:
 
 
 def _model_section(model: type[BaseModel]) -> str:
-    text, described = _docstring(model)
+    text, fields = described(model)
     rows = [
-        (f"`{name}`", _kind(field), _default(field), described.get(name, ""))
+        (f"`{name}`", _kind(field), _default(field), fields.get(name, ""))
         for name, field in model.model_fields.items()
     ]
     table = _table(("field", "type", "default", "what it is"), rows)
     return f"## {_heading_of(model)}\n\n{text}\n\n{table}"
 
 
-def _docstring(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
+def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
     """The text above ``Attributes:``, and what stands there for each field."""
     text, _, attributes = (model.__doc__ or "").partition("Attributes:")
-    described: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for entry in re.split(r"\n {8}(?=\w)", attributes):
         names, found, said = entry.partition(":")
         if found:
-            described |= {name.strip(): _plain(said).strip() for name in names.split(",")}
-    return _plain("\n".join(line.strip() for line in text.strip().splitlines())), described
+            fields |= {name.strip(): _plain(said).strip() for name in names.split(",")}
+    return _plain("\n".join(line.strip() for line in text.strip().splitlines())), fields
 
 
 def _kind(field: FieldInfo) -> str:
@@ -209,14 +209,14 @@ def _tables_page() -> str:
         phrases = said["columns"] | said["tables"][name].get("columns", {})
         rows = [
             (f"`{path}`", kind, phrases.get(path) or phrases[path.split(".")[-1]])
-            for path, kind in _columns(columns)
+            for path, kind in columns_of(columns)
         ]
         table = _table(("column", "type", "what it holds"), rows)
         parts.append(f"## {name}\n\n{said['tables'][name]['about'].strip()}\n\n{table}")
     return "\n\n".join(parts)
 
 
-def _columns(columns: pa.Schema) -> Iterator[tuple[str, str]]:
+def columns_of(columns: pa.Schema) -> Iterator[tuple[str, str]]:
     """(path, type) of each column; those inside a struct under ``outer.inner``."""
     for column in columns:
         kind, listed = column.type, ""

@@ -63,6 +63,10 @@ class AdapterRules(Strict):
     (SmolVLM-2B, tr_348 in huggingface/smollm).
 
     Attributes:
+        rank: of the low-rank matrices.
+        alpha: the adapter's output is scaled by alpha / rank.
+        dropout: of the adapter's input.
+        dora: learn the norms of the weights too (DoRA); false: LoRA.
         targets: last part of the names of the linear layers that get one.
     """
 
@@ -80,28 +84,38 @@ class TrainRecipe(Strict):
     """How one stage trains.
 
     Attributes:
+        model: the network to train.
         steps: optimizer steps.
-        learning_rate: after the warm-up; `schedule` ``constant`` keeps it, ``linear`` takes it to
-            zero at the last step.
+        learning_rate: after the warm-up.
+        schedule: ``constant`` keeps the learning rate, ``linear`` ends it at zero.
+        warmup_steps: steps in which the learning rate rises from zero.
         batch: packed sequences in a step, over all ranks.
         sequence_length: tokens in a sequence; a longer sample is dropped.
         longest_edge: pixels; a list of [first step, pixels] grows it during the stage.
         upscale: of small images, as in the recipe's stages; None: as the mixture was counted.
         frozen: parts whose weights stay: ``vision``, ``language``. The connector always trains.
+        adapter: train adapters on frozen weights; None: train the weights themselves.
         neftune_alpha: noise on the input embeddings; None: none.
         weight_decay: not on biases and norms.
+        betas: of AdamW.
         clip: largest norm of the gradient.
+        seed: of the order of rows, dropout and noise.
         window: rows in which the best fit into sequences is looked for.
+        workers: processes of a rank that prepare packs; 0: the rank's own process does.
         max_bad_rows: so many undecodable rows in a row end the run.
         checkpoint_every, keep: steps between checkpoints, and how many stay.
+        precision: on a GPU ``bf16`` computes in bf16 with fp32 master weights; ``fp32`` in fp32.
         shard: ranks that divide one copy of the weights among them. None: all (FSDP), the least
             memory; 1: each has its own (as DDP); the GPUs of a node: gathering weights stays
             inside it and only gradients cross the network (HSDP).
         recompute: activations computed again in the backward pass: ``none``, ``vision``, ``all``.
+        compile: with ``torch.compile``.
         head_chunk: supervised positions whose logits exist at a time.
         export: adapters ``merged`` into the exported model, or ``adapter``: a PEFT folder of them
             and of the connector, to lay over the model that the run began with.
         any_tokenizer: train although the mixture's tokens were counted by another tokenizer.
+        tensorboard: write curves for TensorBoard into the run's folder.
+        wandb_project: report to this project of Weights & Biases; None: do not.
     """
 
     model: ModelRules = ModelRules(name="HuggingFaceM4/Idefics3-8B-Llama3")

@@ -73,6 +73,9 @@ class StageRecipe(Strict):
     """One stage's mixture.
 
     Attributes:
+        budget: how large the mixture is.
+        mixture: how much of each source, by its name; a bare number is a weight.
+        turns: what a copy of a row keeps of its turns.
         longest_edge: images are tiled after scaling their longest side to at most this many
             pixels; decides image tokens only, stored pixels stay.
         tile: side of a tile in pixels.
