@@ -51,28 +51,27 @@ def loop(root: str, output: str) -> None:
     from cauldron.transforms.ingest import PieceWork, ingest_piece
 
     from cauldron.pipeline.corpora import plan_corpora
-    from cauldron.pipeline.ingesting import cut_pieces
+    from cauldron.pipeline.ingest import cut_pieces
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
-    pieces = cut_pieces(planned, asked)
-    for corpus in planned:
-        name = corpus.source.name
-        for part, piece in enumerate(pieces[name]):
-            work = PieceWork(name, part, len(pieces[name]), piece)
+    for corpus, pieces in zip(planned, cut_pieces(planned, root), strict=True):
+        for part, piece in enumerate(pieces):
+            work = PieceWork(corpus.source.name, part, len(pieces), piece)
             ingest_piece(work, corpus.job(root))
 
 
 def pipeline(workers: int) -> Callable[[str, str], None]:
     def run(root: str, output: str) -> None:
         from cauldron.pipeline.corpora import plan_corpora
-        from cauldron.pipeline.ingesting import ingest
+        from cauldron.pipeline.ingest import ingest
+        from cauldron.pipeline.runner import Launcher
 
         asked = request(root, output)
         planned, _ = plan_corpora(asked)
         mode = "in_memory" if workers == 1 else "multi_processing"
         beam_args = [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
-        ingest(planned, asked, beam_args, lambda line: None)
+        ingest(planned, asked, Launcher(beam_args, lambda line: None))
 
     return run
 
@@ -150,20 +149,21 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
 def mix(root: str, output: str) -> None:
     """Curate and mix the corpora that the pipeline with two workers left."""
     from cauldron.pipeline.corpora import plan_corpora
-    from cauldron.pipeline.deciding import curate
-    from cauldron.pipeline.ingesting import ingest
-    from cauldron.pipeline.mixing import MixRequest
-    from cauldron.pipeline.mixing import mix as mix_stage
+    from cauldron.pipeline.decide import curate
+    from cauldron.pipeline.ingest import ingest
+    from cauldron.pipeline.mix import MixRequest
+    from cauldron.pipeline.mix import mix as mix_stage
+    from cauldron.pipeline.runner import Launcher
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
-    corpora = ingest(planned, asked, [], lambda line: None)
-    curation = curate(corpora, output, [], lambda line: None)
+    corpora = ingest(planned, asked, Launcher([], lambda line: None))
+    curation = curate(corpora, output, Launcher([], lambda line: None))
     shutil.rmtree(os.path.join(output, "mixtures"), ignore_errors=True)
     start = time.perf_counter()
     mode = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
     wanted = MixRequest(asked.recipe, "sft", output, corpora, curation, [])
-    mix_stage(wanted, mode, lambda line: None)
+    mix_stage(wanted, Launcher(mode, lambda line: None))
     print(json.dumps({"mix_alone": time.perf_counter() - start}))
 
 

@@ -306,7 +306,7 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     """Train on a finished mixture; the same command again goes on from the last checkpoint."""
     from cauldron.recipe import load_recipe
     from cauldron.training import command
-    from cauldron.training.options import TrainOptions, resolve
+    from cauldron.training.command import TrainOptions, resolve
 
     if plot is not None:
         click.echo(command.plot(plot))

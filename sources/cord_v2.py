@@ -26,9 +26,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.sources.base import Options, RawTurn, Row, register
-from cauldron.sources.parquet import Columns, ParquetRow
-from cauldron.sources.parquet_source import ParquetSource, splits_of
+from cauldron.sources.base import Options, RawTurn, Row
+from cauldron.sources.parquet import ParquetRow
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import ParquetSource
 from cauldron.sources.prompts import draw
 from cauldron.sources.rows import RowProblem, image_of
 
@@ -63,12 +64,6 @@ class CordV2(ParquetSource):
 
     def columns(self, options: Options) -> Columns:
         return _COLUMNS
-
-    def folder(self, options: Options) -> str:
-        return "data"
-
-    def splits(self, options: Options) -> tuple[str, ...]:
-        return splits_of(self, options)
 
     def row(self, row: ParquetRow, options: Options) -> Row:
         truth = _truth(row.values["ground_truth"])
@@ -107,14 +102,12 @@ def _key(truth: dict[str, Any]) -> str:
     return f"{meta.get('split', '')}/{meta['image_id']}"
 
 
-register(
-    CordV2(
-        name="cord_v2",
-        repo="naver-clova-ix/cord-v2",
-        title="CORD v2: receipts to JSON",
-        license="cc-by-4.0",
-        published_rows=800,
-        published_bytes=1_831_000_000,
-        default_options={"splits": ("train",)},
-    )
+SOURCE = CordV2(
+    name="cord_v2",
+    repo="naver-clova-ix/cord-v2",
+    title="CORD v2: receipts to JSON",
+    license="cc-by-4.0",
+    published_rows=800,
+    published_bytes=1_831_000_000,
+    default_options={"splits": ("train",)},
 )

@@ -17,16 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx2
-from cauldron.sources.files import (
-    HUB,
-    FileInfo,
-    Repo,
-    Root,
-    check_repo_id,
-    existing,
-    is_absolute,
-    is_inside,
-)
+from cauldron.sources.files import HUB, FileInfo, Repo, Root, check_repo_id, is_inside
+from cauldron.sources.folders import existing, is_absolute
 from cauldron.sources.ranges import RangeReader, ShortReadError, patiently
 from huggingface_hub import HfApi, HfFileSystem, HfFileSystemFile, hf_hub_url
 from huggingface_hub.errors import (

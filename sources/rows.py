@@ -1,7 +1,7 @@
-"""Published values, as Python reads them out of parquet, turned into images and turns.
+"""Published values, as Python reads them from parquet, turned into images and turns.
 
-Nothing is believed of a value's type: files in another layout, and rows with nulls in places
-where no row should have one, come this way.
+The type of every value is checked: a file may have another layout, and a row may have a null where
+none belongs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cauldron.sources.base import RawImage, RawTurn
+from cauldron.sources.base import BadRow, RawImage, RawTurn
+
+from cauldron.core.schema import Origin
 
 Find = Callable[[str], bytes]
 
@@ -25,6 +27,13 @@ class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a 
         super().__init__(f"{reason}: {message}")
         self.reason = reason
         self.message = message
+
+    def __reduce__(self) -> tuple[type[RowProblem], tuple[str, str]]:
+        return type(self), (self.reason, self.message)
+
+    def bad_row(self, origin: Origin, rows: int = 1) -> BadRow:
+        """The record of the row that has the problem."""
+        return BadRow(origin, self.reason, self.message, rows)
 
 
 def image_of(value: Any, number: int = 0, find: Find | None = None) -> RawImage:
@@ -73,7 +82,7 @@ def turns_of(
 ) -> list[RawTurn]:
     """A list of ``{user, assistant}`` structs.
 
-    A null among them is a turn without question and answer: the turn goes, the row stays.
+    A null in the list becomes a turn without question and answer, so the row can be used.
 
     Raises:
         RowProblem: ``bad_row``, not a list of such structs.

@@ -9,12 +9,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from cauldron.transforms.packs import read_record
+from cauldron.transforms.record_files import read_record
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.finished import find_finished
 from cauldron.core.manifests import CorpusManifest
 from cauldron.pipeline.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
+from cauldron.pipeline.corpora import Request
+from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
 from tests.doubles.hub import FakeHub
@@ -37,9 +39,8 @@ def make(
 ) -> tuple[dict[str, CorpusManifest], list[str]]:
     said: list[str] = []
     planned = plan_benchmarks(recipe, root, str(output), against)
-    manifests = ingest_benchmarks(
-        planned, recipe, root, str(output), beam_args or IN_MEMORY, said.append
-    )
+    launcher = Launcher(beam_args or IN_MEMORY, said.append)
+    manifests = ingest_benchmarks(planned, Request(recipe, (), root, str(output)), launcher)
     return manifests, said
 
 
@@ -114,7 +115,7 @@ def test_what_is_done_is_not_done_again(recipe: Recipe, tmp_path: Path) -> None:
     make(recipe, output, against)
     before = digests(output)
     _, said = make(recipe, output, against)
-    assert said == ["benchmarks: 3 corpora are there already"]
+    assert said == ["benchmarks: done already"]
     assert digests(output) == before
 
 

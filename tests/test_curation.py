@@ -346,7 +346,7 @@ MANY = [
 
 
 def many_rows(out: str, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("cauldron.pipeline.deciding.ROWS_PER_BUCKET", 30)
+    monkeypatch.setattr("cauldron.pipeline.decide.ROWS_PER_BUCKET", 30)
     world = World(out)
     for source in (VQA, OKVQA, LNQA):
         mine = [item for item in MANY if item[0].source == source]

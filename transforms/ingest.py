@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
-from cauldron.sources.base import BadRow, Piece, Row, Source, registry
-from cauldron.sources.files import Repo, Root
+from cauldron.sources.base import BadRow, Piece, Row, Source
+from cauldron.sources.catalog import registry
+from cauldron.sources.files import Repo
+from cauldron.sources.roots import open_root
 from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
 from cauldron.transforms.parts import PartNames, PartWriter
 
@@ -50,7 +52,7 @@ class SourceJob:
 def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
     """Read a piece and write its part. Idempotent: the same piece gives the same files."""
     source = job.source or registry()[work.source]
-    root = Root.open(job.root)
+    root = open_root(job.root)
     repo = job.repo or root.repo_at(source.repo, job.commit)
     names = PartNames(job.corpus, job.quarantine, work.part, work.parts)
     with PartWriter(names, work.source) as writer:

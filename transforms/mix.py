@@ -16,15 +16,16 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
 from cauldron.transforms.copies import Copy, mixture_row
 from cauldron.transforms.order import U64, mix64
-from cauldron.transforms.packed import Packed, range_of, split_by, unpack
-from cauldron.transforms.packs import read_record
 from cauldron.transforms.parts import PartNames
+from cauldron.transforms.record_files import read_record
 from cauldron.transforms.select import Take, kept_rows
 from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
 from cauldron.core import storage
+from cauldron.core.markers import marker_path
 from cauldron.core.schema import Sample
 from cauldron.core.stage import StageRecipe
 
@@ -85,10 +86,10 @@ class MixJob:
         return storage.join(self.folder, "data", shard_name(shard, self.shards))
 
     def marker_path(self, shard: int) -> str:
-        return storage.join(self.folder, "_done", f"{shard:05d}-of-{self.shards:05d}.json")
+        return marker_path(self.folder, "", shard, self.shards)
 
 
-def references(path: str, job: MixJob) -> Packed:
+def references(path: str, job: MixJob) -> Array:
     """The copies that a decisions file contributes to the mixture, in no particular order."""
     numbers = {source.name: number for number, source in enumerate(job.sources)}
     found = []
@@ -117,18 +118,18 @@ def references(path: str, job: MixJob) -> Packed:
     return np.concatenate(found) if found else np.zeros(0, dtype=REFERENCE)
 
 
-def in_order(packed: Iterable[bytes]) -> Packed:
+def in_order(packed: Iterable[bytes]) -> Array:
     """References of one shard, by position; ids and passes break ties."""
-    copies = unpack(packed, REFERENCE)
+    copies = from_bytes(packed, REFERENCE)
     return copies[np.lexsort([copies[k] for k in ("epoch", "low", "high", "position")])]
 
 
-def _fetch(copies: Packed, job: MixJob) -> list[tuple[bytes, bytes]]:
+def _fetch(copies: Array, job: MixJob) -> list[tuple[bytes, bytes]]:
     """The record of each copy, and its merged text, empty where there is none."""
     ranges = []
     for copy in copies:
         source = job.sources[copy["source"]]
-        pack = PartNames(source.corpus, "", int(copy["part"]), source.parts).pack
+        pack = PartNames(source.corpus, "", int(copy["part"]), source.parts).record_file
         path = storage.join(source.corpus, pack)
         ranges.append(storage.Range(path, int(copy["offset"]), int(copy["length"])))
     merged = np.flatnonzero(copies["merged_length"])
@@ -143,7 +144,7 @@ def _fetch(copies: Packed, job: MixJob) -> list[tuple[bytes, bytes]]:
     return list(zip(found, texts, strict=False))
 
 
-def _rows(copies: Packed, records: list[tuple[bytes, bytes]], job: MixJob) -> list[dict[str, Any]]:
+def _rows(copies: Array, records: list[tuple[bytes, bytes]], job: MixJob) -> list[dict[str, Any]]:
     rows = []
     for copy, (record, text) in zip(copies, records, strict=True):
         sample, images = read_record(record)

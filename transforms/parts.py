@@ -9,7 +9,6 @@ part follows from its piece, so a retried or duplicated worker writes the same b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -18,9 +17,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.normalise import Kept, Rejected
-from cauldron.transforms.packs import PackWriter, Placed
+from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
+from cauldron.core.markers import list_markers, marker_path
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
 
 # Rows of text held before they are written as one row group.
@@ -45,12 +45,12 @@ class PartNames:
         return self._numbered("part", ".parquet")
 
     @property
-    def pack(self) -> str:
+    def record_file(self) -> str:
         return self._numbered("images", ".tar")
 
     @property
     def marker(self) -> str:
-        return storage.join(self.corpus, "_done", self._numbered("part", ".json"))
+        return marker_path(self.corpus, "part", self.part, self.parts)
 
 
 @dataclass
@@ -95,10 +95,10 @@ class PartWriter:
             storage.atomic_write(storage.join(names.corpus, names.parquet))
         )
         self._pack_file = self._files.enter_context(
-            storage.atomic_write(storage.join(names.corpus, names.pack))
+            storage.atomic_write(storage.join(names.corpus, names.record_file))
         )
         self._table = pq.ParquetWriter(self._table_file, CORPUS_SCHEMA, compression="zstd")
-        self._pack = PackWriter(self._pack_file)  # type: ignore[arg-type]
+        self._pack = RecordFileWriter(self._pack_file)  # type: ignore[arg-type]
         return self
 
     def __exit__(
@@ -144,7 +144,7 @@ class PartWriter:
     def _keep(self, kept: Kept) -> None:
         sample = kept.sample
         placed = self._pack.add(sample, kept.images)
-        row = corpus_row(kept, placed, self._names.pack)
+        row = corpus_row(kept, placed, self._names.record_file)
         self._rows.append(row)
         self._chars += sum(len(turn.user) + len(turn.assistant) for turn in sample.turns)
         self.counts.turns += len(sample.turns)
@@ -173,7 +173,7 @@ class PartWriter:
         return {
             "part": self._names.part,
             "parquet": table | {"rows": self.counts.kept},
-            "pack": _file_entry(self._names.pack, self._pack_file),
+            "pack": _file_entry(self._names.record_file, self._pack_file),
             "quarantine": quarantine,
             "counts": self.counts.to_json(),
         }
@@ -214,5 +214,5 @@ def corpus_row(kept: Kept, placed: Placed, pack: str) -> dict[str, Any]:
 
 def finished_parts(corpus: str) -> list[dict[str, Any]]:
     """The markers of the parts that are whole, by part number."""
-    paths: Iterable[str] = storage.list_files(storage.join(corpus, "_done"), ".json")
-    return sorted((storage.read_json(path) for path in paths), key=lambda mark: mark["part"])
+    marks = [storage.read_json(path) for path in list_markers(corpus)]
+    return sorted(marks, key=lambda mark: mark["part"])

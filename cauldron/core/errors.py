@@ -32,3 +32,8 @@ class SourceUnavailable(CauldronError):  # noqa: N818 - a state of affairs, not 
 
     def __reduce__(self) -> tuple[type[SourceUnavailable], tuple[str, str, str]]:
         return type(self), (self.source, self.why, self.remedy)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 300 characters; its class if it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

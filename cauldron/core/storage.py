@@ -86,6 +86,40 @@ def remove(path: str) -> None:
         fs.rm(bare, recursive=True)
 
 
+def create(path: str, data: bytes) -> bool:
+    """Write a small file unless there is one; returns whether it was written.
+
+    On a local disk and on ``gs://`` exactly one of several callers at once succeeds.
+    """
+    fs, bare = filesystem(path)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            os.makedirs(os.path.dirname(bare), exist_ok=True)
+            with open(bare, "xb") as file:
+                file.write(data)
+        else:
+            fs.pipe_file(bare, data, mode="create")  # gcsfs: ifGenerationMatch=0
+    except FileExistsError:
+        return False
+    return True
+
+
+def touch(path: str) -> None:
+    """Set the time of a small file's last change to now. Raises FileNotFoundError."""
+    fs, bare = filesystem(path)
+    if isinstance(fs, LocalFileSystem):
+        os.utime(bare)
+    else:
+        fs.pipe_file(bare, fs.cat_file(bare))
+
+
+def modified(path: str) -> float:
+    """When a file last changed, in seconds since the epoch. Raises FileNotFoundError."""
+    fs, bare = filesystem(path)
+    fs.invalidate_cache()
+    return float(fs.modified(bare).timestamp())
+
+
 def remove_temporaries(folder: str) -> None:
     """Remove what killed writers left directly in `folder`. Only once nobody writes there."""
     for path in list_files(folder):

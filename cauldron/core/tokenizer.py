@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
 
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 # What tokenizers treat differently: scripts, letters that can be composed or not, numbers, signs,
 # code, white space at both ends. No special token: those differ without a text's being cut
@@ -67,6 +67,14 @@ def tokenizer_file(spec: str) -> str:
     return packed if not spec.endswith(".json") and storage.exists(packed) else spec
 
 
+def split_revision(spec: str) -> tuple[str, str | None]:
+    """A hub id and the revision after its ``@``, or None; a folder stays as it is."""
+    if os.path.isdir(spec):
+        return spec, None
+    repo, _, revision = spec.partition("@")
+    return repo, revision or None
+
+
 def digest(tokenizer: Tokenizer) -> str:
     """16 hex digits over the ids that it makes of `PROBE`, special tokens not included."""
     # One by one: a batch starts threads, and a process forked after that can hang in them.
@@ -76,16 +84,17 @@ def digest(tokenizer: Tokenizer) -> str:
 
 def _content(spec: str) -> bytes:
     try:
-        path, hub = tokenizer_file(spec), _HUB_ID.fullmatch(spec)
+        path = tokenizer_file(spec)
         if path.endswith(".json"):
             return storage.read_bytes(path)
-        if hub is None:
+        repo, revision = split_revision(spec)
+        if not _HUB_ID.fullmatch(repo):
             return storage.read_bytes(storage.join(spec, "tokenizer.json"))
         return storage.read_bytes(
             huggingface_hub.hf_hub_download(
-                hub["repo"],
+                repo,
                 "tokenizer.json",
-                revision=hub["revision"],
+                revision=revision,
                 # Read here, because the library reads it only once, when it is imported.
                 endpoint=os.environ.get("HF_ENDPOINT"),
             )

@@ -11,7 +11,7 @@ from cauldron.core.finished import find_finished
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.core.statistics import Published, published
 from cauldron.recipe import Recipe
-from cauldron.sources.base import registry
+from cauldron.sources.catalog import registry
 
 # Bytes of published files that ingest takes in per core and second, measured: benchmarks/README.md.
 INGEST_BYTES_PER_CORE_SECOND = 33e6

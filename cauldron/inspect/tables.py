@@ -9,7 +9,8 @@ from rich.table import Table
 
 from cauldron.core.manifests import MixtureManifest, mixture_folder
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
-from cauldron.sources.base import Source, registry
+from cauldron.sources.base import Source
+from cauldron.sources.catalog import registry
 
 
 def _console() -> Console:

@@ -1,10 +1,10 @@
-"""Benchmarks as corpora: found, fingerprinted and ingested like sources, into a place of their own.
+"""Benchmarks as corpora: found, fingerprinted and ingested like sources, in folders of their own.
 
-``benchmarks/<name>/<fingerprint>/`` holds parts, packs and a manifest like a corpus; what could
-not be read of it is in ``quarantine/benchmarks/<name>/<fingerprint>/``. Nothing there is training
-data: no rule of the recipe filters or changes a row, no tokens are counted by its tokenizer, and
-the only limit on a picture is the one that protects this machine. ``--limit`` does not count
-either: of a benchmark that is read in part, the rest leaks.
+``benchmarks/<name>/<fingerprint>/`` holds the same files as a corpus; unreadable rows are in
+``quarantine/benchmarks/<name>/<fingerprint>/``. A benchmark is not training data: no rule of the
+recipe filters or changes a row, its tokenizer counts no tokens, and pictures are limited only in
+pixels, to protect this machine. ``--limit`` does not apply: rows that are not read would not be
+kept out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import PIL
 import pyarrow
@@ -23,11 +23,14 @@ from cauldron.core.manifests import CorpusManifest, benchmark_folder, quarantine
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.pipeline import runner
 from cauldron.pipeline.corpora import PlannedCorpus, Request
-from cauldron.pipeline.ingesting import Say, ingest
+from cauldron.pipeline.ingest import ingest
+from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
-from cauldron.sources.files import FileInfo, Root
+from cauldron.sources.benchmarks.selection import Selection
+from cauldron.sources.files import Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.normalise import SourceSettings
 
@@ -39,36 +42,28 @@ BENCHMARKS_VERSION = 1
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlannedBenchmark(PlannedCorpus):
     """A benchmark of a build: where it is read from and where its corpus goes."""
 
     def job(self, root: str | None) -> SourceJob:
-        return SourceJob(
-            settings=self.settings,
-            root=root,
-            commit=self.repo.commit,
-            corpus=self.folder,
-            quarantine=self.quarantine,
-            source=self.source,
-            repo=self.repo,
-        )
+        return replace(super().job(root), source=self.source, repo=self.repo)
 
 
 def plan_benchmarks(
     recipe: Recipe, root: str | None, output: str, against: Mapping[str, str]
 ) -> list[PlannedBenchmark]:
-    """Find every benchmark and fingerprint what it would become.
+    """Find every benchmark and fingerprint its corpus.
 
     Args:
         root: where repositories live; None for the hub.
         against: places by name, as in ``--against NAME=PATH``.
 
     Raises:
-        UsageError: a name is no name, or there is nothing at a place.
+        UsageError: a name is not allowed, or there is nothing at a place.
         SourceUnavailable: missing, gated, incomplete, or nothing in it can be read.
     """
-    opened = Root.open(root)
+    opened = open_root(root)
     return [_plan(recipe, opened, output, name, path) for name, path in against.items()]
 
 
@@ -86,16 +81,16 @@ def _plan(recipe: Recipe, root: Root, output: str, name: str, path: str) -> Plan
     except UsageError as error:
         raise UsageError(f"--against {name}={path}: {error}") from error
     settings = _settings(recipe, name)
-    print_ = _fingerprint(name, place, selected.files, selected.beside, settings)
+    digest = _fingerprint(name, place, selected, settings)
     return PlannedBenchmark(
         source=source,
         repo=place.repo,
         files=selected.files,
         settings=settings,
         revision=place.revision,
-        fingerprint=print_,
-        folder=benchmark_folder(output, name, print_),
-        quarantine=quarantine_folder(output, f"benchmarks/{name}", print_),
+        fingerprint=digest,
+        folder=benchmark_folder(output, name, digest),
+        beside=(quarantine_folder(output, f"benchmarks/{name}", digest),),
     )
 
 
@@ -112,60 +107,36 @@ def _settings(recipe: Recipe, name: str) -> SourceSettings:
     )
 
 
-def _fingerprint(
-    name: str,
-    place: Place,
-    files: list[FileInfo],
-    beside: list[FileInfo],
-    settings: SourceSettings,
-) -> str:
+def _fingerprint(name: str, place: Place, selected: Selection, settings: SourceSettings) -> str:
     versions = [BENCHMARKS_VERSION, INGEST_VERSION, PIECE_BYTES]
+    beside = "".join(f"{file.path}\0{file.size}\0{file.version}\n" for file in selected.beside)
     return fingerprint(
         {
             "version": [*versions, PIL.__version__, pyarrow.__version__],
             "name": name,
             "commit": place.repo.commit,
-            "files": [[file.path, file.size, file.version] for file in files],
-            "beside": _digest(beside),
+            "files": [[file.path, file.size, file.version] for file in selected.files],
+            "beside": hashlib.sha256(beside.encode()).hexdigest(),
             "hard_max_pixels": settings.images.hard_max_pixels,
         }
     )
 
 
-def _digest(files: list[FileInfo]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.path}\0{file.size}\0{file.version}\n".encode())
-    return digest.hexdigest()
-
-
 def ingest_benchmarks(
-    planned: list[PlannedBenchmark],
-    recipe: Recipe,
-    root: str | None,
-    output: str,
-    beam_args: list[str],
-    say: Say,
+    planned: list[PlannedBenchmark], request: Request, launcher: Launcher
 ) -> dict[str, CorpusManifest]:
-    """Make the benchmark corpora that are not there yet; returns the manifests of all, by name.
+    """The manifests of all benchmarks by name; those that are missing are made first.
 
     Raises:
         UsageError: remote workers cannot reach a benchmark.
         CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, or holds no
             picture at all.
     """
-    if not planned:
-        return {}
     for benchmark in planned:
         if benchmark.repo.commit is None:
             place = {f"against {benchmark.source.name}": benchmark.repo.url}
-            runner.check_reach(beam_args, place)
-    request = Request(recipe.model_copy(update={"tokenizer": None}), (), root, output)
-
-    def told(line: str) -> None:
-        say(f"benchmarks{line.removeprefix('ingest')}")
-
-    manifests = ingest(planned, request, beam_args, told)
+            runner.check_reach(launcher.beam_args, place)
+    manifests = ingest(planned, request, launcher, "benchmarks")
     for name, manifest in manifests.items():
         if not manifest.counts.images:
             raise CauldronError(

@@ -1,15 +1,17 @@
-"""`cauldron build`: ingest, curate and mix, each a Beam job, each skipped when it is done."""
+"""`cauldron build`: ingest, curate and mix, each skipped when it is done."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cauldron.core.manifests import MixtureManifest
-from cauldron.pipeline import mixing, runner
+from cauldron.pipeline import runner
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
 from cauldron.pipeline.corpora import Request, plan_corpora
-from cauldron.pipeline.curating import CurateRequest, curate_stage
-from cauldron.pipeline.ingesting import Say, ingest
+from cauldron.pipeline.curate import CurateRequest, curate_stage
+from cauldron.pipeline.ingest import ingest
+from cauldron.pipeline.mix import MixRequest, mix
+from cauldron.pipeline.runner import Launcher, Say
 from cauldron.recipe import Recipe
 
 
@@ -36,13 +38,14 @@ class BuildOptions:
 def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
     """Build the mixtures of the asked stages.
 
-    A killed build goes on where it was when called again, and ends in the same bytes.
+    After a killed build, the same call resumes where it was and ends in the same bytes.
 
     Args:
         say: receives one line at a time about the progress.
 
     Raises:
-        cauldron.core.errors.CauldronError: with one line on what failed and what to do.
+        cauldron.core.errors.CauldronError: with one line on what failed and what to do; also
+            when another build is writing to the same folder of the output.
     """
     recipe = options.recipe
     runner.check_arguments(options.beam_args)
@@ -62,13 +65,13 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
     planned, missing = plan_corpora(request)
     for item in missing:
         say(f"without {item.source}: {item.why}")
-    beam_args = list(options.beam_args)
-    manifests = ingest(planned, request, beam_args, say)
-    benchmarks = ingest_benchmarks(against, recipe, options.root, options.output, beam_args, say)
-    curating = CurateRequest(recipe, options.output, manifests, benchmarks)
+    launcher = Launcher(options.beam_args, say)
+    corpora = ingest(planned, request, launcher)
+    benchmarks = ingest_benchmarks(against, request, launcher)
+    rows = CurateRequest(recipe, options.output, corpora, benchmarks)
     mixtures = []
     for stage in stages:
-        curation = curate_stage(curating, stage, beam_args, say)
-        mixing_ = mixing.MixRequest(recipe, stage, options.output, manifests, curation, missing)
-        mixtures.append(mixing.mix(mixing_, beam_args, say))
+        curation = curate_stage(rows, stage, launcher)
+        mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing)
+        mixtures.append(mix(mixture, launcher))
     return mixtures

@@ -17,12 +17,14 @@ from cauldron.core.manifests import (
     Unavailable,
     corpus_folder,
     quarantine_folder,
-    read_manifest,
 )
 from cauldron.core.tokenizer import tokenizer_file
+from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
-from cauldron.sources.base import PIECE_BYTES, Source, registry
+from cauldron.sources.base import PIECE_BYTES, Source
+from cauldron.sources.catalog import registry
 from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.language import TextClassifier, default_model_path
 from cauldron.transforms.normalise import SourceSettings
@@ -41,45 +43,46 @@ class Request:
     skip_unavailable: bool = False
 
 
-@dataclass(frozen=True)
-class PlannedCorpus:
-    """One source of a build: where it is read from and where its corpus goes."""
+@dataclass(frozen=True, kw_only=True)
+class PlannedCorpus(Step[CorpusManifest]):
+    """One source of a build: where it is read from and where its corpus goes.
 
+    Attributes:
+        limit: rows to read, -1 for all.
+    """
+
+    kind: type[CorpusManifest] = CorpusManifest
     source: Source
     repo: Repo
     files: list[FileInfo]
     settings: SourceSettings
     revision: str | None
-    fingerprint: str
-    folder: str
-    quarantine: str
+    limit: int = -1
 
-    def finished(self) -> CorpusManifest | None:
-        try:
-            return read_manifest(CorpusManifest, self.folder)
-        except FileNotFoundError:
-            return None
+    @property
+    def quarantine(self) -> str:
+        return self.beside[0]
 
     def job(self, root: str | None) -> SourceJob:
         return SourceJob(self.settings, root, self.repo.commit, self.folder, self.quarantine)
 
 
 def plan_corpora(request: Request) -> tuple[list[PlannedCorpus], list[Unavailable]]:
-    """Find every source and fingerprint what it would become.
+    """Find every source and fingerprint its corpus.
 
     Returns:
-        the sources that can be read, in the order asked, and those that cannot.
+        the sources that can be read, in the order of the request, and those that cannot.
 
     Raises:
-        UsageError: the recipe names a source that nobody knows.
+        UsageError: the recipe names an unknown source.
         CauldronError: a source is unavailable and `skip_unavailable` is off.
     """
     known = registry()
-    strange = [name for name in (*request.sources, *request.recipe.sources) if name not in known]
-    if strange:
-        raise UsageError(f"no such source: {', '.join(strange)}; see `cauldron sources`")
+    unknown = [name for name in (*request.sources, *request.recipe.sources) if name not in known]
+    if unknown:
+        raise UsageError(f"no such source: {', '.join(unknown)}; see `cauldron sources`")
     _check_models(request.recipe)
-    root = Root.open(request.root)
+    root = open_root(request.root)
     repos: dict[tuple[str, str | None], Repo | SourceUnavailable] = {}
     planned: list[PlannedCorpus] = []
     missing: list[Unavailable] = []
@@ -100,7 +103,7 @@ def plan_corpora(request: Request) -> tuple[list[PlannedCorpus], list[Unavailabl
 
 
 def _check_models(recipe: Recipe) -> None:
-    """Load every model once before any work. Raises UsageError for one that cannot be used."""
+    """Load every model once before any work. Raises UsageError for one that fails to load."""
     token_counter(recipe.tokenizer)
     if recipe.language.identify:
         TextClassifier(recipe.language.model or default_model_path())
@@ -121,7 +124,7 @@ def _plan(
         try:
             repos[key] = root.repo(*key)
         except SourceUnavailable as error:
-            repos[key] = error  # asked once, however many sources a repository holds
+            repos[key] = error  # looked up once, however many sources a repository holds
     repo = repos[key]
     if isinstance(repo, SourceUnavailable):
         raise repo
@@ -137,9 +140,9 @@ def _plan(
     )
     files = source.files(repo, settings.options)
     extra = source.extra_files(root, settings.options)
-    print_ = fingerprint(
+    digest = fingerprint(
         {
-            # Re-encoded images follow the libraries inside Pillow, files those inside pyarrow.
+            # Pillow decides the bytes of re-encoded images, pyarrow those of parquet files.
             "version": [INGEST_VERSION, PIECE_BYTES, PIL.__version__, pyarrow.__version__],
             "source": source.name,
             "commit": repo.commit,
@@ -154,14 +157,15 @@ def _plan(
         files=files,
         settings=settings,
         revision=revision,
-        fingerprint=print_,
-        folder=corpus_folder(request.output, source.name, print_),
-        quarantine=quarantine_folder(request.output, source.name, print_),
+        limit=request.limit,
+        fingerprint=digest,
+        folder=corpus_folder(request.output, source.name, digest),
+        beside=(quarantine_folder(request.output, source.name, digest),),
     )
 
 
 def _settings_values(settings: SourceSettings) -> dict[str, Any]:
-    """Settings as plain values, models by their content and not by where they lie."""
+    """Settings as plain values; models by their content, not by their path."""
     rules = settings.language
     return {
         "license": settings.license,
@@ -180,6 +184,6 @@ def _settings_values(settings: SourceSettings) -> dict[str, Any]:
 
 @lru_cache(maxsize=32)
 def _model_digest(path: str | None) -> str:
-    """Of a file by content; a hub id stands for itself."""
+    """Digest of a model file; a hub id is returned as it is."""
     path = path or default_model_path()
     return file_digest(path) if storage.exists(path) else path

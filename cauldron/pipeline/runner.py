@@ -7,12 +7,15 @@ pay for the start of worker processes (about 4 s) runs one per core.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import (
@@ -27,7 +30,10 @@ from apache_beam.runners.runner import PipelineState
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.markers import missing
 from cauldron.pipeline.wheel import write_wheel
+
+Say = Callable[[str], None]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +56,6 @@ def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> Pi
     Args:
         name: of the job: ``ingest``, ``curate`` or ``mix``.
         work_bytes: what the job will read, to decide between one process and many.
-
     """
     options = PipelineOptions(list(arguments))
     standard = options.view_as(StandardOptions)
@@ -75,7 +80,7 @@ def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> Pi
 
 
 def _needs_code(options: PipelineOptions) -> bool:
-    """Whether workers start without Cauldron: remote ones, unless the user sees to it."""
+    """Whether workers start without Cauldron: remote ones, unless the user provides it."""
     if options.view_as(StandardOptions).runner not in REMOTE_RUNNERS:
         return False
     setup, worker = options.view_as(SetupOptions), options.view_as(WorkerOptions)
@@ -128,40 +133,24 @@ def run(
     build: Callable[[beam.Pipeline], object],
     arguments: Sequence[str],
     work_bytes: int,
-    watch: Callable[[], None] | None = None,
 ) -> None:
     """Build and run one pipeline to its end.
-
-    Args:
-        watch: called about every second while the pipeline runs, to show progress.
 
     Raises:
         CauldronError: the job failed; the message is the innermost error's.
     """
     options = pipeline_options(arguments, name, work_bytes)
-    stop = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(watch, stop), daemon=True)
-    watcher.start()
     try:
         pipeline = beam.Pipeline(options=options)
         build(pipeline)
-        result = pipeline.run()
-        state = result.wait_until_finish()
+        state = pipeline.run().wait_until_finish()
     except CauldronError:
         raise
     except Exception as error:
         logger.debug("%s failed", name, exc_info=True)
         raise CauldronError(f"{name} failed: {innermost(error)}") from error
-    finally:
-        stop.set()
-        watcher.join()
     if state is not None and state != PipelineState.DONE:
         raise CauldronError(f"{name} ended as {state}; the runner's log says why")
-
-
-def _watch(watch: Callable[[], None] | None, stop: threading.Event) -> None:
-    while watch is not None and not stop.wait(1.0):
-        watch()
 
 
 def innermost(error: BaseException) -> str:
@@ -179,21 +168,71 @@ def innermost(error: BaseException) -> str:
     return line.split(" [while running")[0].strip()
 
 
-def progress(name: str, markers: Sequence[str], say: Callable[[str], None]) -> Callable[[], None]:
-    """A watcher that tells how many of the files `markers` are there, whenever it is more.
+@dataclass(frozen=True)
+class Job:
+    """Work for one Beam job.
 
-    Counting files works with every runner, and what it counts is really done.
+    Attributes:
+        step: of the build, for messages.
+        name: of the job, as the runner shows it.
+        about: what is to be done, for the user.
+        elements: the input of `transform`.
+        size: bytes the job reads, to decide between one process and many.
+        markers: files that show how far the job is.
     """
-    wanted = set(markers)
-    folders = sorted({marker.rpartition("/")[0] for marker in wanted})
-    last = 0
+
+    step: str
+    name: str
+    about: str
+    elements: Sequence[Any]
+    transform: beam.PTransform
+    size: int
+    markers: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Runs jobs with one user's Beam options.
+
+    Attributes:
+        say: receives one line at a time about the progress.
+    """
+
+    beam_args: Sequence[str]
+    say: Say
+
+    def submit(self, job: Job) -> None:
+        """Run a job to its end. Raises CauldronError when it fails."""
+        self.say(f"{job.step}: {job.about}")
+
+        def build(pipeline: beam.Pipeline) -> None:
+            work = pipeline | "Work" >> beam.Create(job.elements, reshuffle=False)
+            _ = work | job.transform
+
+        with _progress(job, self.say):
+            run(job.name, build, self.beam_args, job.size)
+
+
+@contextlib.contextmanager
+def _progress(job: Job, say: Say) -> Iterator[None]:
+    """Tell how many markers of a job exist, about every second if there are more.
+
+    Counting files works with every runner, and what is counted is really done.
+    """
+    stop = threading.Event()
 
     def watch() -> None:
-        nonlocal last
-        found = {path for folder in folders for path in storage.list_files(folder, ".json")}
-        done = len(found & wanted)
-        if done > last:
+        last = 0
+        while job.markers and not stop.wait(1.0):
+            done = len(job.markers) - len(missing(job.markers))
+            if done > last:
+                say(f"{job.step}: {done} of {len(job.markers)} written")
             last = done
-            say(f"{name}: {done} of {len(wanted)} written")
 
-    return watch
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()

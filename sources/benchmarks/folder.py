@@ -109,7 +109,7 @@ def _row(repo: Repo, path: str, lines: list[dict[str, Any]], name: str) -> Row |
     try:
         image = RawImage(read_image(repo, path), path)
     except RowProblem as problem:
-        return BadRow(origin, problem.reason, problem.message)
+        return problem.bad_row(origin)
     turns = [turn_of(line, role, name, key) for line, role in zip(lines, roles, strict=True)]
     return Row(origin, [image], turns or [RawTurn(key, key, no_question(name))])
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from cauldron.sources.files import HUB, FileInfo, FolderRepo, Repo, Root, existing
+from cauldron.sources.files import HUB, FileInfo, Repo, Root
+from cauldron.sources.folders import FolderRepo, existing
+from cauldron.sources.roots import open_root
 
 from cauldron.core import storage
 from cauldron.core.errors import SourceUnavailable, UsageError
@@ -125,7 +127,7 @@ def find_place(path: str, root: Root) -> Place:
         SourceUnavailable: the repository is missing or gated.
     """
     if path.startswith(_HUB_URL):
-        return _repository(path.removeprefix(_HUB_URL), Root.open(None))
+        return _repository(path.removeprefix(_HUB_URL), open_root(None))
     protocol, separator, _ = path.partition("://")
     if separator and (protocol not in _PROTOCOLS or "::" in path):
         raise UsageError(f"{protocol}:// is not read; download the files first")

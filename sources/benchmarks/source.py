@@ -19,7 +19,7 @@ from cauldron.sources.benchmarks.tables import Table, columns_of, cut, named, su
 from cauldron.sources.benchmarks.tsv import TSV, read_tsv
 from cauldron.sources.benchmarks.values import find_in, row_of
 from cauldron.sources.files import FileInfo, Repo, Root
-from cauldron.sources.parquet import ParquetRow, read_parquet, whole_file
+from cauldron.sources.parquet import ParquetRow, read_parquet
 from cauldron.sources.rows import Find, RowProblem
 
 from cauldron.core.errors import CauldronError
@@ -69,17 +69,14 @@ class BenchmarkSource(Source):
             found = pool.map(lambda table: cut(repo, table, self.name), wanted)
             return [piece for pieces in found for piece in pieces]
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        if piece.reason:
-            yield from whole_file(piece)
-        elif piece.kind == IMAGES:
-            yield from read_images(repo, piece, self.name)
-        elif piece.kind == TSV:
-            yield from read_tsv(repo, piece, self.name, Roles.from_json(piece.detail))
-        else:
-            yield from self._read_parquet(repo, piece)
+        if piece.kind == IMAGES:
+            return read_images(repo, piece, self.name)
+        if piece.kind == TSV:
+            return read_tsv(repo, piece, self.name, Roles.from_json(piece.detail))
+        return self._read_parquet(repo, piece)
 
     def notes(self, repo: Repo, options: Options) -> list[str]:
         selected = self.selection()
@@ -98,7 +95,7 @@ class BenchmarkSource(Source):
         try:
             return row_of(row.values, roles, row.origin, self.name, find)
         except RowProblem as problem:
-            return BadRow(row.origin, problem.reason, problem.message)
+            return problem.bad_row(row.origin)
 
     def _tables(self, repo: Repo, selected: Selection) -> list[Table]:
         """The tables and what their columns are for; asked once."""

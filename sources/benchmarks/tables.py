@@ -16,8 +16,8 @@ from cauldron.sources.benchmarks.layouts import (
 )
 from cauldron.sources.benchmarks.tsv import TSV, read_header
 from cauldron.sources.files import FileInfo, Repo
-from cauldron.sources.parquet import Columns, parquet_pieces
-from cauldron.sources.parquet_files import ParquetError, unreadable
+from cauldron.sources.parquet import parquet_pieces
+from cauldron.sources.parquet_files import Columns, ParquetError, unreadable
 from cauldron.sources.rows import RowProblem
 from cauldron.sources.shards import Shards
 

@@ -82,7 +82,7 @@ class _Table:
                 values |= self._values(self._row_of(target), self._roles.images)
             return row_of(values, self._roles, origin, name, find)
         except RowProblem as problem:
-            return BadRow(origin, problem.reason, problem.message)
+            return problem.bad_row(origin)
 
     def read_again(self, record: Record) -> Record:
         self._file.seek(record.offset)

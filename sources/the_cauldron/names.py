@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from cauldron.sources.files import Repo
 from cauldron.sources.images import base_name
-from cauldron.sources.parquet import Columns
-from cauldron.sources.parquet_files import ParquetError, is_corrupt, open_parquet, size_of
+from cauldron.sources.parquet_files import Columns, ParquetError, is_corrupt, open_parquet, size_of
 from cauldron.sources.rows import RowProblem
 
 _IMAGES = "images"

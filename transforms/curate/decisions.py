@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_bytes
 from cauldron.transforms.curate.records import (
     CLUSTERED,
     DROPPED,
@@ -29,7 +30,6 @@ from cauldron.transforms.curate.records import (
     CurateJob,
     bucket_name,
 )
-from cauldron.transforms.packed import Packed, unpack
 
 from cauldron.core import storage
 from cauldron.core.schema import DECISION_SCHEMA
@@ -45,14 +45,14 @@ _REASONS = np.array(
 )
 
 
-def decide(packed: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Packed, Numbers]:
+def decide(packed: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Array, Numbers]:
     """Sort a bucket by id and find for each row the row that it is a copy of.
 
     Returns:
         the sorted rows, and for each the position of the first row with its id, its own where it
         is that.
     """
-    rows = unpack(packed, dtype)
+    rows = from_bytes(packed, dtype)
     rows = rows[np.lexsort([rows[k] for k in ("row", "part", "source", "low", "high")])]
     new = np.ones(len(rows), dtype=bool)
     new[1:] = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
@@ -61,14 +61,14 @@ def decide(packed: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Pac
 
 def judge(
     rows: Iterable[bytes], clustered: Iterable[bytes], gone: Iterable[bytes], job: CurateJob
-) -> tuple[Packed, Packed]:
+) -> tuple[Array, Array]:
     """What a bucket knows without looking at other rows.
 
     Returns:
         its `JUDGED` rows, sorted, and `MEMBER` records of those that may have duplicates.
     """
     found, first = decide(rows)
-    images = _by_image(unpack(clustered, CLUSTERED))
+    images = _by_image(from_bytes(clustered, CLUSTERED))
     ids, image_ids = _wide(found), _wide(images)
     start = np.searchsorted(image_ids, ids, "left")
     stop = np.searchsorted(image_ids, ids, "right")
@@ -79,7 +79,7 @@ def judge(
     inside = stop > start
     for name in ("cluster_high", "cluster_low"):
         judged[name][inside] = images[name][start[inside]]
-    judged["gone"] = np.isin(ids, _wide(unpack(gone, GONE)))
+    judged["gone"] = np.isin(ids, _wide(from_bytes(gone, GONE)))
     members = np.zeros(0, dtype=MEMBER)
     if job.groups:
         dialogue = np.array([source.dialogue for source in job.sources])[found["source"]]
@@ -89,14 +89,14 @@ def judge(
     return judged, members
 
 
-def _wide(records: Packed, high: str = "high", low: str = "low") -> _Bytes16:
+def _wide(records: Array, high: str = "high", low: str = "low") -> _Bytes16:
     """128-bit ids as one value each, in their order. (NumPy drops trailing zero bytes of such a
     value when it is read, but compares all 16.)"""
     halves = np.stack([records[high], records[low]], axis=1).astype(">u8")
     return np.frombuffer(halves.tobytes(), dtype="S16")
 
 
-def _by_image(images: Packed) -> Packed:
+def _by_image(images: Array) -> Array:
     """Sorted by row and image, each image once."""
     order = np.lexsort([images[k] for k in ("image", "low", "high")])
     images = images[order]
@@ -106,7 +106,7 @@ def _by_image(images: Packed) -> Packed:
     return images[new]
 
 
-def _members(rows: Packed, images: Packed, start: Numbers, stop: Numbers) -> Packed:
+def _members(rows: Array, images: Array, start: Numbers, stop: Numbers) -> Array:
     members = np.zeros(len(rows), dtype=MEMBER)
     for name in MEMBER.names or ():
         if name in (ROW.names or ()):
@@ -129,7 +129,7 @@ def _group_key(clusters: bytes, system: int) -> bytes:
     return hashlib.blake2b(head + clusters, digest_size=16).digest()
 
 
-def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Packed, Packed]:
+def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Array]:
     """Bring the rows of a bucket and their fates together.
 
     Returns:
@@ -141,7 +141,7 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Packed, Pac
     settled = np.zeros(len(rows), dtype=FATE)
     for name in ("source", "part", "row"):
         settled[f"into_{name}"] = rows[name]
-    told = unpack(fates, FATE)
+    told = from_bytes(fates, FATE)
     settled[np.searchsorted(_wide(rows), _wide(told), "left")] = told
     # Only a row that took over others has figures from its group.
     for name in ("answer_tokens", "turns"):
@@ -157,7 +157,7 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Packed, Pac
     return rows, settled
 
 
-def decision_table(rows: Packed, settled: Packed, job: CurateJob) -> pa.Table:
+def decision_table(rows: Array, settled: Array, job: CurateJob) -> pa.Table:
     """Decisions of a bucket in `DECISION_SCHEMA`, sorted by id."""
     kind = settled["kind"]
     names = np.array([source.name for source in job.sources], dtype=object)
@@ -193,7 +193,7 @@ def decision_table(rows: Packed, settled: Packed, job: CurateJob) -> pa.Table:
     )
 
 
-def _hex(records: Packed, high: str = "high", low: str = "low", none: bool = False) -> pa.Array:
+def _hex(records: Array, high: str = "high", low: str = "low", none: bool = False) -> pa.Array:
     """128-bit numbers as 32 hex digits; with `none`, 0 is null."""
     digits = np.stack([records[high], records[low]], axis=1).astype(">u8").tobytes().hex()
     values = np.array([digits[i : i + 32] for i in range(0, len(digits), 32)], dtype=object)

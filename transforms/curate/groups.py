@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
 from cauldron.transforms.curate.merging import merge_samples
 from cauldron.transforms.curate.records import (
     DROPPED,
@@ -28,9 +29,8 @@ from cauldron.transforms.curate.records import (
     CurateJob,
     merged_name,
 )
-from cauldron.transforms.packed import Packed, range_of, split_by, unpack
-from cauldron.transforms.packs import read_sample
 from cauldron.transforms.parts import PartNames
+from cauldron.transforms.record_files import read_sample
 from cauldron.transforms.shards import batches_by_bytes
 
 from cauldron.core import storage
@@ -45,7 +45,7 @@ MAX_TEXT = 16 * 1024 * 1024
 _BATCH_BYTES = 32 * 1024 * 1024
 
 
-def group_rows(members: Packed) -> list[Packed]:
+def group_rows(members: Array) -> list[Array]:
     """The groups of two or more among `MEMBER` records, by key; in each the row that stays comes
     first, then the others in its order.
 
@@ -68,7 +68,7 @@ def group_rows(members: Packed) -> list[Packed]:
     return [group for group in groups if len(group) > 1 and group["original"][0]]
 
 
-def cut_group(group: Packed) -> Iterator[Packed]:
+def cut_group(group: Array) -> Iterator[Array]:
     """Cut an ordered group into runs of two or more that each become one row.
 
     A run begins with an original, see `group_rows`; rows that would begin one and are none stay
@@ -88,13 +88,13 @@ def cut_group(group: Packed) -> Iterator[Packed]:
         yield group[start:]
 
 
-def drop_others(groups: Iterable[Packed]) -> Packed:
+def drop_others(groups: Iterable[Array]) -> Array:
     """The `FATE` of every row but the first of each group."""
     fates = [_fates(group, DROPPED)[1:] for group in groups]
     return np.concatenate(fates) if fates else np.zeros(0, dtype=FATE)
 
 
-def _fates(group: Packed, kind: int) -> Packed:
+def _fates(group: Array, kind: int) -> Array:
     """Fates that send a group's rows to its first."""
     fates = np.zeros(len(group), dtype=FATE)
     fates["high"], fates["low"] = group["high"], group["low"]
@@ -104,9 +104,9 @@ def _fates(group: Packed, kind: int) -> Packed:
     return fates
 
 
-def write_merged(number: int, packed: Iterable[bytes], job: CurateJob) -> Packed:
+def write_merged(number: int, packed: Iterable[bytes], job: CurateJob) -> Array:
     """Merge the groups of a range, write their texts and a marker; returns the `FATE` records."""
-    groups = group_rows(unpack(packed, MEMBER))
+    groups = group_rows(from_bytes(packed, MEMBER))
     runs = [run for group in groups for run in cut_group(group)]
     name = merged_name(number, job.buckets)
     fates = [np.zeros(0, dtype=FATE)]
@@ -126,7 +126,7 @@ def write_merged(number: int, packed: Iterable[bytes], job: CurateJob) -> Packed
     return np.concatenate(fates)
 
 
-def _merged_samples(runs: list[Packed], job: CurateJob) -> Iterator[Sample]:
+def _merged_samples(runs: list[Array], job: CurateJob) -> Iterator[Sample]:
     costs = [int((run["text"] + np.int64(storage.COALESCE_GAP)).sum()) for run in runs]
     for batch in batches_by_bytes(costs, _BATCH_BYTES):
         taken = [_in_order(runs[at]) for at in batch]
@@ -136,18 +136,18 @@ def _merged_samples(runs: list[Packed], job: CurateJob) -> Iterator[Sample]:
             yield merge_samples(first, others, job.conflicts)
 
 
-def _in_order(run: Packed) -> Packed:
+def _in_order(run: Array) -> Array:
     """The row that stays, then the others as their turns are appended: by source and id."""
     others = run[1:]
     order = np.lexsort([others[name] for name in ("low", "high", "source")])
     return np.concatenate([run[:1], others[order]])
 
 
-def _fetch(members: Packed, job: CurateJob) -> list[bytes]:
+def _fetch(members: Array, job: CurateJob) -> list[bytes]:
     ranges = []
     for member in members:
         source = job.sources[int(member["source"])]
-        pack = PartNames(source.corpus, "", int(member["part"]), source.parts).pack
+        pack = PartNames(source.corpus, "", int(member["part"]), source.parts).record_file
         path = storage.join(source.corpus, pack)
         ranges.append(storage.Range(path, int(member["offset"]), int(member["text"])))
     return storage.read_ranges(ranges)
@@ -160,5 +160,5 @@ def settle_range(
     if job.action == "merge":
         fates = write_merged(number, packed, job)
     else:
-        fates = drop_others(group_rows(unpack(packed, MEMBER)))
+        fates = drop_others(group_rows(from_bytes(packed, MEMBER)))
     yield from split_by(fates, range_of(fates["high"], job.buckets))

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array
 from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW
 from cauldron.transforms.order import id_halves
-from cauldron.transforms.packed import Packed
-from cauldron.transforms.packs import text_length
+from cauldron.transforms.record_files import text_length
 
 from cauldron.core import storage
 
@@ -26,7 +26,7 @@ _IMAGES = [f"image_info.list.element.{name}" for name in ("width", "height", "of
 _ROLES = "messages.list.element.role"
 
 
-class CorpusPart(NamedTuple):
+class PartPath(NamedTuple):
     """A corpus part to be indexed; `source` is the source's number in the job."""
 
     source: int
@@ -34,7 +34,7 @@ class CorpusPart(NamedTuple):
     path: str
 
 
-def index_part(part: CorpusPart, groups: bool = False) -> Packed:
+def index_part(part: PartPath, groups: bool = False) -> Array:
     """`ROW` records of a corpus part, in its order.
 
     Args:
@@ -57,7 +57,7 @@ def index_part(part: CorpusPart, groups: bool = False) -> Packed:
     return rows
 
 
-def _add_images(rows: Packed, infos: pa.ListArray) -> None:
+def _add_images(rows: Array, infos: pa.ListArray) -> None:
     starts = infos.offsets.to_numpy()
     rows["images"] = np.diff(starts)
     some = rows["images"] > 0
@@ -97,7 +97,7 @@ def _hash(content: list[dict[str, Any]]) -> int:
 _CLUSTER_COLUMNS = ["id", "image", "cluster", "representative", "distance", "score"]
 
 
-def clustered_images(path: str) -> Packed:
+def clustered_images(path: str) -> Array:
     """`CLUSTERED` records of a file of clusters."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=_CLUSTER_COLUMNS)
@@ -112,7 +112,7 @@ def clustered_images(path: str) -> Packed:
     return images
 
 
-def contaminated_rows(path: str) -> Packed:
+def contaminated_rows(path: str) -> Array:
     """`GONE` records of the rows that a file of contamination says to drop."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=["id", "removed"])

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+from cauldron.transforms.arrays import Array, range_of, split_by
 from cauldron.transforms.curate.decisions import judge, write_bucket
 from cauldron.transforms.curate.groups import settle_range
 from cauldron.transforms.curate.index import (
-    CorpusPart,
+    PartPath,
     clustered_images,
     contaminated_rows,
     index_part,
 )
 from cauldron.transforms.curate.records import ROW, CurateJob
-from cauldron.transforms.packed import Packed, range_of, split_by
 
 # Part of every curation fingerprint; raise it when decisions would come out differently.
 CURATE_VERSION = 2
@@ -33,7 +33,7 @@ class _IndexPart(beam.DoFn):
     def __init__(self, job: CurateJob) -> None:
         self._job = job
 
-    def process(self, element: CorpusPart) -> Iterator[tuple[int, bytes]]:
+    def process(self, element: PartPath) -> Iterator[tuple[int, bytes]]:
         rows = index_part(element, self._job.groups)
         yield from split_by(rows, range_of(rows["high"], self._job.buckets))
 
@@ -41,7 +41,7 @@ class _IndexPart(beam.DoFn):
 class _ReadIds(beam.DoFn):
     """Reads a file into records with an id and sends them to its bucket."""
 
-    def __init__(self, read: Callable[[str], Packed], job: CurateJob) -> None:
+    def __init__(self, read: Callable[[str], Array], job: CurateJob) -> None:
         self._read = read
         self._job = job
 
@@ -86,7 +86,7 @@ def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[byte
 
 
 class CurateCorpora(beam.PTransform):
-    """`CorpusPart` in, the numbers of the written buckets out.
+    """`PartPath` in, the numbers of the written buckets out.
 
     Args:
         clusters: paths of files in `CLUSTER_SCHEMA`; ids that no corpus part has are ignored.
@@ -101,7 +101,7 @@ class CurateCorpora(beam.PTransform):
         self._clusters = list(clusters)
         self._contamination = list(contamination)
 
-    def expand(self, parts: beam.PCollection[CorpusPart]) -> beam.PCollection[int]:
+    def expand(self, parts: beam.PCollection[PartPath]) -> beam.PCollection[int]:
         job, pipeline = self._job, parts.pipeline
         rows = (
             parts
@@ -142,7 +142,7 @@ class CurateCorpora(beam.PTransform):
         return pipeline | f"Every {what}" >> beam.Create(empty).with_output_types(_PACKED)
 
     def _ids(
-        self, pipeline: beam.Pipeline, what: str, paths: list[str], read: Callable[[str], Packed]
+        self, pipeline: beam.Pipeline, what: str, paths: list[str], read: Callable[[str], Array]
     ) -> beam.PCollection[tuple[int, bytes]]:
         return (
             pipeline

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cauldron.core import storage
+from cauldron.core.markers import marker_path
 from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `pixels` the sum
@@ -135,10 +135,10 @@ class CurateJob:
         return self.buckets if self.action == "merge" else 0
 
     def marker(self, bucket: int) -> str:
-        return storage.join(self.folder, "_done", f"{bucket:05d}.json")
+        return marker_path(self.folder, "", bucket)
 
     def merged_marker(self, number: int) -> str:
-        return storage.join(self.folder, "_done", f"merged-{number:05d}.json")
+        return marker_path(self.folder, "merged", number)
 
 
 def bucket_name(bucket: int, buckets: int) -> str:

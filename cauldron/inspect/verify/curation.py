@@ -12,7 +12,7 @@ from cauldron.inspect.database import one_row, quoted, scan
 from cauldron.inspect.verify.evidence import evidence_problems
 from cauldron.inspect.verify.files import differences, reading
 from cauldron.inspect.verify.merges import merge_problems
-from cauldron.inspect.verify.tables import decisions_of
+from cauldron.inspect.verify.relations import decisions_of
 
 # Each row of a source's corpus by its place, as decisions name it, and the decisions on them.
 _TABLES = """

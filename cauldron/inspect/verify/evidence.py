@@ -9,7 +9,7 @@ import duckdb
 from cauldron.core.finished import Finished
 from cauldron.core.manifests import CurationManifest
 from cauldron.inspect.database import one_row
-from cauldron.inspect.verify.tables import (
+from cauldron.inspect.verify.relations import (
     benchmarks_of,
     clusters_of,
     contamination_of,

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cauldron.core import storage
+from cauldron.core.lock import LOCK
 from cauldron.core.manifests import MANIFEST, HashedFile, RowFile
 
 _CHUNK = 1024 * 1024
@@ -117,6 +118,6 @@ def strangers(out: str, folder: str, listed: set[str]) -> list[str]:
         name = path.rpartition("/")[2]
         if name.startswith(".tmp-"):
             problems.append(f"{folder}/{name}: a temporary file left behind; remove it")
-        elif name not in listed:
+        elif name not in listed and name != LOCK:
             problems.append(f"{folder}/{name}: no {MANIFEST} lists it; remove it")
     return problems

@@ -13,7 +13,7 @@ from cauldron.core.manifests import DATA, CurationManifest, MixtureManifest, cur
 from cauldron.core.schema import Sample
 from cauldron.inspect.database import scan
 from cauldron.inspect.verify.files import first_few
-from cauldron.inspect.verify.tables import decisions_of, has_text
+from cauldron.inspect.verify.relations import decisions_of, has_text
 
 # Copies checked at a time; the text of one is below about 16 MiB.
 _BATCH = 64

@@ -18,10 +18,10 @@ from cauldron.core.manifests import CurationManifest, RowFile, corpus_folder, cu
 from cauldron.core.schema import Sample
 from cauldron.inspect.database import one_row
 from cauldron.inspect.verify.files import first_few, reading
-from cauldron.inspect.verify.tables import corpora_of, decisions_of, has_text
+from cauldron.inspect.verify.relations import corpora_of, decisions_of, has_text
 from cauldron.transforms.curate.merging import merge_samples
-from cauldron.transforms.packs import read_sample, text_length
 from cauldron.transforms.parts import PartNames
+from cauldron.transforms.record_files import read_sample, text_length
 
 # Merged rows checked at a time; each may have a thousand texts.
 _BATCH = 64
@@ -128,7 +128,7 @@ class _Texts:
         source, fingerprint = row["source"], self._curation.corpora[row["source"]]
         parts = len(self._found.corpora[source, fingerprint].parts)
         folder = corpus_folder(self._found.out, source, fingerprint)
-        path = storage.join(folder, PartNames(folder, "", row["part"], parts).pack)
+        path = storage.join(folder, PartNames(folder, "", row["part"], parts).record_file)
         length = text_length(row["offset"], row["first_image"])
         return storage.Range(path, row["offset"], length)
 
