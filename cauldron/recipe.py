@@ -45,13 +45,19 @@ class Recipe(Strict):
     """A whole recipe. The packaged ``idefics3.yaml`` shows every field.
 
     Attributes:
+        name: of the recipe, in manifests and cards.
         seed: the same seed gives the same bytes.
         tokenizer: hub id or path of a ``tokenizer.json``; None: token counts are estimated.
         max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
         statistics: name of a packaged table of published counts, for `plan`.
+        images, text: how images and texts of every source are treated.
+        language: which languages are kept.
+        classifiers: fastText filters; a row must pass all of them.
         duplicates: how near-duplicate pictures are found and treated. None: they are not searched
             for, and only exact copies of rows are merged.
         against: benchmarks to keep out.
+        sources: what differs for a source, by its name.
+        stages: the mixtures, by stage.
         training: how each stage trains (`cauldron.training.config.TrainRecipe`); does not affect
             mixtures.
     """

@@ -53,6 +53,10 @@ class AdapterRules(Strict):
     (SmolVLM-2B, tr_348 in huggingface/smollm).
 
     Attributes:
+        rank: of the low-rank matrices.
+        alpha: the adapter's output is scaled by alpha / rank.
+        dropout: of the adapter's input.
+        dora: train the norms of the weights too (DoRA); False: LoRA.
         targets: last parts of the names of the adapted linear layers.
     """
 
@@ -70,30 +74,41 @@ class TrainRecipe(Strict):
     """How one stage trains.
 
     Attributes:
+        model: the network to train.
         steps: optimizer steps.
-        learning_rate: after the warm-up; `schedule` ``constant`` keeps it, ``linear`` lowers it to
-            zero at the last step.
+        learning_rate: after the warm-up.
+        schedule: ``constant`` keeps the learning rate, ``linear`` lowers it to zero at the last
+            step.
+        warmup_steps: steps in which the learning rate rises from zero.
         batch: packs in a step, over all ranks.
         sequence_length: most tokens in a pack; a longer document is dropped.
         longest_edge: of images, in pixels; a list of [first step, pixels] changes it during the
             stage.
         upscale: of small images, as in the recipe's stages; None: as the mixture was counted.
         frozen: parts that do not train: ``vision``, ``language``. The connector always trains.
+        adapter: train adapters on frozen weights; None: train the weights themselves.
         neftune_alpha: noise on the input embeddings; None: no noise.
         weight_decay: not on biases and norms.
+        betas: of AdamW.
         clip: largest norm of the gradient.
+        seed: of the order of rows, dropout and noise.
         window: rows packed together; more rows fill packs better and take more memory.
+        workers: processes of a rank that prepare packs; 0: the rank's own process does.
         max_bad_rows: more undecodable rows in a row end the run.
         checkpoint_every, keep: steps between checkpoints, and number of checkpoints to keep.
+        precision: ``bf16``: on a GPU, computed in bf16 with fp32 master weights; ``fp32``: in fp32.
         shard: number of ranks that shard one copy of the weights. None: all (FSDP), the least
             memory; 1: each rank has a copy (as DDP); the GPUs of a node: weights are gathered
             inside the node, and only gradients cross the network (HSDP).
         recompute: activations recomputed in the backward pass: ``none``, ``vision``, ``all``.
             Saves memory and costs time.
+        compile: with ``torch.compile``.
         head_chunk: supervised positions whose logits exist at a time.
         export: ``merged``: adapters merged into the exported model; ``adapter``: a PEFT folder of
             the adapters and the connector, to load over the base model.
         any_tokenizer: train although another tokenizer counted the mixture's tokens.
+        tensorboard: write curves for TensorBoard into the run's folder.
+        wandb_project: report to this project of Weights & Biases; None: do not.
     """
 
     model: ModelRules = ModelRules(name="HuggingFaceM4/Idefics3-8B-Llama3")

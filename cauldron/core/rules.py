@@ -40,7 +40,11 @@ class ImageRules(Strict):
 
 
 class UpscaleRules(Strict):
-    """Small images are scaled up by at most this factor."""
+    """Small images are scaled up by a factor at most.
+
+    Attributes:
+        up_to: the largest factor.
+    """
 
     up_to: Annotated[float, Field(ge=1)]
 
@@ -100,6 +104,7 @@ class ClassifierRules(Strict):
     Attributes:
         model: path of a fastText ``.bin`` or ``.ftz``.
         label: with or without the ``__label__`` prefix.
+        min_score: the label's probability must reach it.
         on: which text is scored.
     """
 

@@ -73,6 +73,9 @@ class StageRecipe(Strict):
     """One stage's mixture.
 
     Attributes:
+        budget: how large the mixture is.
+        mixture: how much of each source, by its name; a bare number is a weight.
+        turns: which turns of a row a copy keeps.
         longest_edge: images are scaled so that their longest side has at most this many pixels,
             then tiled. Affects the count of image tokens only; stored pixels do not change.
         tile: side of a tile in pixels.
