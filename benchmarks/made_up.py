@@ -118,8 +118,8 @@ def packs(size: Size, step: int) -> list[Any]:
 
 def _pack(size: Size, chats: list[Chat], place: int) -> Any:
     import torch
-    from cauldron.training.data.order import PackPosition
-    from cauldron.training.data.pack import Pack
+    from cauldron.training.data.collate import Pack
+    from cauldron.training.data.sampler import PackPosition
 
     parts = [document(size, chat) for chat in chats]
     ids = torch.cat([part[0] for part in parts])

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from cauldron.transforms.packs import PackWriter
+from cauldron.transforms.record_files import RecordFileWriter
 from PIL import Image
 
 from cauldron.core import storage
@@ -186,7 +186,7 @@ def _write_corpus(
 def _write_pack(
     file: Any, samples: list[tuple[Sample, list[bytes]]], name: str
 ) -> list[dict[str, Any]]:
-    pack = PackWriter(file)
+    pack = RecordFileWriter(file)
     rows = []
     for sample, images in samples:
         placed = pack.add(sample, images)

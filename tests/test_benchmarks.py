@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from cauldron.transforms.packs import read_record
+from cauldron.transforms.record_files import read_record
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.finished import find_finished

@@ -30,6 +30,7 @@ from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
 from cauldron.sources.benchmarks.selection import Selection
 from cauldron.sources.files import Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.normalise import SourceSettings
 
@@ -62,7 +63,7 @@ def plan_benchmarks(
         UsageError: a name is not allowed, or there is nothing at a place.
         SourceUnavailable: missing, gated, incomplete, or nothing in it can be read.
     """
-    opened = Root.open(root)
+    opened = open_root(root)
     return [_plan(recipe, opened, output, name, path) for name, path in against.items()]
 
 

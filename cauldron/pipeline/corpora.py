@@ -21,8 +21,10 @@ from cauldron.core.manifests import (
 from cauldron.core.tokenizer import tokenizer_file
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
-from cauldron.sources.base import PIECE_BYTES, Source, registry
+from cauldron.sources.base import PIECE_BYTES, Source
+from cauldron.sources.catalog import registry
 from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.language import TextClassifier, default_model_path
 from cauldron.transforms.normalise import SourceSettings
@@ -97,7 +99,7 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     if unknown:
         raise UsageError(f"no such source: {', '.join(unknown)}; see `cauldron sources`")
     _check_models(options.recipe)
-    root = Root.open(options.root)
+    root = open_root(options.root)
     repos: Repos = {}
     planned: list[PlannedCorpus] = []
     missing: list[Unavailable] = []

@@ -24,11 +24,11 @@ from cauldron.pipeline.decide import Matched, bucket_count, curate
 from cauldron.pipeline.match import MatchRequest, match, match_job
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.recipe import Recipe
-from cauldron.transforms.matching.cluster_files import ClusterJob
-from cauldron.transforms.matching.clusters import ClusterPictures
-from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
+from cauldron.transforms.matching.cluster.files import ClusterJob
+from cauldron.transforms.matching.cluster.pipeline import ClusterPictures
+from cauldron.transforms.matching.compare.pipeline import Judge
+from cauldron.transforms.matching.contamination.pipeline import ContaminationJob, FindContamination
 from cauldron.transforms.matching.records import OCCURRENCE
-from cauldron.transforms.matching.verify import Judge
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from cauldron.core.manifests import (
 from cauldron.core.rules import Action, Conflicts
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
-from cauldron.sources.base import registry
-from cauldron.transforms.curate.index import CorpusPart
+from cauldron.sources.catalog import registry
+from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import (
     CURATE_ROW_BYTES,
     CURATE_VERSION,
@@ -28,8 +28,8 @@ from cauldron.transforms.curate.pipeline import (
     CurateCorpora,
 )
 from cauldron.transforms.curate.records import CurateJob, CurateSource
-from cauldron.transforms.matching.cluster_files import CLUSTER_VERSION
-from cauldron.transforms.matching.evidence_files import CONTAMINATION_VERSION
+from cauldron.transforms.matching.cluster.files import CLUSTER_VERSION
+from cauldron.transforms.matching.contamination.files import CONTAMINATION_VERSION
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _decide(
 ) -> CurationManifest:
     job = _curate_job(corpora, output, folder, matched)
     parts = [
-        CorpusPart(number, part.part, storage.join(source.corpus, part.parquet.name))
+        PartPath(number, part.part, storage.join(source.corpus, part.parquet.name))
         for number, source in enumerate(job.sources)
         for part in corpora[source.name].parts
     ]

@@ -20,7 +20,7 @@ from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import make_steps
 from cauldron.sources.base import Piece
-from cauldron.sources.files import Root
+from cauldron.sources.roots import open_root
 from cauldron.transforms.ingest import IngestPieces, PieceWork
 from cauldron.transforms.parts import PartCounts, PartNames, finished_parts
 from cauldron.transforms.tokens import token_counter
@@ -69,7 +69,7 @@ def _ingest(
 
 def cut_pieces(todo: list[PlannedCorpus], root: str | None) -> list[list[Piece]]:
     """Pieces of every source. Reads file footers only, so many at a time."""
-    opened = Root.open(root)
+    opened = open_root(root)
 
     def cut(corpus: PlannedCorpus) -> list[Piece]:
         return corpus.source.pieces(opened, corpus.repo, corpus.settings.options, corpus.limit)

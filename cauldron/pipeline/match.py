@@ -30,11 +30,11 @@ from cauldron.core.markers import missing
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.runner import Job, Launcher, shuffle_limit
 from cauldron.pipeline.step import Step
-from cauldron.transforms.matching.candidates import Candidates, find_candidates
-from cauldron.transforms.matching.compare import COMPARE_VERSION
+from cauldron.transforms.matching.compare.comparison import COMPARE_VERSION
+from cauldron.transforms.matching.compare.pipeline import VerifyJob, VerifyPairs
+from cauldron.transforms.matching.join.pipeline import Candidates, find_candidates
 from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE, CollectPictures, PicturePart
 from cauldron.transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
-from cauldron.transforms.matching.verify import VerifyJob, VerifyPairs
 
 # Part of every matching's fingerprint; raise it when the same corpora would match differently.
 MATCH_VERSION = 1

@@ -35,7 +35,7 @@ from cauldron.inspect.card import write_card
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
-from cauldron.sources.base import registry
+from cauldron.sources.catalog import registry
 from cauldron.transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
 from cauldron.transforms.select import Tally, takes, tally
 

@@ -1,4 +1,4 @@
-"""How a row of a text-only set says its conversation."""
+"""Where a row of a text-only set has its conversation."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Layout(Protocol):
     """Reads a row.
 
     Attributes:
-        names: columns of which a row has at least one; the objects inside a row have none.
-        columns: every column that is looked at.
+        names: columns of which a row has at least one, and objects inside a row have none.
+        columns: every column that is used.
     """
 
     @property
@@ -36,7 +36,7 @@ class Pair:
 
     Attributes:
         question, answer: columns in order of preference; the first that is not empty counts.
-        context: a column joined to the question by an empty line, where it says something.
+        context: a column appended to the question after an empty line, unless it is blank.
     """
 
     question: tuple[str, ...]

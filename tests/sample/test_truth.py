@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from cauldron.sources.base import BadRow, registry
-from cauldron.sources.files import Root
+from cauldron.sources.base import BadRow
+from cauldron.sources.catalog import registry
+from cauldron.sources.roots import open_root
 from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from PIL import Image
 
@@ -39,7 +40,7 @@ def outcomes(hub: Hub) -> dict[str, dict[str, Any]]:
 
 
 def outcome_of_source(folder: str, name: str) -> dict[str, Any]:
-    recipe, root = load_recipe("idefics3"), Root.open(folder)
+    recipe, root = load_recipe("idefics3"), open_root(folder)
     source = registry()[name.removesuffix(":pdf")]
     options = {**recipe.source(source.name).options, **({"config": "pdf"} if ":" in name else {})}
     settings = SourceSettings(

@@ -12,9 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cauldron.sources import base, parquet
-from cauldron.sources.base import BadRow, Piece
-from cauldron.sources.files import FolderRepo, Repo
-from cauldron.sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.base import BadRow, Piece, lost_rows
+from cauldron.sources.files import Repo
+from cauldron.sources.folders import FolderRepo
+from cauldron.sources.parquet import ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
 from cauldron.sources.shards import Missing, choose_shards
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
@@ -39,7 +41,11 @@ def plan(repo: Repo, limit: int = -1, columns: Columns = BOTH) -> list[Piece]:
 
 
 def rows_of(repo: Repo, limit: int = -1, columns: Columns = BOTH) -> list[ParquetRow | BadRow]:
-    return [r for piece in plan(repo, limit, columns) for r in read_parquet(repo, piece, columns)]
+    return [
+        row
+        for piece in plan(repo, limit, columns)
+        for row in (lost_rows(piece) if piece.reason else read_parquet(repo, piece, columns))
+    ]
 
 
 def ids(rows: list[ParquetRow | BadRow]) -> list[Any]:
@@ -258,8 +264,9 @@ def test_many_missing_shards_are_one_piece(repo: Repo) -> None:
 MEASURE = """
 import resource, sys
 import pyarrow as pa
-from cauldron.sources.files import FolderRepo
-from cauldron.sources.parquet import Columns, parquet_pieces, read_parquet
+from cauldron.sources.folders import FolderRepo
+from cauldron.sources.parquet import parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
 from cauldron.sources.shards import choose_shards
 repo = FolderRepo(sys.argv[1], "org/name")
 columns = Columns(("image",))

@@ -14,8 +14,8 @@ import xxhash
 from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.transforms.images import prepare_image
 from cauldron.transforms.normalise import Kept, SourceSettings, normalise
-from cauldron.transforms.packs import read_record
 from cauldron.transforms.parts import PartNames, PartWriter
+from cauldron.transforms.record_files import read_record
 from cauldron.transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 from PIL import ExifTags, Image
 
@@ -222,7 +222,7 @@ def write_part(folder: Path) -> tuple[dict, bytes]:
         writer.add(kept, 1)
     table = pq.read_table(folder / names.parquet)
     assert table.schema.equals(CORPUS_SCHEMA)
-    return table.to_pylist()[0], (folder / names.pack).read_bytes()
+    return table.to_pylist()[0], (folder / names.record_file).read_bytes()
 
 
 def test_a_corpus_row_has_the_signatures_of_its_images_in_order(tmp_path: Path):

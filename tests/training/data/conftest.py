@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cauldron.training.data.collate import Pack
 from cauldron.training.data.loader import PackLoader
-from cauldron.training.data.pack import Pack
-from cauldron.training.data.prompts import TokenLayout
 from cauldron.training.data.settings import LoaderSettings
+from cauldron.training.data.tokenization import TokenLayout
 
 from cauldron.core.mixture import Mixture
 from tests.training.data.mixtures import mixed_rows, write_mixture

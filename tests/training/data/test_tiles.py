@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from cauldron.training.data.bad_rows import BadRow
-from cauldron.training.data.tiles import cut, decode
+from cauldron.training.data.tiles import decode, split_into_tiles
 
 from cauldron.core.tiles import resize_steps, tile_count
 from tests.training.data.mixtures import picture
@@ -19,7 +19,7 @@ def tiles_of(data: bytes, size: tuple[int, int], edge: int, upscale="published",
     steps = resize_steps(*size, edge, tile, upscale)
     count = tile_count(*size, edge, tile, upscale)
     out = torch.empty((count, tile, tile, 3), dtype=torch.uint8)
-    cut(decode(data, *size), steps, out)
+    split_into_tiles(decode(data, *size), steps, out)
     return out.permute(0, 3, 1, 2)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cauldron.training.data.shared import SlotReader, SlotWriter
+from cauldron.training.data.shared_memory import SlotReader, SlotWriter
 
 from cauldron.core.errors import CauldronError
 from tests.training.data.conftest import take

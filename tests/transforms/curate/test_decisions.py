@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from cauldron.transforms.arrays import range_of, split_by
 from cauldron.transforms.curate.decisions import decide, decision_table, judge, settle
 from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW, CurateJob, CurateSource
 from cauldron.transforms.order import id_halves
-from cauldron.transforms.packed import range_of, split_by
 
 from tests.curated import cluster_name
 

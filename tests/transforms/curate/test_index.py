@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cauldron.transforms.curate.index import (
-    CorpusPart,
+    PartPath,
     clustered_images,
     contaminated_rows,
     index_part,
 )
 from cauldron.transforms.order import id_halves
-from cauldron.transforms.packs import read_sample
+from cauldron.transforms.record_files import read_sample
 
 from cauldron.core import storage
 from cauldron.core.manifests import corpus_folder
@@ -36,9 +36,9 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def part_of(world: World) -> CorpusPart:
+def part_of(world: World) -> PartPath:
     folder = corpus_folder(world.out, VQA, "f0")
-    return CorpusPart(3, 1, storage.join(folder, "part-00001-of-00002.parquet"))
+    return PartPath(3, 1, storage.join(folder, "part-00001-of-00002.parquet"))
 
 
 def test_a_part_is_indexed_in_its_order(world):
@@ -60,7 +60,7 @@ def test_the_text_of_a_record_is_read_without_its_pictures(world):
         (data,) = storage.read_ranges([where])
         assert read_sample(data) == ROWS[number][0]
         assert b"JFIF" not in data
-        with pytest.raises(ValueError, match="pack record"):
+        with pytest.raises(ValueError, match="image record"):
             read_sample(data[:-512])
 
 
@@ -80,7 +80,7 @@ def test_without_groups_only_numbers_are_read(world):
 
 def test_an_empty_part_has_no_rows(world):
     folder = corpus_folder(world.out, VQA, "f0")
-    part = CorpusPart(0, 0, storage.join(folder, "part-00000-of-00002.parquet"))
+    part = PartPath(0, 0, storage.join(folder, "part-00000-of-00002.parquet"))
     assert len(index_part(part, groups=True)) == 0
 
 
