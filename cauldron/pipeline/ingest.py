@@ -15,6 +15,7 @@ from cauldron.core.manifests import (
     PublishedFile,
     Tokenizer,
 )
+from cauldron.core.markers import missing
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import make_steps
@@ -81,12 +82,9 @@ def _unfinished(todo: list[PlannedCorpus], pieces: list[list[Piece]]) -> list[Pi
     """The pieces without a marker, largest first: local runners assign them once, in turn."""
     work = []
     for corpus, own in zip(todo, pieces, strict=True):
-        done = {mark["part"] for mark in finished_parts(corpus.folder)}
-        work += [
-            PieceWork(corpus.source.name, part, len(own), piece)
-            for part, piece in enumerate(own)
-            if part not in done
-        ]
+        parts = [PartNames(corpus.folder, "", part, len(own)) for part in range(len(own))]
+        todo_parts = missing([part.marker for part in parts])
+        work += [PieceWork(corpus.source.name, n, len(own), own[n]) for n in todo_parts]
     return sorted(work, key=lambda item: (-item.piece.size, item.source, item.part))
 
 
