@@ -19,13 +19,12 @@ from cauldron.transforms.record_files import RecordFileWriter
 from PIL import Image
 
 from cauldron.core import storage
+from cauldron.core.counts import CorpusCounts, CurationCounts
 from cauldron.core.manifests import (
     DATA,
     MANIFEST,
-    CorpusCounts,
     CorpusManifest,
     CorpusPart,
-    CurationCounts,
     CurationManifest,
     HashedFile,
     MixtureManifest,

@@ -9,11 +9,11 @@ from typing import Any
 import apache_beam as beam
 
 from cauldron.core import storage
+from cauldron.core.counts import CurationCounts
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.manifests import (
     MANIFEST,
     CorpusManifest,
-    CurationCounts,
     CurationManifest,
     RowFile,
     corpus_folder,

@@ -10,10 +10,10 @@ from typing import Any
 import apache_beam as beam
 
 from cauldron.core import storage
+from cauldron.core.counts import CorpusCounts
 from cauldron.core.errors import CauldronError
 from cauldron.core.manifests import (
     MANIFEST,
-    CorpusCounts,
     CorpusManifest,
     CorpusPart,
     PublishedFile,
