@@ -20,9 +20,9 @@ from cauldron.transforms.signatures import Signature
 from PIL import Image
 
 from cauldron.core import storage
+from cauldron.core.counts import CorpusCounts
 from cauldron.core.manifests import (
     MANIFEST,
-    CorpusCounts,
     CorpusManifest,
     CorpusPart,
     CurationManifest,

@@ -1,8 +1,8 @@
 """A small output folder, as a build would leave it, for tests of everything that reads one.
 
 `make_out` writes two corpora (one with images in two parts, one of text), the decisions on them
-and a mixture of two shards, through the project's own pack writer and manifests. It works on any
-file system that `cauldron.core.storage` knows.
+and a mixture of two shards, through the project's own record file writer and manifests. It works on
+any file system that `cauldron.core.storage` knows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from cauldron.transforms.record_files import RecordFileWriter
 from PIL import Image
 
 from cauldron.core import storage
+from cauldron.core.counts import CorpusCounts, CurationCounts
 from cauldron.core.manifests import (
     DATA,
     MANIFEST,
-    CorpusCounts,
     CorpusManifest,
     CorpusPart,
-    CurationCounts,
     CurationManifest,
     HashedFile,
     MixtureManifest,

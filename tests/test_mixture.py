@@ -12,13 +12,12 @@ import pytest
 from pydantic import ValidationError
 
 from cauldron.core import storage
+from cauldron.core.counts import CurationCounts, RowCounts
 from cauldron.core.errors import CauldronError
 from cauldron.core.finished import find_finished
 from cauldron.core.manifests import (
     CorpusManifest,
-    CurationCounts,
     HashedFile,
-    RowCounts,
     read_manifest,
 )
 from cauldron.core.mixture import load_mixture

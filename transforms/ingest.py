@@ -6,7 +6,7 @@ Only the small descriptions of pieces cross a shuffle, never rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ class SourceJob:
 
 
 def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
-    """Read a piece and write its part. Idempotent: the same piece gives the same files."""
+    """Read a piece and write its part. The same piece gives the same files."""
     source = job.source or registry()[work.source]
     root = open_root(job.root)
     repo = job.repo or root.repo_at(source.repo, job.commit)
@@ -66,12 +66,8 @@ def _outcome(row: Row | BadRow, settings: SourceSettings) -> Kept | Rejected:
     return Rejected(row) if isinstance(row, BadRow) else normalise(row, settings)
 
 
-class _IngestPiece(beam.DoFn):
-    def __init__(self, jobs: Mapping[str, SourceJob]) -> None:
-        self._jobs = jobs
-
-    def process(self, element: PieceWork) -> Iterator[str]:
-        yield ingest_piece(element, self._jobs[element.source]).marker
+def _ingest(work: PieceWork, jobs: Mapping[str, SourceJob]) -> str:
+    return ingest_piece(work, jobs[work.source]).marker
 
 
 class IngestPieces(beam.PTransform):
@@ -86,5 +82,5 @@ class IngestPieces(beam.PTransform):
             pieces
             # Without it, all elements of a Create stay on one worker.
             | "Spread pieces" >> beam.Reshuffle()
-            | "Read, normalise, write" >> beam.ParDo(_IngestPiece(self._jobs))
+            | "Read, normalise, write" >> beam.Map(_ingest, self._jobs)
         )

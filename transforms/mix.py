@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -207,26 +208,15 @@ def _count(rows: list[dict[str, Any]], tally: dict[str, Counter[str]]) -> None:
             counts[f"{kind}_tokens"] += tokens
 
 
-class _FindCopies(beam.DoFn):
-    def __init__(self, job: MixJob, todo: Sequence[int]) -> None:
-        self._job = job
-        self._todo = set(todo)
-
-    def process(self, element: str) -> Iterator[tuple[int, bytes]]:
-        copies = references(element, self._job)
-        for shard, piece in split_by(copies, range_of(copies["position"], self._job.shards)):
-            if shard in self._todo:
-                yield shard, piece
+def _find_copies(path: str, job: MixJob, todo: frozenset[int]) -> Iterator[tuple[int, bytes]]:
+    copies = references(path, job)
+    pieces = split_by(copies, range_of(copies["position"], job.shards))
+    yield from (piece for piece in pieces if piece[0] in todo)
 
 
-class _WriteShard(beam.DoFn):
-    def __init__(self, job: MixJob) -> None:
-        self._job = job
-
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[int]:
-        shard, pieces = element
-        write_shard(shard, pieces, self._job)
-        yield shard
+def _write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> int:
+    write_shard(shard, pieces, job)
+    return shard
 
 
 class MixShards(beam.PTransform):
@@ -239,21 +229,21 @@ class MixShards(beam.PTransform):
     def __init__(self, job: MixJob, todo: Sequence[int]) -> None:
         super().__init__()
         self._job = job
-        self._todo = list(todo)
+        self._todo = frozenset(todo)
 
     def expand(self, decisions: beam.PCollection[str]) -> beam.PCollection[int]:
-        shards = decisions.pipeline | "Every shard" >> beam.Create(
-            [(shard, b"") for shard in self._todo]
-        )
+        empty = [(shard, b"") for shard in sorted(self._todo)]
+        shards = decisions.pipeline | "Every shard" >> beam.Create(empty)
+        find = beam.FlatMap(_find_copies, self._job, self._todo)
         copies = (
             decisions
             | "Spread decisions" >> beam.Reshuffle()
-            | "Find copies"
-            >> beam.ParDo(_FindCopies(self._job, self._todo)).with_output_types(tuple[int, bytes])
+            | "Find copies" >> find.with_output_types(tuple[int, bytes])
         )
         return (
             (shards, copies)
             | "With empty shards" >> beam.Flatten()
             | "Group by position" >> beam.GroupByKey()
-            | "Fetch and write" >> beam.ParDo(_WriteShard(self._job))
+            | "Fetch and write"
+            >> beam.MapTuple(partial(_write_shard, job=self._job)).with_output_types(int)
         )

@@ -7,19 +7,17 @@ counters.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from cauldron.core import storage
+from cauldron.core.counts import CorpusCounts, CurationCounts, RowCounts
 from cauldron.core.errors import CauldronError
 from cauldron.core.rules import Action, Conflicts
 
 MANIFEST = "manifest.json"
 DATA = "data"
-
-Reasons = dict[str, int]
 
 
 def _plain_name(name: str) -> str:
@@ -71,71 +69,6 @@ class PublishedFile(_Frozen):
     path: str
     size: int
     version: str = ""
-
-
-class CurationCounts(_Frozen):
-    """What happened to the rows of one corpus in curation; `merged` and `dropped` by reason."""
-
-    rows_in: int
-    kept: int
-    merged: Reasons = {}
-    dropped: Reasons = {}
-
-    @property
-    def accounted(self) -> int:
-        """Rows with a known outcome; must equal `rows_in`."""
-        return self.kept + sum(self.merged.values()) + sum(self.dropped.values())
-
-    def __add__(self, other: CurationCounts) -> CurationCounts:
-        return CurationCounts(
-            rows_in=self.rows_in + other.rows_in,
-            kept=self.kept + other.kept,
-            merged=_added(self.merged, other.merged),
-            dropped=_added(self.dropped, other.dropped),
-        )
-
-
-class RowCounts(CurationCounts):
-    """What happened to every published row of one source, by reason."""
-
-    quarantined: Reasons = {}
-
-    @property
-    def accounted(self) -> int:
-        return super().accounted + sum(self.quarantined.values())
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Rows by outcome, `rows_in` first."""
-        lost = ("merged", "dropped", "quarantined")
-        sums = {name: sum(getattr(self, name).values()) for name in lost}
-        return {"rows_in": self.rows_in, "kept": self.kept, **sums}
-
-    def after(self, curation: CurationCounts) -> RowCounts:
-        """These counts of ingest, with those of curation added."""
-        return RowCounts(
-            rows_in=self.rows_in,
-            kept=curation.kept,
-            merged=_added(self.merged, curation.merged),
-            dropped=_added(self.dropped, curation.dropped),
-            quarantined=self.quarantined,
-        )
-
-
-class CorpusCounts(RowCounts):
-    """Counts of rows, and of the contents of kept rows.
-
-    Attributes:
-        turns_dropped: turns left out of kept rows, by reason.
-        bytes_in: bytes of the published files.
-    """
-
-    turns: int
-    turns_dropped: Reasons = {}
-    images: int
-    answer_tokens: int
-    text_tokens: int
-    bytes_in: int
 
 
 class CorpusPart(_Frozen):
@@ -379,7 +312,3 @@ def read_manifest(kind: type[M], folder: str) -> M:
         first = error.errors()[0]
         what = f"{'.'.join(str(part) for part in first['loc'])} {first['msg']}"
         raise CauldronError(f"{path} is not a manifest of format 1: {what}") from None
-
-
-def _added(first: Reasons, second: Reasons) -> Reasons:
-    return dict(sorted((Counter(first) + Counter(second)).items()))

@@ -146,14 +146,8 @@ def _text(text: str) -> dict[str, Any]:
 
 _STRING = pa.string()
 
-MESSAGES = pa.list_(
-    pa.struct(
-        [
-            ("role", _STRING),
-            ("content", pa.list_(pa.struct([("type", _STRING), ("text", _STRING)]))),
-        ]
-    )
-)
+_CONTENT = pa.list_(pa.struct([("type", _STRING), ("text", _STRING)]))
+MESSAGES = pa.list_(pa.struct([("role", _STRING), ("content", _CONTENT)]))
 TOKENS = pa.struct([("answer", pa.int32()), ("text", pa.int32()), ("image", pa.int32())])
 ORIGIN = pa.struct(
     [("file", _STRING), ("row_group", pa.int32()), ("row", pa.int64()), ("key", _STRING)]
@@ -174,13 +168,16 @@ _SIGNATURE_FIELDS = [
     ("ground", pa.uint8()),
 ]
 
+_PLACE_FIELDS = [("offset", pa.int64()), ("length", pa.int64())]
+_PICTURES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", _STRING)]))
+
 # `tokens.text` counts all text tokens of the row, answers included. `tokens.image` depends on the
 # stage's resolution. `tiles` is the number of vision-encoder inputs, global views included.
 MIXTURE_SCHEMA = pa.schema(
     [
         ("id", _STRING),
         ("source", _STRING),
-        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _STRING)]))),
+        ("images", _PICTURES),
         ("messages", MESSAGES),
         ("image_info", pa.list_(pa.struct([*_IMAGE_FIELDS, ("tiles", pa.int32())]))),
         ("tokens", TOKENS),
@@ -203,19 +200,7 @@ CORPUS_SCHEMA = pa.schema(
         ("id", _STRING),
         ("source", _STRING),
         ("messages", MESSAGES),
-        (
-            "image_info",
-            pa.list_(
-                pa.struct(
-                    [
-                        *_IMAGE_FIELDS,
-                        *_SIGNATURE_FIELDS,
-                        ("offset", pa.int64()),
-                        ("length", pa.int64()),
-                    ]
-                )
-            ),
-        ),
+        ("image_info", pa.list_(pa.struct([*_IMAGE_FIELDS, *_SIGNATURE_FIELDS, *_PLACE_FIELDS]))),
         ("answer_tokens", pa.int32()),
         ("text_tokens", pa.int32()),
         ("turns", pa.int32()),
@@ -224,8 +209,7 @@ CORPUS_SCHEMA = pa.schema(
         ("license", _STRING),
         ("language", _STRING),
         ("pack", _STRING),
-        ("offset", pa.int64()),
-        ("length", pa.int64()),
+        *_PLACE_FIELDS,
     ]
 )
 
@@ -300,7 +284,7 @@ CONTAMINATION_SCHEMA = pa.schema(
         ("score", pa.float32()),
         ("overlap", _STRING),
         ("removed", pa.bool_()),
-        ("thumbnails", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _STRING)]))),
+        ("thumbnails", _PICTURES),
     ]
 )
 

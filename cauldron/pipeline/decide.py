@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cauldron.core import storage
+from cauldron.core.counts import CurationCounts
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.manifests import (
     CorpusManifest,
-    CurationCounts,
     CurationManifest,
     RowFile,
     corpus_folder,

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from cauldron.core.counts import CorpusCounts
 from cauldron.core.errors import CauldronError
 from cauldron.core.manifests import (
-    CorpusCounts,
     CorpusManifest,
     CorpusPart,
     PublishedFile,

@@ -11,6 +11,7 @@ import pyarrow
 
 from cauldron import __version__
 from cauldron.core import storage
+from cauldron.core.counts import RowCounts
 from cauldron.core.errors import CauldronError
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.lock import locked
@@ -21,7 +22,6 @@ from cauldron.core.manifests import (
     CurationManifest,
     MixtureManifest,
     MixtureTotals,
-    RowCounts,
     RowFile,
     SourceInMixture,
     Unavailable,

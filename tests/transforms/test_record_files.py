@@ -26,7 +26,7 @@ def sample(number: int, images: int) -> Sample:
 
 
 @pytest.fixture
-def pack() -> tuple[bytes, list]:
+def record_file() -> tuple[bytes, list]:
     file = io.BytesIO()
     writer = RecordFileWriter(file)
     contents = [(sample(0, 2), [b"a" * 512, b"bc"]), (sample(1, 0), []), (sample(2, 1), [b""])]
@@ -35,15 +35,15 @@ def pack() -> tuple[bytes, list]:
     return file.getvalue(), placed
 
 
-def test_a_reference_gives_the_record_back(pack):
-    data, placed = pack
+def test_a_reference_gives_the_record_back(record_file):
+    data, placed = record_file
     for place, expected, images in placed:
         assert read_record(data[place.offset : place.offset + place.length]) == (expected, images)
         assert [data[start : start + n] for start, n in place.images] == images
 
 
-def test_a_tar_tool_lists_the_members(pack):
-    with tarfile.open(fileobj=io.BytesIO(pack[0])) as archive:
+def test_a_tar_tool_lists_the_members(record_file):
+    with tarfile.open(fileobj=io.BytesIO(record_file[0])) as archive:
         names = archive.getnames()
     assert names == [
         "00000000.json", "00000000.0.jpg", "00000000.1.jpg", "00000001.json", "00000002.json",
@@ -51,8 +51,8 @@ def test_a_tar_tool_lists_the_members(pack):
     ]  # fmt: skip
 
 
-def test_a_wrong_reference_is_noticed(pack):
-    data, placed = pack
+def test_a_wrong_reference_is_noticed(record_file):
+    data, placed = record_file
     first = placed[0][0]
     for start, stop in [(512, 1024), (0, first.length - 512), (0, first.length + 512), (0, 10)]:
         with pytest.raises(ValueError, match="image record"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -29,25 +30,12 @@ CURATE_ROW_BYTES = ROW.itemsize
 _KEYED = tuple[int, bytes]
 
 
-class _IndexPart(beam.DoFn):
-    def __init__(self, job: CurateJob) -> None:
-        self._job = job
-
-    def process(self, element: PartPath) -> Iterator[tuple[int, bytes]]:
-        rows = index_part(element, self._job.groups)
-        yield from split_by(rows, range_of(rows["high"], self._job.buckets))
-
-
-class _ReadIds(beam.DoFn):
-    """Reads records with an id from a file and keys them by bucket."""
-
-    def __init__(self, read: Callable[[str], Array], job: CurateJob) -> None:
-        self._read = read
-        self._job = job
-
-    def process(self, element: str) -> Iterator[tuple[int, bytes]]:
-        records = self._read(element)
-        yield from split_by(records, range_of(records["high"], self._job.buckets))
+def _by_bucket(
+    file: Any, read: Callable[[Any], Array], buckets: int
+) -> Iterator[tuple[int, bytes]]:
+    """The records of a file, keyed by the bucket of their id."""
+    records = read(file)
+    yield from split_by(records, range_of(records["high"], buckets))
 
 
 class _Judge(beam.DoFn):
@@ -63,22 +51,9 @@ class _Judge(beam.DoFn):
             yield beam.pvalue.TaggedOutput("members", (number, piece))
 
 
-class _SettleRange(beam.DoFn):
-    def __init__(self, job: CurateJob) -> None:
-        self._job = job
-
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
-        yield from settle_range(*element, self._job)
-
-
-class _WriteBucket(beam.DoFn):
-    def __init__(self, job: CurateJob) -> None:
-        self._job = job
-
-    def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[int]:
-        bucket, given = element
-        write_bucket(bucket, given["judged"], given["fates"], self._job)
-        yield bucket
+def _write_bucket(bucket: int, given: dict[str, Iterable[bytes]], job: CurateJob) -> int:
+    write_bucket(bucket, given["judged"], given["fates"], job)
+    return bucket
 
 
 def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[bytes]]]:
@@ -103,10 +78,11 @@ class CurateCorpora(beam.PTransform):
 
     def expand(self, parts: beam.PCollection[PartPath]) -> beam.PCollection[int]:
         job, pipeline = self._job, parts.pipeline
+        index = partial(index_part, groups=job.groups)
         rows = (
             parts
             | "Spread parts" >> beam.Reshuffle()
-            | "Index rows" >> beam.ParDo(_IndexPart(job)).with_output_types(_KEYED)
+            | "Index rows" >> beam.FlatMap(_by_bucket, index, job.buckets).with_output_types(_KEYED)
         )
         given = {
             "rows": (self._every(pipeline, "bucket"), rows)
@@ -127,13 +103,15 @@ class CurateCorpora(beam.PTransform):
             return (
                 judged.judged
                 | "Without fates" >> beam.MapTuple(_without_fates)
-                | "Write decisions" >> beam.ParDo(_WriteBucket(job)).with_output_types(int)
+                | "Write decisions"
+                >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
             )
         fates = self._fates(judged.members)
         return (
             {"judged": judged.judged, "fates": fates}
             | "Rows and their fates" >> beam.CoGroupByKey()
-            | "Write decisions" >> beam.ParDo(_WriteBucket(job)).with_output_types(int)
+            | "Write decisions"
+            >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
         )
 
     def _every(self, pipeline: beam.Pipeline, what: str) -> beam.PCollection[tuple[int, bytes]]:
@@ -148,7 +126,8 @@ class CurateCorpora(beam.PTransform):
             pipeline
             | f"Files of {what}" >> beam.Create(paths).with_output_types(str)
             | f"Spread files of {what}" >> beam.Reshuffle().with_output_types(str)
-            | f"Read {what}" >> beam.ParDo(_ReadIds(read, self._job)).with_output_types(_KEYED)
+            | f"Read {what}"
+            >> beam.FlatMap(_by_bucket, read, self._job.buckets).with_output_types(_KEYED)
         )
 
     def _fates(
@@ -158,5 +137,6 @@ class CurateCorpora(beam.PTransform):
             (self._every(members.pipeline, "range"), members)
             | "With empty ranges" >> beam.Flatten()
             | "Group by pictures" >> beam.GroupByKey()
-            | "Settle groups" >> beam.ParDo(_SettleRange(self._job)).with_output_types(_KEYED)
+            | "Settle groups"
+            >> beam.FlatMapTuple(partial(settle_range, job=self._job)).with_output_types(_KEYED)
         )

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.finished import Finished, find_finished
-from cauldron.core.manifests import DATA, MANIFEST, MixtureManifest, RowFile
+from cauldron.core.manifests import DATA, MANIFEST, CorpusPart, MixtureManifest, RowFile
 from cauldron.inspect.database import open_database
 from cauldron.inspect.verify.corpus import Counted, Place, check_part, corpus_problems, places
 from cauldron.inspect.verify.curation import curation_problems
@@ -78,13 +79,15 @@ def _corpus_tasks(
         for part in corpus.manifest.parts:
             files = (part.parquet, part.pack, part.quarantine)
             size = sum(file.bytes for file in files if file is not None)
+            yield size, partial(_report, out, corpus, part, reports)
 
-            def task(corpus=corpus, part=part) -> list[str]:  # type: ignore[no-untyped-def]
-                report = check_part(out, corpus, part)
-                reports[corpus.folder].append(report)
-                return report.problems
 
-            yield size, task
+def _report(
+    out: str, corpus: Place, part: CorpusPart, reports: dict[str, list[Counted]]
+) -> list[str]:
+    report = check_part(out, corpus, part)
+    reports[corpus.folder].append(report)
+    return report.problems
 
 
 def _listed(found: Finished) -> Iterable[tuple[str, list[RowFile]]]:
@@ -98,14 +101,14 @@ def _listed(found: Finished) -> Iterable[tuple[str, list[RowFile]]]:
 def _listed_tasks(found: Finished) -> Iterable[_Task]:
     for folder, files in _listed(found):
         for file in files:
-            yield file.bytes, lambda f=folder, x=file: check_file(found.out, f, x)  # type: ignore[misc]
+            yield file.bytes, partial(check_file, found.out, folder, file)
 
 
 def _shard_tasks(found: Finished) -> Iterable[_Task]:
-    for stage in found.mixtures:
+    for stage, mixture in found.mixtures.items():
         folder = f"mixtures/{stage}/{DATA}"
-        for shard in found.mixtures[stage].shards:
-            yield shard.bytes, lambda f=folder, s=shard: shard_problems(found.out, f, s)  # type: ignore[misc]
+        for shard in mixture.shards:
+            yield shard.bytes, partial(shard_problems, found.out, folder, shard)
 
 
 def _unlisted_in_corpus(out: str, corpus: Place) -> list[str]:

@@ -14,12 +14,12 @@ from cauldron.transforms.shards import ShardWriter, shard_name
 from PIL import Image
 
 from cauldron.core import storage
+from cauldron.core.counts import RowCounts
 from cauldron.core.manifests import (
     DATA,
     MANIFEST,
     MixtureManifest,
     MixtureTotals,
-    RowCounts,
     RowFile,
     SourceInMixture,
     Tokenizer,

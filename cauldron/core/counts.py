@@ -1,0 +1,80 @@
+"""Counts of what happened to rows, by reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pydantic import Field
+
+from cauldron.core.rules import Strict
+
+Reasons = dict[str, int]
+
+
+class CurationCounts(Strict):
+    """What happened to the rows of one corpus in curation; `merged` and `dropped` by reason."""
+
+    rows_in: int
+    kept: int
+    merged: Reasons = Field(default_factory=dict)
+    dropped: Reasons = Field(default_factory=dict)
+
+    @property
+    def accounted(self) -> int:
+        """Rows with a known outcome; must equal `rows_in`."""
+        return self.kept + sum(self.merged.values()) + sum(self.dropped.values())
+
+    def __add__(self, other: CurationCounts) -> CurationCounts:
+        return CurationCounts(
+            rows_in=self.rows_in + other.rows_in,
+            kept=self.kept + other.kept,
+            merged=_added(self.merged, other.merged),
+            dropped=_added(self.dropped, other.dropped),
+        )
+
+
+class RowCounts(CurationCounts):
+    """What happened to every published row of one source, by reason."""
+
+    quarantined: Reasons = Field(default_factory=dict)
+
+    @property
+    def accounted(self) -> int:
+        return super().accounted + sum(self.quarantined.values())
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Rows by outcome, `rows_in` first."""
+        lost = ("merged", "dropped", "quarantined")
+        sums = {name: sum(getattr(self, name).values()) for name in lost}
+        return {"rows_in": self.rows_in, "kept": self.kept, **sums}
+
+    def after(self, curation: CurationCounts) -> RowCounts:
+        """These counts of ingest, with those of curation added."""
+        return RowCounts(
+            rows_in=self.rows_in,
+            kept=curation.kept,
+            merged=_added(self.merged, curation.merged),
+            dropped=_added(self.dropped, curation.dropped),
+            quarantined=self.quarantined,
+        )
+
+
+class CorpusCounts(RowCounts):
+    """Counts of rows, and of the contents of kept rows.
+
+    Attributes:
+        turns_dropped: turns left out of kept rows, by reason.
+        bytes_in: bytes of the published files.
+    """
+
+    turns: int
+    turns_dropped: Reasons = Field(default_factory=dict)
+    images: int
+    answer_tokens: int
+    text_tokens: int
+    bytes_in: int
+
+
+def _added(first: Reasons, second: Reasons) -> Reasons:
+    return dict(sorted((Counter(first) + Counter(second)).items()))
