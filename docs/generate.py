@@ -256,7 +256,7 @@ def _commands_page() -> str:
 
 
 def _command(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=f"cauldron {name}")
+    context = click.Context(command, info_name=f"cauldron {name}", terminal_width=100)
     usage = command.get_usage(context).removeprefix("Usage: ")
     about, _, examples = (command.help or "").partition("\b\nExamples:\n")
     lines = "\n".join(line.removeprefix("  ") for line in examples.rstrip().splitlines())
@@ -265,7 +265,7 @@ def _command(command: click.Command, name: str) -> str:
 
 
 def _options(command: click.Command) -> str:
-    context = click.Context(command)
+    context = click.Context(command, terminal_width=100)
     options = [item for item in command.get_params(context) if isinstance(item, click.Option)]
     records = [item.get_help_record(context) for item in options]
     rows = [(f"`{record[0]}`", record[1]) for record in records if record]
