@@ -69,7 +69,11 @@ REASONS = {
         reasons.QUARANTINED,
     ),
     "Dropped by curation": ("`decision` is `drop` in the decisions table.", reasons.CURATED_OUT),
-    "Merged": ("`decision` is `merge` in the decisions table.", reasons.MERGED),
+    "Merged": (
+        "`decision` is `merge` in the decisions table. Rows of `same_image` are merged by ingest "
+        "and counted in the manifest only.",
+        reasons.MERGED,
+    ),
     "Turns left out": (
         "The row stays without these turns. Counted in the corpus manifest, `turns_dropped`.",
         reasons.TURN_DROPPED,
@@ -247,8 +251,8 @@ def _commands_page() -> str:
         "# Commands",
         _plain(main.help or ""),
         "\n".join(f"- [`cauldron {name}`](#cauldron-{name})" for name in names),
-        "Exit codes: 0 success, 1 failure, 2 wrong usage. An error is one line on stderr. "
-        "Options before the command:",
+        "Every command has `-h` and `--help`. Exit codes: 0 success, 1 failure, 2 wrong usage. "
+        "An error is one line on stderr. Options before the command:",
         _options(main),
         *(f"## cauldron {name}\n\n{_command(main.commands[name], name)}" for name in names),
     ]
@@ -266,7 +270,7 @@ def _command(command: click.Command, name: str) -> str:
 
 def _options(command: click.Command) -> str:
     context = click.Context(command, terminal_width=100)
-    options = [item for item in command.get_params(context) if isinstance(item, click.Option)]
+    options = [item for item in command.params if isinstance(item, click.Option)]
     records = [item.get_help_record(context) for item in options]
     rows = [(f"`{record[0]}`", record[1]) for record in records if record]
     return _table(("option", "what it does"), rows)
