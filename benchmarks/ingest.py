@@ -40,10 +40,10 @@ RECIPE = {
 
 
 def request(root: str, output: str) -> Any:
-    from cauldron.pipeline.corpora import Request
+    from cauldron.pipeline.build import BuildOptions
     from cauldron.recipe import Recipe
 
-    return Request(Recipe.model_validate(RECIPE), SOURCES, root, output)
+    return BuildOptions(Recipe.model_validate(RECIPE), (), root, output)
 
 
 def loop(root: str, output: str) -> None:

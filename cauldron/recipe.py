@@ -1,7 +1,7 @@
 """Recipes: which sources, how they are cleaned, and what each stage mixes.
 
-A recipe is a YAML file. `load_recipe` takes a packaged name (``idefics3``) or a path; a recipe
-that says ``extends: NAME_OR_PATH`` holds only what differs, merged key by key.
+A recipe is a YAML file. `load_recipe` takes a packaged name (``idefics3``) or a path. A recipe with
+``extends: NAME_OR_PATH`` holds only the differences, which are merged key by key.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class SourceRecipe(Strict):
     """One source in a recipe.
 
     Attributes:
-        revision: branch, tag or commit on the hub; resolved to a commit in the manifest.
-        images, text: what differs from the recipe's own rules for this source.
-        options: the reader's own options (see its docstring).
+        revision: branch, tag or commit on the hub; the manifest records the commit.
+        images, text: changes to the recipe's rules for this source.
+        options: options of the source's reader, see its docstring.
     """
 
     revision: str | None = None
@@ -42,25 +42,24 @@ class SourceRecipe(Strict):
 
 
 class Recipe(Strict):
-    """A whole recipe; see the packaged ``idefics3.yaml`` for every field in use.
+    """A whole recipe. The packaged ``idefics3.yaml`` shows every field.
 
     Attributes:
         name: of the recipe, in manifests and cards.
-        seed: of every choice; the same seed gives the same bytes.
+        seed: the same seed gives the same bytes.
         tokenizer: hub id or path of a ``tokenizer.json``; None: token counts are estimated.
-        max_bad_fraction: a source that loses a larger part to unreadable rows fails the build.
-        statistics: name of a packaged table of published counts, which `plan` uses before
-            anything is built.
-        images, text: how pictures and texts of every source are treated.
-        language: which languages stay.
+        max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
+        statistics: name of a packaged table of published counts, for `plan`.
+        images, text: how images and texts of every source are treated.
+        language: which languages are kept.
         classifiers: fastText filters; a row must pass all of them.
-        duplicates: how near-duplicate pictures are found and treated. None: they are not looked
-            for, and only exact copies of rows merge.
+        duplicates: how near-duplicate pictures are found and treated. None: they are not searched
+            for, and only exact copies of rows are merged.
         against: benchmarks to keep out.
         sources: what differs for a source, by its name.
         stages: the mixtures, by stage.
-        training: how each stage trains (`cauldron.training.config.TrainRecipe`); changes no
-            mixture.
+        training: how each stage trains (`cauldron.training.config.TrainRecipe`); does not affect
+            mixtures.
     """
 
     name: str
@@ -97,7 +96,7 @@ class Recipe(Strict):
         return TextRules.model_validate(merged)
 
     def duplicate_rules(self, stage: str) -> DuplicateRules | None:
-        """How a stage treats near-duplicates; None when they are not looked for."""
+        """How a stage treats near-duplicates; None if they are not searched for."""
         action = self.stage(stage).duplicates
         if action is None:
             return self.duplicates
@@ -112,7 +111,7 @@ class Recipe(Strict):
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Read and validate a recipe. Raises UsageError with what is wrong and where."""
+    """Read and validate a recipe. Raises UsageError that names the invalid fields."""
     values = _read(name_or_path, ())
     try:
         return Recipe.model_validate(values)
@@ -159,7 +158,7 @@ def _text(name_or_path: str) -> str:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge of mappings; any other value, lists too, replaces. A null removes a key."""
+    """Merge mappings recursively. Other values, also lists, are replaced; null removes a key."""
     result = dict(base)
     for key, value in changes.items():
         if value is None:
@@ -172,13 +171,13 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
-    """A recipe with some weights replaced in every stage that has the source.
+    """The recipe with changed weights, in every stage that has the source.
 
     Args:
-        changes: ``SOURCE=WEIGHT``, as typed on a command line.
+        changes: each ``SOURCE=WEIGHT``, from the command line.
 
     Raises:
-        UsageError: not of that form, or no stage has the source.
+        UsageError: a change has another form, or no stage has the source.
     """
     if not changes:
         return recipe
@@ -197,13 +196,13 @@ def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
 
 
 def with_benchmarks(recipe: Recipe, against: tuple[str, ...]) -> Recipe:
-    """A recipe that keeps more benchmarks out.
+    """The recipe with more benchmarks to keep out.
 
     Args:
-        against: ``NAME=PATH``, as typed on a command line.
+        against: each ``NAME=PATH``, from the command line.
 
     Raises:
-        UsageError: not of that form, or a name twice.
+        UsageError: an item has another form, or a name is given twice.
     """
     added: dict[str, str] = {}
     for item in against:

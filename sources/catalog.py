@@ -69,7 +69,7 @@ def _loaded(point: EntryPoint) -> Source:
         why = f"cannot be imported ({type(error).__name__}: {first_line(error)})"
         raise _refused(point, why) from error
     if not isinstance(source, Source):
-        raise _refused(point, f"is a {type(source).__name__}, not a Source")
+        raise _refused(point, f"is of type {type(source).__name__}, not a Source")
     return source
 
 

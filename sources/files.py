@@ -17,12 +17,12 @@ HUB = "hub"
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file and what tells one version of its content from another.
+    """A file and the version of its content.
 
     Attributes:
         path: inside its repository, or absolute for files outside any.
         size: bytes.
-        version: etag, blob id or modification time; equal when the content is.
+        version: checksum, etag, blob id or modification time; another one means another content.
     """
 
     path: str
@@ -35,7 +35,7 @@ class Repo(abc.ABC):
 
     Attributes:
         id: ``<org>/<name>``.
-        commit: what the revision resolved to; None where there are no revisions.
+        commit: the commit that the revision resolved to; None if there are no revisions.
     """
 
     id: str
@@ -44,12 +44,12 @@ class Repo(abc.ABC):
     @property
     @abc.abstractmethod
     def url(self) -> str:
-        """Where it is, for people and for `FileInfo`-less messages."""
+        """Its address, for messages."""
 
     @abc.abstractmethod
     def list(self, prefix: str = "") -> list[FileInfo]:
-        """Every file whose path starts with the folder (or file) `prefix`, recursively, sorted by
-        path; empty when there is none."""
+        """Every file in the folder `prefix`, recursively, or the file of that name; sorted by path,
+        empty if there is none."""
 
     @abc.abstractmethod
     def open(self, path: str) -> BinaryIO:
@@ -64,14 +64,14 @@ class Root(abc.ABC):
     """Where repositories live.
 
     Attributes:
-        url: what `open` was given, made explicit: ``hub``, a URL, or an absolute folder.
+        url: ``hub``, a URL, or an absolute path.
     """
 
     url: str
 
     @abc.abstractmethod
     def repo(self, repo_id: str, revision: str | None = None) -> Repo:
-        """Find a repository, and resolve `revision` to a commit where there are revisions.
+        """Find a repository, and resolve `revision` to a commit if there are revisions.
 
         Raises:
             cauldron.core.errors.SourceUnavailable: missing, gated, or no such revision.
@@ -79,17 +79,17 @@ class Root(abc.ABC):
 
     @abc.abstractmethod
     def repo_at(self, repo_id: str, commit: str | None) -> Repo:
-        """A repository that `repo` found before, on whatever machine; nothing is looked up."""
+        """A repository that `repo` found before, maybe on another machine. Sends no request."""
 
     @abc.abstractmethod
     def extra(self, path: str) -> str | None:
-        """Where a file or folder named in a recipe is, or None when it is not there.
+        """Where a file or folder named in a recipe is, or None if it is not there.
 
-        Absolute paths and URLs are taken as they are; relative ones are below the root, and below
-        the hub there are none. Open the result with `open_at`, list a folder with `list_at`.
+        Absolute paths and URLs are used unchanged. Relative paths are below the root; the hub has
+        none. `open_at` and `list_at` of `cauldron.sources.folders` open and list the result.
 
         Raises:
-            cauldron.core.errors.UsageError: a URL that nothing here can open.
+            cauldron.core.errors.UsageError: a URL of an unknown protocol.
         """
 
 
@@ -102,8 +102,8 @@ def check_repo_id(repo_id: str) -> None:
 def is_inside(path: str) -> bool:
     """Whether a relative POSIX path stays below the folder it is meant for.
 
-    False for empty and absolute paths, ``..``, backslashes, drive letters and NUL: what comes out
-    of an archive or a published row is not trusted to be a path.
+    False for empty and absolute paths, ``..``, backslashes, drive letters and NUL. Paths in
+    archives and published rows are not trusted.
     """
     if not path or path.startswith("/") or "\\" in path or "\0" in path:
         return False

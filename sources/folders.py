@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from cauldron.sources.files import FileInfo, Repo, Root, check_repo_id, is_inside
-from cauldron.sources.ranges import RangeReader, ShortReadError, patiently
+from cauldron.sources.ranges import RangeReader, ShortReadError, retry
 from fsspec.implementations.local import LocalFileSystem
 
 from cauldron.core import storage
@@ -27,7 +27,7 @@ class FolderRoot(Root):
         self.url = _explicit(url)
 
     def repo(self, repo_id: str, revision: str | None = None) -> Repo:
-        """As in `Root.repo`; a folder has one revision, so `revision` is not looked at."""
+        """As in `Root.repo`; a folder has one revision, so `revision` is ignored."""
         repo = FolderRepo(self.url, repo_id)
         remedy = f"put the files there as published, or read {repo_id} from the hub"
         try:
@@ -67,7 +67,7 @@ class FolderRepo(Repo):
         return _walk(self._url, prefix)
 
     def open(self, path: str) -> BinaryIO:
-        # Paths also come out of published rows; none may lead outside the repository.
+        # Paths may come from published rows; none may lead outside the repository.
         if not is_inside(path):
             raise FileNotFoundError(f"{path!r} is not a path inside {self.id}")
         return open_at(storage.join(self._url, path))
@@ -91,8 +91,8 @@ def open_at(location: str) -> BinaryIO:
         return data
 
     def fetch_again(start: int, stop: int) -> bytes:
-        # The file system retries what fails; an answer of the wrong length it takes for good.
-        return patiently(lambda: fetch(start, stop), _delay, attempts=3)
+        # The file system retries failed requests but accepts an answer of the wrong length.
+        return retry(lambda: fetch(start, stop), _delay, attempts=3)
 
     return cast(BinaryIO, RangeReader(location, size, fetch_again))
 
@@ -103,7 +103,7 @@ def list_at(location: str) -> list[FileInfo]:
 
 
 def existing(location: str) -> str | None:
-    """The location, or None when nothing is there. Raises UsageError for an unknown protocol."""
+    """The location, or None if nothing is there. Raises UsageError for an unknown protocol."""
     try:
         return location if storage.exists(location) else None
     except (ValueError, ImportError) as error:
@@ -124,7 +124,7 @@ def is_absolute(path: str) -> bool:
 
 
 def info_at(location: str) -> FileInfo:
-    """A file's size and version, or a folder's in one. Raises FileNotFoundError."""
+    """Size and version of a file, or of all files of a folder as one. Raises FileNotFoundError."""
     fs, bare = storage.filesystem(location)
     entry = fs.info(bare)
     if entry["type"] != "directory":
@@ -158,7 +158,7 @@ def _walk_local(base: str, prefix: str) -> list[FileInfo]:
         return [_local_info(top, base)]
     found = []
     seen: set[str] = set()
-    # People keep datasets behind links; a link that leads back up is followed once.
+    # Users keep datasets behind links; a link that leads back up is followed once.
     for folder, folders, names in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
@@ -178,12 +178,12 @@ def _local_info(path: str, base: str) -> FileInfo:
 
 
 def _hidden(path: str) -> bool:
-    """Git's and the download tools' own folders (``.git``, ``.cache``) are not published files."""
+    """Whether a file is in a folder of git or a download tool (``.git``, ``.cache``)."""
     return any(part.startswith(".") for part in path.split("/")[:-1])
 
 
 def _version(entry: dict[str, Any]) -> str:
-    """What an fsspec entry says about the content: a checksum before an etag before a time."""
+    """The version in an fsspec entry: a checksum, else an etag, else a time."""
     for key in ("md5Hash", "crc32c", "etag", "ETag"):
         if entry.get(key):
             return str(entry[key]).strip('"')

@@ -148,11 +148,11 @@ def _no_image(row: ParquetRow) -> BadRow:
 
 def _turns(conversations: Any, source: str) -> list[RawTurn]:
     """Questions and answers. Raises RowProblem (``bad_row``) unless human and gpt alternate."""
-    said = turns_of(conversations, source, "from", "value")  # here pairs of speaker and text
-    speakers = [turn.user for turn in said]
-    if not said or speakers != ["human", "gpt"] * (len(said) // 2):
+    messages = turns_of(conversations, source, "from", "value")  # here pairs of speaker and text
+    speakers = [turn.user for turn in messages]
+    if not messages or speakers != ["human", "gpt"] * (len(messages) // 2):
         raise RowProblem("bad_row", f"human and gpt do not alternate: {speakers[:6]}")
-    pairs = zip(said[::2], said[1::2], strict=True)
+    pairs = zip(messages[::2], messages[1::2], strict=True)
     return [RawTurn(question.assistant, answer.assistant, source) for question, answer in pairs]
 
 

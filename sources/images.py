@@ -10,7 +10,7 @@ from typing import BinaryIO, ClassVar
 
 from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
 from cauldron.sources.base import Options, Source
-from cauldron.sources.files import FileInfo, Root, is_inside
+from cauldron.sources.files import FileInfo, Repo, Root, is_inside
 from cauldron.sources.folders import info_at, is_folder, open_at
 from cauldron.sources.rows import Find, RowProblem
 
@@ -92,6 +92,22 @@ def base_name(path: str) -> str:
     if not is_inside(name):
         raise RowProblem("unsafe_member", f"{path[:300]!r} names no file")
     return name
+
+
+def read_image(repo: Repo, path: str) -> bytes:
+    """The bytes of an image file of a repository.
+
+    Raises:
+        RowProblem: ``missing_image``, ``member_too_large``.
+    """
+    try:
+        with repo.open(path) as file:
+            data = file.read(MAX_IMAGE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise RowProblem("missing_image", f"{path} is gone, or a link out of its folder") from error
+    if len(data) > MAX_IMAGE_BYTES:
+        raise RowProblem("member_too_large", f"{path} is over {MAX_IMAGE_BYTES} bytes")
+    return data
 
 
 @contextlib.contextmanager

@@ -40,8 +40,8 @@ def image_of(value: Any, number: int = 0, find: Find | None = None) -> RawImage:
     """An image struct ``{bytes, path}``, or bare bytes.
 
     Args:
-        number: which image of the row, for messages.
-        find: gets the bytes of an image that is only a path; may raise `RowProblem`.
+        number: of the image in its row, for messages.
+        find: returns the bytes of an image that is only a path; may raise `RowProblem`.
 
     Raises:
         RowProblem: ``image_not_shipped`` for a path without bytes, ``missing_image`` for neither,
@@ -97,11 +97,11 @@ def _turn(item: Any, number: int, source: str, user: str, assistant: str) -> Raw
         return RawTurn(None, None, source)
     if not isinstance(item, dict):
         raise RowProblem("bad_row", f"turn {number} is {_what(item)}, not a question and an answer")
-    said = item.get(user), item.get(assistant)
-    for text in said:
+    texts = item.get(user), item.get(assistant)
+    for text in texts:
         if not isinstance(text, str | None):
             raise RowProblem("bad_row", f"turn {number} holds {_what(text)} where text should be")
-    return RawTurn(*said, source)
+    return RawTurn(*texts, source)
 
 
 def _what(value: Any) -> str:

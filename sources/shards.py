@@ -89,14 +89,14 @@ def choose_shards(files: Iterable[FileInfo]) -> Shards:
         return Shards(tuple(plain))
     chosen = Shards()
     for stem, sets in stems.items():
-        chosen += _one_set(stem, sets)
+        chosen += _best_set(stem, sets)
     if plain:
         what = f"not read, because numbered shards lie beside them: {_names(plain)}"
         chosen += Shards((), (what,))
     return chosen
 
 
-def _one_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
+def _best_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
     candidates = {count: _one_each(numbers) for count, numbers in sets.items()}
 
     def rank(count: int) -> tuple[float, int, int]:
@@ -105,13 +105,13 @@ def _one_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
 
     best = max(candidates, key=rank)
     notes = []
-    left = [file for count, files in sets.items() if count != best for file in _flat(files)]
+    left = [file for count, files in sets.items() if count != best for file in _in_order(files)]
     if left:
         counts = " and ".join(str(count) for count in sorted(sets))
         what = f"{stem}: sets of {counts} shards lie side by side; only the {best} are read"
         notes.append(f"{what}, not {_names(left)}")
     taken = candidates[best]
-    twins = [file for file in _flat(sets[best]) if file not in taken.values()]
+    twins = [file for file in _in_order(sets[best]) if file not in taken.values()]
     if twins:
         what = f"{stem}: {len(twins)} of {best} shards are there more than once; the larger is read"
         notes.append(f"{what}, not {_names(twins)}")
@@ -136,7 +136,7 @@ def _one_each(numbers: dict[int, list[FileInfo]]) -> dict[int, FileInfo]:
     }
 
 
-def _flat(numbers: dict[int, list[FileInfo]]) -> list[FileInfo]:
+def _in_order(numbers: dict[int, list[FileInfo]]) -> list[FileInfo]:
     return [file for number in sorted(numbers) for file in numbers[number]]
 
 

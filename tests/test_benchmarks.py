@@ -15,7 +15,7 @@ from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.finished import find_finished
 from cauldron.core.manifests import CorpusManifest
 from cauldron.pipeline.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
-from cauldron.pipeline.corpora import Request
+from cauldron.pipeline.build import BuildOptions
 from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
@@ -40,7 +40,8 @@ def make(
     said: list[str] = []
     planned = plan_benchmarks(recipe, root, str(output), against)
     launcher = Launcher(beam_args or IN_MEMORY, said.append)
-    manifests = ingest_benchmarks(planned, Request(recipe, (), root, str(output)), launcher)
+    options = BuildOptions(recipe, (), root, str(output))
+    manifests = ingest_benchmarks(planned, options, launcher)
     return manifests, said
 
 

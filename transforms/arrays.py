@@ -1,7 +1,7 @@
-"""Arrays: NumPy structured arrays as bytes in a shuffle and as parquet at rest.
+"""NumPy structured arrays: as bytes in a shuffle, as parquet on disk.
 
-A million records of 50 bytes as one bytes element costs a runner a millionth of what a million
-elements cost. At rest the same records are parquet columns, so that DuckDB reads them too.
+One element of a million records costs a runner far less than a million elements. On disk the fields
+are parquet columns, which DuckDB can read.
 """
 
 from __future__ import annotations
@@ -22,12 +22,26 @@ _ROW_GROUP_ROWS = 65_536
 
 
 def from_bytes(pieces: Iterable[bytes], dtype: np.dtype[np.void]) -> Array:
-    """One array from the raw bytes of many, in the order given."""
+    """One array from the bytes of several, in the given order."""
     return np.frombuffer(b"".join(pieces), dtype=dtype)
 
 
+def copy_fields(records: Array, to: Array) -> None:
+    """Copy the fields that two arrays have in common."""
+    for name in to.dtype.names or ():
+        if name in (records.dtype.names or ()):
+            to[name] = records[name]
+
+
+def starts(records: Array, *names: str) -> npt.NDArray[np.bool_]:
+    """Which records of a sorted array differ from the one before in any of the named fields."""
+    new = np.ones(len(records), dtype=bool)
+    new[1:] = np.any([records[name][1:] != records[name][:-1] for name in names], axis=0)
+    return new
+
+
 def split_by(records: Array, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:
-    """Cut an array by key, each piece as raw bytes in the order of the array."""
+    """Split an array by key; each piece is raw bytes, in the order of the array."""
     if not len(records):
         return
     order = np.argsort(keys, kind="stable")
@@ -37,12 +51,13 @@ def split_by(records: Array, keys: npt.NDArray[Any]) -> Iterator[tuple[int, byte
 
 
 def range_of(high: npt.NDArray[np.uint64], ranges: int) -> npt.NDArray[np.int64]:
-    """Which of `ranges` equal ranges of 64-bit numbers each lies in, by its 32 leading bits."""
+    """The number of the range that each 64-bit number is in, of `ranges` equal ranges."""
+    # The 32 leading bits are enough, and their product does not overflow.
     return ((high >> np.uint64(32)) * np.uint64(ranges) >> np.uint64(32)).astype(np.int64)
 
 
 def to_table(records: Array) -> pa.Table:
-    """A column for each field; fields of several numbers become fixed-size binary."""
+    """A table with a column per field; fields of several numbers become fixed-size binary."""
     columns: dict[str, Any] = {}
     assert records.dtype.names is not None
     for name in records.dtype.names:
@@ -57,7 +72,7 @@ def to_table(records: Array) -> pa.Table:
 
 
 def from_table(table: pa.Table, dtype: np.dtype[np.void]) -> Array:
-    """The inverse of `to_table`; columns that `dtype` lacks are left out."""
+    """The inverse of `to_table`, for the columns that `dtype` has."""
     records = np.zeros(table.num_rows, dtype=dtype)
     assert dtype.names is not None
     for name in dtype.names:
@@ -73,14 +88,13 @@ def from_table(table: pa.Table, dtype: np.dtype[np.void]) -> Array:
 
 
 def write_array(path: str, records: Array) -> dict[str, Any]:
-    """Write records as parquet; returns the file's entry for a manifest."""
+    """Write records as parquet; returns the file's entry in a manifest."""
     with storage.atomic_write(path) as file:
         pq.write_table(to_table(records), file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
-    name = path.rpartition("/")[2]
-    return {"name": name, "bytes": file.size, "sha256": file.sha256, "rows": len(records)}
+    return file.entry(path.rpartition("/")[2], len(records))
 
 
 def read_array(path: str, dtype: np.dtype[np.void]) -> Array:
-    """Read what `write_array` wrote."""
+    """Read a file that `write_array` wrote."""
     with storage.open_read(path) as file:
         return from_table(pq.read_table(file, columns=list(dtype.names or ())), dtype)

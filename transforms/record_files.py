@@ -1,10 +1,9 @@
-"""Packs: the tar files that hold a corpus part's records, written once and read by range.
+"""Record files: tar files with the records of a corpus part, written once and read by range.
 
-Per row a pack holds ``RRRRRRRR.json``, the whole sample without pixels, and after it the images
-``RRRRRRRR.K.ext``: WebDataset's naming, so any tar tool can look inside. A row's reference
-(offset, length) spans all of it. Mixing therefore shuffles references only and fetches a picked
-row, text and pictures, with one range request. The price is that the text is stored twice, here
-and in the part's parquet file, where queries read it.
+The record of a row is ``RRRRRRRR.json``, the sample without pixels, followed by the images
+``RRRRRRRR.K.ext``. These are WebDataset's names. A reference (offset, length) spans the whole
+record, so mixing shuffles references only and fetches a row's text and images with one range
+request. The text is stored twice: here, and for queries in the part's parquet file.
 """
 
 from __future__ import annotations
@@ -31,11 +30,11 @@ _END = b"\0" * (2 * _BLOCK)
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a record went.
+    """The place of a record in its file.
 
     Attributes:
-        offset, length: bytes of the pack that hold the whole record.
-        images: (offset, length) of each image's own bytes.
+        offset, length: of the whole record, in bytes.
+        images: (offset, length) of the bytes of each image.
     """
 
     offset: int
@@ -44,7 +43,7 @@ class Placed:
 
 
 class RecordFileWriter:
-    """Writes records to a tar stream that need not seek."""
+    """Writes records to a tar stream. The stream does not have to be seekable."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -55,7 +54,7 @@ class RecordFileWriter:
         assert len(images) == len(sample.images)
         start = self._offset
         stem = f"{self._rows:08d}"
-        # Image lengths travel in the record, so that a reader finds each without parsing headers.
+        # With the image lengths in the record a reader finds each image without parsing headers.
         record = {"sample": sample.model_dump(), "lengths": [len(data) for data in images]}
         self._member(f"{stem}.json", json.dumps(record, ensure_ascii=False).encode())
         placed = []
@@ -71,7 +70,7 @@ class RecordFileWriter:
         self._offset += len(_END)
 
     def _member(self, name: str, data: bytes) -> None:
-        # A hand-made TarInfo has mtime 0 and no owner: equal rows give equal bytes.
+        # This TarInfo has mtime 0 and no owner, so equal rows give equal bytes.
         info = tarfile.TarInfo(name)
         info.size = len(data)
         header = info.tobuf(tarfile.USTAR_FORMAT)
@@ -84,10 +83,10 @@ class RecordFileWriter:
 
 
 def read_record(data: bytes) -> tuple[Sample, list[bytes]]:
-    """Take apart the bytes that a reference spans.
+    """The sample and the images of a record, from the bytes that its reference spans.
 
     Raises:
-        ValueError: they are not a record, e.g. because the reference is wrong.
+        ValueError: the bytes are not a record; the reference may be wrong.
     """
     sample, lengths, position = _read_text(data)
     images = []
@@ -96,37 +95,41 @@ def read_record(data: bytes) -> tuple[Sample, list[bytes]]:
         images.append(data[start : start + length])
         position = start + _padded(length)
     if position != len(data):
-        raise ValueError(f"pack record of {len(data)} bytes ends at {position}")
+        raise ValueError(f"image record of {len(data)} bytes ends at {position}")
     return sample, images
 
 
 def read_sample(data: bytes) -> Sample:
-    """The sample of a record of which only the text was fetched: `text_length` bytes of it.
+    """The sample of a record, from its text alone: the first `text_length` bytes.
 
     Raises:
-        ValueError: they are not the text of a record.
+        ValueError: the bytes are not the text of a record.
     """
     sample, _, position = _read_text(data)
     if position != len(data):
-        raise ValueError(f"the text of a pack record ends at {position}, not at {len(data)}")
+        raise ValueError(f"the text of an image record ends at {position}, not at {len(data)}")
     return sample
 
 
 def text_length(offset: N, first_image: N) -> N:
-    """Bytes of a record before its first image: `offset` is the record's, `first_image` that of
-    the image's own bytes, which a header precedes."""
+    """Length of a record's text.
+
+    Args:
+        offset: of the record.
+        first_image: offset of the bytes of its first image, after the tar header.
+    """
     return first_image - offset - _BLOCK
 
 
 def _read_text(data: bytes) -> tuple[Sample, list[int], int]:
-    """The sample, the lengths of its images, and where the first of them starts."""
+    """The sample, the lengths of its images, and the position of the first image's header."""
     try:
         size = int(data[_SIZE_FIELD].rstrip(b"\0 "), 8)
         record = json.loads(data[_BLOCK : _BLOCK + size])
         lengths: list[int] = record["lengths"]
         sample = Sample.model_validate(record["sample"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"not a pack record: {error}") from None
+        raise ValueError(f"not an image record: {error}") from None
     return sample, lengths, _BLOCK + _padded(size)
 
 

@@ -1,1 +1,1 @@
-"""The ground: schema, files, manifests, errors. Imports nothing else of Cauldron."""
+"""The base of all other packages: schema, manifests, files, errors. Imports none of them."""

@@ -1,27 +1,27 @@
-"""What a user is told when something cannot go on: one line, no traceback."""
+"""Errors that a user sees as one line, without a traceback."""
 
 from __future__ import annotations
 
 
 class CauldronError(Exception):
-    """A failure with a message for the user. The command line prints it and exits with 1."""
+    """A failure with a message for the user. The command line prints it and exits with code 1."""
 
     exit_code = 1
 
 
 class UsageError(CauldronError):
-    """The user asked for something that does not make sense. Exits with 2."""
+    """Wrong usage: the request itself is invalid. Exits with code 2."""
 
     exit_code = 2
 
 
-class SourceUnavailable(CauldronError):  # noqa: N818 - a state of affairs, not a fault
-    """A source cannot be read at all: missing, gated, or nothing of it under the root.
+class SourceUnavailable(CauldronError):  # noqa: N818 - a state, not a fault
+    """A source cannot be read: it is missing, gated, or not under the root.
 
     Args:
         source: the source or repository id.
-        why: what was found, in a few words.
-        remedy: what the user can do about it.
+        why: the cause, in a few words.
+        remedy: what the user can do.
     """
 
     def __init__(self, source: str, why: str, remedy: str) -> None:

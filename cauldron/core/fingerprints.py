@@ -1,4 +1,4 @@
-"""Fingerprints: the same inputs and settings have the same one, anything else another."""
+"""Fingerprints: hashes of inputs and settings, which name outputs so that they can be reused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cauldron.core import storage
 
 
 def fingerprint(value: Any) -> str:
-    """16 hex digits over a JSON-like value."""
+    """The fingerprint of a JSON-like value, 16 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What an output folder holds whole, found by its manifests."""
+"""The finished contents of an output folder, found by their manifests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cauldron.core.manifests import (
 
 @dataclass(frozen=True)
 class Finished:
-    """What an output folder holds whole: everything that has a manifest, and nothing else.
+    """Everything in an output folder that has a manifest.
 
     Attributes:
         mixtures: by stage.
@@ -33,8 +33,8 @@ class Finished:
         curations: by fingerprint.
         benchmarks: by (name, fingerprint).
         matches: by fingerprint.
-        modified: seconds since the epoch at which each manifest's folder was finished. For
-            choosing what to show first, never for data.
+        modified: time of each manifest, by folder, in seconds since the epoch. Decides only what
+            is shown, never data.
     """
 
     out: str
@@ -47,11 +47,11 @@ class Finished:
 
     @cached_property
     def current(self) -> dict[str, tuple[str, str | None]]:
-        """For each source one corpus fingerprint, and the curation that decided on it, if any.
+        """The current corpus fingerprint of each source, and the curation that covers it, if any.
 
-        Settings change and older corpora stay on disk as a cache; only one of a source is the
-        present one. It is what the newest mixture with this source was made of; for a source
-        outside every mixture the newest curated corpus, and failing that the newest corpus.
+        Corpora of older settings stay on disk as a cache. The current one is the corpus in the
+        newest mixture with this source; if there is none, the newest curated corpus; else the
+        newest corpus.
         """
         chosen: dict[str, tuple[str, str | None]] = {}
         for mixture in self._newest_first("mixtures", self.mixtures):
@@ -67,7 +67,7 @@ class Finished:
 
     @cached_property
     def current_benchmarks(self) -> dict[str, str]:
-        """For each benchmark one fingerprint: that of the present curations, or the newest."""
+        """The current fingerprint of each benchmark: in the current curations, else the newest."""
         curations = [curation for _, curation in self.current.values() if curation is not None]
         chosen: dict[str, str] = {}
         for curation in dict.fromkeys(
@@ -100,7 +100,7 @@ def find_finished(out: str) -> Finished:
     """Read every manifest below an output folder.
 
     Raises:
-        CauldronError: a manifest cannot be understood, or lies in another folder than it says.
+        CauldronError: a manifest is invalid, or is not in the folder that it names.
     """
     found = Finished(out, {}, {}, {}, {})
     fs, root = storage.filesystem(out)

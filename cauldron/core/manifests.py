@@ -1,8 +1,8 @@
-"""The three manifests, and where an output folder keeps what they describe.
+"""The manifests of an output folder, and the paths of the folders that they describe.
 
-A manifest is written last: a folder without one is unfinished and no reader looks into it. Every
-file that belongs to a folder is listed with its size and SHA-256; totals come from here and never
-from a runner's counters.
+A manifest is written last: a folder without one is unfinished, and readers ignore it. It lists
+every file of its folder with size and SHA-256. Totals come from manifests, never from a runner's
+counters.
 """
 
 from __future__ import annotations
@@ -37,11 +37,7 @@ class _Frozen(BaseModel):
 
 
 class HashedFile(_Frozen):
-    """A file of the folder that the manifest stands in.
-
-    Attributes:
-        sha256: of the whole file, hex.
-    """
+    """A file in the manifest's folder; `sha256` is that of the whole file, hex."""
 
     name: FileName
     bytes: int
@@ -49,19 +45,19 @@ class HashedFile(_Frozen):
 
 
 class RowFile(HashedFile):
-    """A parquet file and its number of rows, or one of JSON lines."""
+    """A file of rows, parquet or JSON lines."""
 
     rows: int
 
 
 class Tokenizer(_Frozen):
-    """What counted the tokens.
+    """The tokenizer that counted the tokens.
 
     Attributes:
-        name: hub id or path; None with the estimate from bytes.
-        estimated: counts are the byte-based estimate.
-        digest: of the ids that it makes of a fixed text (`cauldron.core.tokenizer`), by which it is
-            known under another name; None with the estimate, and in manifests of before.
+        name: hub id or path; None if the counts are estimated.
+        estimated: the counts are estimated from bytes.
+        digest: identifies the tokenizer under any name, see `cauldron.core.tokenizer`. None if
+            the counts are estimated, and in old manifests.
     """
 
     name: str | None
@@ -70,7 +66,7 @@ class Tokenizer(_Frozen):
 
 
 class PublishedFile(_Frozen):
-    """A file that a source was read from; `version` is its hash or ETag, "" where unknown."""
+    """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
 
     path: str
     size: int
@@ -78,7 +74,7 @@ class PublishedFile(_Frozen):
 
 
 class CurationCounts(_Frozen):
-    """What curation made of the rows of one corpus; merged and dropped by reason."""
+    """What happened to the rows of one corpus in curation; `merged` and `dropped` by reason."""
 
     rows_in: int
     kept: int
@@ -87,7 +83,7 @@ class CurationCounts(_Frozen):
 
     @property
     def accounted(self) -> int:
-        """Rows with a known outcome; equals `rows_in` when nothing vanished."""
+        """Rows with a known outcome; must equal `rows_in`."""
         return self.kept + sum(self.merged.values()) + sum(self.dropped.values())
 
     def __add__(self, other: CurationCounts) -> CurationCounts:
@@ -100,7 +96,7 @@ class CurationCounts(_Frozen):
 
 
 class RowCounts(CurationCounts):
-    """What became of every published row of one source, by reason."""
+    """What happened to every published row of one source, by reason."""
 
     quarantined: Reasons = {}
 
@@ -108,8 +104,15 @@ class RowCounts(CurationCounts):
     def accounted(self) -> int:
         return super().accounted + sum(self.quarantined.values())
 
+    @property
+    def totals(self) -> dict[str, int]:
+        """Rows by outcome, `rows_in` first."""
+        lost = ("merged", "dropped", "quarantined")
+        sums = {name: sum(getattr(self, name).values()) for name in lost}
+        return {"rows_in": self.rows_in, "kept": self.kept, **sums}
+
     def after(self, curation: CurationCounts) -> RowCounts:
-        """These counts of ingest with those of curation added."""
+        """These counts of ingest, with those of curation added."""
         return RowCounts(
             rows_in=self.rows_in,
             kept=curation.kept,
@@ -120,10 +123,10 @@ class RowCounts(CurationCounts):
 
 
 class CorpusCounts(RowCounts):
-    """Rows, and what the kept ones hold.
+    """Counts of rows, and of the contents of kept rows.
 
     Attributes:
-        turns_dropped: turns left out of rows that stayed, by reason.
+        turns_dropped: turns left out of kept rows, by reason.
         bytes_in: bytes of the published files.
     """
 
@@ -136,7 +139,12 @@ class CorpusCounts(RowCounts):
 
 
 class CorpusPart(_Frozen):
-    """One part of a corpus; its `quarantine` file lies in the quarantine folder."""
+    """One part of a corpus.
+
+    Attributes:
+        pack: the record file, a tar with text and images.
+        quarantine: the file of rows that were not kept, in the quarantine folder.
+    """
 
     part: int
     parquet: RowFile
@@ -145,7 +153,7 @@ class CorpusPart(_Frozen):
 
 
 class CorpusManifest(_Frozen):
-    """``corpus/<source>/<fingerprint>/manifest.json``."""
+    """``corpus/<source>/<fingerprint>/manifest.json``, and those of benchmarks."""
 
     format: Literal[1] = 1
     source: str
@@ -160,22 +168,28 @@ class CorpusManifest(_Frozen):
     parts: list[CorpusPart]
     counts: CorpusCounts
 
+    def tables(self, kind: Literal["corpus", "benchmarks"] = "corpus") -> list[str]:
+        """The parquet files of the parts, relative to the output folder."""
+        folder = f"{kind}/{self.source}/{self.fingerprint}"
+        return [f"{folder}/{part.parquet.name}" for part in self.parts]
+
 
 class CurationManifest(_Frozen):
     """``curation/<fingerprint>/manifest.json``.
 
     Attributes:
         corpora: fingerprints by source.
-        priority: the sources in the order of the recipe, by which of rows with the same pictures
-            one stays and turns are put together.
-        matches: fingerprint of the matching that clusters and contamination come from; None
-            where neither was looked for.
-        benchmarks: fingerprints of the benchmarks that were kept out, by name.
-        action: what became of rows with the same pictures; None where they were not looked for.
-        conflicts: what became of questions with several answers, when they merged.
-        buckets: the decisions.
-        clusters, contamination: the evidence.
-        merged: texts of the rows that took over others, one JSON line each.
+        priority: the sources in the recipe's order. It decides which of several rows with the
+            same pictures stays, and in which order turns are merged.
+        matches: fingerprint of the matching; None if duplicates and contamination were not
+            searched for.
+        benchmarks: fingerprints of the benchmarks to keep out, by name.
+        action: what is done with rows that have the same pictures; None if these were not
+            searched for.
+        conflicts: what is kept of merged questions with several answers.
+        buckets: files of decisions.
+        clusters, contamination: files of evidence.
+        merged: files of merged texts, a JSON line for each row that took over others.
     """
 
     format: Literal[1] = 1
@@ -194,21 +208,25 @@ class CurationManifest(_Frozen):
 
     @property
     def files(self) -> list[RowFile]:
-        """Every file of the folder but the manifest."""
+        """Every file of the folder except the manifest."""
         return [*self.buckets, *self.clusters, *self.contamination, *self.merged]
+
+    def paths(self, files: list[RowFile]) -> list[str]:
+        """The paths of some of its files, relative to the output folder."""
+        return [f"curation/{self.fingerprint}/{file.name}" for file in files]
 
 
 class MatchCounts(_Frozen):
     """Totals of a matching.
 
     Attributes:
-        images: in rows, without exact copies of rows.
-        pictures: with different content.
-        candidates: pairs that the stored numbers let through.
-        compared: of these, pairs whose pixels were read in this build; an earlier one knew the
-            others.
+        images: images in rows, exact copies of rows excluded.
+        pictures: images with different content.
+        candidates: pairs of pictures with close hashes.
+        compared: candidates whose pixels were compared in this build. The verdicts on the others
+            were taken from an earlier build.
         same: pairs of the same picture.
-        crowded: pictures with so many others like them that only their nearest were compared.
+        crowded: pictures with so many candidates that only the nearest were compared.
     """
 
     images: int
@@ -225,7 +243,7 @@ class MatchManifest(_Frozen):
     Attributes:
         corpora, benchmarks: fingerprints by name.
         order: names in the order of the records' `source` numbers, benchmarks last.
-        compare_version, opencv: verdicts of other versions are not taken over.
+        compare_version, opencv: verdicts of other versions are not reused.
         pictures, occurrences, verdicts: a file for each range of content keys.
     """
 
@@ -247,12 +265,12 @@ class MatchManifest(_Frozen):
 
     @property
     def files(self) -> list[RowFile]:
-        """All files of the folder."""
+        """Every file of the folder except the manifest."""
         return [*self.pictures, *self.occurrences, *self.verdicts]
 
 
 class Unavailable(_Frozen):
-    """A source that the recipe asks for and the build went on without."""
+    """A source of the recipe that could not be read; the build continued without it."""
 
     source: str
     why: str
@@ -260,11 +278,11 @@ class Unavailable(_Frozen):
 
 
 class SourceInMixture(_Frozen):
-    """One source's place in a mixture.
+    """One source in a mixture.
 
     Attributes:
-        counts: of its published rows, through ingest and curation.
-        weight: as in the recipe; None where the recipe gives a share.
+        counts: of its published rows, after ingest and curation.
+        weight: as in the recipe; None if the recipe gives a share.
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
         epochs: passes over the kept rows, fractional.
         rows: copies in the mixture.
@@ -286,7 +304,7 @@ class SourceInMixture(_Frozen):
 
 
 class MixtureTotals(_Frozen):
-    """Sums over the sources; `bytes` over the shards."""
+    """Sums over the sources; `bytes` is the sum over the shards."""
 
     rows: int
     answer_tokens: int
@@ -297,7 +315,7 @@ class MixtureTotals(_Frozen):
 
 
 class MixtureManifest(_Frozen):
-    """``mixtures/<stage>/manifest.json``; the shards lie in ``data/`` beside it."""
+    """``mixtures/<stage>/manifest.json``; the shards are in ``data/`` beside it."""
 
     format: Literal[1] = 1
     stage: str
@@ -313,6 +331,11 @@ class MixtureManifest(_Frozen):
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals
     shards: list[RowFile]
+
+    @property
+    def shard_paths(self) -> list[str]:
+        """The shards, relative to the output folder."""
+        return [f"mixtures/{self.stage}/{DATA}/{shard.name}" for shard in self.shards]
 
 
 M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest)
@@ -346,8 +369,8 @@ def read_manifest(kind: type[M], folder: str) -> M:
     """Read the manifest of a folder.
 
     Raises:
-        FileNotFoundError: there is none, so the folder is unfinished.
-        CauldronError: it is there and is no manifest of this kind.
+        FileNotFoundError: there is none; the folder is unfinished.
+        CauldronError: the file is not a manifest of this kind.
     """
     path = storage.join(folder, MANIFEST)
     try:

@@ -1,8 +1,4 @@
-"""Reading a mixture: its manifest, its shards, its rows.
-
-Whoever trains on, queries or verifies a mixture goes through here. Nothing of Beam, of the
-sources or of the pipelines is imported: a mixture is read by its manifest and its Arrow schema.
-"""
+"""Reading a mixture: its manifest, its shards, its rows."""
 
 from __future__ import annotations
 
@@ -34,22 +30,22 @@ class Mixture:
 
     @property
     def shards(self) -> list[str]:
-        """Full paths, in the mixture's order."""
+        """Full paths, in order."""
         return [storage.join(self.folder, DATA, shard.name) for shard in self.manifest.shards]
 
     @property
     def upscale(self) -> Upscale:
-        """How small images are scaled up where its image tokens are counted."""
+        """How small images are scaled up, as its image tokens were counted."""
         stage = self.manifest.recipe["stages"][self.manifest.stage]
         return upscale_of(StageRecipe.model_validate(stage).upscale)
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-        """One table per row group, in order; only the named columns are read."""
+        """One table per row group, in order. Only the named columns are read."""
         for shard in self.shards:
             yield from read_row_groups(shard, columns)
 
     def rows(self, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Rows as Python values, in order. Without `columns` this reads the images too."""
+        """Rows as Python values, in order. Without `columns` the images are read too."""
         for table in self.batches(columns):
             yield from table.to_pylist()
 
@@ -58,7 +54,7 @@ def load_mixture(folder: str) -> Mixture:
     """Open a mixture by its folder, ``OUT/mixtures/<stage>``.
 
     Raises:
-        CauldronError: there is no finished mixture in this folder.
+        CauldronError: the folder holds no finished mixture.
     """
     try:
         return Mixture(folder, read_manifest(MixtureManifest, folder))
@@ -70,7 +66,7 @@ def load_mixture(folder: str) -> Mixture:
 
 
 def read_row_groups(path: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """One table per row group of a parquet file, so that memory holds a row group at most."""
+    """One table per row group of a parquet file: memory holds one row group."""
     with storage.open_read(path) as file:
         reader = pq.ParquetFile(file)
         for number in range(reader.num_row_groups):

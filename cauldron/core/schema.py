@@ -1,9 +1,9 @@
-"""The one chat schema: the pydantic model that ingest fills and the Arrow schemas at rest.
+"""The chat schema: the pydantic model that ingest fills, and the Arrow schemas of files on disk.
 
 A `Sample` is one conversation over zero or more images. In a mixture it is a row of
 `MIXTURE_SCHEMA`, whose `images` column is the ``datasets`` Image feature and whose `messages`
-column is what ``apply_chat_template`` and TRL take. A corpus row (`CORPUS_SCHEMA`) is the same
-without pixels: it says where they lie in the pack beside it.
+column is what ``apply_chat_template`` and TRL take. A corpus row (`CORPUS_SCHEMA`) holds no
+pixels: it gives their place in the record file beside it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,23 @@ import json
 from typing import Any
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
 
-_STRING = pa.string()
+from cauldron.core.rules import Strict
 
-
-# Ends the source of a benchmark's turn whose question was not published; its key stands for it.
+# Suffix of a benchmark turn's source if its question was not published; the row's key replaces it.
 NO_QUESTION = " (no question)"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageInfo(_Frozen):
-    """What is known of one stored image.
+class ImageInfo(Strict):
+    """Facts about one stored image.
 
     Attributes:
         width, height: pixels, as stored (after EXIF orientation and any downscale).
         format: ``JPEG``, ``PNG`` or ``WEBP``.
         mode: ``RGB`` or ``L``.
         sha256: of the stored bytes, hex.
-        phash: 64-bit perceptual hash, bit order of ``imagehash.phash`` (row-major, first bit
-            highest).
+        phash: 64-bit perceptual hash in the bit order of ``imagehash.phash`` (row-major, most
+            significant bit first).
     """
 
     width: int
@@ -46,11 +40,11 @@ class ImageInfo(_Frozen):
     phash: int
 
 
-class Turn(_Frozen):
+class Turn(Strict):
     """A question and its answer.
 
     Attributes:
-        source: the source this turn came from; after merges not always the sample's own.
+        source: the source this turn came from; in a merged sample it may differ from the sample's.
         user_tokens, answer_tokens: text tokens by the recipe's tokenizer, no special tokens.
     """
 
@@ -61,8 +55,8 @@ class Turn(_Frozen):
     answer_tokens: int = 0
 
 
-class Origin(_Frozen):
-    """Where a row stood at its publisher.
+class Origin(Strict):
+    """The place of a row in the published files.
 
     Attributes:
         file: path inside the repository.
@@ -78,8 +72,8 @@ class Origin(_Frozen):
     key: str = ""
 
 
-class Sample(_Frozen):
-    """One conversation over zero or more images, normalised; pixels travel beside it."""
+class Sample(Strict):
+    """One normalised conversation over zero or more images. Pixels are kept apart from it."""
 
     id: str
     source: str
@@ -97,15 +91,32 @@ class Sample(_Frozen):
 
     @property
     def text_tokens(self) -> int:
-        """All text: system prompt, questions and answers."""
+        """Tokens of the system prompt, the questions and the answers."""
         asked = sum(turn.user_tokens for turn in self.turns)
         return self.system_tokens + asked + self.answer_tokens
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of a corpus row that follow from the sample alone."""
+        texts = [(turn.user, turn.assistant) for turn in self.turns]
+        return {
+            "id": self.id,
+            "source": self.source,
+            "messages": messages_of(self.system, texts, len(self.images)),
+            "image_info": [info.model_dump() for info in self.images],
+            "answer_tokens": self.answer_tokens,
+            "text_tokens": self.text_tokens,
+            "turns": len(self.turns),
+            "turn_sources": [turn.source for turn in self.turns],
+            "origin": self.origin.model_dump(),
+            "license": self.license,
+            "language": self.language,
+        }
 
 
 def content_id(
     source: str, image_digests: list[str], system: str | None, turns: list[tuple[str, str]]
 ) -> str:
-    """The 128-bit id of a sample, 32 hex digits: equal content, equal id, in every build.
+    """The 128-bit id of a sample as 32 hex digits. Equal content has the same id in every build.
 
     Args:
         image_digests: SHA-256 of each image's bytes as published, in order.
@@ -118,7 +129,7 @@ def content_id(
 def messages_of(
     system: str | None, turns: list[tuple[str, str]] | tuple[tuple[str, str], ...], images: int
 ) -> list[dict[str, Any]]:
-    """Chat messages as transformers and TRL take them: all images open the first user turn."""
+    """Chat messages for transformers and TRL. All images come first in the first user turn."""
     messages: list[dict[str, Any]] = []
     if system:
         messages.append({"role": "system", "content": [_text(system)]})
@@ -132,6 +143,8 @@ def messages_of(
 def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
 
+
+_STRING = pa.string()
 
 MESSAGES = pa.list_(
     pa.struct(
@@ -154,16 +167,15 @@ _IMAGE_FIELDS = [
     ("phash", pa.uint64()),
 ]
 
-# What near-duplicates are found by, see `cauldron.transforms.signatures.Signature`.
-# Only a corpus has them.
+# For finding near-duplicates, see `cauldron.transforms.signatures.Signature`. Only in a corpus.
 _SIGNATURE_FIELDS = [
-    ("pixels", _STRING),  # null where not all pixels were decoded
+    ("pixels", _STRING),  # null if not all pixels were decoded
     ("phash256", pa.binary(32)),
     ("ground", pa.uint8()),
 ]
 
-# `tokens.text` counts every text token of the row, answers included; `tokens.image` follows the
-# stage's resolution; `tiles` is the number of vision-encoder inputs, global views included.
+# `tokens.text` counts all text tokens of the row, answers included. `tokens.image` depends on the
+# stage's resolution. `tiles` is the number of vision-encoder inputs, global views included.
 MIXTURE_SCHEMA = pa.schema(
     [
         ("id", _STRING),
@@ -183,9 +195,9 @@ MIXTURE_SCHEMA = pa.schema(
     ]
 )
 
-# Besides the sample: where its record and its images lie in the pack of the same part.
-# `offset` and `length` of the row span its whole record (text as JSON, then the images);
-# those inside `image_info` are the bytes of that image alone.
+# The sample, and the place of its record in the record file (`pack`) of the same part. The row's
+# `offset` and `length` span the whole record (text as JSON, then the images); those inside
+# `image_info` span that image's bytes only.
 CORPUS_SCHEMA = pa.schema(
     [
         ("id", _STRING),
@@ -220,19 +232,19 @@ CORPUS_SCHEMA = pa.schema(
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("source", _STRING),
-        ("outcome", _STRING),  # "dropped" by a rule, or "quarantined": could not be read
+        ("outcome", _STRING),  # "dropped" by a rule, or "quarantined" because it is unreadable
         ("reason", _STRING),
         ("message", _STRING),
         ("origin", ORIGIN),
-        ("rows", pa.int32()),  # published rows this record stands for
+        ("rows", pa.int32()),  # number of published rows
     ]
 )
 
-# One row per corpus row: what happens to it, and what mixing must know to pick and fetch it.
-# `answer_tokens` and `turns` are those of the row that the mixture gets: a row that others were
-# merged into has theirs too, and its text lies in `merged-<file>` from `merged_offset` on.
-# `cluster` is that of the row's first image that is in one. `into_*` name the row that a merged row
-# became part of, or that stays where a near-duplicate is dropped.
+# One row per corpus row: its decision, and what mixing needs to pick and fetch it.
+# `answer_tokens` and `turns` are those of the row in the mixture. If other rows were merged into
+# it, they include theirs, and the text is in file number `merged_file` at `merged_offset`.
+# `cluster` is the cluster of the row's first image that is in one. `into_*` identify the row that
+# a merged row became part of, or that was kept instead of a dropped near-duplicate.
 DECISION_SCHEMA = pa.schema(
     [
         ("source", _STRING),
@@ -256,8 +268,8 @@ DECISION_SCHEMA = pa.schema(
 )
 
 # One row per image in a cluster of two or more. `cluster` is the content key of the
-# representative's picture; `distance` (of 64-bit hashes) and `score` (of pixels, 0 to 1) compare
-# an image with the representative, whose own are 0 and 1.
+# representative's picture. `distance` (of 64-bit hashes) and `score` (of pixels, 0 to 1) compare
+# the image with the representative, which itself has 0 and 1.
 CLUSTER_SCHEMA = pa.schema(
     [
         ("cluster", _STRING),
@@ -271,9 +283,9 @@ CLUSTER_SCHEMA = pa.schema(
     ]
 )
 
-# One row per image of a corpus and picture of a benchmark that are the same. `overlap` is the run
-# of words that both questions have, null where there is none; `removed` says whether the row went;
-# `thumbnails` are the two pictures, the corpus' first.
+# One row per pair of a corpus image and a benchmark picture that are the same. `overlap` is the
+# sequence of words that both questions contain, null if none. `removed` says whether the row was
+# dropped. `thumbnails` are the two pictures, first the corpus image.
 CONTAMINATION_SCHEMA = pa.schema(
     [
         ("source", _STRING),
@@ -294,7 +306,7 @@ CONTAMINATION_SCHEMA = pa.schema(
 
 
 def _feature(kind: pa.DataType) -> Any:
-    """The Hugging Face spelling of an Arrow type, for the ``huggingface`` schema metadata."""
+    """An Arrow type as a Hugging Face feature, for the ``huggingface`` schema metadata."""
     if pa.types.is_struct(kind):
         return {field.name: _feature(field.type) for field in kind}
     if pa.types.is_list(kind):
@@ -303,7 +315,7 @@ def _feature(kind: pa.DataType) -> Any:
 
 
 def mixture_schema_with_features() -> pa.Schema:
-    """`MIXTURE_SCHEMA` with the metadata by which ``datasets`` decodes the images."""
+    """`MIXTURE_SCHEMA` with the metadata that ``datasets`` needs to decode the images."""
     features = {field.name: _feature(field.type) for field in MIXTURE_SCHEMA}
     features["images"] = {"feature": {"_type": "Image"}, "_type": "List"}
     info = json.dumps({"info": {"features": features}}, sort_keys=True)

@@ -1,9 +1,8 @@
 """From shares of answer tokens to epochs of each source.
 
-Authors' scheme: a source's share of answer tokens is proportional to tokens x weight. A share is
-a promise about the mixture, so epochs are solved against the tokens that a pass really delivers:
-where a copy keeps 7 of 129 turns, as in PlotQA, a pass delivers a twentieth of the source's tokens
-and the source is passed over more often to fill its share.
+In the authors' scheme a source's share of answer tokens is proportional to tokens x weight. Epochs
+are computed from the tokens that one pass really delivers. In PlotQA, for example, a copy keeps 7
+of 129 turns: a pass delivers a twentieth of the source's tokens, so more passes fill its share.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from cauldron.core.stage import Budget, Portion, StageRecipe
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What a source has to offer.
+    """Totals of one source.
 
     Attributes:
         rows: samples that may be picked.
         answer_tokens: in all turns of all rows.
-        delivered: answer tokens that one pass is expected to deliver, after the cap on turns.
+        delivered: expected answer tokens of one pass, after the cap on turns.
     """
 
     rows: int
@@ -32,13 +31,13 @@ class SourceCounts:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """What a stage takes of a source.
+    """How much of a source a stage takes.
 
     Attributes:
-        share: asked, of the mixture's answer tokens.
+        share: the wanted part of the mixture's answer tokens.
         epochs: passes over the source, fractional.
-        capped: `max_epochs` stopped it short of its share.
-        planned_share: what the epochs come to; differs from `share` where something is capped.
+        capped: `max_epochs` keeps it below its share.
+        planned_share: the part that these epochs give; differs from `share` if a source is capped.
     """
 
     source: str
@@ -53,9 +52,9 @@ class Allocation:
 def asked_shares(
     mixture: Mapping[str, Portion], counts: Mapping[str, SourceCounts]
 ) -> dict[str, float]:
-    """The share of answer tokens each source should get; they add up to 1.
+    """The share of answer tokens that each source should get. They add up to 1.
 
-    Sources without rows get none, and what they leave is divided among the others.
+    Sources without rows get 0; their shares are divided among the others.
 
     Raises:
         CauldronError: no source has any answer tokens.
@@ -84,9 +83,9 @@ def asked_shares(
 def solve(stage: StageRecipe, counts: Mapping[str, SourceCounts]) -> list[Allocation]:
     """Epochs of every source of a stage, in the recipe's order.
 
-    Epochs are ``min(max_epochs, c * share / delivered)`` with one `c` for all, raised until the
-    budget is met: what the cap takes from one source goes to the others in proportion to their
-    shares. When every source is capped, the mixture stays below its budget.
+    Epochs are ``min(max_epochs, c * share / delivered)``, with one `c` for all that meets the
+    budget. What a capped source cannot give is divided among the others in proportion to their
+    shares. If every source is capped, the mixture stays below its budget.
     """
     shares = asked_shares(stage.mixture, counts)
     rates = {n: shares[n] / counts[n].delivered for n in shares if shares[n] > 0}
@@ -114,7 +113,7 @@ def solve(stage: StageRecipe, counts: Mapping[str, SourceCounts]) -> list[Alloca
 def _target(
     budget: Budget, shares: Mapping[str, float], counts: Mapping[str, SourceCounts]
 ) -> float:
-    """The budget in answer tokens, or in samples where it is given so."""
+    """The budget in answer tokens, or in samples if the recipe gives it in samples."""
     if budget.samples is not None:
         return float(budget.samples)
     if budget.answer_tokens is not None:
@@ -127,7 +126,7 @@ def _target(
 def _water_level(
     rates: Mapping[str, float], per_pass: Mapping[str, float], ceiling: float, target: float
 ) -> float:
-    """The factor `c` at which the passes ``min(ceiling, c * rate)`` add up to `target`."""
+    """The factor `c` for which the passes ``min(ceiling, c * rate)`` add up to `target`."""
     open_rate = sum(rates[name] * per_pass[name] for name in rates)
     filled = 0.0
     # The source with the highest rate reaches the ceiling first, at c = ceiling / rate.

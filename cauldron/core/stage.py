@@ -1,4 +1,4 @@
-"""What a recipe says of one stage's mixture: sources and their portions, budget, turns, shards."""
+"""Recipe section of one stage's mixture: sources and their portions, budget, turns, shards."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MIB = 1024 * 1024
 
 
 class Budget(Strict):
-    """How large a mixture is; exactly one of the three.
+    """The size of a mixture; exactly one of the three is given.
 
     Attributes:
         answer_tokens: answer tokens in the whole mixture.
         samples: rows in the whole mixture.
-        epochs_of_largest: how often the source with the largest share is passed over.
+        epochs_of_largest: epochs of the source with the largest share.
     """
 
     answer_tokens: Annotated[float, Field(gt=0)] | None = None
@@ -33,11 +33,11 @@ class Budget(Strict):
 
 
 class Portion(Strict):
-    """How much of a source a stage takes.
+    """How much of a source a stage takes: a weight or a share.
 
     Attributes:
-        weight: share of answer tokens in proportion to tokens x weight, the authors' scheme.
-        share: share of the stage's answer tokens, 0 to 1; weighted sources divide the rest.
+        weight: the share of answer tokens is proportional to tokens x weight (authors' scheme).
+        share: of the stage's answer tokens, 0 to 1. Weighted sources divide the rest.
     """
 
     weight: Annotated[float, Field(ge=0)] | None = None
@@ -57,12 +57,12 @@ class Portion(Strict):
 
 
 class TurnRules(Strict):
-    """What a copy of a row keeps of its turns.
+    """Which turns of a sample a copy keeps.
 
     Attributes:
-        shuffle: a new order of turns for every copy; sources whose turns build on each other
-            (`dialogue`) always keep theirs.
-        cap: at most this many turns a copy; None: all. The authors: 7.
+        shuffle: every copy has its own order of turns. Sources whose turns build on each other
+            (`dialogue`) keep their order.
+        cap: most turns in a copy; None: all. The authors used 7.
     """
 
     shuffle: bool = True
@@ -75,18 +75,18 @@ class StageRecipe(Strict):
     Attributes:
         budget: how large the mixture is.
         mixture: how much of each source, by its name; a bare number is a weight.
-        turns: what a copy of a row keeps of its turns.
-        longest_edge: images are tiled after scaling their longest side to at most this many
-            pixels; decides image tokens only, stored pixels stay.
+        turns: which turns of a row a copy keeps.
+        longest_edge: images are scaled so that their longest side has at most this many pixels,
+            then tiled. Affects the count of image tokens only; stored pixels do not change.
         tile: side of a tile in pixels.
-        upscale: of images smaller than the limit. ``never``: up to whole tiles only (the authors'
-            training code); ``published``: to the full grid, as the published processor does, four
-            times the tokens for 640 x 480; ``{up_to: 2}``: by a factor at most. Decides image
-            tokens here, and what `cauldron train` does with this mixture.
+        upscale: how images smaller than the limit are scaled up. ``never``: to whole tiles only
+            (the authors' training code); ``published``: to the full grid, like the published
+            processor, four times the tokens for 640 x 480; ``{up_to: 2}``: by at most this
+            factor. Sets the count of image tokens, and how `cauldron train` tiles this mixture.
         shard_bytes: target size of a shard.
-        row_group_bytes: a reader holds one row group in memory.
-        max_epochs: no source is passed over more often.
-        duplicates: what becomes of near-duplicates here, where it differs from the recipe's.
+        row_group_bytes: target size of a row group; a reader holds one in memory.
+        max_epochs: most passes over a source.
+        duplicates: overrides the recipe's action on near-duplicates.
     """
 
     budget: Budget

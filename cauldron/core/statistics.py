@@ -1,4 +1,4 @@
-"""Published counts of the sources, kept as data in the package."""
+"""Published counts of the sources, read from the package's data folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cauldron.core.errors import UsageError
 from cauldron.core.shares import SourceCounts
 
-# Two figures of the paper's table agree when they differ by no more than rounding.
+# Figures of the paper's table may differ by this much, which is rounding.
 AGREEMENT = 0.02
 
 
@@ -19,8 +19,8 @@ class Published:
 
     Attributes:
         rows: images, or question-answer pairs for a set without images.
-        weight: in the authors' build code.
-        percent_printed: share of answer tokens in the paper, per cent.
+        weight: from the authors' build code.
+        percent_printed: share of answer tokens as printed in the paper, per cent.
         percent_from_weights: the same, computed from tokens x weight.
     """
 
@@ -35,11 +35,11 @@ class Published:
 
     @property
     def misprint(self) -> bool:
-        """The printed figure is not what the published weights give."""
+        """The printed figure does not follow from the published weights."""
         return abs(self.percent_printed - self.percent_from_weights) > AGREEMENT
 
     def counts(self) -> SourceCounts:
-        # The paper counts tokens before turns are capped; how turns spread is not published.
+        # The paper counts tokens before the cap on turns; turns per row are not published.
         return SourceCounts(self.rows, self.answer_tokens, self.answer_tokens)
 
 

@@ -1,8 +1,7 @@
-"""The one door to files: local folders and ``gs://`` buckets through fsspec.
+"""All file access: local folders and ``gs://`` buckets through fsspec.
 
-Writes are all or nothing. On a local disk a file is written under a temporary name and renamed;
-an object store shows an object only when its upload closes, so there the final name is written
-directly. Either way a retried or duplicated writer leaves the same bytes under the same name.
+Writes are atomic. On a local disk a file is written under a temporary name and renamed. An object
+store shows an object only after its upload is complete, so the final name is written directly.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-# Two ranges of one pack closer than this are fetched as one request: below it, a request's
-# latency costs more than the bytes between (64 KiB is about 1 ms at 500 Mbit/s).
+# Ranges of one file that are closer than this are fetched in one request: a second request costs
+# more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).
 COALESCE_GAP = 64 * 1024
 
 _TEMPORARY = ".tmp-"
 
 
 def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
-    """The file system that holds `path`, and the path as that file system spells it."""
-    # A remembered listing would hide what another worker has written since.
+    """The file system of `path`, and the path in that file system's form."""
+    # A cached listing would hide files that another worker has written since.
     fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False)
     return fs, bare
 
@@ -40,12 +39,12 @@ def is_local(path: str) -> bool:
 
 
 def join(base: str, *parts: str) -> str:
-    """Join path parts with ``/``; works for local paths and URLs alike."""
+    """Join path parts with ``/``, for local paths and URLs."""
     return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
 def open_read(path: str) -> BinaryIO:
-    """Open for reading; the file can seek. Raises FileNotFoundError."""
+    """Open a seekable file for reading. Raises FileNotFoundError."""
     fs, bare = filesystem(path)
     return cast(BinaryIO, fs.open(bare, "rb"))
 
@@ -56,31 +55,24 @@ def exists(path: str) -> bool:
 
 
 def list_files(folder: str, suffix: str = "") -> list[str]:
-    """Full paths of the files directly in `folder`, sorted; empty when there is no such folder."""
-    fs, bare = filesystem(folder)
-    fs.invalidate_cache()
-    if not fs.isdir(bare):
-        return []
-    names = [
-        PurePosixPath(entry["name"]).name
-        for entry in fs.ls(bare, detail=True)
-        if entry["type"] == "file"
-    ]
-    return [join(folder, name) for name in sorted(names) if name.endswith(suffix)]
+    """Full paths of the files directly in `folder`, sorted; empty if the folder does not exist."""
+    return [join(folder, name) for name in _names(folder, "file") if name.endswith(suffix)]
 
 
 def list_folders(folder: str) -> list[str]:
     """Names (not paths) of the folders directly in `folder`, sorted."""
+    return _names(folder, "directory")
+
+
+def _names(folder: str, kind: str) -> list[str]:
     fs, bare = filesystem(folder)
     fs.invalidate_cache()
-    if not fs.isdir(bare):
-        return []
-    entries = fs.ls(bare, detail=True)
-    return sorted(PurePosixPath(e["name"]).name for e in entries if e["type"] == "directory")
+    entries = fs.ls(bare, detail=True) if fs.isdir(bare) else []
+    return sorted(PurePosixPath(e["name"]).name for e in entries if e["type"] == kind)
 
 
 def remove(path: str) -> None:
-    """Remove a file or a whole folder; nothing happens when it is not there."""
+    """Remove a file or a whole folder, if it exists."""
     fs, bare = filesystem(path)
     with contextlib.suppress(FileNotFoundError):
         fs.rm(bare, recursive=True)
@@ -95,13 +87,22 @@ def create(path: str, data: bytes) -> bool:
     try:
         if isinstance(fs, LocalFileSystem):
             os.makedirs(os.path.dirname(bare), exist_ok=True)
-            with open(bare, "xb") as file:
-                file.write(data)
+            _create_local(bare, data)
         else:
             fs.pipe_file(bare, data, mode="create")  # gcsfs: ifGenerationMatch=0
     except FileExistsError:
         return False
     return True
+
+
+def _create_local(path: str, data: bytes) -> None:
+    file = open(path, "xb")  # noqa: SIM115 - what follows undoes it
+    try:
+        with file:
+            file.write(data)
+    except BaseException:
+        os.unlink(path)
+        raise
 
 
 def touch(path: str) -> None:
@@ -121,7 +122,7 @@ def modified(path: str) -> float:
 
 
 def remove_temporaries(folder: str) -> None:
-    """Remove what killed writers left directly in `folder`. Only once nobody writes there."""
+    """Remove temporary files of killed writers in `folder`. Nobody may be writing there."""
     for path in list_files(folder):
         if PurePosixPath(path).name.startswith(_TEMPORARY):
             remove(path)
@@ -137,7 +138,7 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Write JSON atomically: sorted keys, so that equal values are equal bytes."""
+    """Write JSON atomically, with sorted keys: equal values give equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
     write_bytes(path, (text + "\n").encode())
 
@@ -148,7 +149,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 
 class HashingWriter:
-    """A binary file that counts and hashes what passes through it.
+    """A binary file that counts and hashes the bytes written to it.
 
     Attributes:
         size: bytes written so far.
@@ -162,7 +163,7 @@ class HashingWriter:
         self._abandoned = False
 
     def write(self, data: bytes | memoryview) -> int:
-        size = memoryview(data).nbytes  # pyarrow hands over its own buffers, not only bytes
+        size = memoryview(data).nbytes  # pyarrow passes buffers of its own, not only bytes
         if self._abandoned:
             return size
         self._sha256.update(data)
@@ -186,21 +187,26 @@ class HashingWriter:
         return False
 
     def abandon(self) -> None:
-        """Swallow what still comes: format writers flush when they are collected, and after a
-        failure there is no file left to flush to."""
+        """Ignore all further writes. After a failure the file is gone, but format writers still
+        flush when they are garbage-collected."""
         self._abandoned = True
 
     def close(self) -> None:
-        """Kept for writers that close what they write to; the context manager really closes."""
+        """Does nothing, for writers that close their file; `atomic_write` closes it."""
 
     @property
     def sha256(self) -> str:
         return self._sha256.hexdigest()
 
+    def entry(self, name: str, rows: int | None = None) -> dict[str, Any]:
+        """The file's entry in a manifest."""
+        entry = {"name": name, "bytes": self.size, "sha256": self.sha256}
+        return entry if rows is None else entry | {"rows": rows}
+
 
 @contextlib.contextmanager
 def atomic_write(path: str) -> Iterator[HashingWriter]:
-    """Write a file that appears whole or not at all; on an exception nothing is left behind."""
+    """Write a file atomically. On an exception nothing is left behind."""
     fs, bare = filesystem(path)
     opened = _local_atomic(bare) if isinstance(fs, LocalFileSystem) else _remote_atomic(fs, bare)
     with opened as file:
@@ -218,7 +224,7 @@ def _remote_atomic(fs: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
     try:
         yield file
     except BaseException:
-        # Closing would publish the half: fsspec files discard an unfinished upload on request.
+        # Closing would publish a partial file; discarding ends the upload.
         with contextlib.suppress(Exception):
             file.discard()
         file.closed = True
@@ -234,7 +240,7 @@ def _local_atomic(path: str) -> Iterator[IO[bytes]]:
         prefix=_TEMPORARY, suffix=os.path.basename(path), dir=folder
     )
     try:
-        # mkstemp makes files for one user only; a mixture is shared like any other file.
+        # mkstemp creates files that only this user can read; set the usual permissions.
         umask = os.umask(0)
         os.umask(umask)
         os.fchmod(handle, 0o666 & ~umask)
@@ -257,10 +263,10 @@ class Range:
 
 
 def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
-    """Fetch byte ranges, in the order asked; near ranges of a file travel together.
+    """Fetch byte ranges, in the given order. Ranges that are close together share a request.
 
     Raises:
-        EOFError: a file is shorter than a range asks for.
+        EOFError: a range goes beyond the end of its file.
     """
     order = sorted(range(len(ranges)), key=lambda i: (ranges[i].path, ranges[i].offset))
     groups: list[list[int]] = []
@@ -299,7 +305,7 @@ def _fetch(spans: Sequence[Range]) -> list[bytes]:
         starts = [span.offset for span in spans]
         ends = [span.offset + span.length for span in spans]
         return list(fs.cat_ranges(paths, starts, ends, on_error="raise"))
-    # Spans come sorted by path, so one open file at a time is enough.
+    # Spans are sorted by path, so one open file at a time is enough.
     result: list[bytes] = []
     current, handle = "", -1
     try:

@@ -1,18 +1,17 @@
-"""Into how many tiles Idefics3 cuts an image, at what size, and how many tokens that makes.
+"""The tile arithmetic of Idefics3: how an image is resized and cut, and how many tokens result.
 
-The rules differ for images smaller than the limit:
+There are three rules for images smaller than the limit:
 
-* ``never`` scales up beyond the next whole tile: the authors' training code. The longest side
-  becomes ``longest_edge`` when it is longer, else it is rounded up to whole tiles; the other side
-  follows and is rounded up too. 640 x 480 is 2 x 2 tiles of 364 and the whole picture: 5 x 169 =
-  845 tokens.
-* a number scales up by at most that factor, then as above: 2.0 makes 640 x 480 into 4 x 3 tiles
-  and the whole picture, 2,197 tokens.
-* ``published`` scales the longest side to ``longest_edge``, up as well as down: the published
-  processor (``transformers``), its floating-point rounding included. 640 x 480 at 1820 is 5 x 4
-  tiles and the whole picture: 3,549.
+* ``never``, as in the authors' training code: the longest side is scaled down to ``longest_edge``
+  if it is longer, else rounded up to whole tiles; the other side follows and is rounded up too.
+  640 x 480 becomes 2 x 2 tiles of 364 and the whole picture: 5 x 169 = 845 tokens.
+* A number: the image is first scaled up by at most this factor. With 2.0, 640 x 480 becomes 4 x 3
+  tiles and the whole picture: 2,197 tokens.
+* ``published``, as in the published processor (``transformers``), including its floating-point
+  rounding: the longest side is scaled to ``longest_edge``, up or down. At 1820, 640 x 480 becomes
+  5 x 4 tiles and the whole picture: 3,549 tokens.
 
-Only the tokens that stand for pixels are counted, not the markers around tiles.
+Only the tokens that represent pixels are counted, not the markers around tiles.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ PROCESSOR_LIMIT = 4096
 def resize_steps(
     width: int, height: int, longest_edge: int, tile: int, upscale: Upscale = "never"
 ) -> tuple[Size, ...]:
-    """The (height, width) that an image is resized to, one after the other.
+    """The sizes (height, width) that an image is resized to, in order; the last is whole tiles.
 
-    The last is of whole tiles. The published processor resizes twice, the training code once.
+    The published processor resizes twice, the training code once.
 
     Args:
         width, height: of the stored image, pixels.
@@ -44,7 +43,7 @@ def resize_steps(
         tile: side of a tile, pixels.
 
     Raises:
-        ValueError: a size is not positive.
+        ValueError: an argument is not positive.
     """
     if min(width, height, longest_edge, tile) <= 0:
         raise ValueError(f"no tiles of {tile} in {width} x {height} at {longest_edge}")
@@ -61,7 +60,7 @@ def resize_steps(
 def tile_grid(
     width: int, height: int, longest_edge: int, tile: int, upscale: Upscale = "never"
 ) -> tuple[int, int]:
-    """Rows and columns of tiles; (1, 1) when the image is not cut. As `resize_steps`."""
+    """Rows and columns of tiles; (1, 1) if the image is not cut. Arguments as in `resize_steps`."""
     rows, columns = resize_steps(width, height, longest_edge, tile, upscale)[-1]
     return rows // tile, columns // tile
 
@@ -69,7 +68,7 @@ def tile_grid(
 def tile_count(
     width: int, height: int, longest_edge: int, tile: int, upscale: Upscale = "never"
 ) -> int:
-    """Inputs of the vision encoder: the tiles and the whole picture, or 1 when it is not cut."""
+    """Inputs of the vision encoder: the tiles and the whole picture, or 1 if it is not cut."""
     rows, columns = tile_grid(width, height, longest_edge, tile, upscale)
     return rows * columns + 1 if rows * columns > 1 else 1
 
@@ -86,7 +85,7 @@ def _training_tiles(
     wanted = longest * factor
     scaled = limit if wanted > limit else math.ceil(wanted / tile) * tile
     other = scaled * shortest // longest
-    # The authors' way out for slivers whose shorter side would vanish: a single tile.
+    # As in the authors' code: one tile if the shorter side would become 0.
     return (-(-scaled // tile), -(-other // tile)) if other else (1, 1)
 
 

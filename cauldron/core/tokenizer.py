@@ -1,8 +1,7 @@
-"""Tokenizers by their ``tokenizer.json``: where they lie, and whether two do the same.
+"""Tokenizers by their ``tokenizer.json``: how they are opened, and whether two are the same.
 
-Whoever counts a mixture's tokens and whoever trains on it seldom name a tokenizer alike: Llama's
-repository, Idefics3's and the folder that a stage left hold the same one under three names. So a
-manifest keeps what it makes of a fixed text.
+One tokenizer has many names: Llama's repository, Idefics3's and the folder of a finished stage hold
+the same one. A manifest therefore stores a digest of its output on a fixed text.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from cauldron.core.errors import UsageError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
-# What tokenizers treat differently: scripts, letters that can be composed or not, numbers, signs,
-# code, white space at both ends. No special token: those differ without a text's being cut
-# otherwise. Never to be changed: every digest in a manifest would be another.
+# Text that tokenizers treat differently: scripts, composed and decomposed letters, numbers, signs,
+# code, white space at both ends. It has no special tokens, which do not matter here. Never change
+# it: digests in existing manifests would no longer match.
 PROBE = (
     "The quick brown fox doesn't jump; it's over-exposed, isn't it?  Yes!!",
     "Question: Which bar is largest?\nAnswer: B (2019), 1,234,567.89 or 3.5e-7; 007, 42%, £9.",
@@ -39,32 +38,32 @@ PROBE = (
 
 
 def open_tokenizer(spec: str) -> Tokenizer:
-    """The tokenizer of a recipe or a model.
+    """Open the tokenizer of a recipe or a model.
 
     Args:
-        spec: the path of a ``tokenizer.json`` or of the folder that holds it, local or a URL; or a
-            hub id, ``org/name`` or ``org/name@revision``, whose ``tokenizer.json`` is downloaded
-            (``HF_ENDPOINT``, ``HF_TOKEN``).
+        spec: path or URL of a ``tokenizer.json`` or of its folder; or a hub id, ``org/name`` or
+            ``org/name@revision``, whose ``tokenizer.json`` is downloaded (with ``HF_ENDPOINT``
+            and ``HF_TOKEN``).
 
     Raises:
-        UsageError: there is no such file, it cannot be fetched, or it is no tokenizer.
+        UsageError: the file does not exist, cannot be fetched, or is not a tokenizer.
     """
     content = _content(spec)
     try:
         tokenizer = Tokenizer.from_buffer(content)
-    except Exception as error:  # the library raises bare Exception for whatever is wrong inside
+    except Exception as error:  # the library raises bare Exception for any invalid content
         reason = str(error).partition("\n")[0]
         raise UsageError(f"tokenizer {spec} is not a tokenizer.json: {reason}") from None
-    # Both may be switched on inside the file, and would change counts.
+    # The file may switch these on; they would change counts.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
 
 def tokenizer_file(spec: str) -> str:
-    """The file that a path or a folder means; a hub id as it is."""
-    packed = storage.join(spec, "tokenizer.json")
-    return packed if not spec.endswith(".json") and storage.exists(packed) else spec
+    """The ``tokenizer.json`` of a path or a folder; a hub id is returned unchanged."""
+    inside = storage.join(spec, "tokenizer.json")
+    return inside if not spec.endswith(".json") and storage.exists(inside) else spec
 
 
 def split_revision(spec: str) -> tuple[str, str | None]:
@@ -76,8 +75,8 @@ def split_revision(spec: str) -> tuple[str, str | None]:
 
 
 def digest(tokenizer: Tokenizer) -> str:
-    """16 hex digits over the ids that it makes of `PROBE`, special tokens not included."""
-    # One by one: a batch starts threads, and a process forked after that can hang in them.
+    """16 hex digits that identify a tokenizer by its ids of `PROBE`, without special tokens."""
+    # Not as a batch, which starts threads: a process forked after that can hang.
     ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in PROBE]
     return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
@@ -95,7 +94,7 @@ def _content(spec: str) -> bytes:
                 repo,
                 "tokenizer.json",
                 revision=revision,
-                # Read here, because the library reads it only once, when it is imported.
+                # The library itself reads it only once, at import.
                 endpoint=os.environ.get("HF_ENDPOINT"),
             )
         )

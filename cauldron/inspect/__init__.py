@@ -1,1 +1,1 @@
-"""What reads an output folder: queries, checks, explanations, tables."""
+"""Reading an output folder: queries, checks, explanations, tables."""

@@ -1,4 +1,4 @@
-"""The dataset card of a mixture: ``README.md`` with the header that the hub reads."""
+"""The dataset card of a mixture: its ``README.md``, with the YAML header that the hub reads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import yaml
 
 from cauldron.core.manifests import DATA, MixtureManifest, SourceInMixture
 
-# The hub's classes of dataset size, by rows.
+# The hub's size categories, by rows.
 _SIZES = [
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -21,7 +21,7 @@ _SIZES = [
 
 
 def write_card(manifest: MixtureManifest) -> str:
-    """The card as Markdown with a YAML header. It follows from the manifest alone."""
+    """The card as Markdown with a YAML header, made from the manifest alone."""
     sections = [
         f"# {_inline(manifest.recipe_name)}: {_inline(manifest.stage)} mixture",
         _summary(manifest),
@@ -42,7 +42,7 @@ def write_card(manifest: MixtureManifest) -> str:
 
 def _header(manifest: MixtureManifest) -> str:
     fields = {
-        # In one line: a line of three hyphens in the name would end the header.
+        # On one line: a line of three hyphens in the name would end the header.
         "pretty_name": " ".join(f"{manifest.recipe_name} {manifest.stage}".split()),
         "license": "other",
         "license_name": "per-source",
@@ -160,8 +160,7 @@ def _accounting(manifest: MixtureManifest) -> str:
         counts = source.counts
         lost = [counts.merged, counts.dropped, counts.quarantined]
         reasons = (f"{reason} {n:,}" for part in lost for reason, n in sorted(part.items()))
-        figures = [counts.rows_in, counts.kept, *(sum(part.values()) for part in lost)]
-        rows.append([name, *(f"{figure:,}" for figure in figures), ", ".join(reasons)])
+        rows.append([name, *(f"{n:,}" for n in counts.totals.values()), ", ".join(reasons)])
     return _table(header, rows, numbers=range(1, 6))
 
 
@@ -208,5 +207,5 @@ def _table(
 
 
 def _inline(text: str) -> str:
-    """Text that stays in its cell and its line."""
+    """Text that is safe in a table cell."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,9 +1,9 @@
-"""DuckDB over an output folder's files, unable to write a file or to see any other.
+"""DuckDB over the files of an output folder. It cannot write a file or see any other.
 
-All files are read through one fsspec file system that knows a fixed set of names and opens them
-for reading only. That holds for local folders as for ``gs://``, and it does not rest on telling
-reading SQL from writing SQL: ``WITH a AS (COPY … TO 'listed file') SELECT …`` counts as a SELECT
-in DuckDB 2.0, and `allowed_paths` would let it overwrite that file.
+All files are read through an fsspec file system that knows a fixed set of names and opens them
+for reading only, in local folders and in ``gs://``. Checking the SQL would not be enough:
+``WITH a AS (COPY … TO 'listed file') SELECT …`` counts as a SELECT in DuckDB 2.0, and
+`allowed_paths` would let it overwrite that file.
 """
 
 from __future__ import annotations
@@ -26,36 +26,35 @@ from cauldron.core.errors import CauldronError
 
 SCHEME = "cauldron"
 
-# DuckDB fetches ahead of what it needs, up to 1 MB at a time and across small gaps between columns.
-# From a disk that only reads images unasked; from a bucket it saves requests, but a gap must stay
-# smaller than any image.
+# DuckDB prefetches up to 1 MB, across small gaps between columns. On a disk this only reads images
+# that nobody needs. From a bucket it saves requests, but the gap must be smaller than any image.
 _READ_LOCAL = "SET disable_parquet_prefetching = true"
 _READ_REMOTE = f"SET parquet_prefetch_column_gap = {storage.COALESCE_GAP}"
 
-# In force once the files are named; the second makes it final.
+# Set after the files are named; the second makes the settings final.
 _LOCKED = ("SET enable_external_access = false", "SET lock_configuration = true")
 _CONFIG: dict[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
     "allow_persistent_secrets": False,
-    # Otherwise a table name that is not found is looked up among the caller's Python variables.
+    # Otherwise DuckDB looks up unknown table names among the caller's Python variables.
     "python_enable_replacements": False,
 }
 
 
 class ListedFiles(AbstractFileSystem):  # type: ignore[misc]
-    """The named files of one folder, for reading, as ``cauldron://<relative path>``.
+    """A read-only file system of the named files of one folder, ``cauldron://<relative path>``.
 
     Args:
         out: local folder or URL.
-        names: paths relative to `out`; nothing else exists here.
+        names: paths relative to `out`.
 
     Attributes:
-        is_local: on this machine's disks.
+        is_local: `out` is a local folder.
 
     Raises:
-        CauldronError: a local file is a link to outside the folder.
+        CauldronError: a local file is a link to a place outside the folder.
     """
 
     protocol = SCHEME
@@ -86,20 +85,20 @@ class ListedFiles(AbstractFileSystem):  # type: ignore[misc]
         return {"name": self._strip_protocol(path), "size": size, "type": "file"}
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """The file itself: names are taken as they are, a ``*`` or ``[`` in one means nothing."""
+        """The file itself: ``*`` and ``[`` have no special meaning here."""
         name = self._strip_protocol(path).lstrip("/")
         return [name] if name in self._paths else []
 
     def modified(self, path: str) -> datetime:
-        """A constant: listed files never change while they are read."""
+        """A constant, because listed files never change."""
         return datetime.fromtimestamp(0, UTC)
 
 
 class _Ranges(io.RawIOBase):
-    """A file read by range from many threads at once.
+    """A file that is read by range from several threads at once.
 
-    DuckDB seeks and reads in two calls and lets its threads share the file: each thread must
-    find the position that it set itself.
+    DuckDB's threads share the file, and seek and read in two calls. So each thread has a position
+    of its own.
     """
 
     def __init__(self, size: int) -> None:
@@ -133,7 +132,7 @@ class _Ranges(io.RawIOBase):
 
 
 class _LocalRanges(_Ranges):
-    _handle = -1  # a file that cannot be opened is closed all the same, when it is collected
+    _handle = -1  # `close` runs even if the file could not be opened
 
     def __init__(self, path: str) -> None:
         self._handle = os.open(path, os.O_RDONLY)
@@ -149,7 +148,7 @@ class _LocalRanges(_Ranges):
 
 
 class _RemoteRanges(_Ranges):
-    """Asks for exactly the bytes wanted: fsspec's own read-ahead would fetch images unasked."""
+    """Fetches exactly the wanted bytes. The read-ahead of fsspec would fetch images too."""
 
     def __init__(self, fs: AbstractFileSystem, path: str) -> None:
         super().__init__(int(fs.info(path)["size"]))
@@ -168,20 +167,20 @@ def _refuse_links_outside(root: str, paths: Iterable[str]) -> None:
 
 @contextlib.contextmanager
 def open_database(out: str, names: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An in-memory DuckDB that sees the named files of `out` and no other file or network.
+    """An in-memory DuckDB that can read the named files of `out`, no other file and no network.
 
     Args:
         names: paths relative to `out`.
 
     Yields:
-        A connection; its results must not outlive the block. What does not fit in memory spills
-        to a folder that is removed at the end.
+        A connection; its results must not be used after the block. Data that does not fit in
+        memory is spilled to a folder that is removed at the end.
     """
     files = ListedFiles(out, names)
     with (
         tempfile.TemporaryDirectory(prefix="cauldron-query-") as spill,
-        # Closed without taking the file system out first: DuckDB's threads may still hold files
-        # of an abandoned result, and losing it from under them ends the process.
+        # The file system stays registered: DuckDB's threads may still have files of an abandoned
+        # result open, and the process would crash without it.
         contextlib.closing(duckdb.connect(":memory:", config=_CONFIG)) as connection,
     ):
         connection.register_filesystem(files)
@@ -195,23 +194,24 @@ def open_database(out: str, names: Sequence[str]) -> Iterator[duckdb.DuckDBPyCon
 def one_row(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()
 ) -> tuple[Any, ...]:
-    """The only row of a result, read to its end: DuckDB takes no new query while one is open."""
+    """The only row of a result."""
+    # All rows are fetched: DuckDB takes no new query while a result is open.
     rows = connection.execute(sql, list(parameters)).fetchall()
     assert len(rows) == 1, sql
     return tuple(rows[0])
 
 
 def quoted(text: str) -> str:
-    """A SQL string."""
+    """The text as a SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def path_list(names: Iterable[str]) -> str:
-    """The SQL list of the files, as DuckDB finds them."""
+    """A SQL list of the files' paths."""
     return "[" + ", ".join(quoted(f"{SCHEME}://{name}") for name in names) + "]"
 
 
 def scan(names: Iterable[str], **options: bool) -> str:
-    """A SQL table function that reads parquet files."""
+    """A SQL expression that reads parquet files."""
     settings = "".join(f", {key} = {str(value).lower()}" for key, value in options.items())
     return f"read_parquet({path_list(names)}, hive_partitioning = false{settings})"

@@ -1,4 +1,4 @@
-"""``cauldron curate --explain ID``: why a row was kept, merged or dropped, and on what evidence."""
+"""``cauldron curate --explain ID``: why a row was kept, merged or dropped."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cauldron.core.errors import UsageError
 from cauldron.core.reasons import CURATED_OUT, MERGED
 from cauldron.inspect.query import connect
 
-# Enough to tell rows apart in any build seen so far; fewer digits match by accident.
+# Fewer digits could match several rows by accident.
 _SHORTEST = 8
-# A logo stands in a million rows; the views have them all.
+# Most rows or images in a list: a logo may be in a million rows. The views have all.
 _LISTED = 20
 
 _DECISIONS = """
@@ -54,13 +54,13 @@ ORDER BY ALL LIMIT {_LISTED}
 
 
 def explain(out: str, wanted: str) -> list[str]:
-    """What curation decided on a row, line by line.
+    """The decision on a row and its evidence, as lines of text.
 
     Args:
-        wanted: the row's id, or its first eight digits or more.
+        wanted: the row's id, or at least its first eight digits.
 
     Raises:
-        UsageError: not an id, or no row of the present corpora has it.
+        UsageError: `wanted` is not an id, or no row of the current corpora has it.
     """
     prefix = wanted.lower()
     if len(prefix) < _SHORTEST or prefix.strip("0123456789abcdef"):

@@ -1,4 +1,4 @@
-"""`cauldron plan`: what a stage will hold and what building it will read, before anything runs."""
+"""`cauldron plan`: the contents of a stage and the cost of building it, before anything runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cauldron.core.statistics import Published, published
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 
-# Bytes of published files that ingest takes in per core and second, measured: benchmarks/README.md.
+# Published bytes that ingest reads per core and second; measured, see benchmarks/README.md.
 INGEST_BYTES_PER_CORE_SECOND = 33e6
-# An assumption, not a quotation: about what a Dataflow batch worker of the n1 family costs per
-# vCPU hour with its memory. `--core-hour-price` replaces it.
+# An assumption: about the price of a vCPU hour, with its memory, of a Dataflow batch worker of the
+# n1 family. `--core-hour-price` replaces it.
 CORE_HOUR_PRICE = 0.07
 
 
@@ -25,7 +25,7 @@ class PlannedSource:
     """A line of the plan.
 
     Attributes:
-        basis: where its counts come from: ``published`` or ``measured`` (in a finished corpus).
+        basis: source of its counts: ``published``, or ``measured`` in a finished corpus.
         estimated: its tokens were estimated, not counted by a tokenizer.
     """
 
@@ -63,8 +63,7 @@ class Plan:
     """A stage's plan.
 
     Attributes:
-        missing: sources of the mixture of which nothing is known yet: neither published counts
-            nor a finished corpus.
+        missing: sources of the mixture without published counts or a finished corpus.
     """
 
     stage: str
@@ -107,11 +106,11 @@ def make_plan(
     measured: Mapping[str, SourceCounts] | None = None,
     estimated: frozenset[str] = frozenset(),
 ) -> Plan:
-    """Plan a stage from what is known.
+    """Plan a stage.
 
     Args:
         sizes: published bytes of each source.
-        measured: counts of finished corpora; they go before published ones.
+        measured: counts of finished corpora; they are preferred to published ones.
         estimated: measured sources whose tokens were estimated.
     """
     stage = recipe.stage(stage_name)
@@ -140,7 +139,7 @@ def make_plan(
 
 
 def misprint_note(plan: Plan) -> str | None:
-    """One paragraph on the printed figures that the published weights do not give."""
+    """A note on the paper's percentages that do not follow from the published weights."""
     wrong = [line.published for line in plan.sources if line.published and line.published.misprint]
     if not wrong:
         return None
@@ -156,10 +155,10 @@ def misprint_note(plan: Plan) -> str | None:
 
 
 def plans(recipe: Recipe, stages: tuple[str, ...], output: str | None) -> list[Plan]:
-    """Plan the asked stages, or all.
+    """Plan the given stages, or all.
 
     Args:
-        output: a build's output folder; what is finished there is counted, not quoted.
+        output: a build's output folder; finished corpora there give measured counts.
     """
     measured: dict[str, SourceCounts] = {}
     estimated: set[str] = set()

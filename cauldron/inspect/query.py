@@ -1,7 +1,6 @@
-"""``cauldron query``: SQL over an output folder.
+"""``cauldron query``: SQL over an output folder, with the views of `cauldron.inspect.views`.
 
-The views are those of `cauldron.inspect.views`. Only the columns that a query names are read:
-images stay on disk until asked for.
+Only the columns that a query names are read; images are not, unless the query names them.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from cauldron.inspect.views import manifest_table, views_of
 
 Style = Literal["table", "json", "csv", "parquet"]
 
-# What DuckDB hands over at a time. Rows with images are large; row groups are at most 32 MiB.
+# Small, because rows with images are large.
 _BATCH_ROWS = 256
 
-# SELECT in all its forms; COPY, INSERT and their like inside a WITH have node types of their own.
+# All forms of SELECT. COPY, INSERT and others inside a WITH have other node types.
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _TRACEBACK = "Traceback (most recent call last)"
 _EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE)
@@ -45,19 +44,19 @@ def run_query(
 
     Args:
         out: the output folder, local or ``gs://``.
-        style: how. Image bytes appear as ``<12,345 bytes>``, except in parquet.
-        target: the file to write with style ``parquet``; appears whole or not at all.
-        stream: where the other styles go; standard output by default.
+        style: the output format. Image bytes appear as ``<12,345 bytes>``, except in parquet.
+        target: the file to write with style ``parquet``.
+        stream: the output of the other styles; default: standard output.
 
     Raises:
-        UsageError: the SQL is wrong, is not a single reading statement, or asks for what cannot
+        UsageError: the SQL is wrong or is not a single reading statement, or its result cannot
             be written in this style.
         CauldronError: the output folder cannot be read.
     """
     stream = stream or sys.stdout
     with connect(out) as connection, _errors_in_one_line(connection, out):
         check_reading(connection, sql)
-        # Not `execute`: only a relation streams its result to Arrow without holding all of it.
+        # Not `execute`: only a relation streams its result to Arrow.
         batches = connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
         try:
             if style == "parquet":
@@ -79,12 +78,12 @@ def run_query(
 def connect(out: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only DuckDB with the views of an output folder.
 
-    Results must be read, or dropped, before the block ends. Callers that pass on SQL from others
-    give it to `check_reading` first.
+    Results must be read or dropped before the block ends. Check SQL from users with
+    `check_reading` first.
 
     Raises:
-        UsageError: there is no such folder.
-        CauldronError: a manifest is broken, or a file is a link to outside the folder.
+        UsageError: the folder does not exist.
+        CauldronError: a manifest is invalid, or a file is a link to a place outside the folder.
     """
     if not storage.exists(out):
         raise UsageError(f"{out}: no such folder; give the output folder of a build")
@@ -103,10 +102,10 @@ def connect(out: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def check_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
-    """Refuse everything but one statement that only reads. Raises UsageError.
+    """Raise UsageError unless the SQL is one statement that only reads.
 
-    The connection could write no file anyway; this gives a reason before anything runs, and keeps
-    the views as they are.
+    The connection cannot write files anyway. This check explains the error before anything runs,
+    and protects the views.
     """
     try:
         statements = connection.extract_statements(sql)
@@ -136,7 +135,7 @@ def check_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 def _node_types(tree: Any) -> Iterator[str]:
     if isinstance(tree, dict):
         kind = tree.get("type")
-        # Expressions have a class beside their type; nodes of statements do not.
+        # Expressions have a class and a type; nodes of statements have only a type.
         if isinstance(kind, str) and kind.endswith("_NODE") and "class" not in tree:
             yield kind
     children = tree.values() if isinstance(tree, dict) else tree
@@ -164,7 +163,7 @@ def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iter
         raise UsageError(f"{_one_line(error)} (there are: {', '.join(names)})") from None
     except duckdb.Error as error:
         text = _one_line(error)
-        # A message that names one of our files, or comes from opening it, is not about the query.
+        # An error that names one of our files, or comes from opening it, is not about the query.
         if f"{SCHEME}://" in text or _TRACEBACK in str(error):
             text = text.replace(f"{SCHEME}://", f"{out.rstrip('/')}/")
             raise CauldronError(f"{text}; cauldron verify tells what is wrong") from None
@@ -173,8 +172,8 @@ def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iter
 
 
 def _one_line(error: duckdb.Error) -> str:
-    """DuckDB's message and hint, without the excerpt of the query under it."""
+    """DuckDB's message and hint, without the excerpt of the query."""
     text = re.split(r"\n\s*LINE \d+:", str(error))[0]
-    if _TRACEBACK in text:  # an error of Python's in the file system: its own words come last
+    if _TRACEBACK in text:  # an error in our file system: Python's message is the last line
         text = text.strip().splitlines()[-1]
     return " ".join(text.split())

@@ -1,7 +1,7 @@
-"""Writing a query's result: a table for people, JSON and CSV for scripts, parquet for the rest.
+"""Writing a query's result as a table for the terminal, as JSON, CSV or parquet.
 
-Results come as a stream of record batches and are never held as a whole. Bytes are shown as their
-size, ``<12,345 bytes>``; only parquet takes the bytes themselves.
+A result is a stream of record batches and is never held as a whole. Bytes are shown as their size,
+``<12,345 bytes>``; only parquet holds the bytes themselves.
 """
 
 from __future__ import annotations
@@ -24,37 +24,41 @@ from rich.table import Table
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 
-# More rows than this are no table to look at; JSON, CSV and parquet take them all.
+# Most rows of a table; JSON, CSV and parquet have no limit.
 TABLE_ROWS = 1000
 _CELL_WIDTH = 60
-# A column needs about this many characters to be read; with less, rows are shown one below the
-# other instead.
+# If there is less room than this for a column, rows are shown one below the other.
 _NARROWEST_COLUMN = 9
-# A pipe or a file has no width to fit.
 _PIPE_WIDTH = 160
 _ROW_GROUP_BYTES = 32 * 1024 * 1024
 
 
+def console(stream: TextIO | None = None, **settings: Any) -> Console:
+    """A console on the terminal, or `_PIPE_WIDTH` wide on a pipe or a file."""
+    result = Console(file=stream, **settings)
+    if not result.is_terminal:
+        result.width = _PIPE_WIDTH
+    return result
+
+
 def write_table(batches: pa.RecordBatchReader, stream: TextIO) -> None:
-    """A table as wide as the terminal, or a block per row where the columns do not fit."""
+    """A table as wide as the terminal, or a block per row if the columns do not fit."""
     columns = batches.schema.names
     rows = list(islice(_rows(batches), TABLE_ROWS + 1))
     more = len(rows) > TABLE_ROWS
     rows = rows[:TABLE_ROWS]
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
+    printer = console(stream, highlight=False, markup=False, emoji=False)
     if columns == ["explain_key", "explain_value"]:
         stream.writelines(f"{plan}\n" for _, plan in rows)
         return
-    if len(columns) * _NARROWEST_COLUMN <= console.width:
-        console.print(_grid(batches.schema, rows))
+    if len(columns) * _NARROWEST_COLUMN <= printer.width:
+        printer.print(_grid(batches.schema, rows))
     else:
-        _print_blocks(console, columns, rows)
+        _print_blocks(printer, columns, rows)
     if more:
-        console.print(f"the first {TABLE_ROWS:,} rows; --csv, --json or --parquet FILE take all")
+        printer.print(f"the first {TABLE_ROWS:,} rows; --csv, --json or --parquet FILE take all")
     else:
-        console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
+        printer.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
 
 
 def _grid(schema: pa.Schema, rows: list[list[Any]]) -> Table:
@@ -69,15 +73,15 @@ def _grid(schema: pa.Schema, rows: list[list[Any]]) -> Table:
     return table
 
 
-def _print_blocks(console: Console, columns: list[str], rows: list[list[Any]]) -> None:
+def _print_blocks(printer: Console, columns: list[str], rows: list[list[Any]]) -> None:
     for number, row in enumerate(rows, 1):
-        console.rule(f"row {number}", align="left", characters="─")
+        printer.rule(f"row {number}", align="left", characters="─")
         block = Table(box=None, show_header=False, pad_edge=False)
         block.add_column(style="bold", no_wrap=True)
         block.add_column(overflow="fold")
         for name, value in zip(columns, row, strict=True):
             block.add_row(_printable(name), _cell(value, 4 * _CELL_WIDTH))
-        console.print(block)
+        printer.print(block)
 
 
 def _cell(value: Any, width: int = _CELL_WIDTH) -> str:
@@ -91,12 +95,12 @@ def _cell(value: Any, width: int = _CELL_WIDTH) -> str:
 
 
 def _printable(text: str) -> str:
-    """Control characters spelt out: what a publisher wrote must not steer a terminal."""
+    """Escape control characters: published text must not control the terminal."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def write_json(batches: pa.RecordBatchReader, stream: TextIO) -> None:
-    """One array of objects, a row per line."""
+    """A JSON array of objects, one row per line."""
     columns = _distinct(batches.schema.names)
     stream.write("[")
     for number, row in enumerate(_rows(batches)):
@@ -107,7 +111,7 @@ def write_json(batches: pa.RecordBatchReader, stream: TextIO) -> None:
 
 
 def write_csv(batches: pa.RecordBatchReader, stream: TextIO) -> None:
-    """A header and a line per row; lists and structs as JSON, null as nothing."""
+    """A header and a line per row. Lists and structs are written as JSON, null as nothing."""
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(batches.schema.names)
     for row in _rows(batches):
@@ -115,10 +119,10 @@ def write_csv(batches: pa.RecordBatchReader, stream: TextIO) -> None:
 
 
 def write_parquet(batches: pa.RecordBatchReader, target: str) -> None:
-    """Write a parquet file, atomically; on an error what was there before stays.
+    """Write a parquet file atomically; on an error an existing file is kept.
 
     Raises:
-        UsageError: a column has a type that parquet does not know.
+        UsageError: parquet does not support the type of a column.
         CauldronError: the file cannot be written.
     """
     columns = _distinct(batches.schema.names)
@@ -147,7 +151,7 @@ def _row_groups(batches: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Column names made different from each other: ``a, a`` becomes ``a, a_1``."""
+    """Make column names unique: ``a, a`` becomes ``a, a_1``."""
     result: list[str] = []
     for name in names:
         number, candidate = 0, name
@@ -161,17 +165,13 @@ def _distinct(names: list[str]) -> list[str]:
 def _rows(batches: pa.RecordBatchReader) -> Iterator[list[Any]]:
     """Rows as JSON values."""
     for batch in batches:
-        columns = [_values(column) for column in batch.columns]
+        columns = [column.to_pylist(maps_as_pydicts="lossy") for column in batch.columns]
         for row in zip(*columns, strict=True):
-            yield list(row)
-
-
-def _values(column: pa.Array) -> list[Any]:
-    return [_plain(value) for value in column.to_pylist(maps_as_pydicts="lossy")]
+            yield [_plain(value) for value in row]
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it; what has no number or text in it becomes null."""
+    """A value that JSON can hold; NaN and infinity become null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -1,24 +1,15 @@
-"""Tables for people: mixtures, plans, sources."""
+"""Tables printed to the terminal: mixtures, plans, sources."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from cauldron.core.manifests import MixtureManifest, mixture_folder
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
-from cauldron.sources.base import Source
+from cauldron.inspect.query_output import console
 from cauldron.sources.catalog import registry
-
-
-def _console() -> Console:
-    console = Console()
-    if not console.is_terminal:
-        # A pipe or a log has no width to fit; cut columns would only hide figures.
-        return Console(width=160)
-    return console
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -29,9 +20,15 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _print(table: Table, *notes: str) -> None:
+    printer = console()
+    printer.print(table)
+    for note in notes:
+        printer.print(note, highlight=False, soft_wrap=True)
+
+
 def print_mixture(manifest: MixtureManifest, output: str) -> None:
-    """The mixture table, the totals, where it is and the query to look at it."""
-    console = _console()
+    """Print the mixture table, the totals, the folder, and a query to start with."""
     estimated = " (tokens estimated from bytes)" if manifest.tokenizer.estimated else ""
     table = _table(
         f"Mixture {manifest.stage}{estimated}",
@@ -39,40 +36,33 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
         "epochs", "rows", "answer tokens", "asked %", "reached %",
     )  # fmt: skip
     for name, source in manifest.sources.items():
-        counts = source.counts
         table.add_row(
             name,
-            f"{counts.rows_in:,}",
-            f"{counts.kept:,}",
-            f"{sum(counts.merged.values()):,}",
-            f"{sum(counts.dropped.values()):,}",
-            f"{sum(counts.quarantined.values()):,}",
+            *(f"{rows:,}" for rows in source.counts.totals.values()),
             f"{source.epochs:.3f}",
             f"{source.rows:,}",
             f"{source.answer_tokens:,}",
             f"{100 * source.share_asked:.2f}",
             f"{100 * source.share_reached:.2f}",
         )
-    console.print(table)
-    if manifest.unavailable:
-        console.print(
-            f"Built without {len(manifest.unavailable)} sources of the recipe that were not "
-            "there; the manifest and the card name them.",
-            highlight=False,
-        )
-    totals = manifest.totals
+    totals, missing = manifest.totals, len(manifest.unavailable)
     folder = mixture_folder(output, manifest.stage)
-    console.print(
+    query = f"SELECT source, count(*) AS rows FROM {manifest.stage} GROUP BY 1 ORDER BY 2 DESC"
+    without = (
+        f"Built without {missing} sources of the recipe that were not there; the manifest and the "
+        "card name them."
+    )
+    _print(
+        table,
+        *([without] if missing else []),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    query = f"SELECT source, count(*) AS rows FROM {manifest.stage} GROUP BY 1 ORDER BY 2 DESC"
-    console.print(f'Look at it: cauldron query {output} "{query}"', highlight=False, soft_wrap=True)
+        f'Look at it: cauldron query {output} "{query}"',
+    )
 
 
 def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
-    console = _console()
+    """Print a stage's plan and the estimate of its cost, at `price` USD per core-hour."""
     table = _table(
         f"Plan of stage {plan.stage}",
         "source", "rows", "answer tokens", "weight", "share %", "epochs", "published %", "counts",
@@ -92,42 +82,39 @@ def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
             basis,
             "?" if line.read_bytes is None else f"{line.read_bytes / 1e9:.2f}",
         )
-    console.print(table)
-    note = misprint_note(plan)
-    if note:
-        console.print(note, highlight=False, soft_wrap=True)
-    if plan.missing:
-        console.print(f"Nothing is known yet of: {', '.join(plan.missing)}", highlight=False)
     estimate = plan.to_json(price)["estimate"]
     unknown = len(estimate["sources_of_unknown_size"])
-    console.print(
+    misprint = misprint_note(plan)
+    _print(
+        table,
+        *([misprint] if misprint else []),
+        *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
         f"A full build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + f": about {estimate['core_hours']:,.0f} core-hours, "
         f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour.",
-        highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    )
 
 
 def source_lines() -> list[dict[str, Any]]:
     """Every source as plain values, for ``--json``."""
-    return [_source_line(source) for source in registry().values()]
-
-
-def _source_line(source: Source) -> dict[str, Any]:
-    return {
-        "source": source.name,
-        "title": source.title,
-        "repo": source.repo,
-        "license": source.license,
-        "rows": source.published_rows,
-        "bytes": source.published_bytes,
-        "gated": source.gated,
-        "images": {None: "none", True: "included", False: "elsewhere"}[source.ships_images],
-    }
+    return [
+        {
+            "source": source.name,
+            "title": source.title,
+            "repo": source.repo,
+            "license": source.license,
+            "rows": source.published_rows,
+            "bytes": source.published_bytes,
+            "gated": source.gated,
+            "images": {None: "none", True: "included", False: "elsewhere"}[source.ships_images],
+        }
+        for source in registry().values()
+    ]
 
 
 def print_sources() -> None:
+    """Print a line for every source."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("source", "what", "licence", "images"):
         table.add_column(column)
@@ -144,4 +131,4 @@ def print_sources() -> None:
             "?" if line["bytes"] is None else f"{line['bytes'] / 1e9:.2f}",
             "gated" if line["gated"] else "open",
         )
-    _console().print(table)
+    _print(table)

@@ -1,10 +1,9 @@
-"""What a query sees of an output folder.
+"""The views that a query can use.
 
-Views: one for each finished mixture under its stage's name; `corpus`, `quarantine`, `decisions`,
-`clusters` and `contamination` over the present corpus of every source (`Finished.current`: never
-two fingerprints of one source, never anything half-written); `benchmarks` with the rows that were
-to be kept out; and `manifest` with one row per stage and source. A view over nothing is there and
-empty.
+There is one view for each finished mixture, named after its stage. `corpus`, `quarantine`,
+`decisions`, `clusters` and `contamination` cover the current corpus of every source
+(`Finished.current`). `benchmarks` holds the rows of the benchmarks to keep out, and `manifest` one
+row per stage and source. A view without data exists and is empty.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from cauldron.core.finished import Finished
-from cauldron.core.manifests import DATA, CurationManifest, MixtureManifest, RowFile
+from cauldron.core.manifests import CurationManifest, MixtureManifest, RowFile
 from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,
@@ -26,20 +25,10 @@ from cauldron.core.schema import (
 )
 from cauldron.inspect.database import quoted, scan
 
-_RESERVED = (
-    "corpus",
-    "quarantine",
-    "decisions",
-    "clusters",
-    "contamination",
-    "benchmarks",
-    "manifest",
-)
-
 _REASONS = pa.map_(pa.string(), pa.int64())
 
-# One row per stage and source. `unavailable` says why a source is not in the mixture although the
-# recipe asks for it; its other columns are null then. `reasons` counts rows by every reason code.
+# One row per stage and source. `unavailable` says why a source of the recipe is not in the mixture;
+# its other columns are then null. `reasons` counts rows by reason code.
 MANIFEST_SCHEMA = pa.schema(
     [
         ("stage", pa.string()),
@@ -75,29 +64,27 @@ def manifest_table(mixtures: Iterable[MixtureManifest]) -> pa.Table:
         for name, source in mixture.sources.items():
             counts = source.counts
             reasons = counts.merged | counts.dropped | counts.quarantined
-            row = source.model_dump(exclude={"counts"}) | {
-                "stage": mixture.stage,
-                "source": name,
-                "rows_in": counts.rows_in,
-                "kept": counts.kept,
-                "merged": sum(counts.merged.values()),
-                "dropped": sum(counts.dropped.values()),
-                "quarantined": sum(counts.quarantined.values()),
-                "reasons": sorted(reasons.items()),
-                "corpus": mixture.corpora.get(name),
-            }
-            rows.append(row)
+            row = source.model_dump(exclude={"counts"}) | counts.totals
+            rows.append(
+                row
+                | {
+                    "stage": mixture.stage,
+                    "source": name,
+                    "reasons": sorted(reasons.items()),
+                    "corpus": mixture.corpora.get(name),
+                }
+            )
         for missing in mixture.unavailable:
             why = f"{missing.why}; {missing.remedy}"
             rows.append({"stage": mixture.stage, "source": missing.source, "unavailable": why})
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
 
 
-# A view: the files it reads, its SQL, and the columns it has when there are no files.
+# A view: the files that it reads, its SQL, and its columns if there are no files.
 View = tuple[list[str], str, pa.Schema]
 _Files = Callable[[CurationManifest], list[RowFile]]
 
-# Views of what curation left, by their files.
+# Views of the files of curations.
 _CURATED: dict[str, tuple[_Files, pa.Schema]] = {
     "decisions": (lambda curation: curation.buckets, DECISION_SCHEMA),
     "clusters": (lambda curation: curation.clusters, CLUSTER_SCHEMA),
@@ -107,43 +94,44 @@ _CURATED: dict[str, tuple[_Files, pa.Schema]] = {
 
 def views_of(found: Finished) -> dict[str, View]:
     """The views by name, without `manifest`."""
-    views: dict[str, View] = {}
     corpus: list[str] = []
     quarantine: list[str] = []
     decided: dict[str, list[str]] = {}
     for source, (fingerprint, curation) in found.current.items():
-        for part in found.corpora[source, fingerprint].parts:
-            corpus.append(f"corpus/{source}/{fingerprint}/{part.parquet.name}")
-            if part.quarantine is not None:
-                quarantine.append(f"quarantine/{source}/{fingerprint}/{part.quarantine.name}")
+        manifest = found.corpora[source, fingerprint]
+        corpus += manifest.tables()
+        rejects = [part.quarantine.name for part in manifest.parts if part.quarantine]
+        quarantine += [f"quarantine/{source}/{fingerprint}/{name}" for name in rejects]
         if curation is not None:
             decided.setdefault(curation, []).append(source)
-    views["corpus"] = (corpus, f"SELECT * FROM {scan(corpus)}", CORPUS_SCHEMA)
-    views["quarantine"] = (quarantine, f"SELECT * FROM {scan(quarantine)}", QUARANTINE_SCHEMA)
-    for view, (of, schema) in _CURATED.items():
-        views[view] = _curated(found, decided, of, schema)
-    benchmarks = [
-        f"benchmarks/{name}/{fingerprint}/{part.parquet.name}"
-        for name, fingerprint in found.current_benchmarks.items()
-        for part in found.benchmarks[name, fingerprint].parts
-    ]
-    views["benchmarks"] = (benchmarks, f"SELECT * FROM {scan(benchmarks)}", CORPUS_SCHEMA)
+    current = found.current_benchmarks.items()
+    benchmarks = [name for key in current for name in found.benchmarks[key].tables("benchmarks")]
+    views = {
+        "corpus": _all_rows(corpus, CORPUS_SCHEMA),
+        "quarantine": _all_rows(quarantine, QUARANTINE_SCHEMA),
+        **{view: _curated(found, decided, *how) for view, how in _CURATED.items()},
+        "benchmarks": _all_rows(benchmarks, CORPUS_SCHEMA),
+    }
     for stage, mixture in sorted(found.mixtures.items()):
-        shards = [f"mixtures/{stage}/{DATA}/{shard.name}" for shard in mixture.shards]
         name = stage
         # DuckDB's names ignore case.
-        while name.casefold() in {*_RESERVED, *(view.casefold() for view in views)}:
+        while name.casefold() in {"manifest", *(view.casefold() for view in views)}:
             name = f"mixture_{name}"
-        views[name] = (shards, f"SELECT * FROM {scan(shards)}", MIXTURE_SCHEMA)
+        views[name] = _all_rows(mixture.shard_paths, MIXTURE_SCHEMA)
     return views
 
 
+def _all_rows(files: list[str], schema: pa.Schema) -> View:
+    return files, f"SELECT * FROM {scan(files)}", schema
+
+
 def _curated(found: Finished, decided: dict[str, list[str]], of: _Files, schema: pa.Schema) -> View:
-    """Rows of the given files of every curation, for the sources that it is the present one of."""
+    """Rows of the given files of every curation, for the sources for which it is current."""
     files: list[str] = []
     selects = []
     for curation, sources in sorted(decided.items()):
-        names = [f"curation/{curation}/{file.name}" for file in of(found.curations[curation])]
+        manifest = found.curations[curation]
+        names = manifest.paths(of(manifest))
         if names:
             files.extend(names)
             wanted = ", ".join(quoted(source) for source in sources)

@@ -22,7 +22,7 @@ from cauldron.core.fingerprints import fingerprint
 from cauldron.core.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.pipeline import runner
-from cauldron.pipeline.corpora import PlannedCorpus, Request
+from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe
@@ -123,7 +123,7 @@ def _fingerprint(name: str, place: Place, selected: Selection, settings: SourceS
 
 
 def ingest_benchmarks(
-    planned: list[PlannedBenchmark], request: Request, launcher: Launcher
+    planned: list[PlannedBenchmark], options: BuildOptions, launcher: Launcher
 ) -> dict[str, CorpusManifest]:
     """The manifests of all benchmarks by name; those that are missing are made first.
 
@@ -136,7 +136,7 @@ def ingest_benchmarks(
         if benchmark.repo.commit is None:
             place = {f"against {benchmark.source.name}": benchmark.repo.url}
             runner.check_reach(launcher.beam_args, place)
-    manifests = ingest(planned, request, launcher, "benchmarks")
+    manifests = ingest(planned, options, launcher, "benchmarks")
     for name, manifest in manifests.items():
         if not manifest.counts.images:
             raise CauldronError(

@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cauldron.core.manifests import MixtureManifest
 from cauldron.pipeline import runner
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
-from cauldron.pipeline.corpora import Request, plan_corpora
+from cauldron.pipeline.corpora import BuildOptions, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
 from cauldron.pipeline.runner import Launcher, Say
-from cauldron.recipe import Recipe
 
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What the user asked for.
-
-    Attributes:
-        stages: empty for all stages of the recipe.
-        root: where sources live; None for the hub.
-        limit: rows to read of each source, -1 for all.
-        beam_args: options for Beam, as typed.
-    """
-
-    recipe: Recipe
-    stages: tuple[str, ...]
-    root: str | None
-    output: str
-    limit: int = -1
-    skip_unavailable: bool = False
-    beam_args: tuple[str, ...] = ()
+__all__ = ["BuildOptions", "build"]
 
 
 def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
@@ -50,27 +29,17 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
     recipe = options.recipe
     runner.check_arguments(options.beam_args)
     runner.check_reach(options.beam_args, {"output": options.output, "root": options.root})
-    stages = options.stages or tuple(recipe.stages)
-    wanted = dict.fromkeys(name for stage in stages for name in recipe.stage(stage).mixture)
-    request = Request(
-        recipe=recipe,
-        sources=tuple(wanted),
-        root=options.root,
-        output=options.output,
-        limit=options.limit,
-        skip_unavailable=options.skip_unavailable,
-    )
     # A benchmark that is not where it should be stops the build before any work.
     against = plan_benchmarks(recipe, options.root, options.output, recipe.against.benchmarks)
-    planned, missing = plan_corpora(request)
+    planned, missing = plan_corpora(options)
     for item in missing:
         say(f"without {item.source}: {item.why}")
     launcher = Launcher(options.beam_args, say)
-    corpora = ingest(planned, request, launcher)
-    benchmarks = ingest_benchmarks(against, request, launcher)
+    corpora = ingest(planned, options, launcher)
+    benchmarks = ingest_benchmarks(against, options, launcher)
     rows = CurateRequest(recipe, options.output, corpora, benchmarks)
     mixtures = []
-    for stage in stages:
+    for stage in options.stages or recipe.stages:
         curation = curate_stage(rows, stage, launcher)
         mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing)
         mixtures.append(mix(mixture, launcher))

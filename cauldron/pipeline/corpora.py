@@ -30,17 +30,34 @@ from cauldron.transforms.language import TextClassifier, default_model_path
 from cauldron.transforms.normalise import SourceSettings
 from cauldron.transforms.tokens import token_counter
 
+# What is known of repositories, by id and revision.
+Repos = dict[tuple[str, str | None], Repo | SourceUnavailable]
+
 
 @dataclass(frozen=True)
-class Request:
-    """What a build asks of ingest."""
+class BuildOptions:
+    """What the user asked for.
+
+    Attributes:
+        stages: empty for all stages of the recipe.
+        root: where sources live; None for the hub.
+        limit: rows to read of each source, -1 for all.
+        beam_args: options for Beam, as typed.
+    """
 
     recipe: Recipe
-    sources: tuple[str, ...]
+    stages: tuple[str, ...]
     root: str | None
     output: str
     limit: int = -1
     skip_unavailable: bool = False
+    beam_args: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> list[str]:
+        """Of these stages, each once."""
+        stages = [self.recipe.stage(name) for name in self.stages or self.recipe.stages]
+        return list(dict.fromkeys(source for stage in stages for source in stage.mixture))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,34 +84,34 @@ class PlannedCorpus(Step[CorpusManifest]):
         return SourceJob(self.settings, root, self.repo.commit, self.folder, self.quarantine)
 
 
-def plan_corpora(request: Request) -> tuple[list[PlannedCorpus], list[Unavailable]]:
+def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unavailable]]:
     """Find every source and fingerprint its corpus.
 
     Returns:
-        the sources that can be read, in the order of the request, and those that cannot.
+        the sources that can be read, in the order of the recipe, and those that cannot.
 
     Raises:
         UsageError: the recipe names an unknown source.
         CauldronError: a source is unavailable and `skip_unavailable` is off.
     """
     known = registry()
-    unknown = [name for name in (*request.sources, *request.recipe.sources) if name not in known]
+    unknown = [name for name in (*options.sources, *options.recipe.sources) if name not in known]
     if unknown:
         raise UsageError(f"no such source: {', '.join(unknown)}; see `cauldron sources`")
-    _check_models(request.recipe)
-    root = open_root(request.root)
-    repos: dict[tuple[str, str | None], Repo | SourceUnavailable] = {}
+    _check_models(options.recipe)
+    root = open_root(options.root)
+    repos: Repos = {}
     planned: list[PlannedCorpus] = []
     missing: list[Unavailable] = []
-    for name in request.sources:
+    for name in options.sources:
         try:
-            planned.append(_plan(known[name], root, repos, request))
+            planned.append(_plan(known[name], root, repos, options))
         except SourceUnavailable as error:
             missing.append(Unavailable(source=name, why=error.why, remedy=error.remedy))
-    if missing and not request.skip_unavailable:
+    if missing and not options.skip_unavailable:
         lines = "\n".join(f"  {item.source}: {item.why}; {item.remedy}" for item in missing)
         raise CauldronError(
-            f"{len(missing)} of {len(request.sources)} sources cannot be read "
+            f"{len(missing)} of {len(options.sources)} sources cannot be read "
             f"(--skip-unavailable builds without them):\n{lines}"
         )
     if not planned:
@@ -111,33 +128,10 @@ def _check_models(recipe: Recipe) -> None:
         TextClassifier(classifier.model).score("a", classifier.label)
 
 
-def _plan(
-    source: Source,
-    root: Root,
-    repos: dict[tuple[str, str | None], Repo | SourceUnavailable],
-    request: Request,
-) -> PlannedCorpus:
-    recipe = request.recipe
-    revision = recipe.source(source.name).revision
-    key = (source.repo, revision)
-    if key not in repos:
-        try:
-            repos[key] = root.repo(*key)
-        except SourceUnavailable as error:
-            repos[key] = error  # looked up once, however many sources a repository holds
-    repo = repos[key]
-    if isinstance(repo, SourceUnavailable):
-        raise repo
-    settings = SourceSettings(
-        source=source.name,
-        license=source.license,
-        images=recipe.image_rules(source.name),
-        text=recipe.text_rules(source.name),
-        language=recipe.language,
-        classifiers=recipe.classifiers,
-        tokenizer=recipe.tokenizer,
-        options=dict(source.default_options) | recipe.source(source.name).options,
-    )
+def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> PlannedCorpus:
+    revision = options.recipe.source(source.name).revision
+    repo = _find_repo(source.repo, revision, root, repos)
+    settings = _settings(source, options.recipe)
     files = source.files(repo, settings.options)
     extra = source.extra_files(root, settings.options)
     digest = fingerprint(
@@ -148,7 +142,7 @@ def _plan(
             "commit": repo.commit,
             "files": [[file.path, file.size, file.version] for file in [*files, *extra]],
             "settings": _settings_values(settings),
-            "limit": request.limit,
+            "limit": options.limit,
         }
     )
     return PlannedCorpus(
@@ -157,10 +151,37 @@ def _plan(
         files=files,
         settings=settings,
         revision=revision,
-        limit=request.limit,
+        limit=options.limit,
         fingerprint=digest,
-        folder=corpus_folder(request.output, source.name, digest),
-        beside=(quarantine_folder(request.output, source.name, digest),),
+        folder=corpus_folder(options.output, source.name, digest),
+        beside=(quarantine_folder(options.output, source.name, digest),),
+    )
+
+
+def _find_repo(name: str, revision: str | None, root: Root, repos: Repos) -> Repo:
+    """Looks a repository up once, however many sources it holds. Raises SourceUnavailable."""
+    key = (name, revision)
+    if key not in repos:
+        try:
+            repos[key] = root.repo(*key)
+        except SourceUnavailable as error:
+            repos[key] = error
+    found = repos[key]
+    if isinstance(found, SourceUnavailable):
+        raise found
+    return found
+
+
+def _settings(source: Source, recipe: Recipe) -> SourceSettings:
+    return SourceSettings(
+        source=source.name,
+        license=source.license,
+        images=recipe.image_rules(source.name),
+        text=recipe.text_rules(source.name),
+        language=recipe.language,
+        classifiers=recipe.classifiers,
+        tokenizer=recipe.tokenizer,
+        options=dict(source.default_options) | recipe.source(source.name).options,
     )
 
 

@@ -20,11 +20,10 @@ from cauldron.core.manifests import (
 )
 from cauldron.core.markers import missing
 from cauldron.core.rules import DuplicateRules
-from cauldron.pipeline.decide import Matched, curate
+from cauldron.pipeline.decide import Matched, bucket_count, curate
 from cauldron.pipeline.match import MatchRequest, match, match_job
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.recipe import Recipe
-from cauldron.transforms.curate.pipeline import ROWS_PER_BUCKET
 from cauldron.transforms.matching.cluster.files import ClusterJob
 from cauldron.transforms.matching.cluster.pipeline import ClusterPictures
 from cauldron.transforms.matching.compare.pipeline import Judge
@@ -60,7 +59,7 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
     matched = _matched(request, rules, matches)
 
     def find(folder: str) -> Matched:
-        job, files = match_job(matching, matches.fingerprint), _files(corpora)
+        job, files = match_job(matching), bucket_count(corpora)
         clusters = ClusterJob(job, folder, files)
         share, ngram = matched.against
         evidence = ContaminationJob(job, folder, files, share == "image_and_text", ngram)
@@ -84,12 +83,6 @@ def _matched(
         conflicts=rules.conflicts if rules else "keep",
         against=(against.match, against.ngram),
     )
-
-
-def _files(corpora: Mapping[str, CorpusManifest]) -> int:
-    """As many files as there are of decisions, so that one of each covers the same rows."""
-    rows = sum(corpus.counts.kept for corpus in corpora.values())
-    return max(1, -(-rows // ROWS_PER_BUCKET))
 
 
 def _write(

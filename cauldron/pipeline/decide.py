@@ -102,8 +102,7 @@ def _decide(
     matched: Matched,
     launcher: Launcher,
 ) -> CurationManifest:
-    rows = sum(manifest.counts.kept for manifest in corpora.values())
-    job = _curate_job(corpora, output, folder, rows, matched)
+    job = _curate_job(corpora, output, folder, matched)
     parts = [
         PartPath(number, part.part, storage.join(source.corpus, part.parquet.name))
         for number, source in enumerate(job.sources)
@@ -111,6 +110,7 @@ def _decide(
     ]
     clusters = [storage.join(folder, file.name) for file in matched.clusters]
     contamination = [storage.join(folder, file.name) for file in matched.contamination]
+    rows = _rows(corpora)
     about = f"{rows:,} rows of {len(job.sources)} sources"
     decisions = CurateCorpora(job, clusters, contamination)
     markers = [job.marker(bucket) for bucket in range(job.buckets)]
@@ -119,8 +119,17 @@ def _decide(
     return _manifest(job, corpora, matched)
 
 
+def bucket_count(corpora: Mapping[str, CorpusManifest]) -> int:
+    """How many files the decisions go into; clusters and contamination go into as many."""
+    return max(1, -(-_rows(corpora) // ROWS_PER_BUCKET))
+
+
+def _rows(corpora: Mapping[str, CorpusManifest]) -> int:
+    return sum(manifest.counts.kept for manifest in corpora.values())
+
+
 def _curate_job(
-    corpora: Mapping[str, CorpusManifest], output: str, folder: str, rows: int, matched: Matched
+    corpora: Mapping[str, CorpusManifest], output: str, folder: str, matched: Matched
 ) -> CurateJob:
     known = registry()
     return CurateJob(
@@ -133,7 +142,7 @@ def _curate_job(
             )
             for name, manifest in corpora.items()
         ),
-        buckets=max(1, -(-rows // ROWS_PER_BUCKET)),
+        buckets=bucket_count(corpora),
         folder=folder,
         action=matched.action,
         conflicts=matched.conflicts,
@@ -163,13 +172,3 @@ def _manifest(
         merged=[RowFile(**storage.read_json(job.merged_marker(n))["file"]) for n in range(merged)],
         counts=counts,
     )
-
-
-def decision_paths(output: str, curation: CurationManifest) -> list[str]:
-    folder = curation_folder(output, curation.fingerprint)
-    return [storage.join(folder, bucket.name) for bucket in curation.buckets]
-
-
-def merged_paths(output: str, curation: CurationManifest) -> tuple[str, ...]:
-    folder = curation_folder(output, curation.fingerprint)
-    return tuple(storage.join(folder, file.name) for file in curation.merged)

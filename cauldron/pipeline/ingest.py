@@ -15,7 +15,7 @@ from cauldron.core.manifests import (
     PublishedFile,
     Tokenizer,
 )
-from cauldron.pipeline.corpora import PlannedCorpus, Request
+from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import make_steps
 from cauldron.sources.base import Piece
@@ -28,7 +28,10 @@ Marks = list[dict[str, Any]]
 
 
 def ingest(
-    planned: Iterable[PlannedCorpus], request: Request, launcher: Launcher, name: str = "ingest"
+    planned: Iterable[PlannedCorpus],
+    options: BuildOptions,
+    launcher: Launcher,
+    name: str = "ingest",
 ) -> dict[str, CorpusManifest]:
     """The manifests of all corpora by source; those that are missing are made first.
 
@@ -41,20 +44,20 @@ def ingest(
     corpora = {corpus.source.name: corpus for corpus in planned}
 
     def build(names: list[str]) -> list[CorpusManifest]:
-        return _ingest([corpora[source] for source in names], request, launcher, name)
+        return _ingest([corpora[source] for source in names], options, launcher, name)
 
     return make_steps(name, corpora, build, launcher.say)
 
 
 def _ingest(
-    todo: list[PlannedCorpus], request: Request, launcher: Launcher, name: str
+    todo: list[PlannedCorpus], options: BuildOptions, launcher: Launcher, name: str
 ) -> list[CorpusManifest]:
-    pieces = cut_pieces(todo, request.root)
+    pieces = cut_pieces(todo, options.root)
     work = _unfinished(todo, pieces)
     if work:
-        launcher.submit(_job(todo, work, request.root, name))
+        launcher.submit(_job(todo, work, options.root, name))
     marks = [finished_parts(corpus.folder) for corpus in todo]
-    _check_losses(todo, pieces, marks, request.recipe.max_bad_fraction)
+    _check_losses(todo, pieces, marks, options.recipe.max_bad_fraction)
     specs = {corpus.settings.tokenizer for corpus in todo}
     tokenizers = {spec: _tokenizer(spec) for spec in specs}
     return [

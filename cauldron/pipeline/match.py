@@ -65,6 +65,19 @@ class MatchRequest:
     def images(self) -> int:
         return sum(item.counts.images for item in self.manifests)
 
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(
+            {
+                # OpenCV's arithmetic compares the pixels.
+                "version": [MATCH_VERSION, COMPARE_VERSION, cv2.__version__],
+                # Lists, not mappings: the order is the sources' priority.
+                "corpora": [[name, item.fingerprint] for name, item in self.corpora.items()],
+                "benchmarks": [[name, item.fingerprint] for name, item in self.benchmarks.items()],
+                "rules": _values(self.rules),
+            }
+        )
+
 
 def match(request: MatchRequest, launcher: Launcher) -> MatchManifest:
     """Find the pairs of equal pictures.
@@ -72,14 +85,13 @@ def match(request: MatchRequest, launcher: Launcher) -> MatchManifest:
     Raises:
         CauldronError: a job failed.
     """
-    digest = _fingerprint(request)
-    folder = match_folder(request.output, digest)
-    step = Step(kind=MatchManifest, folder=folder, fingerprint=digest)
-    return step.make("match", lambda: _match(request, digest, launcher), launcher.say)
+    folder = match_folder(request.output, request.fingerprint)
+    step = Step(kind=MatchManifest, folder=folder, fingerprint=request.fingerprint)
+    return step.make("match", lambda: _match(request, launcher), launcher.say)
 
 
-def _match(request: MatchRequest, digest: str, launcher: Launcher) -> MatchManifest:
-    job = match_job(request, digest)
+def _match(request: MatchRequest, launcher: Launcher) -> MatchManifest:
+    job = match_job(request)
     _collect_pictures(request, job, launcher)
     marks = _read_markers(job, "pictures")
     pictures = sum(mark["pictures"]["rows"] for mark in marks)
@@ -92,25 +104,12 @@ def _match(request: MatchRequest, digest: str, launcher: Launcher) -> MatchManif
     return _manifest(request, job, marks, candidates)
 
 
-def _fingerprint(request: MatchRequest) -> str:
-    return fingerprint(
-        {
-            # OpenCV's arithmetic compares the pixels.
-            "version": [MATCH_VERSION, COMPARE_VERSION, cv2.__version__],
-            # Lists, not mappings: the order is the sources' priority.
-            "corpora": [[name, item.fingerprint] for name, item in request.corpora.items()],
-            "benchmarks": [[name, item.fingerprint] for name, item in request.benchmarks.items()],
-            "rules": _values(request.rules),
-        }
-    )
-
-
 def _values(rules: DuplicateRules) -> dict[str, Any]:
     """The rules that decide which pairs are found; the others decide about their rows."""
     return rules.model_dump(include={"radius", "radius256", "aspect", "neighbours"})
 
 
-def match_job(request: MatchRequest, digest: str) -> MatchJob:
+def match_job(request: MatchRequest) -> MatchJob:
     """The job as it travels to workers."""
     kinds = ((request.corpora, corpus_folder, False), (request.benchmarks, benchmark_folder, True))
     sources = tuple(
@@ -120,7 +119,7 @@ def match_job(request: MatchRequest, digest: str) -> MatchJob:
     )
     return MatchJob(
         sources=sources,
-        folder=match_folder(request.output, digest),
+        folder=match_folder(request.output, request.fingerprint),
         ranges=max(1, -(-request.images // PICTURES_PER_RANGE)),
         **_values(request.rules),
     )
@@ -202,7 +201,7 @@ def _manifest(
     marks = _read_markers(job, "verdicts")
     verdicts = [RowFile(**mark["verdicts"]) for mark in marks]
     return MatchManifest(
-        fingerprint=job.folder.rpartition("/")[2],
+        fingerprint=request.fingerprint,
         corpora={name: item.fingerprint for name, item in request.corpora.items()},
         benchmarks={name: item.fingerprint for name, item in request.benchmarks.items()},
         order=[source.name for source in job.sources],

@@ -26,12 +26,12 @@ from cauldron.core.manifests import (
     SourceInMixture,
     Unavailable,
     corpus_folder,
+    curation_folder,
     mixture_folder,
 )
 from cauldron.core.markers import list_markers, missing
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.inspect.card import write_card
-from cauldron.pipeline.decide import decision_paths, merged_paths
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
@@ -80,7 +80,9 @@ def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
 
 def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -> MixtureManifest:
     stage, seed = request.recipe.stage(request.stage), request.recipe.seed
-    paths = decision_paths(request.output, request.curation)
+    curation = curation_folder(request.output, request.curation.fingerprint)
+    paths = [storage.join(curation, file.name) for file in request.curation.buckets]
+    merged = tuple(storage.join(curation, file.name) for file in request.curation.merged)
     tallies = tally(paths, stage.turns.cap)
     counts = {
         name: tallies[name].counts() if name in tallies else _NOTHING for name in stage.mixture
@@ -89,7 +91,6 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     sources = _mix_sources(request, allocations, tallies, paths)
     size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
     shards = max(1, -(-size // stage.shard_bytes))
-    merged = merged_paths(request.output, request.curation)
     job = MixJob(sources, stage, seed, shards, step.folder, step.fingerprint, merged)
     # From here on the old mixture is gone: readers find it unfinished.
     storage.remove(storage.join(step.folder, MANIFEST))
@@ -153,9 +154,7 @@ def _manifest(
     for mark in marks:
         for name, values in mark["sources"].items():
             sums[name].update(values)
-    total: Counter[str] = Counter()
-    for item in sums.values():
-        total.update(item)
+    total = sum(sums.values(), Counter[str]())
     sources = {
         item.source: _source_entry(request, item, sums[item.source], total["answer_tokens"])
         for item in allocations

@@ -48,6 +48,7 @@ REMOTE_SHUFFLE_BYTES = 1 << 50
 
 LOCAL_RUNNER = "FnApiRunner"
 REMOTE_RUNNERS = ("DataflowRunner",)
+_MODE_OPTIONS = ("--direct_running_mode", "--direct_num_workers")
 
 
 def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> PipelineOptions:
@@ -61,7 +62,8 @@ def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> Pi
     standard = options.view_as(StandardOptions)
     if standard.runner is None:
         standard.runner = LOCAL_RUNNER
-    if standard.runner == LOCAL_RUNNER and not _mode_chosen(arguments):
+    chosen = any(argument.startswith(_MODE_OPTIONS) for argument in arguments)
+    if standard.runner == LOCAL_RUNNER and not chosen:
         direct = options.view_as(DirectOptions)
         if work_bytes >= SMALL_JOB_BYTES and (os.cpu_count() or 1) > 1:
             direct.direct_running_mode = "multi_processing"
@@ -112,11 +114,6 @@ def check_reach(arguments: Sequence[str], places: Mapping[str, str | None]) -> N
                 f"--{option} {place}: workers of {runner} cannot reach a folder of this machine; "
                 "give a gs:// path"
             )
-
-
-def _mode_chosen(arguments: Sequence[str]) -> bool:
-    names = ("--direct_running_mode", "--direct_num_workers")
-    return any(argument.startswith(names) for argument in arguments)
 
 
 def check_arguments(arguments: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """A benchmark as a source: found, cut into pieces and read like any other.
 
-It differs in what it is for. Nothing of it is trained on, so nothing is filtered, and whatever
-cannot be read is a loss: of a picture that is not indexed, the copy in the training data stays.
+Its purpose differs: its rows are not trained on, so nothing is filtered. A picture that cannot be
+read is a loss, because its copies then stay in the training data.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from cauldron.sources.rows import Find, RowProblem
 
 from cauldron.core.errors import CauldronError
 
-# Headers and footers lie in other files and are waited for, not computed.
+# Reading headers and footers is mostly waiting, so more threads than cores help.
 _SURVEYORS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSource(Source):
-    """A benchmark, under the name that the user gives it; never in the registry.
+    """A benchmark, under the name that the user gives it; it is not in the catalog.
 
     Attributes:
         place: where its files are.
@@ -40,14 +40,14 @@ class BenchmarkSource(Source):
     _surveyed: list[Table] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def selection(self) -> Selection:
-        """What is read. Raises UsageError, SourceUnavailable."""
+        """The files to read. Raises UsageError, SourceUnavailable."""
         return select(self.place)
 
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
         return self.selection().files
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
-        """As in `Source.pieces`, but always all of it: half a benchmark protects nothing.
+        """As in `Source.pieces`, but always all: a part of a benchmark protects little.
 
         Raises:
             CauldronError: no table has a column of pictures.
@@ -98,7 +98,7 @@ class BenchmarkSource(Source):
             return problem.bad_row(row.origin)
 
     def _tables(self, repo: Repo, selected: Selection) -> list[Table]:
-        """The tables and what their columns are for; asked once."""
+        """The tables with the roles of their columns; surveyed once."""
         if not self._surveyed:
             layout = known_layout(self.name)
             with ThreadPoolExecutor(_SURVEYORS) as pool:

@@ -1,4 +1,4 @@
-"""A benchmark's tables before they are read: which columns they have, and what those are for."""
+"""A benchmark's tables before they are read: their columns and the role of each."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _COLUMNS_NAMED = 20
 
 
 class Table(NamedTuple):
-    """What is known of a table.
+    """A table whose header or footer has been read.
 
     Attributes:
-        columns: its names, in order.
-        reason, message: why it is not read, where it is not.
+        columns: their names, in order.
+        reason, message: why it cannot be read, if so.
     """
 
     file: FileInfo

@@ -83,7 +83,7 @@ class ClevrMath(TheCauldron):
         if readable:
             size = sum(piece.size for piece in readable)
             pieces.append(Piece(self.name, self.config, REST, size=size, limit=limit))
-            wanted = {name for row in self._published(repo, limit) if (name := _asked(row))}
+            wanted = {name for row in self._published(repo, limit) if (name := _wanted_name(row))}
             pieces += self._joins(_claims(repo, wanted, in_parallel=limit < 0), limit)
         return pieces
 
@@ -121,7 +121,7 @@ class ClevrMath(TheCauldron):
         here = {name for row in names.values() for name in row} - taken
         wanted: dict[str, list[ParquetRow]] = {}
         for row in self._published(repo, piece.limit):
-            if isinstance(row, ParquetRow) and (name := _asked(row)) in here:
+            if isinstance(row, ParquetRow) and (name := _wanted_name(row)) in here:
                 wanted.setdefault(name, []).append(row)
         wanted.pop("", None)
         lost = BadRow(Origin(file=piece.file), "unreadable_row_group", "it ends early")
@@ -145,12 +145,12 @@ class ClevrMath(TheCauldron):
 
     def _rest(self, repo: Repo, piece: Piece, options: Options) -> Iterator[Row | BadRow]:
         published = self._published(repo, piece.limit)
-        wanted = {name for row in published if (name := _asked(row))}
+        wanted = {name for row in published if (name := _wanted_name(row))}
         claims = _claims(repo, wanted, in_parallel=piece.limit < 0)
         claimed = {name for claim in claims for name in claim.names}
         why = "clevr has no image" if _clevr(repo).files else "clevr is not there, which has image"
         for row in self._published(repo, piece.limit):
-            name = _asked(row)
+            name = _wanted_name(row)
             if isinstance(row, BadRow):
                 yield row
             elif not name:
@@ -169,7 +169,7 @@ class ClevrMath(TheCauldron):
                 yield from read_parquet(repo, piece, COLUMNS)
 
 
-def _asked(row: ParquetRow | BadRow) -> str:
+def _wanted_name(row: ParquetRow | BadRow) -> str:
     """The name of the one image that a row wants from clevr, "" for a row that wants none."""
     images = row.values["images"] if isinstance(row, ParquetRow) else None
     if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):

@@ -21,9 +21,11 @@ from cauldron.training.metrics import read_metrics  # noqa: E402
 
 from cauldron.core.errors import CauldronError, UsageError  # noqa: E402
 from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.recipe import load_recipe  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
 
+PACKAGED = load_recipe("idefics3").training
 SMALL = ("batch=2", "sequence_length=1024", "precision=fp32", "checkpoint_every=2",
          "tensorboard=false")  # fmt: skip
 
@@ -37,6 +39,7 @@ def config(mixture: Mixture, output: Path, *changes: str, **typed: Any) -> Train
     values: dict[str, Any] = {"stage": "sft", "model": "tiny", "steps": 4}
     return resolve(
         TrainOptions(
+            packaged=PACKAGED,
             mixture=mixture.folder,
             output=str(output),
             changes=(*SMALL, *changes),

@@ -55,5 +55,5 @@ def test_a_wrong_reference_is_noticed(pack):
     data, placed = pack
     first = placed[0][0]
     for start, stop in [(512, 1024), (0, first.length - 512), (0, first.length + 512), (0, 10)]:
-        with pytest.raises(ValueError, match="pack record"):
+        with pytest.raises(ValueError, match="image record"):
             read_record(data[start:stop])

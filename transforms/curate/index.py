@@ -1,7 +1,7 @@
-"""What decisions need of a corpus part, of clusters and of contamination: numbers, packed.
+"""Read corpus parts, clusters and contamination as arrays of numbers.
 
-Of a corpus part, pixels are never touched, and text only for a hash of its system prompts, where a
-row with pictures has one: which rows do is told by the column of roles, which takes no room.
+Pixels are never read. Text is read only to hash system prompts of rows with images; the small
+column of roles tells whether a part has any.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROLES = "messages.list.element.role"
 
 
 class PartPath(NamedTuple):
-    """A corpus part to be indexed; `source` is the source's number in the job."""
+    """A part's parquet file; `source` is the source's index in the job."""
 
     source: int
     part: int
@@ -38,15 +38,13 @@ def index_part(part: PartPath, groups: bool = False) -> Array:
     """`ROW` records of a corpus part, in its order.
 
     Args:
-        groups: fill in what groups are formed by; otherwise it is left 0 and not read.
+        groups: fill the fields that only groups need; otherwise they stay 0.
     """
     with storage.open_read(part.path) as file:
-        # Not `read_table`, which takes no leaves of lists.
+        # Not `read_table`, which cannot read single leaves of lists.
         parquet = pq.ParquetFile(file)
         table = parquet.read([*_COLUMNS, *(_IMAGES if groups else [])])
-        rows = np.zeros(table.num_rows, dtype=ROW)
-        halves = id_halves(table["id"].to_pylist())
-        rows["high"], rows["low"] = halves[:, 0], halves[:, 1]
+        rows = _with_ids(table["id"], ROW)
         rows["source"], rows["part"] = part.source, part.part
         rows["row"] = np.arange(table.num_rows)
         for name in _COLUMNS[1:]:
@@ -55,6 +53,18 @@ def index_part(part: PartPath, groups: bool = False) -> Array:
             _add_images(rows, table["image_info"].combine_chunks())
             rows["system"] = _system_hashes(parquet, rows["images"] > 0)
     return rows
+
+
+def _with_ids(ids: pa.ChunkedArray, dtype: np.dtype[np.void]) -> Array:
+    """New records with the given hex ids."""
+    records = np.zeros(len(ids), dtype=dtype)
+    _set_ids(records, ids)
+    return records
+
+
+def _set_ids(records: Array, ids: pa.ChunkedArray, prefix: str = "") -> None:
+    halves = id_halves(ids.to_pylist())
+    records[f"{prefix}high"], records[f"{prefix}low"] = halves[:, 0], halves[:, 1]
 
 
 def _add_images(rows: Array, infos: pa.ListArray) -> None:
@@ -72,7 +82,7 @@ def _add_images(rows: Array, infos: pa.ListArray) -> None:
 def _system_hashes(
     parquet: pq.ParquetFile, wanted: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint64]:
-    """For each row 64 bits of its system prompt, 0 where it has none or is not wanted."""
+    """A 64-bit hash of each row's system prompt; 0 if it has none or is not wanted."""
     hashes = np.zeros(len(wanted), dtype=np.uint64)
     roles = _first_messages(parquet.read([_ROLES]), "role")
     found = np.flatnonzero((np.asarray(roles.to_pylist(), dtype=object) == "system") & wanted)
@@ -84,7 +94,7 @@ def _system_hashes(
 
 
 def _first_messages(table: pa.Table, field: str) -> pa.Array:
-    """A field of every row's first message; a row has at least one."""
+    """A field of each row's first message. Every row has messages."""
     messages = table["messages"].combine_chunks()
     return pc.struct_field(messages.values, [field]).take(messages.offsets[:-1])
 
@@ -101,23 +111,17 @@ def clustered_images(path: str) -> Array:
     """`CLUSTERED` records of a file of clusters."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=_CLUSTER_COLUMNS)
-    images = np.zeros(table.num_rows, dtype=CLUSTERED)
-    for prefix, column in (("", "id"), ("cluster_", "cluster")):
-        halves = id_halves(table[column].to_pylist())
-        images[f"{prefix}high"], images[f"{prefix}low"] = halves[:, 0], halves[:, 1]
+    images = _with_ids(table["id"], CLUSTERED)
+    _set_ids(images, table["cluster"], "cluster_")
     images["image"] = table["image"].to_numpy()
-    # Equal content has no distance from the representative; so has what no pixel tells apart.
+    # The representative, or an image with equal content or no visible difference.
     same = (table["distance"].to_numpy() == 0) & (table["score"].to_numpy() == 1)
     images["original"] = same | table["representative"].to_numpy()
     return images
 
 
 def contaminated_rows(path: str) -> Array:
-    """`GONE` records of the rows that a file of contamination says to drop."""
+    """`GONE` records of the rows to drop, from a file of contamination."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=["id", "removed"])
-    ids = table.filter(table["removed"])["id"].to_pylist()
-    gone = np.zeros(len(ids), dtype=GONE)
-    halves = id_halves(ids)
-    gone["high"], gone["low"] = halves[:, 0], halves[:, 1]
-    return gone
+    return _with_ids(table.filter(table["removed"])["id"], GONE)

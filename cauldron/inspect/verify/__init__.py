@@ -1,9 +1,9 @@
 """``cauldron verify``: prove from the files that no row vanished and no byte changed.
 
-Everything is read again: every file's SHA-256, every pack record against its row, every image
-against its digest; rows, tokens and reasons are counted anew and compared with the manifests, and
-the manifests with each other. Memory holds a record or a row group per thread; what DuckDB joins
-spills to disk.
+Everything is read again. Each file is checked against its SHA-256, each record of a record file
+against its row, each image against its digest. Rows, tokens and reasons are counted and compared
+with the manifests, and the manifests with each other. Each thread holds one record or row group in
+memory; DuckDB's joins spill to disk.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.finished import Finished, find_finished
 from cauldron.core.manifests import DATA, MANIFEST, MixtureManifest, RowFile
 from cauldron.inspect.database import open_database
-from cauldron.inspect.verify.corpus import Found, Laid, check_part, corpus_problems, laid_corpora
+from cauldron.inspect.verify.corpus import Counted, Place, check_part, corpus_problems, places
 from cauldron.inspect.verify.curation import curation_problems
-from cauldron.inspect.verify.files import check_file, strangers
+from cauldron.inspect.verify.files import check_file, unlisted_files
 from cauldron.inspect.verify.mixture import manifest_problems, mixture_problems, shard_problems
 
 Progress = Callable[[int, int], None]
@@ -31,34 +31,34 @@ def verify(out: str, progress: Progress | None = None) -> list[str]:
 
     Args:
         out: local or ``gs://``.
-        progress: called with the bytes read so far and in all, after every file or part.
+        progress: called after every file or part with the bytes read so far and the total.
 
     Returns:
-        what is wrong, one line each with the file and the figures; empty when all is well.
+        the problems, a line each with the file and the figures; empty if there are none.
 
     Raises:
-        CauldronError: nothing here is finished, or a manifest cannot be understood.
+        CauldronError: the folder holds nothing finished, or a manifest is invalid.
     """
     found = find_finished(out)
     if not (found.mixtures or found.corpora or found.curations):
         raise CauldronError(f"{out}: nothing finished to verify, there is no {MANIFEST} in it")
-    corpora = laid_corpora(found)
-    reports: dict[str, list[Found]] = {corpus.folder: [] for corpus in corpora}
+    corpora = places(found)
+    reports: dict[str, list[Counted]] = {corpus.folder: [] for corpus in corpora}
     tasks = [*_corpus_tasks(out, corpora, reports), *_listed_tasks(found), *_shard_tasks(found)]
     problems = _run(tasks, progress)
     for corpus in corpora:
         problems += corpus_problems(corpus, reports[corpus.folder])
-        problems += _strangers_of_corpus(out, corpus)
+        problems += _unlisted_in_corpus(out, corpus)
     for folder, files in _listed(found):
-        problems += strangers(out, folder, {file.name for file in files} | {MANIFEST})
+        problems += unlisted_files(out, folder, {file.name for file in files} | {MANIFEST})
     for mixture in found.mixtures.values():
-        problems += _strangers_of_mixture(out, mixture)
+        problems += _unlisted_in_mixture(out, mixture)
         problems += manifest_problems(mixture, found)
     return problems + _joins(found)
 
 
 def _run(tasks: list[_Task], progress: Progress | None) -> list[str]:
-    """All tasks on all cores; hashing and reading let go of the interpreter's lock."""
+    """Run the tasks in threads: hashing and reading release the interpreter's lock."""
     total, done = sum(size for size, _ in tasks), 0
     problems: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -72,7 +72,7 @@ def _run(tasks: list[_Task], progress: Progress | None) -> list[str]:
 
 
 def _corpus_tasks(
-    out: str, corpora: list[Laid], reports: dict[str, list[Found]]
+    out: str, corpora: list[Place], reports: dict[str, list[Counted]]
 ) -> Iterable[_Task]:
     for corpus in corpora:
         for part in corpus.manifest.parts:
@@ -88,7 +88,7 @@ def _corpus_tasks(
 
 
 def _listed(found: Finished) -> Iterable[tuple[str, list[RowFile]]]:
-    """Folders of plain files, and what their manifests list."""
+    """Folders without special checks, and the files in their manifests."""
     for name, matches in found.matches.items():
         yield f"matches/{name}", matches.files
     for name, curation in found.curations.items():
@@ -108,27 +108,27 @@ def _shard_tasks(found: Finished) -> Iterable[_Task]:
             yield shard.bytes, lambda f=folder, s=shard: shard_problems(found.out, f, s)  # type: ignore[misc]
 
 
-def _strangers_of_corpus(out: str, corpus: Laid) -> list[str]:
+def _unlisted_in_corpus(out: str, corpus: Place) -> list[str]:
     parts = corpus.manifest.parts
     own = {part.parquet.name for part in parts} | {part.pack.name for part in parts if part.pack}
     rejects = {part.quarantine.name for part in parts if part.quarantine}
     return [
-        *strangers(out, corpus.folder, own | {MANIFEST}),
-        *strangers(out, corpus.rejects, rejects),
+        *unlisted_files(out, corpus.folder, own | {MANIFEST}),
+        *unlisted_files(out, corpus.rejects, rejects),
     ]
 
 
-def _strangers_of_mixture(out: str, mixture: MixtureManifest) -> list[str]:
+def _unlisted_in_mixture(out: str, mixture: MixtureManifest) -> list[str]:
     folder = f"mixtures/{mixture.stage}"
-    problems = strangers(out, folder, {MANIFEST, "README.md"})
-    problems += strangers(out, f"{folder}/{DATA}", {shard.name for shard in mixture.shards})
+    problems = unlisted_files(out, folder, {MANIFEST, "README.md"})
+    problems += unlisted_files(out, f"{folder}/{DATA}", {shard.name for shard in mixture.shards})
     if not storage.exists(storage.join(out, folder, "README.md")):
         problems.append(f"{folder}/README.md: missing, a mixture has a card")
     return problems
 
 
 def _joins(found: Finished) -> list[str]:
-    """What needs rows of several files side by side."""
+    """Problems that are found by joining rows of several files."""
     problems = []
     with open_database(found.out, sorted(_all_parquet(found))) as connection:
         for curation in found.curations.values():
@@ -139,13 +139,14 @@ def _joins(found: Finished) -> list[str]:
 
 
 def _all_parquet(found: Finished) -> Iterable[str]:
-    for corpus in laid_corpora(found):
-        yield from (f"{corpus.folder}/{part.parquet.name}" for part in corpus.manifest.parts)
-    for name, curation in found.curations.items():
-        tables = (*curation.buckets, *curation.clusters, *curation.contamination)
-        yield from (f"curation/{name}/{file.name}" for file in tables)
-    for stage, mixture in found.mixtures.items():
-        yield from (f"mixtures/{stage}/{DATA}/{shard.name}" for shard in mixture.shards)
+    for corpus in found.corpora.values():
+        yield from corpus.tables()
+    for benchmark in found.benchmarks.values():
+        yield from benchmark.tables("benchmarks")
+    for curation in found.curations.values():
+        yield from curation.paths([*curation.buckets, *curation.clusters, *curation.contamination])
+    for mixture in found.mixtures.values():
+        yield from mixture.shard_paths
 
 
 __all__ = ["Progress", "verify"]

@@ -1,4 +1,4 @@
-"""Decisions against the corpora they decide on."""
+"""Check decisions against the corpora and the manifest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cauldron.inspect.database import one_row, quoted, scan
 from cauldron.inspect.verify.evidence import evidence_problems
 from cauldron.inspect.verify.files import differences, reading
 from cauldron.inspect.verify.merges import merge_problems
-from cauldron.inspect.verify.relations import decisions_of
+from cauldron.inspect.verify.relations import decisions_of, violations
 
-# Each row of a source's corpus by its place, as decisions name it, and the decisions on them.
+# The rows of one source's corpus with their part and row number, and the decisions on them.
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE corpus_rows (
     part INTEGER, "row" INTEGER, id VARCHAR, answer_tokens INTEGER, turns INTEGER,
@@ -29,7 +29,7 @@ SELECT regexp_extract(filename, 'part-(\d+)-of-\d+\.parquet$', 1)::INTEGER, file
 FROM {files}
 """
 
-# A row that others were merged into has the figures of its merged text, see `merges.py`.
+# Rows with a merged text have the figures of that text, which `merges.py` checks.
 _COMPARED = """
 SELECT count(*) FILTER (d.id IS NULL), count(*) FILTER (c.id IS NULL),
        count(*) FILTER (c.id IS NOT NULL AND d.id IS NOT NULL AND (
@@ -39,7 +39,7 @@ SELECT count(*) FILTER (d.id IS NULL), count(*) FILTER (c.id IS NULL),
 FROM corpus_rows c FULL JOIN decided d ON c.part = d.part AND c."row" = d."row"
 """
 
-# What must not be, and the query that counts it.
+# Queries whose count must be 0, by what they count.
 _NEVER = {
     "rows with several decisions": """
         SELECT count(*) FROM (FROM decided SELECT part, "row" GROUP BY ALL HAVING count(*) > 1)""",
@@ -67,9 +67,7 @@ def load_source(
     connection: duckdb.DuckDBPyConnection, found: Finished, curation: CurationManifest, source: str
 ) -> None:
     """Fill the tables ``corpus_rows`` and ``decided`` with one source's rows."""
-    fingerprint = curation.corpora[source]
-    parts = found.corpora[source, fingerprint].parts
-    names = [f"corpus/{source}/{fingerprint}/{part.parquet.name}" for part in parts]
+    names = found.corpora[source, curation.corpora[source]].tables()
     tables = _TABLES.format(decisions=decisions_of(curation), source=quoted(source))
     connection.execute(tables)
     if names:
@@ -79,8 +77,8 @@ def load_source(
 def curation_problems(
     connection: duckdb.DuckDBPyConnection, found: Finished, curation: CurationManifest
 ) -> list[str]:
-    """Every corpus row has one decision that the evidence bears out, and the counts are those of
-    the manifest."""
+    """Each corpus row has one decision, the evidence supports it, and the manifest's counts are
+    right."""
     where = f"curation/{curation.fingerprint}"
     problems: list[str] = []
     for source, fingerprint in curation.corpora.items():
@@ -109,9 +107,8 @@ def _source_problems(
         "decisions with other figures than their row",
     )
     figures = dict(zip(kinds, one_row(connection, _COMPARED), strict=True))
-    for kind, sql in _NEVER.items():
-        figures[kind] = one_row(connection, sql)[0]
     yield from (f"{where}: {number:,} {kind}" for kind, number in figures.items() if number)
+    yield from violations(connection, where, _NEVER)
     counts = curation.counts.get(source)
     if counts is None:
         yield f"{where}: the manifest has no counts of it"

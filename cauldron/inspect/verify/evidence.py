@@ -1,4 +1,4 @@
-"""Clusters and contamination against the decisions that they led to, and against the corpora."""
+"""Check clusters and contamination against the decisions and the corpora."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import duckdb
 
 from cauldron.core.finished import Finished
 from cauldron.core.manifests import CurationManifest
-from cauldron.inspect.database import one_row
 from cauldron.inspect.verify.relations import (
     benchmarks_of,
     clusters_of,
     contamination_of,
     corpora_of,
     decisions_of,
+    violations,
 )
 
 _TABLES = """
@@ -28,7 +28,7 @@ SELECT DISTINCT source AS benchmark, id AS benchmark_id, len(image_info) AS imag
 FROM {benchmarks};
 """
 
-# What must not be, and the query that counts it.
+# Queries whose count must be 0, by what they count.
 _NEVER = {
     "clusters of a single image": """
         SELECT count(*) FROM (FROM {clusters} SELECT cluster GROUP BY 1 HAVING count(*) < 2)""",
@@ -75,7 +75,7 @@ _NEVER = {
 def evidence_problems(
     connection: duckdb.DuckDBPyConnection, found: Finished, curation: CurationManifest
 ) -> Iterator[str]:
-    """Clusters are whole, and every near-duplicate and contaminated row is borne out by them."""
+    """Clusters are complete; each near-duplicate and contaminated row has its evidence."""
     where = f"curation/{curation.fingerprint}"
     missing = set(curation.benchmarks.items()) - set(found.benchmarks)
     for name, fingerprint in sorted(missing):
@@ -90,7 +90,5 @@ def evidence_problems(
         "benchmarks": benchmarks_of(found, curation),
     }
     connection.execute(_TABLES.format(**files))
-    for what, sql in _NEVER.items():
-        number = one_row(connection, sql.format(**files))[0]
-        if number:
-            yield f"{where}: {number:,} {what}"
+    queries = {what: sql.format(**files) for what, sql in _NEVER.items()}
+    yield from violations(connection, where, queries)

@@ -1,4 +1,4 @@
-"""Files against their manifests: there, whole, unchanged, and no others beside them."""
+"""Check files against their manifests: complete, unchanged, and no others in the folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cauldron.core.lock import LOCK
 from cauldron.core.manifests import MANIFEST, HashedFile, RowFile
 
 _CHUNK = 1024 * 1024
-# Of one file's problems; the rest are counted.
+# Problems of one file that are listed; the rest are counted.
 _SHOWN = 5
 
 
 class HashedReader:
-    """Reads a file from front to back and hashes it on the way.
+    """Reads a file from start to end and hashes it.
 
     Attributes:
         position: bytes read so far.
@@ -34,7 +34,7 @@ class HashedReader:
         self.position = 0
 
     def read(self, size: int) -> bytes:
-        """Exactly `size` bytes. Raises ValueError when the file ends before."""
+        """Read exactly `size` bytes. Raises ValueError if the file ends earlier."""
         data = self._file.read(size)
         self._sha256.update(data)
         self.position += len(data)
@@ -43,7 +43,7 @@ class HashedReader:
         return data
 
     def finish(self) -> str:
-        """Read to the end; the SHA-256 of the whole file, hex."""
+        """Read to the end; returns the SHA-256 of the whole file, hex."""
         while data := self._file.read(_CHUNK):
             self._sha256.update(data)
             self.position += len(data)
@@ -51,7 +51,7 @@ class HashedReader:
 
 
 def check_file(out: str, folder: str, entry: HashedFile) -> list[str]:
-    """Size, SHA-256 and, of parquet and JSON lines, the number of rows."""
+    """Check size, SHA-256 and, for files of rows, the number of rows."""
     path = f"{folder}/{entry.name}"
     problems: list[str] = []
     with reading(path, problems), storage.open_read(storage.join(out, path)) as file:
@@ -81,7 +81,7 @@ def hash_problems(path: str, entry: HashedFile, reader: HashedReader) -> list[st
 
 @contextlib.contextmanager
 def reading(path: str, problems: list[str]) -> Iterator[None]:
-    """What goes wrong while reading `path` is a problem of that file and not the end."""
+    """Turn errors in reading `path` into problems, so that the other checks continue."""
     try:
         yield
     except FileNotFoundError:
@@ -92,7 +92,7 @@ def reading(path: str, problems: list[str]) -> Iterator[None]:
 
 
 def differences(where: str, figures: Iterable[tuple[str, object, object]]) -> list[str]:
-    """One line per (what, found, said) in which the files and the manifest differ."""
+    """One line per (what, found, said) for which the files and the manifest differ."""
     return [
         f"{where}: {what} {_figure(found)}, {MANIFEST} says {_figure(said)}"
         for what, found, said in figures
@@ -105,14 +105,22 @@ def _figure(value: object) -> str:
 
 
 def first_few(path: str, problems: Iterator[str]) -> list[str]:
-    """The first problems of a file, and how many there are besides."""
+    """The first problems of a file, and the number of the others."""
     shown = [f"{path}: {problem}" for problem in islice(problems, _SHOWN)]
     more = sum(1 for _ in problems)
     return [*shown, f"{path}: and {more:,} more of this kind"] if more else shown
 
 
-def strangers(out: str, folder: str, listed: set[str]) -> list[str]:
-    """Files in a finished folder that its manifest does not list: a reader might take them in."""
+def file_problems(path: str, problems: Iterator[str]) -> list[str]:
+    """`first_few` problems of a file; an error in reading it is one more."""
+    found: list[str] = []
+    with reading(path, found):
+        found += first_few(path, problems)
+    return found
+
+
+def unlisted_files(out: str, folder: str, listed: set[str]) -> list[str]:
+    """Files in a finished folder that its manifest does not list. Some reader may use them."""
     problems = []
     for path in storage.list_files(storage.join(out, folder)):
         name = path.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The copies of rows that took over others, against their merged texts."""
+"""Check the copies of merged rows in a mixture against their merged texts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import duckdb
 
 from cauldron.core import storage
-from cauldron.core.manifests import DATA, CurationManifest, MixtureManifest, curation_folder
+from cauldron.core.manifests import CurationManifest, MixtureManifest, curation_folder
 from cauldron.core.schema import Sample
 from cauldron.inspect.database import scan
 from cauldron.inspect.verify.files import first_few
 from cauldron.inspect.verify.relations import decisions_of, has_text
 
-# Copies checked at a time; the text of one is below about 16 MiB.
+# Copies that are checked at a time; each text is at most about 16 MiB.
 _BATCH = 64
 
 _COPIES = """
@@ -32,15 +32,16 @@ def merged_copy_problems(
     mixture: MixtureManifest,
     curation: CurationManifest,
 ) -> list[str]:
-    """Each turn of a copy is one of the merged text's, with its source and its tokens."""
+    """Each turn of a copy must be in the merged text, with the same source and tokens."""
     if not curation.merged or not mixture.shards:
         return []
-    where = f"mixtures/{mixture.stage}"
-    shards = scan(f"{where}/{DATA}/{shard.name}" for shard in mixture.shards)
     sql = _COPIES.format(
-        shards=shards, decisions=decisions_of(curation), has_text=has_text(curation)
+        shards=scan(mixture.shard_paths),
+        decisions=decisions_of(curation),
+        has_text=has_text(curation),
     )
-    return first_few(where, _problems(connection.execute(sql), out, curation))
+    problems = _problems(connection.execute(sql), out, curation)
+    return first_few(f"mixtures/{mixture.stage}", problems)
 
 
 def _problems(

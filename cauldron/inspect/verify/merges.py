@@ -1,8 +1,8 @@
-"""Rows that became part of others: where they went, and the merged texts.
+"""Check merged rows: the rows that they were merged into, and the merged texts.
 
-A merged text is made again from the texts of its rows, read by reference, and compared. That
-proves that no turn was lost or invented and that each names the source it came from; it takes the
-rules of merging (`cauldron.transforms.curate.merging`) as given.
+Each merged text is made again from the texts of its rows and compared with the stored one. This
+proves that no turn was lost or invented, and that each names its source. It assumes that the rules
+of merging (`cauldron.transforms.curate.merging`) are right.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from cauldron.core import storage
 from cauldron.core.finished import Finished
 from cauldron.core.manifests import CurationManifest, RowFile, corpus_folder, curation_folder
 from cauldron.core.schema import Sample
-from cauldron.inspect.database import one_row
-from cauldron.inspect.verify.files import first_few, reading
-from cauldron.inspect.verify.relations import corpora_of, decisions_of, has_text
+from cauldron.inspect.verify.files import file_problems
+from cauldron.inspect.verify.relations import corpora_of, decisions_of, has_text, violations
 from cauldron.transforms.curate.merging import merge_samples
-from cauldron.transforms.parts import PartNames
+from cauldron.transforms.parts import record_file
 from cauldron.transforms.record_files import read_sample, text_length
 
-# Merged rows checked at a time; each may have a thousand texts.
+# Merged rows that are checked at a time; each may have a thousand texts.
 _BATCH = 64
 
 _NOT_KEPT = """
@@ -45,7 +44,7 @@ SELECT count(*) FROM {decisions} WHERE NOT {has_text} AND
     (merged_file IS NOT NULL OR merged_offset IS NOT NULL OR merged_length IS NOT NULL)
 """
 
-# The rows that took over others, and the others, with where their texts lie.
+# The rows that took over others, and these others, with the places of their texts.
 _MERGED = """
 CREATE OR REPLACE TEMP TABLE merged AS
 SELECT d.*, c.image_info[1]."offset" AS first_image
@@ -70,7 +69,7 @@ GROUP BY ALL ORDER BY t.merged_offset
 def merge_problems(
     connection: duckdb.DuckDBPyConnection, found: Finished, curation: CurationManifest
 ) -> Iterator[str]:
-    """Where rows went, and the merged texts against the texts of the rows."""
+    """Check that rows were merged into kept rows, and the merged texts."""
     where = f"curation/{curation.fingerprint}"
     decisions = decisions_of(curation)
     sql = _NOT_KEPT.format(decisions=decisions)
@@ -80,23 +79,22 @@ def merge_problems(
     yield from _strange_decisions(connection, curation)
     corpora = corpora_of(found, curation)
     text = has_text(curation)
-    pointless = one_row(connection, _POINTLESS.format(decisions=decisions, has_text=text))[0]
-    if pointless:
-        yield f"{where}: {pointless:,} decisions that point to no merged text"
+    pointless = _POINTLESS.format(decisions=decisions, has_text=text)
+    queries = {"decisions that point to no merged text": pointless}
+    yield from violations(connection, where, queries)
     connection.execute(_MERGED.format(decisions=decisions, corpora=corpora, has_text=text))
+    texts = _Texts(found, curation)
     for number, file in enumerate(curation.merged):
-        path = f"{where}/{file.name}"
-        problems: list[str] = []
-        with reading(path, problems):
-            texts = _Texts(found, curation)
-            problems += first_few(path, _text_problems(connection, texts, number, file))
+        problems = file_problems(
+            f"{where}/{file.name}", _text_problems(connection, texts, number, file)
+        )
         yield from problems
 
 
 def _strange_decisions(
     connection: duckdb.DuckDBPyConnection, curation: CurationManifest
 ) -> Iterator[str]:
-    """Decisions that the manifest's action does not make."""
+    """Decisions that do not fit the manifest's action."""
     where = f"curation/{curation.fingerprint}"
     made: dict[str, set[tuple[str, str | None, bool]]] = {
         "merge": {("merge", "near_duplicate", False), ("keep", None, True)},
@@ -111,7 +109,7 @@ def _strange_decisions(
 
 
 class _Texts:
-    """Reads texts of rows and merged texts of a curation."""
+    """The places of texts of rows and of merged texts, and how texts are merged."""
 
     def __init__(self, found: Finished, curation: CurationManifest) -> None:
         self._found = found
@@ -121,22 +119,21 @@ class _Texts:
 
     def merged(self, file: RowFile, offset: int, length: int) -> storage.Range:
         folder = curation_folder(self._found.out, self._curation.fingerprint)
-        # With the end of its line.
+        # One more byte: the end of the line.
         return storage.Range(storage.join(folder, file.name), offset, length + 1)
 
     def row(self, row: dict[str, Any]) -> storage.Range:
         source, fingerprint = row["source"], self._curation.corpora[row["source"]]
         parts = len(self._found.corpora[source, fingerprint].parts)
         folder = corpus_folder(self._found.out, source, fingerprint)
-        path = storage.join(folder, PartNames(folder, "", row["part"], parts).record_file)
         length = text_length(row["offset"], row["first_image"])
-        return storage.Range(path, row["offset"], length)
+        return storage.Range(record_file(folder, row["part"], parts), row["offset"], length)
 
     def in_order(self, stays: dict[str, Any], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows in the order in which their turns are put together."""
+        """The rows in the order in which their turns are merged."""
         return [stays, *sorted(others, key=lambda r: (self._priority[r["source"]], r["id"]))]
 
-    def made_again(self, texts: list[bytes]) -> Sample:
+    def merge(self, texts: list[bytes]) -> Sample:
         first, *others = [read_sample(text) for text in texts]
         return merge_samples(first, others, self._curation.conflicts)
 
@@ -144,8 +141,8 @@ class _Texts:
 def _text_problems(
     connection: duckdb.DuckDBPyConnection, texts: _Texts, number: int, file: RowFile
 ) -> Iterator[str]:
-    """Walk a file of merged texts and the rows that point into it side by side; a text out of
-    place ends the walk."""
+    """Compare a file of merged texts with the rows that point into it, both in order. Ends at the
+    first text that is not in its place."""
     position = 0
     result = connection.execute(_OF_FILE.format(number=number))
     while batch := result.fetchmany(_BATCH):
@@ -163,7 +160,7 @@ def _text_problems(
             sample = Sample.model_validate_json(line)
             if (sample.answer_tokens, len(sample.turns)) != (answer_tokens, turns):
                 yield f"the decision on {id_} has other figures than its merged text"
-            if not line.endswith(b"\n") or sample != texts.made_again(found):
+            if not line.endswith(b"\n") or sample != texts.merge(found):
                 yield f"the merged text of {id_} is not what its {len(rows)} rows make"
     if position != file.bytes:
         yield f"no row points to what follows {position}"

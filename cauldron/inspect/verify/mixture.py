@@ -1,4 +1,4 @@
-"""A mixture against its manifest, its corpora and the decisions it was made from."""
+"""Check a mixture against its manifest, its corpora and the decisions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 
 from cauldron.core import storage
 from cauldron.core.finished import Finished
-from cauldron.core.manifests import DATA, CorpusManifest, MixtureManifest, RowFile, SourceInMixture
+from cauldron.core.manifests import MixtureManifest, RowFile, SourceInMixture
 from cauldron.core.mixture import read_row_groups
 from cauldron.core.schema import mixture_schema_with_features
 from cauldron.inspect.database import one_row, quoted, scan
 from cauldron.inspect.verify.curation import load_source
-from cauldron.inspect.verify.files import check_file, differences, first_few, reading
+from cauldron.inspect.verify.files import check_file, differences, file_problems, reading
 from cauldron.inspect.verify.merged_copies import merged_copy_problems
+from cauldron.inspect.verify.relations import violations
 
 _SUMS = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
 
@@ -47,12 +48,10 @@ WHERE c.source = {source}
 
 
 def shard_problems(out: str, folder: str, entry: RowFile) -> list[str]:
-    """The shard's bytes, its columns, and each of its images against the digest beside it."""
+    """Check the shard's bytes, its columns, and each image against its digest."""
     path = f"{folder}/{entry.name}"
-    problems = check_file(out, folder, entry)
-    with reading(path, problems):
-        problems += first_few(path, _row_problems(storage.join(out, path)))
-    return problems
+    rows = _row_problems(storage.join(out, path))
+    return check_file(out, folder, entry) + file_problems(path, rows)
 
 
 def _row_problems(path: str) -> Iterator[str]:
@@ -93,7 +92,7 @@ def _one_row(
 
 
 def manifest_problems(mixture: MixtureManifest, found: Finished) -> list[str]:
-    """The manifest against itself and against the manifests of what it was made from."""
+    """Check the manifest for consistency, alone and with those of its corpora and curation."""
     where = f"mixtures/{mixture.stage}"
     problems = []
     totals = mixture.totals
@@ -138,28 +137,20 @@ def _accounting(
     if curation.corpora.get(name) != fingerprint:
         yield f"{where}: made of corpus {fingerprint}, decided on {curation.corpora.get(name)}"
     elif name in curation.counts:
-        expected = _expected(corpus, curation.counts[name])
-        yield from differences(
-            where,
-            [(what, expected[what], getattr(counts, what)) for what in expected],
-        )
-
-
-def _expected(corpus: CorpusManifest, curated: Any) -> dict[str, Any]:
-    both = corpus.counts.after(curated)
-    return {name: getattr(both, name) for name in type(both).model_fields}
+        expected = corpus.counts.after(curation.counts[name])
+        fields = type(expected).model_fields
+        figures = [(what, getattr(expected, what), getattr(counts, what)) for what in fields]
+        yield from differences(where, figures)
 
 
 def mixture_problems(
     connection: duckdb.DuckDBPyConnection, found: Finished, mixture: MixtureManifest
 ) -> list[str]:
-    """The rows of all shards together, and each against the decision that let it in."""
-    where = f"mixtures/{mixture.stage}"
-    names = [f"{where}/{DATA}/{shard.name}" for shard in mixture.shards]
+    """Check the rows of all shards together, and each copy against the decision on its row."""
     problems: list[str] = []
-    with reading(where, problems):
-        if names:
-            connection.execute(_COPIES.format(files=scan(names)))
+    with reading(f"mixtures/{mixture.stage}", problems):
+        if mixture.shards:
+            connection.execute(_COPIES.format(files=scan(mixture.shard_paths)))
             problems += _sum_problems(connection, mixture)
             for name in mixture.sources:
                 problems += _copy_problems(connection, found, mixture, name)
@@ -202,14 +193,11 @@ def _copy_problems(
             SELECT greatest(0, {whole * source.counts.kept} - count(*)) FROM copies
             WHERE source = {wanted} AND epoch < {whole}""",
     }
-    for what, sql in checks.items():
-        number = one_row(connection, sql)[0]
-        if number:
-            yield f"{where}: {number:,} {what}"
+    yield from violations(connection, where, checks)
     curation = found.curations.get(mixture.curation)
     decided = curation is not None and (name, curation.corpora.get(name, "")) in found.corpora
     if curation is None or not decided:
-        return  # said already: without them nothing can be compared
+        return  # reported already; nothing to compare with
     load_source(connection, found, curation, name)
     unkept, other, elsewhere = one_row(connection, _AGAINST_DECISIONS.format(source=wanted))
     if unkept:

@@ -1,19 +1,20 @@
-"""The files of a curation and of its corpora, as DuckDB reads them side by side."""
+"""SQL relations of a curation and its corpora (text to put after FROM), and queries on them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
+import duckdb
 import pyarrow as pa
 
 from cauldron.core.finished import Finished
-from cauldron.core.manifests import CorpusManifest, CurationManifest, RowFile
+from cauldron.core.manifests import CurationManifest, RowFile
 from cauldron.core.schema import CLUSTER_SCHEMA, CONTAMINATION_SCHEMA, DECISION_SCHEMA
-from cauldron.inspect.database import scan
+from cauldron.inspect.database import one_row, scan
 
 _TYPES = {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "bool": "BOOLEAN"}
 
-# Rows of several corpora by their place, as decisions name it.
+# Rows of several corpora with source, part and row, by which decisions refer to them.
 _CORPUS_ROWS = r"""(
 SELECT regexp_extract(filename, '{kind}/(.+)/[^/]+/part-\d+-of-\d+\.parquet$', 1) AS source,
        regexp_extract(filename, 'part-(\d+)-of-\d+\.parquet$', 1)::INTEGER AS part,
@@ -22,45 +23,51 @@ FROM {files})"""
 
 
 def decisions_of(curation: CurationManifest) -> str:
-    """The decisions, to stand after FROM."""
+    """The decisions."""
     return _files_of(curation, curation.buckets, DECISION_SCHEMA)
 
 
 def has_text(curation: CurationManifest) -> str:
-    """Whether a decision points to a merged text, as a SQL condition."""
+    """The SQL condition that a decision points to a merged text."""
     files = len(curation.merged)
     place = f"merged_file >= 0 AND merged_file < {files} AND merged_offset >= 0"
     return f"coalesce({place} AND merged_length > 0, false)"
 
 
 def clusters_of(curation: CurationManifest) -> str:
-    """The images in clusters, to stand after FROM."""
+    """The images in clusters."""
     return _files_of(curation, curation.clusters, CLUSTER_SCHEMA)
 
 
 def contamination_of(curation: CurationManifest) -> str:
-    """The images that are a benchmark's, to stand after FROM."""
+    """The contaminated images."""
     return _files_of(curation, curation.contamination, CONTAMINATION_SCHEMA)
 
 
 def corpora_of(found: Finished, curation: CurationManifest) -> str:
-    """The rows of all corpora with `source`, `part` and `row`, to stand after FROM."""
-    return _rows_of("corpus", curation.corpora, found.corpora)
+    """The rows of all corpora, with `source`, `part` and `row`."""
+    corpora = (found.corpora[key] for key in curation.corpora.items())
+    return _rows_of("corpus", [name for corpus in corpora for name in corpus.tables()])
 
 
 def benchmarks_of(found: Finished, curation: CurationManifest) -> str:
-    """The rows of all benchmarks, whose names are the sources, to stand after FROM."""
-    return _rows_of("benchmarks", curation.benchmarks, found.benchmarks)
+    """The rows of all benchmarks, with the name as `source`."""
+    corpora = (found.benchmarks[key] for key in curation.benchmarks.items())
+    names = [name for corpus in corpora for name in corpus.tables("benchmarks")]
+    return _rows_of("benchmarks", names)
 
 
-def _rows_of(
-    kind: str, prints: Mapping[str, str], corpora: Mapping[tuple[str, str], CorpusManifest]
-) -> str:
-    names = [
-        f"{kind}/{source}/{fingerprint}/{part.parquet.name}"
-        for source, fingerprint in prints.items()
-        for part in corpora[source, fingerprint].parts
-    ]
+def violations(
+    connection: duckdb.DuckDBPyConnection, where: str, queries: Mapping[str, str]
+) -> Iterator[str]:
+    """One line per query whose count is not 0; `queries` are SQL by what they count."""
+    for what, sql in queries.items():
+        number = one_row(connection, sql)[0]
+        if number:
+            yield f"{where}: {number:,} {what}"
+
+
+def _rows_of(kind: str, names: list[str]) -> str:
     if not names:
         return """(SELECT NULL::VARCHAR AS source, 0 AS part, 0 AS "row", NULL::VARCHAR AS id,
             0::BIGINT AS "offset", [] AS image_info WHERE false)"""
@@ -68,10 +75,10 @@ def _rows_of(
     return _CORPUS_ROWS.format(kind=kind, files=files)
 
 
-def _files_of(curation: CurationManifest, files: Sequence[RowFile], schema: pa.Schema) -> str:
+def _files_of(curation: CurationManifest, files: list[RowFile], schema: pa.Schema) -> str:
     if files:
-        return scan(f"curation/{curation.fingerprint}/{file.name}" for file in files)
-    # No file has these columns: an empty table does. Nested ones are not compared.
+        return scan(curation.paths(files))
+    # Without files, an empty relation with the columns of the schema. No query uses nested columns.
     columns = [
         f'NULL::{_TYPES[str(field.type)]} AS "{field.name}"'
         for field in schema

@@ -145,10 +145,10 @@ def test_a_layout_survives_pickling_and_knows_its_like(layout):
     copy = pickle.loads(pickle.dumps(layout))
     rows = messages_of_row(messages_of(None, LONG, 1))
     assert copy.encode(rows).ids.tolist() == layout.encode(rows).ids.tolist()
-    assert copy.identity == layout.identity
+    assert copy.fingerprint == layout.fingerprint
     bare = TokenLayout(tiny_tokenizer(), TILE, TOKENS_PER_TILE, bos=BOS)
     assert bare.encode(rows).ids.tolist() == layout.encode(rows).ids.tolist()
-    assert TokenLayout(fast_tokenizer(), TILE, 9).identity != layout.identity
+    assert TokenLayout(fast_tokenizer(), TILE, 9).fingerprint != layout.fingerprint
 
 
 def test_a_tokenizer_without_image_tokens_is_refused():

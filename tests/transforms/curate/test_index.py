@@ -60,7 +60,7 @@ def test_the_text_of_a_record_is_read_without_its_pictures(world):
         (data,) = storage.read_ranges([where])
         assert read_sample(data) == ROWS[number][0]
         assert b"JFIF" not in data
-        with pytest.raises(ValueError, match="pack record"):
+        with pytest.raises(ValueError, match="image record"):
             read_sample(data[:-512])
 
 

@@ -138,7 +138,7 @@ class Judge:
 def picture_range(picture: np.void, job: MatchJob) -> storage.Range:
     """Where a picture's bytes lie; `picture` is a `PICTURE` or an `OCCURRENCE`."""
     source = job.sources[int(picture["source"])]
-    pack = PartNames(source.corpus, "", int(picture["part"]), source.parts).pack
+    pack = PartNames(source.corpus, "", int(picture["part"]), source.parts).record_file
     path = storage.join(source.corpus, pack)
     return storage.Range(path, int(picture["offset"]), int(picture["length"]))
 
