@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -69,7 +69,11 @@ REASONS = {
         reasons.QUARANTINED,
     ),
     "Dropped by curation": ("`decision` is `drop` in the decisions table.", reasons.CURATED_OUT),
-    "Merged": ("`decision` is `merge` in the decisions table.", reasons.MERGED),
+    "Merged": (
+        "`decision` is `merge` in the decisions table. Rows of `same_image` are merged by ingest "
+        "and counted in the manifest only.",
+        reasons.MERGED,
+    ),
     "Turns left out": (
         "The row stays without these turns. Counted in the corpus manifest, `turns_dropped`.",
         reasons.TURN_DROPPED,
@@ -93,7 +97,7 @@ def pages() -> dict[str, str]:
     return {name: note + text.strip() + "\n" for name, text in made.items()}
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 
@@ -247,8 +251,8 @@ def _commands_page() -> str:
         "# Commands",
         _plain(main.help or ""),
         "\n".join(f"- [`cauldron {name}`](#cauldron-{name})" for name in names),
-        "Exit codes: 0 success, 1 failure, 2 wrong usage. An error is one line on stderr. "
-        "Options before the command:",
+        "Every command has `-h` and `--help`. Exit codes: 0 success, 1 failure, 2 wrong usage. "
+        "An error is one line on stderr. Options before the command:",
         _options(main),
         *(f"## cauldron {name}\n\n{_command(main.commands[name], name)}" for name in names),
     ]
@@ -256,7 +260,7 @@ def _commands_page() -> str:
 
 
 def _command(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=f"cauldron {name}")
+    context = click.Context(command, info_name=f"cauldron {name}", terminal_width=100)
     usage = command.get_usage(context).removeprefix("Usage: ")
     about, _, examples = (command.help or "").partition("\b\nExamples:\n")
     lines = "\n".join(line.removeprefix("  ") for line in examples.rstrip().splitlines())
@@ -265,8 +269,8 @@ def _command(command: click.Command, name: str) -> str:
 
 
 def _options(command: click.Command) -> str:
-    context = click.Context(command)
-    options = [item for item in command.get_params(context) if isinstance(item, click.Option)]
+    context = click.Context(command, terminal_width=100)
+    options = [item for item in command.params if isinstance(item, click.Option)]
     records = [item.get_help_record(context) for item in options]
     rows = [(f"`{record[0]}`", record[1]) for record in records if record]
     return _table(("option", "what it does"), rows)

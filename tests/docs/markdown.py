@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # A comment right above a block. `not run` says why a block never runs in a test, `slow` that it
 # builds or trains; `command` names a block that CI runs on a fresh machine.
 _MARK = re.compile(r"<!-- (not run|slow|command): (.+) -->")
-_FENCE = re.compile(r"^```(\w*)\s*$")
+_FENCE = re.compile(r"^\s*```(\w*)\s*$")
 _HEADING = re.compile(r"^#+ +(.*)$")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _BETWEEN_COMMANDS = set("();<>|&")
@@ -58,11 +59,11 @@ def blocks(path: Path, *languages: str) -> list[Block]:
         if fence:
             inside = []
             for _, text in lines:
-                if text == "```":
+                if text.strip() == "```":
                     break
                 inside.append(text)
             mark = _MARK.fullmatch(before.strip())
-            text = "\n".join(inside) + "\n"
+            text = textwrap.dedent("\n".join(inside)) + "\n"
             found.append(Block(path, number, fence[1], text, mark[1] if mark else ""))
         before = line
     return [block for block in found if not languages or block.language in languages]
@@ -72,7 +73,7 @@ def prose(path: Path) -> Iterator[str]:
     """The lines of a document outside its code blocks."""
     inside = False
     for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
+        if line.lstrip().startswith("```"):
             inside = not inside
         elif not inside:
             yield line
