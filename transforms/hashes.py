@@ -123,11 +123,6 @@ def raw_pixels(image: Image.Image, most: int) -> Iterator[bytes]:
         yield piece
 
 
-def hamming(first: int, second: int) -> int:
-    """How many of 64 bits differ."""
-    return (first ^ second).bit_count()
-
-
 def _levels(grey: Image.Image) -> npt.NDArray[np.uint8]:
     """Pixels of an L image of at most `EXACT_PIXELS`, shape (height, width)."""
     data = b"".join(raw_pixels(grey, EXACT_PIXELS))

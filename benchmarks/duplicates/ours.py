@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from cauldron.sources.base import RawImage
 from cauldron.transforms.images import prepare_image
+from cauldron.transforms.matching.arrays import BENCHMARK_PICTURE
 from cauldron.transforms.matching.cluster.components import label
 from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
 from cauldron.transforms.matching.cluster.representatives import (
@@ -25,22 +26,21 @@ from cauldron.transforms.matching.cluster.representatives import (
     REPRESENTATIVE,
     advance,
 )
-from cauldron.transforms.matching.compare.pipeline import Judge, batches, write_verdicts
-from cauldron.transforms.matching.contamination.leaks import KNOWN
-from cauldron.transforms.matching.join.passes import plan_blocks
-from cauldron.transforms.matching.join.ranges import prepare_range
-from cauldron.transforms.matching.join.search import join_key
+from cauldron.transforms.matching.compare import PictureComparer, batches
+from cauldron.transforms.matching.compare.pipeline import write_verdicts
+from cauldron.transforms.matching.join.crowds import prepare_range
+from cauldron.transforms.matching.join.pipeline import join_key
+from cauldron.transforms.matching.join.plan import plan_blocks
 from cauldron.transforms.matching.pictures import write_range
 from cauldron.transforms.matching.records import (
     OCCURRENCE,
-    PAIR,
     PICTURE,
     VERDICT,
     MatchJob,
     MatchSource,
 )
 from cauldron.transforms.order import id_halves
-from cauldron.transforms.packed import Packed, read_packed, split_by, unpack
+from cauldron.transforms.packed import Packed, read_packed, split_by
 from cauldron.transforms.parts import PartNames
 
 from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
@@ -67,11 +67,11 @@ def find(datas: Sequence[bytes]) -> Run:
         with _timed("join", seconds):
             pairs = _join(job)
         with _timed("verify", seconds):
-            judge = Judge(job)
-            verdicts = _judged(pairs, judge)
+            comparer = PictureComparer(job)
+            verdicts = _verdicts_on(pairs, comparer)
             write_verdicts(0, [(True, verdicts.tobytes())], job)
         with _timed("clusters", seconds):
-            clusters, asked = _clusters(job, judge)
+            clusters, asked = _clusters(job, comparer)
         pictures = read_packed(job.pictures(0), PICTURE)
     of_picture = _places(occurrences, pictures)
     same = verdicts[verdicts["same"] == 1]
@@ -127,7 +127,7 @@ def _ingest(datas: Sequence[bytes], job: MatchJob) -> Packed:
 
 
 def _join(job: MatchJob) -> Packed:
-    left = prepare_range(0, job, tell=True)
+    left = prepare_range(0, job, within_crowds=True)
     plan = plan_blocks(len(left.records), job.radius)
     found = [left.pairs]
     for sent in plan.assign(left.records["phash"]):
@@ -136,15 +136,15 @@ def _join(job: MatchJob) -> Packed:
     return np.concatenate(found)
 
 
-def _judged(pairs: Packed, judge: Judge) -> Packed:
-    pieces = (judge.judge(unpack([batch], PAIR)) for batch in batches(pairs))
+def _verdicts_on(pairs: Packed, comparer: PictureComparer) -> Packed:
+    pieces = (comparer.compare(batch) for batch in batches(pairs))
     return np.concatenate([np.zeros(0, dtype=VERDICT), *pieces])
 
 
-def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Packed]:
+def _clusters(job: MatchJob, comparer: PictureComparer) -> tuple[list[list[int]], Packed]:
     """Numbers of the pictures in each cluster, alone ones too; and the verdicts asked for late."""
     pictures = len(read_packed(job.pictures(0), PICTURE))
-    labels = label(read_edges(0, job, np.zeros(0, dtype=KNOWN)))
+    labels = label(read_edges(0, job, np.zeros(0, dtype=BENCHMARK_PICTURE)))
     members = read_members(labels, 0, job)
     pieces = [np.zeros(0, dtype=COMPARED), *(c for _, c in read_compared(labels, 0, job))]
     compared, late = np.concatenate(pieces), [np.zeros(0, dtype=VERDICT)]
@@ -153,7 +153,7 @@ def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Packed]:
         done = advance(members, compared, job, last=not left)
         for one in done.settled[np.isin(done.settled["place"], (REPRESENTATIVE, FOLLOWER))]:
             lead[int(one["number"])] = (int(one["key_high"]), int(one["key_low"]))
-        late.append(_judged(done.asked, judge))
+        late.append(_verdicts_on(done.missing, comparer))
         members = done.members
         compared = np.concatenate([done.compared, _as_compared(late[-1])])
     groups: dict[tuple[int, ...], list[int]] = {}

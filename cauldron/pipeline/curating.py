@@ -29,10 +29,9 @@ from cauldron.pipeline.ingesting import Say
 from cauldron.pipeline.matching import MatchRequest, match, match_job
 from cauldron.recipe import Recipe
 from cauldron.transforms.curate.pipeline import ROWS_PER_BUCKET
-from cauldron.transforms.matching.cluster.files import ClusterJob
-from cauldron.transforms.matching.cluster.pipeline import ClusterPictures
-from cauldron.transforms.matching.compare.pipeline import Judge
-from cauldron.transforms.matching.contamination.pipeline import ContaminationJob, FindContamination
+from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
+from cauldron.transforms.matching.compare import PictureComparer
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
 from cauldron.transforms.matching.records import OCCURRENCE
 
 
@@ -71,7 +70,7 @@ def curate_stage(
         if rules is not None:
             clusters = ClusterJob(job, folder, _files(corpora))
             matched = replace(
-                matched, clusters=run.find(clusters, ClusterPictures(clusters, Judge))
+                matched, clusters=run.find(clusters, ClusterPictures(clusters, PictureComparer))
             )
         if request.benchmarks:
             evidence = ContaminationJob(

@@ -30,9 +30,8 @@ from cauldron.core.manifests import (
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline import runner
 from cauldron.pipeline.ingesting import Say
-from cauldron.transforms.matching.compare.comparison import COMPARE_VERSION
-from cauldron.transforms.matching.compare.pipeline import VerifyJob, VerifyPairs
-from cauldron.transforms.matching.join.pipeline import Candidates, find_candidates
+from cauldron.transforms.matching.compare import COMPARE_VERSION, CompareJob, ComparePairs
+from cauldron.transforms.matching.join import Candidates, find_candidates
 from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE, CollectPictures, PicturePart
 from cauldron.transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
 
@@ -164,10 +163,10 @@ def _verify_pairs(
     if not todo:
         return
     say(f"match: {pairs:,} pairs to compare")
-    verify = VerifyJob(job, candidates.files, _earlier(request, job))
+    compare = CompareJob(job, candidates.files, _earlier(request, job))
 
     def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | "Ranges" >> beam.Create(todo, reshuffle=False) | VerifyPairs(verify)
+        _ = pipeline | "Ranges" >> beam.Create(todo, reshuffle=False) | ComparePairs(compare)
 
     watch = runner.progress("match", markers, say)
     runner.run("verify", build, beam_args, pairs * _PAIR_BYTES, watch)

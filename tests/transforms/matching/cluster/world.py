@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from cauldron.transforms.matching.cluster.pipeline import ClusterJob, ClusterPictures
+from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.cluster.representatives import COMPARED, MEMBER
 from cauldron.transforms.matching.pictures import group_pictures
 from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
