@@ -108,7 +108,7 @@ def write_pictures(job: MatchJob, pictures: int) -> tuple[np.ndarray, float]:
 def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> dict[str, Any]:
     """The join as a build does it."""
     import apache_beam as beam
-    from cauldron.transforms.matching.join.pipeline import find_candidates
+    from cauldron.transforms.matching.join import find_candidates
 
     from cauldron.pipeline import runner
 
@@ -136,9 +136,9 @@ def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> d
 
 def bare_join(folder: str, pictures: int) -> dict[str, Any]:
     """The work of all keys in one process, without Beam; reads what `beam_join` left."""
-    from cauldron.transforms.matching.join.pipeline import plan_join
-    from cauldron.transforms.matching.join.ranges import prepare_range
-    from cauldron.transforms.matching.join.search import join_key
+    from cauldron.transforms.matching.join.crowds import prepare_range
+    from cauldron.transforms.matching.join.pipeline import join_key
+    from cauldron.transforms.matching.join.plan import plan_join
 
     job = match_job(folder, pictures)
     plan, _ = plan_join(job, pictures, 1 << 62, lambda *_: None)
@@ -163,7 +163,7 @@ def bare_join(folder: str, pictures: int) -> dict[str, Any]:
 
 def _warm(plan: Any, job: MatchJob) -> None:
     """Compiling is not part of the work."""
-    from cauldron.transforms.matching.join.search import join_key
+    from cauldron.transforms.matching.join.pipeline import join_key
 
     few = np.zeros(4, dtype=SIGNATURE)
     few["number"] = np.arange(4)

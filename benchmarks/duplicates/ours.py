@@ -15,8 +15,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from cauldron.sources.base import RawImage
-from cauldron.transforms.arrays import Array, from_bytes, read_array, split_by
+from cauldron.transforms.arrays import Array, read_array, split_by
 from cauldron.transforms.images import prepare_image
+from cauldron.transforms.matching.arrays import BENCHMARK_PICTURE
 from cauldron.transforms.matching.cluster.components import label
 from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
 from cauldron.transforms.matching.cluster.representatives import (
@@ -26,15 +27,14 @@ from cauldron.transforms.matching.cluster.representatives import (
     REPRESENTATIVE,
     advance,
 )
-from cauldron.transforms.matching.compare.pipeline import Judge, batches, write_verdicts
-from cauldron.transforms.matching.contamination.leaks import KNOWN
-from cauldron.transforms.matching.join.passes import plan_blocks
-from cauldron.transforms.matching.join.ranges import prepare_range
-from cauldron.transforms.matching.join.search import join_key
+from cauldron.transforms.matching.compare import PictureComparer, batches
+from cauldron.transforms.matching.compare.pipeline import write_verdicts
+from cauldron.transforms.matching.join.crowds import prepare_range
+from cauldron.transforms.matching.join.pipeline import join_key
+from cauldron.transforms.matching.join.plan import plan_blocks
 from cauldron.transforms.matching.pictures import write_range
 from cauldron.transforms.matching.records import (
     OCCURRENCE,
-    PAIR,
     PICTURE,
     VERDICT,
     MatchJob,
@@ -67,11 +67,11 @@ def find(datas: Sequence[bytes]) -> Run:
         with _timed("join", seconds):
             pairs = _join(job)
         with _timed("verify", seconds):
-            judge = Judge(job)
-            verdicts = _judged(pairs, judge)
+            comparer = PictureComparer(job)
+            verdicts = _verdicts_on(pairs, comparer)
             write_verdicts(0, [(True, verdicts.tobytes())], job)
         with _timed("clusters", seconds):
-            clusters, asked = _clusters(job, judge)
+            clusters, asked = _clusters(job, comparer)
         pictures = read_array(job.pictures(0), PICTURE)
     of_picture = _places(occurrences, pictures)
     same = verdicts[verdicts["same"] == 1]
@@ -104,13 +104,12 @@ def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _ingest(datas: Sequence[bytes], job: MatchJob) -> Array:
-    """Check and sign every picture and put it into the pack; `row` is its place in `datas`."""
+    """Check and sign every picture and put it into the record file; `row` is its place in `datas`."""
     rules, offset = ImageRules(), 0
     records = np.zeros(len(datas), dtype=OCCURRENCE)
     corpus = job.sources[0].corpus
-    with storage.atomic_write(
-        storage.join(corpus, PartNames(corpus, "", 0, 1).record_file)
-    ) as pack:
+    path = storage.join(corpus, PartNames(corpus, "", 0, 1).record_file)
+    with storage.atomic_write(path) as record_file:
         for number, data in enumerate(datas):
             stored = prepare_image(RawImage(data), rules)
             info, signature, record = stored.info, stored.signature, records[number]
@@ -123,13 +122,13 @@ def _ingest(datas: Sequence[bytes], job: MatchJob) -> Array:
             record["ground"] = signature.ground
             record["width"], record["height"] = info.width, info.height
             record["offset"], record["length"] = offset, len(stored.data)
-            pack.write(stored.data)
+            record_file.write(stored.data)
             offset += len(stored.data)
     return records
 
 
 def _join(job: MatchJob) -> Array:
-    left = prepare_range(0, job, tell=True)
+    left = prepare_range(0, job, within_crowds=True)
     plan = plan_blocks(len(left.records), job.radius)
     found = [left.pairs]
     for sent in plan.assign(left.records["phash"]):
@@ -138,15 +137,15 @@ def _join(job: MatchJob) -> Array:
     return np.concatenate(found)
 
 
-def _judged(pairs: Array, judge: Judge) -> Array:
-    pieces = (judge.judge(from_bytes([batch], PAIR)) for batch in batches(pairs))
+def _verdicts_on(pairs: Array, comparer: PictureComparer) -> Array:
+    pieces = (comparer.compare(batch) for batch in batches(pairs))
     return np.concatenate([np.zeros(0, dtype=VERDICT), *pieces])
 
 
-def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Array]:
+def _clusters(job: MatchJob, comparer: PictureComparer) -> tuple[list[list[int]], Array]:
     """Numbers of the pictures in each cluster, alone ones too; and the verdicts asked for late."""
     pictures = len(read_array(job.pictures(0), PICTURE))
-    labels = label(read_edges(0, job, np.zeros(0, dtype=KNOWN)))
+    labels = label(read_edges(0, job, np.zeros(0, dtype=BENCHMARK_PICTURE)))
     members = read_members(labels, 0, job)
     pieces = [np.zeros(0, dtype=COMPARED), *(c for _, c in read_compared(labels, 0, job))]
     compared, late = np.concatenate(pieces), [np.zeros(0, dtype=VERDICT)]
@@ -155,7 +154,7 @@ def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Array]:
         done = advance(members, compared, job, last=not left)
         for one in done.settled[np.isin(done.settled["place"], (REPRESENTATIVE, FOLLOWER))]:
             lead[int(one["number"])] = (int(one["key_high"]), int(one["key_low"]))
-        late.append(_judged(done.asked, judge))
+        late.append(_verdicts_on(done.missing, comparer))
         members = done.members
         compared = np.concatenate([done.compared, _as_compared(late[-1])])
     groups: dict[tuple[int, ...], list[int]] = {}

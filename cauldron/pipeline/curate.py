@@ -24,10 +24,9 @@ from cauldron.pipeline.decide import Matched, bucket_count, curate
 from cauldron.pipeline.match import MatchRequest, match, match_job
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.recipe import Recipe
-from cauldron.transforms.matching.cluster.files import ClusterJob
-from cauldron.transforms.matching.cluster.pipeline import ClusterPictures
-from cauldron.transforms.matching.compare.pipeline import Judge
-from cauldron.transforms.matching.contamination.pipeline import ContaminationJob, FindContamination
+from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
+from cauldron.transforms.matching.compare import PictureComparer
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
 from cauldron.transforms.matching.records import OCCURRENCE
 
 
@@ -94,7 +93,9 @@ def _write(
     if missing(markers):
         about = f"{name} among {counts.pictures:,} pictures"
         transform = (
-            ClusterPictures(job, Judge) if isinstance(job, ClusterJob) else FindContamination(job)
+            ClusterPictures(job, PictureComparer)
+            if isinstance(job, ClusterJob)
+            else FindContamination(job)
         )
         size = counts.images * OCCURRENCE.itemsize
         ranges = list(range(job.match.ranges))

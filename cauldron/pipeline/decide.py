@@ -28,8 +28,8 @@ from cauldron.transforms.curate.pipeline import (
     CurateCorpora,
 )
 from cauldron.transforms.curate.records import CurateJob, CurateSource
-from cauldron.transforms.matching.cluster.files import CLUSTER_VERSION
-from cauldron.transforms.matching.contamination.files import CONTAMINATION_VERSION
+from cauldron.transforms.matching.cluster import CLUSTER_VERSION
+from cauldron.transforms.matching.contamination import CONTAMINATION_VERSION
 
 
 @dataclass(frozen=True)

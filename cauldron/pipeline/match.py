@@ -30,9 +30,8 @@ from cauldron.core.markers import missing
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.runner import Job, Launcher, shuffle_limit
 from cauldron.pipeline.step import Step
-from cauldron.transforms.matching.compare.comparison import COMPARE_VERSION
-from cauldron.transforms.matching.compare.pipeline import VerifyJob, VerifyPairs
-from cauldron.transforms.matching.join.pipeline import Candidates, find_candidates
+from cauldron.transforms.matching.compare import COMPARE_VERSION, CompareJob, ComparePairs
+from cauldron.transforms.matching.join import Candidates, find_candidates
 from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE, CollectPictures, PicturePart
 from cauldron.transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
 
@@ -96,7 +95,7 @@ def _match(request: MatchRequest, launcher: Launcher) -> MatchManifest:
     marks = _read_markers(job, "pictures")
     pictures = sum(mark["pictures"]["rows"] for mark in marks)
     candidates = _find_candidates(job, pictures, launcher)
-    _verify_pairs(request, job, candidates, launcher)
+    _compare_pairs(request, job, candidates, launcher)
     # Only the verdicts needed the candidates.
     for path in storage.list_files(job.folder, ".parquet"):
         if path.rpartition("/")[2].startswith("candidates-"):
@@ -151,15 +150,15 @@ def _find_candidates(job: MatchJob, pictures: int, launcher: Launcher) -> Candid
     return find_candidates(job, pictures, limit, run)
 
 
-def _verify_pairs(
+def _compare_pairs(
     request: MatchRequest, job: MatchJob, candidates: Candidates, launcher: Launcher
 ) -> None:
     markers = _markers(job, "verdicts")
     if todo := missing(markers):
         pairs = candidates.counts["pairs"]
         about, size = f"{pairs:,} pairs to compare", pairs * _PAIR_BYTES
-        verify = VerifyPairs(VerifyJob(job, candidates.files, _earlier(request, job)))
-        launcher.submit(Job("match", "verify", about, todo, verify, size, markers))
+        compare = ComparePairs(CompareJob(job, candidates.files, _earlier(request, job)))
+        launcher.submit(Job("match", "compare", about, todo, compare, size, markers))
 
 
 def _markers(job: MatchJob, stem: str) -> list[str]:

@@ -1,8 +1,9 @@
-"""Which pictures are the same picture: signatures joined, pairs verified on pixels, clustered.
+"""Which pictures are the same picture, in four rooms.
 
-    corpora ──pictures──▶ unique pictures ──join──▶ candidate pairs ──verify──▶ scored pairs
-                                                    ──cluster──▶ clusters, contamination
+    corpora ──pictures.py──▶ pictures ──join──▶ candidate pairs ──compare──▶ verdicts ──┬──cluster
+                                                                                        └──contamination
 
-Everything here travels as packed arrays of fixed-size records (`records.py`); pixels are read by
-reference, and only those of pairs that the stored numbers let through.
+Here is what they share: the records and jobs (`records.py`), reading and cutting arrays of records
+(`arrays.py`), the pictures themselves (`pictures.py`), and Numba's cache (`compiled.py`). Pixels
+are read by reference, and only of pairs whose hashes and shapes are near enough.
 """

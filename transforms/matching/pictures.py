@@ -1,9 +1,9 @@
-"""Corpora to pictures: every image once, however many rows show it.
+"""From corpora to pictures: every content once, however many rows show it.
 
 Only the signatures that ingest stored are read, never pixels. Images are grouped by content key in
-ranges of keys; a range becomes two files, its pictures and where they occur. An image costs 128
-bytes on its way and two million of them about 300 MB in the worker of a range, so ranges are cut
-to `PICTURES_PER_RANGE`.
+ranges of keys; a range becomes two files, its pictures and their occurrences. An image is 128
+bytes in the shuffle, and two million of them take about 300 MB in the worker of a range: hence
+`PICTURES_PER_RANGE`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by, write_array
+from cauldron.transforms.matching.arrays import repeated, starts
 from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
 from cauldron.transforms.order import id_halves
 
@@ -24,11 +25,11 @@ from cauldron.core import storage
 PICTURES_PER_RANGE = 500_000
 
 _COLUMNS = ["id", "image_info"]
-_SAME_NAME = ("phash", "ground", "width", "height", "offset", "length")
+_COPIED = ("phash", "ground", "width", "height", "offset", "length")
 
 
 class PicturePart(NamedTuple):
-    """A corpus part to be read; `source` is the source's place in the job."""
+    """A corpus part to read; `source` is the source's place in the job."""
 
     source: int
     part: int
@@ -45,16 +46,14 @@ def read_occurrences(part: PicturePart) -> Array:
     if not len(images):
         return records
     sizes = np.diff(infos.offsets.to_numpy())
-    rows = np.repeat(np.arange(len(sizes)), sizes)
-    records["row"] = rows
-    records["images"] = sizes[rows]
-    records["image"] = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows, records["image"] = repeated(sizes)
+    records["row"], records["images"] = rows, sizes[rows]
     records["source"], records["part"] = part.source, part.part
     ids = id_halves(table["id"].to_pylist())[rows]
     records["id_high"], records["id_low"] = ids[:, 0], ids[:, 1]
     keys = _keys(images)
     records["key_high"], records["key_low"] = keys[:, 0], keys[:, 1]
-    for name in _SAME_NAME:
+    for name in _COPIED:
         records[name] = images.field(name).to_numpy(zero_copy_only=False)
     wide = b"".join(images.field("phash256").to_pylist())
     records["phash256"] = np.frombuffer(wide, dtype="<u8").reshape(-1, 4)
@@ -62,13 +61,13 @@ def read_occurrences(part: PicturePart) -> Array:
 
 
 def _keys(images: pa.StructArray) -> Any:
-    """Of the pixels where ingest decoded them in full, of the stored bytes otherwise."""
+    """Digests of the pixels where ingest decoded them in full, otherwise of the stored bytes."""
     pixels, stored = images.field("pixels").to_pylist(), images.field("sha256").to_pylist()
     return id_halves([a or b[:32] for a, b in zip(pixels, stored, strict=True)])
 
 
 def group_pictures(occurrences: Array, benchmarks: frozenset[int]) -> tuple[Array, Array]:
-    """Sort the images of a range and take each picture once.
+    """Sort the images of a range and list each picture once.
 
     Rows that are exact copies of another (same source and id) are left out.
 
@@ -80,9 +79,9 @@ def group_pictures(occurrences: Array, benchmarks: frozenset[int]) -> tuple[Arra
     """
     images = _sorted(occurrences, _ROW_ORDER)
     same_row = ("key_high", "key_low", "source", "id_high", "id_low", "image")
-    images = images[_changes(images, same_row)]
+    images = images[starts(images, *same_row)]
     images = _sorted(images, _PLACE_ORDER)
-    first = np.flatnonzero(_changes(images, ("key_high", "key_low")))
+    first = np.flatnonzero(starts(images, "key_high", "key_low"))
     pictures = np.zeros(len(first), dtype=PICTURE)
     for name in PICTURE.names or ():
         if name not in ("kind", "occurrences"):
@@ -103,14 +102,6 @@ def _sorted(records: Array, names: Iterable[str]) -> Array:
     return records[np.lexsort([records[name] for name in names])]
 
 
-def _changes(records: Array, names: Iterable[str]) -> Any:
-    """Where one of the fields differs from the record before; true for the first."""
-    new = np.ones(len(records), dtype=bool)
-    if len(records):
-        new[1:] = np.any([records[n][1:] != records[n][:-1] for n in names], axis=0)
-    return new
-
-
 def write_range(number: int, packed: Iterable[bytes], job: MatchJob) -> dict[str, Any]:
     """Write the two files of a range and its marker; returns the marker."""
     benchmarks = frozenset(n for n, source in enumerate(job.sources) if source.benchmark)
@@ -124,23 +115,15 @@ def write_range(number: int, packed: Iterable[bytes], job: MatchJob) -> dict[str
     return marker
 
 
-class _ReadPart(beam.DoFn):
-    def __init__(self, ranges: int) -> None:
-        self._ranges = ranges
-
-    def process(self, element: PicturePart) -> Iterator[tuple[int, bytes]]:
-        images = read_occurrences(element)
-        yield from split_by(images, range_of(images["key_high"], self._ranges))
+def _read_part(element: PicturePart, ranges: int) -> Iterator[tuple[int, bytes]]:
+    images = read_occurrences(element)
+    yield from split_by(images, range_of(images["key_high"], ranges))
 
 
-class _WriteRange(beam.DoFn):
-    def __init__(self, job: MatchJob) -> None:
-        self._job = job
-
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[int]:
-        number, packed = element
-        write_range(number, packed, self._job)
-        yield number
+def _write_range(element: tuple[int, Iterable[bytes]], job: MatchJob) -> Iterator[int]:
+    number, packed = element
+    write_range(number, packed, job)
+    yield number
 
 
 class CollectPictures(beam.PTransform):
@@ -158,11 +141,11 @@ class CollectPictures(beam.PTransform):
             parts
             | "Spread parts" >> beam.Reshuffle()
             | "Read signatures"
-            >> beam.ParDo(_ReadPart(self._job.ranges)).with_output_types(tuple[int, bytes])
+            >> beam.FlatMap(_read_part, self._job.ranges).with_output_types(tuple[int, bytes])
         )
         return (
             (empty, images)
             | "With empty ranges" >> beam.Flatten()
             | "Group by key range" >> beam.GroupByKey()
-            | "Write pictures" >> beam.ParDo(_WriteRange(self._job))
+            | "Write pictures" >> beam.FlatMap(_write_range, self._job)
         )

@@ -1,95 +1,74 @@
-"""The records that matching passes on, and the job that names where they lie.
+"""The records that matching passes on, and the jobs that name the files they are kept in.
 
-A *picture* is what all images with equal content have in common: equal pixels where ingest
-decoded the whole (PNG, WebP, everything re-encoded), equal bytes otherwise (a JPEG that passed
-through). An *occurrence* is one image of one corpus row. Pictures are numbered
-``range << 32 | index``: the range of key values that its file holds, and its place there.
+A *picture* stands for all images with equal content: equal pixels where ingest decoded the image
+in full (PNG, WebP, everything re-encoded), equal bytes otherwise (a JPEG that passed through). An
+*occurrence* is one image of one corpus row. Pictures are numbered ``range << 32 | index``: the
+range of keys whose file holds the picture, and its place in that file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
 from cauldron.core.markers import marker_path
 
-# One image of one row. `key_*` identify the picture; `images` is how many the row has;
-# `offset` and `length` are the image's own bytes in the pack of (source, part).
+_KEY = [("key_high", "<u8"), ("key_low", "<u8")]
+_HASHES = [("phash", "<u8"), ("phash256", "<u8", (4,))]
+_SIZE = [("width", "<i4"), ("height", "<i4")]
+_BYTES = [("offset", "<i8"), ("length", "<i8")]
+
+# One image of one row. `key_*` identify the picture; `images` is how many the row has; `offset` and
+# `length` locate the image's bytes in the record file of (source, part).
 OCCURRENCE = np.dtype(
     [
-        ("key_high", "<u8"),
-        ("key_low", "<u8"),
-        ("source", "<u2"),
-        ("part", "<u4"),
-        ("row", "<u4"),
-        ("image", "<u2"),
-        ("images", "<u2"),
-        ("id_high", "<u8"),
-        ("id_low", "<u8"),
-        ("phash", "<u8"),
-        ("phash256", "<u8", (4,)),
+        *_KEY,
+        *[("source", "<u2"), ("part", "<u4"), ("row", "<u4"), ("image", "<u2"), ("images", "<u2")],
+        *[("id_high", "<u8"), ("id_low", "<u8")],
+        *_HASHES,
         ("ground", "u1"),
-        ("width", "<i4"),
-        ("height", "<i4"),
-        ("offset", "<i8"),
-        ("length", "<i8"),
+        *_SIZE,
+        *_BYTES,
     ]
 )
 
-# A picture: an occurrence stands for it (the first by source, part, row, image), so that its
-# pixels can be read. `kind` says where it occurs: TRAINING, BENCHMARK or both bits.
+# A picture. The place of its first occurrence (by source, part, row, image) is kept to read its
+# pixels. `kind` says where it occurs: TRAINING, BENCHMARK or both bits.
 PICTURE = np.dtype(
     [
-        ("key_high", "<u8"),
-        ("key_low", "<u8"),
-        ("phash", "<u8"),
-        ("phash256", "<u8", (4,)),
-        ("ground", "u1"),
-        ("kind", "u1"),
-        ("width", "<i4"),
-        ("height", "<i4"),
-        ("source", "<u2"),
-        ("part", "<u4"),
-        ("offset", "<i8"),
-        ("length", "<i8"),
+        *_KEY,
+        *_HASHES,
+        *[("ground", "u1"), ("kind", "u1")],
+        *_SIZE,
+        *[("source", "<u2"), ("part", "<u4")],
+        *_BYTES,
         ("occurrences", "<u4"),
     ]
 )
 TRAINING, BENCHMARK = 1, 2
 
-# What the join carries of a picture, 52 bytes. `aspect` is round(1000 * log2(width / height)).
+# The part of a picture that the join needs, 52 bytes. `aspect` is round(1000 * log2(width /
+# height)).
 SIGNATURE = np.dtype(
-    [
-        ("phash", "<u8"),
-        ("phash256", "<u8", (4,)),
-        ("aspect", "<i2"),
-        ("kind", "u1"),
-        ("ground", "u1"),
-        ("number", "<u8"),
-    ]
+    [*_HASHES, ("aspect", "<i2"), ("kind", "u1"), ("ground", "u1"), ("number", "<u8")]
 )
 
 # Two pictures, `first` < `second`, and the Hamming distances of their hashes.
 PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("distance256", "<u2")])
 
-# A pair after its pixels were compared. Keys instead of numbers: a result holds in any later
-# build. `score` is 0 to 1; `drawing` is 1 where the bar for line art and text held; `same` is 1
-# where the score reached the bar.
+# A pair after its pixels were compared. With content keys, so that later builds can reuse it.
+# `score` is 0 to 1; `drawing` is 1 if the threshold for line art and text applied; `same` is 1 if
+# the score reached the threshold.
 VERDICT = np.dtype(
     [
-        ("first_high", "<u8"),
-        ("first_low", "<u8"),
-        ("second_high", "<u8"),
-        ("second_low", "<u8"),
-        ("first", "<u8"),
-        ("second", "<u8"),
-        ("distance", "u1"),
-        ("distance256", "<u2"),
-        ("score", "<f4"),
-        ("drawing", "u1"),
-        ("same", "u1"),
+        *[("first_high", "<u8"), ("first_low", "<u8")],
+        *[("second_high", "<u8"), ("second_low", "<u8")],
+        *PAIR.descr,
+        *[("score", "<f4"), ("drawing", "u1"), ("same", "u1")],
     ]
 )
 
@@ -109,6 +88,22 @@ class MatchSource:
     parts: int
     benchmark: bool = False
 
+    def table(self, part: int) -> str:
+        """The parquet file of a part."""
+        return storage.join(self.corpus, PartNames(self.corpus, "", part, self.parts).parquet)
+
+    def record_file(self, part: int) -> str:
+        """The file with the image bytes of a part."""
+        return storage.join(self.corpus, PartNames(self.corpus, "", part, self.parts).record_file)
+
+
+class Limits(NamedTuple):
+    """The largest differences of a candidate pair; `aspect` as in `SIGNATURE`."""
+
+    radius: int
+    radius256: int
+    aspect: int
+
 
 @dataclass(frozen=True)
 class MatchJob:
@@ -121,7 +116,7 @@ class MatchJob:
         ranges: ranges of keys; each has one file of pictures and one of occurrences.
         radius, radius256: largest Hamming distances of the 64- and 256-bit hashes.
         aspect: largest ratio of aspect ratios, minus one.
-        neighbours: candidates that a picture keeps at most, nearest first.
+        neighbours: the most candidates that a picture keeps, nearest first.
     """
 
     sources: tuple[MatchSource, ...]
@@ -131,6 +126,12 @@ class MatchJob:
     radius256: int
     aspect: float
     neighbours: int
+
+    @property
+    def limits(self) -> Limits:
+        # The difference of two rounded numbers can be one more than that of the numbers.
+        aspect = round(1000 * float(np.log2(1 + self.aspect))) + 1
+        return Limits(self.radius, self.radius256, aspect)
 
     def _file(self, stem: str, number: int, of: int) -> str:
         return storage.join(self.folder, f"{stem}-{number:05d}-of-{of:05d}.parquet")
@@ -149,3 +150,27 @@ class MatchJob:
 
     def marker(self, stem: str, number: int) -> str:
         return marker_path(self.folder, stem, number)
+
+
+@dataclass(frozen=True)
+class CurationJob:
+    """A job that writes files into a curation's folder, each with a range of ids.
+
+    Attributes:
+        folder: ``curation/<fingerprint>``.
+        files: how many files; ids are cut into as many ranges.
+    """
+
+    STEM: ClassVar[str]
+    match: MatchJob
+    folder: str
+    files: int
+
+    def name(self, number: int) -> str:
+        return f"{self.STEM}-{number:05d}-of-{self.files:05d}.parquet"
+
+    def file(self, number: int) -> str:
+        return storage.join(self.folder, self.name(number))
+
+    def marker(self, number: int) -> str:
+        return marker_path(self.folder, self.STEM, number)

@@ -1,22 +1,20 @@
-"""Connected components of a graph whose edges no worker holds all of.
+"""Connected components of a graph whose edges do not fit into one worker.
 
 Alternating large-star and small-star (Kiveris et al., *Connected Components in MapReduce and
-Beyond*, SoCC 2014), on packed arrays keyed by a hash of the vertex: a large-star links the larger
-neighbours of a vertex with the smallest of its neighbourhood, a small-star the smaller ones. In
-the end every component is a star around its smallest vertex. Added here: a component that has
-become a star is known by its centre one round later and leaves at once, so what goes on is only
-what is not finished.
+Beyond*, SoCC 2014) on packed arrays, keyed by a hash of the vertex. A large-star links the larger
+neighbours of a vertex with the smallest vertex of its neighbourhood, a small-star the smaller ones.
+In the end every component is a star around its smallest vertex. Our addition: a finished star is
+recognised one round later and leaves, so that later rounds process only what is not finished.
 
-Rounds are fixed, for a pipeline cannot loop: `ROUNDS`, two shuffles each. In every order of its
-vertices that was tried, a path of n vertices was finished and known to be after ceil(log2 n) + 1
-rounds at most (18 for 100,000), so components of any size and number with a diameter up to 500 are
-finished in time. A star of a million takes 1 round, 20 random edges for each of 100,000 vertices
-take 4, a binary tree of as many 8. The edges of longer ones are finished by one worker with
-union-find, up to `REST` of them: a chain of a million pictures is, one of five million is told as
-an error.
+A pipeline cannot loop, so there are `ROUNDS` rounds of two shuffles each. Every path of n vertices
+that was tried, in any order, was finished after at most ceil(log2 n) + 1 rounds (18 for 100,000),
+so components with a diameter up to 500 are finished in time. A star of a million takes 1 round, 20
+random edges for each of 100,000 vertices take 4, a binary tree of as many 8. Longer components are
+finished by one worker with union-find, up to `REST` edges, enough for a chain of a million
+pictures. More edges are an error.
 
-An edge costs 17 bytes for each of its ends; the worker of a vertex holds its whole neighbourhood,
-in the end its component, and needs another 45 bytes an edge for a star.
+An edge is 17 bytes for each of its ends. The worker of a vertex holds the neighbourhood, in the end
+the component, and needs another 45 bytes an edge for a star.
 """
 
 from __future__ import annotations
@@ -26,43 +24,30 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
-from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
-from cauldron.transforms.matching.join.kernel import compiled
+from cauldron.transforms.arrays import Array, from_bytes, range_of
+from cauldron.transforms.matching.arrays import I64, U64, cut_by, starts
+from cauldron.transforms.matching.compiled import compiled
 
 from cauldron.core.errors import CauldronError
 
 ROUNDS = 10
-# Edges that one worker may be given of what is left after all rounds: 64 MB, and 430 MB more
-# while they are joined.
+# The most edges that may be left for one worker after all rounds: 64 MB, and 430 MB more while they
+# are joined.
 REST = 1 << 22
-# Runners refuse large elements.
-_PIECE_BYTES = 8 * 1024 * 1024
 
-# `large` > `small`; equal ends mark a vertex that has one neighbour, a smaller one.
+# `large` > `small`; equal ends mark a vertex whose only neighbour is smaller.
 EDGE = np.dtype([("large", "<u8"), ("small", "<u8")])
-# An edge as one of its ends sees it. `leaf`: the larger end has no other neighbour.
+# An edge seen from one of its ends. `leaf`: the larger end has no other neighbour.
 END = np.dtype([("vertex", "<u8"), ("other", "<u8"), ("leaf", "u1")])
-# The smallest vertex of a component is its root, and has a label too.
+# The smallest vertex of a component is its root, and has a label as well.
 LABEL = np.dtype([("vertex", "<u8"), ("root", "<u8")])
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
-U64 = npt.NDArray[np.uint64]
-I64 = npt.NDArray[np.int64]
-
 
 def bucket_of(vertices: U64, buckets: int) -> I64:
-    """Which worker a vertex belongs to. Roots are small numbers, so numbers are mixed first."""
+    """The worker of each vertex. Numbers are hashed, because roots are small numbers."""
     return range_of(vertices * _ODD, buckets)
-
-
-def cut_by(records: Array, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:
-    """`split_by`, in pieces of bounded size."""
-    step = _PIECE_BYTES // records.itemsize * records.itemsize
-    for key, data in split_by(records, keys):
-        for start in range(0, len(data), step):
-            yield key, data[start : start + step]
 
 
 @compiled
@@ -85,14 +70,14 @@ def _join(first: I64, second: I64, parent: I64) -> None:
 
 
 def smallest_of_component(first: I64, second: I64, vertices: int) -> I64:
-    """For each of the vertices 0, 1, ... the smallest that edges connect it with."""
+    """For each of the vertices 0, 1, ... the smallest one of its component."""
     parent = np.arange(vertices)
     _join(np.ascontiguousarray(first), np.ascontiguousarray(second), parent)
     return parent
 
 
 def label(edges: Array) -> Array:
-    """The `LABEL` records of a graph that fits here, sorted by vertex."""
+    """The `LABEL` records of a graph that fits into memory, sorted by vertex."""
     vertices, places = np.unique(
         np.concatenate([edges["large"], edges["small"]]), return_inverse=True
     )
@@ -101,14 +86,14 @@ def label(edges: Array) -> Array:
 
 
 def forest(edges: Array) -> Array:
-    """As few edges as connect the same vertices: a star for each component."""
+    """The fewest edges that connect the same vertices: a star for each component."""
     labels = label(edges)
     labels = labels[labels["vertex"] != labels["root"]]
     return _records(EDGE, labels["vertex"], labels["root"])
 
 
 def ends_of(edges: Array, leaf: Any = 0) -> Array:
-    """Edges as both ends see them."""
+    """Edges seen from both ends."""
     large, small = edges["large"], edges["small"]
     ends = _records(END, np.concatenate([large, small]), np.concatenate([small, large]))
     ends["leaf"] = np.tile(np.broadcast_to(leaf, len(edges)), 2)
@@ -116,24 +101,24 @@ def ends_of(edges: Array, leaf: Any = 0) -> Array:
 
 
 def large_star(ends: Array) -> tuple[Array, Array]:
-    """Link every vertex' larger neighbours with the smallest of its neighbourhood.
+    """Link the larger neighbours of every vertex with the smallest vertex of its neighbourhood.
 
     Args:
-        ends: `END` records, those of each vertex complete; repeated ones do no harm.
+        ends: all `END` records of some vertices, possibly repeated.
 
     Returns:
         `EDGE` records for the small-star of their larger ends, with the marks of leaves; and the
-        `LABEL` records of components that are finished.
+        `LABEL` records of finished components.
     """
     ends = ends[np.lexsort((ends["leaf"], ends["other"], ends["vertex"]))]
-    ends = ends[_starts(ends, "vertex", "other")]
-    start = np.flatnonzero(_starts(ends, "vertex"))
+    ends = ends[starts(ends, "vertex", "other")]
+    start = np.flatnonzero(starts(ends, "vertex"))
     if not len(start):
         return np.zeros(0, dtype=EDGE), np.zeros(0, dtype=LABEL)
     count = np.diff([*start, len(ends)])
     vertex = ends["vertex"][start]
     lowest = np.minimum(ends["other"][start], vertex)
-    # A leaf keeps its one neighbour through both stars, so a root with only leaves is all.
+    # A leaf keeps its one neighbour through both stars: a root with only leaves is finished.
     whole = (lowest == vertex) & np.logical_and.reduceat(ends["leaf"] == 1, start)
     leaves = vertex[(count == 1) & (lowest < vertex)]
     at = np.repeat(np.arange(len(start)), count)
@@ -156,14 +141,14 @@ def small_star(edges: Array) -> Array:
     """Link every vertex and its smaller neighbours with the smallest of these.
 
     Args:
-        edges: what `large_star` gave, for each larger end complete.
+        edges: all results of `large_star` for some larger ends.
 
     Returns:
         `END` records, for the next large-star.
     """
     marks = edges["large"] == edges["small"]
     marked, edges = edges["large"][marks], _distinct(edges[~marks])
-    start = np.flatnonzero(_starts(edges, "large"))
+    start = np.flatnonzero(starts(edges, "large"))
     count = np.diff([*start, len(edges)])
     vertex, lowest = edges["large"][start], edges["small"][start]
     leaf = np.isin(vertex, marked)
@@ -174,7 +159,7 @@ def small_star(edges: Array) -> Array:
 
 
 def finish(pieces: Iterable[bytes]) -> Array:
-    """The labels of what is left after all rounds. Raises CauldronError where that is too much."""
+    """The labels of the edges left after all rounds. Raises CauldronError if there are too many."""
     taken, edges = [], 0
     for piece in pieces:
         edges += len(piece) // EDGE.itemsize
@@ -197,43 +182,24 @@ def _records(dtype: np.dtype[np.void], first: Any, second: Any) -> Array:
 
 def _distinct(edges: Array) -> Array:
     edges = edges[np.lexsort((edges["small"], edges["large"]))]
-    return edges[_starts(edges, "large", "small")]
+    return edges[starts(edges, "large", "small")]
 
 
-def _starts(records: Array, *names: str) -> npt.NDArray[np.bool_]:
-    """Where one of the fields differs from the record before; true for the first."""
-    new = np.ones(len(records), dtype=bool)
-    new[1:] = np.any([records[name][1:] != records[name][:-1] for name in names], axis=0)
-    return new
+def _both_ends(element: bytes, buckets: int) -> Iterator[tuple[int, bytes]]:
+    ends = ends_of(from_bytes([element], EDGE))
+    yield from cut_by(ends, bucket_of(ends["vertex"], buckets))
 
 
-class _BothEnds(beam.DoFn):
-    def __init__(self, buckets: int) -> None:
-        self._buckets = buckets
-
-    def process(self, element: bytes) -> Iterator[tuple[int, bytes]]:
-        ends = ends_of(from_bytes([element], EDGE))
-        yield from cut_by(ends, bucket_of(ends["vertex"], self._buckets))
+def _large_star(element: tuple[int, Iterable[bytes]], buckets: int) -> Iterator[Any]:
+    edges, labels = large_star(from_bytes(element[1], END))
+    yield from cut_by(edges, bucket_of(edges["large"], buckets))
+    for piece in _by_leading_half(labels):
+        yield beam.pvalue.TaggedOutput("finished", piece)
 
 
-class _LargeStar(beam.DoFn):
-    def __init__(self, buckets: int) -> None:
-        self._buckets = buckets
-
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
-        edges, labels = large_star(from_bytes(element[1], END))
-        yield from cut_by(edges, bucket_of(edges["large"], self._buckets))
-        for piece in _by_leading_half(labels):
-            yield beam.pvalue.TaggedOutput("finished", piece)
-
-
-class _SmallStar(beam.DoFn):
-    def __init__(self, buckets: int) -> None:
-        self._buckets = buckets
-
-    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
-        ends = small_star(from_bytes(element[1], EDGE))
-        yield from cut_by(ends, bucket_of(ends["vertex"], self._buckets))
+def _small_star(element: tuple[int, Iterable[bytes]], buckets: int) -> Iterator[tuple[int, bytes]]:
+    ends = small_star(from_bytes(element[1], EDGE))
+    yield from cut_by(ends, bucket_of(ends["vertex"], buckets))
 
 
 def _rest(element: tuple[int, bytes]) -> Iterator[tuple[int, bytes]]:
@@ -256,32 +222,37 @@ def _by_leading_half(labels: Array) -> Iterator[tuple[int, bytes]]:
     return cut_by(labels, labels["vertex"] >> np.uint64(32))
 
 
+Pieces = beam.PCollection[tuple[int, bytes]]
+
+
 class ConnectedComponents(beam.PTransform):
-    """Array `EDGE` arrays in; out packed `LABEL` arrays, by the leading half of the vertex.
+    """Array `EDGE` arrays in, packed `LABEL` arrays by the leading half of the vertex out.
 
     Args:
-        buckets: workers that vertices are dealt out to; one joins all edges by itself.
+        buckets: the number of groups of vertices; if 1, one worker joins all edges.
     """
 
     def __init__(self, buckets: int) -> None:
         super().__init__()
         self._buckets = buckets
 
-    def expand(self, edges: beam.PCollection[bytes]) -> beam.PCollection[tuple[int, bytes]]:
+    def expand(self, edges: beam.PCollection[bytes]) -> Pieces:
         pair = tuple[int, bytes]
         if self._buckets == 1:
             left = edges | "To one worker" >> beam.Map(_to_one).with_output_types(pair)
             return self._finished(left)
         found = []
-        ends = edges | "Both ends" >> beam.ParDo(_BothEnds(self._buckets)).with_output_types(pair)
-        # A star that the last round made is told by one more look at it.
+        ends = edges | "Both ends" >> beam.FlatMap(_both_ends, self._buckets).with_output_types(
+            pair
+        )
+        # One more large-star recognises the stars that the last round finished.
         for number in range(ROUNDS + 1):
             name = f"Round {number + 1}"
             stars = (
                 ends
                 | f"{name}: neighbours" >> beam.GroupByKey()
                 | f"{name}: large-star"
-                >> beam.ParDo(_LargeStar(self._buckets))
+                >> beam.FlatMap(_large_star, self._buckets)
                 .with_output_types(pair)
                 .with_outputs("finished", main="edges")
             )
@@ -291,14 +262,12 @@ class ConnectedComponents(beam.PTransform):
                     stars.edges
                     | f"{name}: smaller neighbours" >> beam.GroupByKey()
                     | f"{name}: small-star"
-                    >> beam.ParDo(_SmallStar(self._buckets)).with_output_types(pair)
+                    >> beam.FlatMap(_small_star, self._buckets).with_output_types(pair)
                 )
         left = stars.edges | "What is left" >> beam.FlatMap(_rest).with_output_types(pair)
         return (*found, self._finished(left)) | "All labels" >> beam.Flatten()
 
-    def _finished(
-        self, left: beam.PCollection[tuple[int, bytes]]
-    ) -> beam.PCollection[tuple[int, bytes]]:
+    def _finished(self, left: Pieces) -> Pieces:
         return (
             left
             | "Group what is left" >> beam.GroupByKey()

@@ -1,85 +1,69 @@
-"""Clusters on disk: images of clustered pictures, their origins, and the files of both.
+"""Clusters on disk: the images of clustered pictures with the origins of their rows.
 
-``clusters-00007-of-00012.parquet`` holds the clusters of a range of cluster ids, the
-representative's image first. An image travels as 50 bytes and, from the corpus part that holds its
-row on, with the row's origin, 111 bytes with a file name of 40; the origins of a part are read
-once. The worker of a file holds its rows, and half of that again when they are sorted: a cluster of
-a million images takes 230 MB and is a file of 23 MB.
+``clusters-00007-of-00012.parquet`` has the clusters of a range of cluster ids, the representative's
+image first. An image is 50 bytes in the shuffle. The worker of its corpus part adds the origin of
+the row, 111 bytes with a file name of 40; it reads the origins of the part once. The worker of a
+file holds its rows, and half of that again while it sorts them: a cluster of a million images takes
+230 MB and becomes a file of 23 MB.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, from_bytes, range_of, read_array
-from cauldron.transforms.matching.cluster.components import cut_by
+from cauldron.transforms.matching.arrays import ROW_FIELDS, by_part, cut_by, write_tables
 from cauldron.transforms.matching.cluster.members import IMAGE_KEY, best_images, training_images
-from cauldron.transforms.matching.cluster.representatives import ALONE, FOLLOWER, SETTLED, UNSETTLED
-from cauldron.transforms.matching.contamination.images import by_part
-from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, TRAINING, MatchJob
-from cauldron.transforms.parts import PartNames
+from cauldron.transforms.matching.cluster.representatives import (
+    ALONE,
+    FOLLOWER,
+    SETTLED,
+    UNSETTLED,
+)
+from cauldron.transforms.matching.records import (
+    OCCURRENCE,
+    PICTURE,
+    TRAINING,
+    CurationJob,
+    MatchJob,
+)
 
 from cauldron.core import storage
-from cauldron.core.markers import marker_path
 from cauldron.core.schema import CLUSTER_SCHEMA, ORIGIN
 
-# Part of the fingerprint of curations with clusters; raise it when the same verdicts would be
-# clustered differently.
+# Part of the fingerprint of curations with clusters. Raise it when the clusters of equal verdicts
+# change.
 CLUSTER_VERSION = 2
 
 # An image in a cluster, without its origin.
 IMAGE = np.dtype(
     [
-        ("cluster_high", "<u8"),
-        ("cluster_low", "<u8"),
-        *((name, OCCURRENCE[name]) for name in ("source", "part", "row", "image")),
-        ("id_high", "<u8"),
-        ("id_low", "<u8"),
-        ("representative", "u1"),
-        ("distance", "u1"),
-        ("score", "<f4"),
+        *[("cluster_high", "<u8"), ("cluster_low", "<u8")],
+        *((name, OCCURRENCE[name]) for name in ROW_FIELDS),
+        *[("representative", "u1"), ("distance", "u1"), ("score", "<f4")],
     ]
 )
-# Array `IMAGE` records and the origins of their rows, a record batch without its schema.
+# Array `IMAGE` records, and the origins of their rows as a record batch without its schema.
 Rows = tuple[bytes, bytes]
 
 _ORIGINS = pa.schema([("origin", ORIGIN)])
-_ROW = ("source", "part", "row", "image", "id_high", "id_low")
 _COUNTS = ("key_high", "key_low", "kind", "occurrences")
 _PICTURE = np.dtype([(name, PICTURE[name]) for name in _COUNTS])
 _ROW_GROUP_ROWS = 65_536
 
 
-@dataclass(frozen=True)
-class ClusterJob:
-    """What workers must know.
+class ClusterJob(CurationJob):
+    """Writes the clusters, in ranges of their ids."""
 
-    Attributes:
-        folder: where clusters go, ``curation/<fingerprint>``.
-        files: clusters are cut into as many ranges of their ids.
-    """
-
-    match: MatchJob
-    folder: str
-    files: int
-
-    def name(self, number: int) -> str:
-        return f"clusters-{number:05d}-of-{self.files:05d}.parquet"
-
-    def file(self, number: int) -> str:
-        return storage.join(self.folder, self.name(number))
-
-    def marker(self, number: int) -> str:
-        return marker_path(self.folder, "clusters", number)
+    STEM = "clusters"
 
 
 def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tuple[int, bytes]]:
-    """The images of a range that are in a cluster, cut by the corpus part that holds their rows.
+    """The images of a range that are in a cluster, split by the corpus part that holds their rows.
 
     Args:
         settled: `SETTLED` records of pictures of the range, in any order.
@@ -95,7 +79,7 @@ def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tup
         at = np.searchsorted(wanted, numbers)
         at, images = at[enough[at]], images[enough[at]]
         records = np.zeros(len(images), dtype=IMAGE)
-        for name in _ROW:
+        for name in ROW_FIELDS:
             records[name] = images[name]
         for name in ("cluster_high", "cluster_low"):
             records[name] = settled[name.replace("cluster", "key")][at]
@@ -107,7 +91,7 @@ def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tup
 
 
 def _with_repeated(settled: Array, number: int, job: MatchJob) -> Array:
-    """With the pictures that occur more than once, each its own cluster; sorted by number."""
+    """Add the pictures that occur more than once, each a cluster of its own; sorted by number."""
     pictures = read_array(job.pictures(number), _PICTURE)
     repeated = (pictures["kind"] & TRAINING != 0) & (pictures["occurrences"] > 1)
     repeated[(settled["number"] & np.uint64(0xFFFFFFFF)).astype(np.int64)] = False
@@ -124,11 +108,9 @@ def _with_repeated(settled: Array, number: int, job: MatchJob) -> Array:
 def with_origins(
     source: int, part: int, pieces: Iterable[bytes], job: ClusterJob
 ) -> Iterator[tuple[int, Rows]]:
-    """Add their origins to images of a corpus part, and cut them by file."""
+    """Add the origins to images of a corpus part, and split them by file."""
     images = from_bytes(pieces, IMAGE)
-    known = job.match.sources[source]
-    name = PartNames(known.corpus, "", part, known.parts).parquet
-    with storage.open_read(storage.join(known.corpus, name)) as file:
+    with storage.open_read(job.match.sources[source].table(part)) as file:
         column = pq.read_table(file, columns=["origin"])["origin"]
     for number, piece in cut_by(images, range_of(images["cluster_high"], job.files)):
         rows = pa.array(from_bytes([piece], IMAGE)["row"])
@@ -138,7 +120,7 @@ def with_origins(
 
 
 def count_splits(settled: Array, files: int) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Of each file's clusters: pictures split off by the guard, and those left unsettled."""
+    """By file of their clusters: the number of pictures split off, and of those left unsettled."""
     numbers = range_of(settled["key_high"], files)
     for number in np.unique(numbers[settled["splits"] > 0]):
         here = settled[numbers == number]
@@ -157,29 +139,25 @@ def write_file(
     )["origin"]
     order = _order(images, job.match)
     names = [source.name for source in job.match.sources]
-    with storage.atomic_write(job.file(number)) as file:
-        writer = pq.ParquetWriter(file, CLUSTER_SCHEMA, compression="zstd")
-        for start in range(0, len(order), _ROW_GROUP_ROWS):
-            group = order[start : start + _ROW_GROUP_ROWS]
-            writer.write_table(cluster_table(images[group], origins.take(pa.array(group)), names))
-        writer.close()
-    entry = {"name": job.name(number), "bytes": file.size, "sha256": file.sha256}
+    groups = (order[at : at + _ROW_GROUP_ROWS] for at in range(0, len(order), _ROW_GROUP_ROWS))
+    tables = (cluster_table(images[rows], origins.take(pa.array(rows)), names) for rows in groups)
+    entry = write_tables(job, number, CLUSTER_SCHEMA, tables)
     counts = np.bincount(images["source"], minlength=len(names))
-    done = np.array([(0, 0), *splits]).sum(axis=0)
+    split, unsettled = np.array([(0, 0), *splits]).sum(axis=0)
     marker = {
         "number": number,
-        "file": entry | {"rows": len(images)},
+        "file": entry,
         "clusters": int(images["representative"].sum()),
         "members": {names[n]: int(counts[n]) for n in np.flatnonzero(counts)},
-        "split": int(done[0]),
-        "unsettled": int(done[1]),
+        "split": int(split),
+        "unsettled": int(unsettled),
     }
     storage.write_json(job.marker(number), marker)
     return marker
 
 
 def _order(images: Array, job: MatchJob) -> Any:
-    """By cluster, the representative first, then by the source's name, id and place in the row."""
+    """By cluster, the representative first, then by name of the source, id and place in the row."""
     by_name = sorted(range(len(job.sources)), key=lambda n: job.sources[n].name)
     ranks = np.argsort(by_name)[images["source"]]
     last = [images[name] for name in ("image", "id_low", "id_high")]

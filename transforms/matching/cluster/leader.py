@@ -1,17 +1,16 @@
-"""Which pictures of a component become a cluster, and which of them represents it.
+"""The leader of a component: the picture that the others must be the same as.
 
-Every picture of a cluster is the same as its representative. The representative is the *best* that
-can be said this of: by resolution, then the source's priority, then id, then place in the row.
+The *best* picture has the highest resolution, then comes from the source of the highest priority,
+then has the smallest id, then is the first in its row. If all pictures of a component are the same
+as the best one, it is the leader. Otherwise the leader is the picture that most others are known to
+be the same as, among those with at least half the pixels of the best; of equals the better one.
+The reason: the copy with the most pixels often has a border added, and crops that are the same as
+the picture without the border are not the same as it. A thumbnail never leads: it can be the same
+as two tables that differ in a digit.
 
-Where all of a component are the same as its best, they are a cluster. Otherwise the one that most
-others are known to be the same as leads, of those with at least half the pixels of the best; of
-equals the better. The copy with the most pixels is often one with a border added, and crops that
-are the same as the picture it was made of are not the same as it. A thumbnail never leads: two
-tables that differ in a digit can both be the same as one.
-
-With a leader that is not the best, a picture also needs more verdicts for it than against it from
-those in the cluster: one wrong verdict must not put two tables together whose other copies speak
-against it.
+If the leader is not the best, a picture must also have more verdicts for it than against it from
+the other pictures of the cluster, so that one wrong verdict does not join two tables. In the end
+the best picture that is the same as all others of the cluster represents it.
 """
 
 from __future__ import annotations
@@ -19,47 +18,48 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from cauldron.transforms.arrays import Array
-from cauldron.transforms.matching.cluster.components import I64, smallest_of_component
-from cauldron.transforms.matching.join.kernel import Limits, compiled
+from cauldron.transforms.matching.arrays import I64, Flags
+from cauldron.transforms.matching.cluster.components import smallest_of_component
+from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.matching.records import Limits
 
-Flags = npt.NDArray[np.bool_]
-
-# How many times the pixels of its representative the best of a component may have.
+# How many times the pixels of the leader the best picture may have.
 _MOST_LARGER = 2
 
 
-class View(NamedTuple):
-    """Components and their representatives; arrays over members, by place.
+class Leaders(NamedTuple):
+    """Components and their leaders; arrays over members, by place.
 
     Attributes:
         order: places, the best first.
         component: smallest place in the component.
-        representative: place of the picture that leads.
-        known: place in `compared` of the pair with it, -1 where there is none.
-        asked: whether that pair is to be judged.
-        stays: those that lead, and those known to be the same as theirs.
-        lost: whether the best of the component could not lead it.
+        leader: place of the leader.
+        known: place in `compared` of the pair with the leader, -1 if there is none.
+        missing: whether that pair must be compared.
+        stays: leaders, and members known to be the same as their leader.
+        replaced: whether the leader is not the best of the component.
     """
 
     order: I64
     component: I64
-    representative: I64
+    leader: I64
     known: I64
-    asked: Flags
+    missing: Flags
     stays: Flags
-    lost: Flags
+    replaced: Flags
 
 
 def best_first(members: Array) -> I64:
-    """Places of members, the best representative first. Never equal: an image is one picture's."""
+    """Places of members, the best first. There are no ties: every image has one picture."""
     keys = [members[name] for name in ("image", "id_low", "id_high", "source")]
     return np.lexsort([*keys, -members["pixels"]])
 
 
-def look(members: Array, first: I64, second: I64, compared: Array, limits: Limits) -> View:
-    """Choose who leads.
+def choose_leaders(
+    members: Array, first: I64, second: I64, compared: Array, limits: Limits
+) -> Leaders:
+    """Choose the leader of each component.
 
     Args:
         members, compared: `MEMBER` and `COMPARED` records.
@@ -69,28 +69,30 @@ def look(members: Array, first: I64, second: I64, compared: Array, limits: Limit
     component = smallest_of_component(first[same], second[same], len(members))
     order = best_first(members)
     best = _first_of_each(component, order)
-    links = np.bincount(np.concatenate([first[same], second[same]]), minlength=len(members))
-    links[_MOST_LARGER * members["pixels"] < members["pixels"][best]] = 0
-    most_linked = order[np.argsort(-links[order], kind="stable")]
+    copies = np.bincount(np.concatenate([first[same], second[same]]), minlength=len(members))
+    copies[_MOST_LARGER * members["pixels"] < members["pixels"][best]] = 0
+    most_copies = order[np.argsort(-copies[order], kind="stable")]
 
-    def led_by(representative: I64, lost: Flags) -> View:
-        known = _known_with(representative, first, second)
-        stays = representative == np.arange(len(members))
-        asked = (known < 0) & ~stays
-        open_ = np.flatnonzero(asked)
-        asked[open_] = _near(members[open_], members[representative[open_]], limits)
+    def led_by(leader: I64, replaced: Flags) -> Leaders:
+        known = _pairs_with(leader, first, second)
+        stays = leader == np.arange(len(members))
+        missing = (known < 0) & ~stays
+        unknown = np.flatnonzero(missing)
+        missing[unknown] = _near(members[unknown], members[leader[unknown]], limits)
         stays |= np.append(same, False)[known]
-        return View(order, component, representative, known, asked, stays, lost)
+        return Leaders(order, component, leader, known, missing, stays, replaced)
 
-    view = led_by(best, np.zeros(len(members), dtype=bool))
-    lost = np.bincount(component, ~view.stays & ~view.asked, len(members))[component] > 0
-    if lost.any():
-        view = led_by(np.where(lost, _first_of_each(component, most_linked), best), lost)
-    return view
+    leaders = led_by(best, np.zeros(len(members), dtype=bool))
+    replaced = (
+        np.bincount(component, ~leaders.stays & ~leaders.missing, len(members))[component] > 0
+    )
+    if replaced.any():
+        leaders = led_by(np.where(replaced, _first_of_each(component, most_copies), best), replaced)
+    return leaders
 
 
 def _first_of_each(component: I64, order: I64) -> I64:
-    """For each member the one of its component that comes first in an order of all."""
+    """For each member the first one of its component in an order of all."""
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     first = np.full(len(order), len(order))
@@ -99,12 +101,12 @@ def _first_of_each(component: I64, order: I64) -> I64:
     return result
 
 
-def _known_with(representative: I64, first: I64, second: I64) -> I64:
-    """For each member the place of its pair with its representative, -1 where there is none."""
-    known = np.full(len(representative), -1)
+def _pairs_with(leader: I64, first: I64, second: I64) -> I64:
+    """For each member the place of its pair with its leader, -1 if there is none."""
+    known = np.full(len(leader), -1)
     for one, other in ((first, second), (second, first)):
-        with_representative = representative[one] == other
-        known[one[with_representative]] = np.flatnonzero(with_representative)
+        with_leader = leader[one] == other
+        known[one[with_leader]] = np.flatnonzero(with_leader)
     return known
 
 
@@ -117,25 +119,25 @@ def distances(members: Array, others: Array) -> tuple[Any, Any]:
     )
 
 
-def _near(members: Array, others: Array, limits: Limits) -> npt.NDArray[np.bool_]:
-    """Whether the stored numbers allow that two pictures are the same."""
+def _near(members: Array, others: Array, limits: Limits) -> Flags:
+    """Whether hashes and shapes are near enough for two pictures to be the same."""
     distance, distance256 = distances(members, others)
     apart = np.abs(members["aspect"].astype(np.int64) - others["aspect"])
-    near: npt.NDArray[np.bool_] = (
+    near: Flags = (
         (distance <= limits.radius) & (distance256 <= limits.radius256) & (apart <= limits.aspect)
     )
     return near
 
 
-def agreeing(view: View, first: I64, second: I64, compared: Array, stays: Flags) -> Flags:
-    """Which of those that may stay do.
+def supported(leaders: Leaders, first: I64, second: I64, compared: Array, stays: Flags) -> Flags:
+    """The members of `stays` that the others of their cluster support.
 
-    They are taken one by one, those first that the others speak for most, and each is held against
-    those taken before.
+    Members are taken one by one, those with the most votes first. Each needs more votes for it than
+    against it from those taken before.
     """
-    may = stays & view.lost
+    may = stays & leaders.replaced
     inside = np.flatnonzero(
-        may[first] & may[second] & (view.component[first] == view.component[second])
+        may[first] & may[second] & (leaders.component[first] == leaders.component[second])
     )
     votes = np.tile(np.where(compared["same"][inside] == 1, 1, -1), 2)
     if (votes > 0).all():
@@ -144,25 +146,27 @@ def agreeing(view: View, first: I64, second: I64, compared: Array, stays: Flags)
     others = np.concatenate([second[inside], first[inside]])
     by_end = np.argsort(ends, kind="stable")
     start = np.searchsorted(ends[by_end], np.arange(len(stays) + 1))
-    taken: Flags = stays & ((view.representative == np.arange(len(stays))) | ~view.lost)
+    taken: Flags = stays & ((leaders.leader == np.arange(len(stays))) | ~leaders.replaced)
     total = np.bincount(ends, votes, len(stays))
-    order = view.order[np.argsort(-total[view.order], kind="stable")]
+    order = leaders.order[np.argsort(-total[leaders.order], kind="stable")]
     _vote(order[(stays & ~taken)[order]], start, others[by_end], votes[by_end], taken)
     return taken
 
 
-def represented(view: View, first: I64, second: I64, compared: Array, stays: Flags) -> View:
-    """With the best of those that stay as representative that is the same as all the others."""
-    if not view.lost.any():
-        return view
+def with_representatives(
+    leaders: Leaders, first: I64, second: I64, compared: Array, stays: Flags
+) -> Leaders:
+    """With the best member that is the same as all others of its cluster in place of the leader."""
+    if not leaders.replaced.any():
+        return leaders
     inside = stays[first] & stays[second] & (compared["same"] == 1)
     alike = np.bincount(np.concatenate([first[inside], second[inside]]), minlength=len(stays))
-    size = np.bincount(view.component[stays], minlength=len(stays))[view.component]
+    size = np.bincount(leaders.component[stays], minlength=len(stays))[leaders.component]
     may = stays & (alike == size - 1)
-    order = view.order[np.argsort(~may[view.order], kind="stable")]
-    representative = _first_of_each(view.component, order)
-    known = _known_with(representative, first, second)
-    return view._replace(representative=representative, known=known)
+    order = leaders.order[np.argsort(~may[leaders.order], kind="stable")]
+    representative = _first_of_each(leaders.component, order)
+    known = _pairs_with(representative, first, second)
+    return leaders._replace(leader=representative, known=known)
 
 
 @compiled

@@ -1,41 +1,40 @@
-"""What clustering reads of a range: its verified pairs, its pictures, and where they occur.
-
-Verdicts and occurrences are read a row group at a time, so that a logo in a million rows costs no
-more than any other picture; of the pictures of a range, 500,000 or so, a few columns are held.
-"""
+"""What clustering reads of a range: its compared pairs, its pictures, and their occurrences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow.parquet as pq
-from cauldron.transforms.arrays import Array, from_table, read_array
-from cauldron.transforms.matching.cluster.components import EDGE, U64, forest
+from cauldron.transforms.arrays import Array
+from cauldron.transforms.matching.arrays import (
+    U64,
+    is_in,
+    occurrences_of,
+    read_pictures,
+    row_groups,
+    same_pairs,
+    starts,
+)
+from cauldron.transforms.matching.cluster.components import EDGE, forest
 from cauldron.transforms.matching.cluster.representatives import COMPARED, MEMBER
-from cauldron.transforms.matching.contamination.images import occurrences_of
-from cauldron.transforms.matching.contamination.leaks import is_in, same_pairs
-from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, VERDICT, MatchJob
+from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, MatchJob
 
-from cauldron.core import storage
-
-# What tells an image from all others. The smallest is the best.
+# Identifies an image. The smallest is the best.
 IMAGE_KEY = ("source", "id_high", "id_low", "image")
-# The best image of a picture among its training occurrences, and how many of these there are.
+# The best training occurrence of a picture, and the number of its training occurrences.
 BEST = np.dtype(
     [("number", "<u8"), ("count", "<i8"), *((name, OCCURRENCE[name]) for name in IMAGE_KEY)]
 )
 
 _SAME = ("key_high", "key_low", "phash", "phash256")
 _PICTURE = np.dtype([(name, PICTURE[name]) for name in (*_SAME, "width", "height")])
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
-    """`EDGE` records that connect what the verdicts of a range connect among training pictures.
+    """`EDGE` records that connect the training pictures that are the same, by a range's verdicts.
 
     Args:
-        benchmarks: `links.KNOWN` records of all benchmarks' pictures, sorted by number.
+        benchmarks: `BENCHMARK_PICTURE` records of all ranges, sorted by number.
     """
     outside = benchmarks["number"][benchmarks["kind"] == BENCHMARK]
     found = [np.zeros(0, dtype=EDGE)]
@@ -60,7 +59,7 @@ def best_images(wanted: U64, number: int, job: MatchJob) -> Array:
         for name in IMAGE_KEY:
             records[name] = images[name]
         found.append(_best(records))
-    # Occurrences are sorted by picture: row groups share one at most.
+    # Occurrences are sorted by picture: two row groups share one picture at most.
     best = _best(np.concatenate(found))
     assert np.array_equal(best["number"], wanted), "a picture without a training row"
     return best
@@ -76,8 +75,7 @@ def training_images(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U
 
 def _best(records: Array) -> Array:
     records = records[np.lexsort([records[name] for name in (*reversed(IMAGE_KEY), "number")])]
-    new = np.ones(len(records), dtype=bool)
-    new[1:] = records["number"][1:] != records["number"][:-1]
+    new = starts(records, "number")
     best = records[new]
     if len(best):
         best["count"] = np.add.reduceat(records["count"], np.flatnonzero(new))
@@ -91,7 +89,7 @@ def read_members(labels: Array, number: int, job: MatchJob) -> Array:
         labels: their `LABEL` records, sorted by vertex.
     """
     numbers = labels["vertex"]
-    pictures = read_array(job.pictures(number), _PICTURE)[(numbers & _LOW).astype(np.int64)]
+    pictures = read_pictures(numbers, number, job, _PICTURE)
     best = best_images(numbers, number, job)
     members = np.zeros(len(numbers), dtype=MEMBER)
     members["number"] = numbers
@@ -106,17 +104,12 @@ def read_members(labels: Array, number: int, job: MatchJob) -> Array:
 
 
 def read_compared(labels: Array, number: int, job: MatchJob) -> Iterator[tuple[U64, Array]]:
-    """The verdicts of a range on pictures with a label, those that found two pictures included.
+    """The verdicts of a range on pictures with a label, also those that are not the same.
 
     Yields:
         roots, and `COMPARED` records.
     """
-    read = np.dtype([(name, VERDICT[name]) for name in COMPARED.names or ()])
-    with storage.open_read(job.verdicts(number)) as source:
-        file = pq.ParquetFile(source)
-        for group in range(file.num_row_groups):
-            verdicts = from_table(file.read_row_group(group, list(read.names or ())), read)
-            verdicts = verdicts[is_in(verdicts["first"], labels["vertex"])]
-            if len(verdicts):
-                at = np.searchsorted(labels["vertex"], verdicts["first"])
-                yield labels["root"][at], verdicts.astype(COMPARED)
+    for verdicts in row_groups(job.verdicts(number), COMPARED):
+        compared = verdicts[is_in(verdicts["first"], labels["vertex"])]
+        if len(compared):
+            yield labels["root"][np.searchsorted(labels["vertex"], compared["first"])], compared

@@ -1,21 +1,21 @@
-"""The guard against chaining: every picture of a cluster is the same as its representative.
+"""Components to clusters whose pictures are all the same as their representative.
 
-A connected component says only that neighbours are the same: a crop of a crop of a crop leads from
-one page of a form to the next. So one picture of a component leads (`leading.py` says which), and
-the others stay with it only where they were compared with it and found the same. Pairs with it that
-were never compared, because a picture keeps its nearest candidates only, are asked for where the
-stored numbers allow it: they go to the judge, and the component waits, for the best of its pictures
-and, where that is not the same as all, once more for another. The pictures that do not stay are
-split off. What still hangs together among them by verified pairs is a component again.
+In a connected component only neighbours are the same: a crop of a crop of a crop may lead from one
+page of a form to the next. So one picture of a component leads (`leader.py`). The others stay only
+if they were compared with it and found the same. Pairs with the leader may not have been compared
+yet, because a picture keeps its nearest candidates only. Those within the hash radius are compared
+before the next pass, and the component waits for them. Pictures that do not stay are split off;
+those still connected with each other are components again.
 
-After `SPLITS` times, or where a component has waited `PASSES` - 1 times, nothing is asked any more:
-the pictures left are taken in order, and each takes the free ones that are known to be the same.
-One that is then alone, though it was the same as another that was taken, is counted as unsettled.
+A component that was split `SPLITS` times, or is still waiting in the last of `PASSES` passes, is
+settled with the pairs known so far: each picture in order, the best first, takes all free pictures
+that are known to be the same. A picture that is left alone though it was the same as a taken one is
+counted as unsettled.
 
-What becomes of a component depends on nothing but its own pictures and pairs: not on the worker,
-nor on what waits beside it. A picture costs `MEMBER`, 95 bytes, and each of its pairs `COMPARED`,
-22 bytes. With all working arrays, one component of a million pictures peaks at 535 bytes a picture
-with one pair for each, and at 766 bytes with four.
+The result of a component depends only on its own pictures and pairs, not on the worker or on other
+components. A picture takes `MEMBER`, 95 bytes, and each of its pairs `COMPARED`, 22 bytes. A
+component of a million pictures needs up to 535 bytes a picture with one pair for each, and 766
+bytes with four.
 """
 
 from __future__ import annotations
@@ -23,41 +23,31 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from cauldron.transforms.arrays import Array
-from cauldron.transforms.matching.cluster.components import I64, U64
+from cauldron.transforms.matching.arrays import I64, U64, Flags
 from cauldron.transforms.matching.cluster.leader import (
-    View,
-    agreeing,
+    Leaders,
     best_first,
+    choose_leaders,
     distances,
-    look,
-    represented,
+    supported,
+    with_representatives,
 )
-from cauldron.transforms.matching.join.kernel import compiled
-from cauldron.transforms.matching.join.search import limits_of
-from cauldron.transforms.matching.records import PAIR, MatchJob
+from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.matching.records import OCCURRENCE, PAIR, PICTURE, MatchJob
 
 SPLITS = 4
-# How often components are advanced; between two passes pairs are judged.
+# How often components are advanced. Between two passes missing pairs are compared.
 PASSES = 5
 
-# A picture in a component. `source`, `id_*` and `image` are those of its best occurrence,
-# `pixels` is width * height, `aspect` as in `records.SIGNATURE`; `splits` is how often it was
-# split off.
+# A picture in a component. `source`, `id_*` and `image` are of its best occurrence, `pixels` is
+# width * height, `aspect` as in `records.SIGNATURE`, `splits` is how often it was split off.
 MEMBER = np.dtype(
     [
         ("number", "<u8"),
-        ("key_high", "<u8"),
-        ("key_low", "<u8"),
-        ("phash", "<u8"),
-        ("phash256", "<u8", (4,)),
-        ("aspect", "<i2"),
-        ("pixels", "<i8"),
-        ("source", "<u2"),
-        ("id_high", "<u8"),
-        ("id_low", "<u8"),
-        ("image", "<u2"),
+        *((name, PICTURE[name]) for name in ("key_high", "key_low", "phash", "phash256")),
+        *[("aspect", "<i2"), ("pixels", "<i8")],
+        *((name, OCCURRENCE[name]) for name in ("source", "id_high", "id_low", "image")),
         ("splits", "u1"),
     ]
 )
@@ -67,72 +57,66 @@ COMPARED = np.dtype(
     [("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("score", "<f4"), ("same", "u1")]
 )
 
-# What became of a picture. `key_*` are its representative's; `place` is one of those below.
-# Pictures that are alone and never were in a component of more are left out.
+# The result for a picture. `key_*` are of its representative, `place` is one of those below.
+# Pictures that were never in a component of several are left out.
 SETTLED = np.dtype(
     [
-        ("number", "<u8"),
-        ("key_high", "<u8"),
-        ("key_low", "<u8"),
-        ("distance", "u1"),
-        ("score", "<f4"),
-        ("place", "u1"),
-        ("splits", "u1"),
+        *[("number", "<u8"), ("key_high", "<u8"), ("key_low", "<u8")],
+        *[("distance", "u1"), ("score", "<f4"), ("place", "u1"), ("splits", "u1")],
     ]
 )
 REPRESENTATIVE, FOLLOWER, ALONE, UNSETTLED = range(4)
 
 
 class Advance(NamedTuple):
-    """How far a worker's components have come.
+    """The result of a pass over some components.
 
     Attributes:
         settled: `SETTLED` records.
         members, compared: of components that wait.
-        asked: the `PAIR` records that they wait for.
+        missing: the `PAIR` records that they wait for.
     """
 
     settled: Array
     members: Array
     compared: Array
-    asked: Array
+    missing: Array
 
 
 def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advance:
-    """Settle what can be settled without asking.
+    """Settle the components for which no pair is missing.
 
     Args:
         members: `MEMBER` records of whole components, in any order.
-        compared: `COMPARED` records, in any order; those with other pictures are ignored.
-        last: nothing may wait any more.
+        compared: `COMPARED` records, in any order; pairs with other pictures are ignored.
+        last: whether this is the last pass, in which nothing may wait.
     """
     members = members[np.argsort(members["number"])]
     compared = compared[np.lexsort((compared["second"], compared["first"]))]
-    limits = limits_of(job)
-    settled, waiting, open_, asked = [], [], [], []
+    settled, waiting, their_pairs, missing = [], [], [], []
     while len(members):
         first, second, compared = _inside(members, compared)
-        view = look(members, first, second, compared, limits)
-        waits = np.bincount(view.component, view.asked, len(members))[view.component] > 0
+        leaders = choose_leaders(members, first, second, compared, job.limits)
+        waits = np.bincount(leaders.component, leaders.missing, len(members))[leaders.component] > 0
         ends = (members["splits"] >= SPLITS) | (waits & last)
         if ends.any():
             settled.append(_take_in_order(members[ends], compared))
             members = members[~ends]
             continue
-        asked.append(_pairs(members, view))
+        missing.append(_missing_pairs(members, leaders))
         waiting.append(members[waits])
-        own = view.component[first] == view.component[second]
-        open_.append(compared[own & waits[first]])
-        stays = agreeing(view, first, second, compared, view.stays & ~waits)
-        view = represented(view, first, second, compared, stays)
-        settled.append(_settle(members, view, compared, stays))
+        own = leaders.component[first] == leaders.component[second]
+        their_pairs.append(compared[own & waits[first]])
+        stays = supported(leaders, first, second, compared, leaders.stays & ~waits)
+        leaders = with_representatives(leaders, first, second, compared, stays)
+        settled.append(_settle(members, leaders, compared, stays))
         members, compared = members[~stays & ~waits], compared[own & ~waits[first]]
         members["splits"] += 1
     return Advance(
         _concatenated(settled, SETTLED),
         _concatenated(waiting, MEMBER),
-        _concatenated(open_, COMPARED),
-        _concatenated(asked, PAIR),
+        _concatenated(their_pairs, COMPARED),
+        _concatenated(missing, PAIR),
     )
 
 
@@ -148,14 +132,13 @@ def _inside(members: Array, compared: Array) -> tuple[I64, I64, Array]:
 
 
 def _places(numbers: U64, wanted: U64) -> I64:
-    """Where numbers stand in a sorted array; -1 for those that do not."""
+    """The places of numbers in a sorted array, -1 for those that are not in it."""
     places = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
     return np.where(numbers[places] == wanted, places, -1)
 
 
-def _pairs(members: Array, view: View) -> Array:
-    """The pairs that are asked for."""
-    one, other = members[view.asked], members[view.representative[view.asked]]
+def _missing_pairs(members: Array, leaders: Leaders) -> Array:
+    one, other = members[leaders.missing], members[leaders.leader[leaders.missing]]
     pairs = np.zeros(len(one), dtype=PAIR)
     pairs["first"] = np.minimum(one["number"], other["number"])
     pairs["second"] = np.maximum(one["number"], other["number"])
@@ -163,25 +146,26 @@ def _pairs(members: Array, view: View) -> Array:
     return pairs
 
 
-def _settle(members: Array, view: View, compared: Array, stays: npt.NDArray[np.bool_]) -> Array:
-    size = np.bincount(view.component[stays], minlength=len(members))[view.component]
-    told = stays & ((size > 1) | (members["splits"] > 0))
-    place = np.where(view.known >= 0, FOLLOWER, np.where(size > 1, REPRESENTATIVE, ALONE))
+def _settle(members: Array, leaders: Leaders, compared: Array, stays: Flags) -> Array:
+    """`SETTLED` records of members that stay, now with their representative as leader."""
+    size = np.bincount(leaders.component[stays], minlength=len(members))[leaders.component]
+    listed = stays & ((size > 1) | (members["splits"] > 0))
+    place = np.where(leaders.known >= 0, FOLLOWER, np.where(size > 1, REPRESENTATIVE, ALONE))
     return _records(
-        members[told],
-        members[view.representative[told]],
-        np.append(compared, np.zeros(1, dtype=COMPARED))[view.known[told]],
-        place[told],
+        members[listed],
+        members[leaders.leader[listed]],
+        np.append(compared, np.zeros(1, dtype=COMPARED))[leaders.known[listed]],
+        place[listed],
     )
 
 
-def _records(members: Array, leads: Array, pairs: Array, place: Any) -> Array:
-    """Args: `leads`: the representatives; `pairs`: `COMPARED` with them, used for followers."""
+def _records(members: Array, representatives: Array, pairs: Array, place: Any) -> Array:
+    """Args: `pairs`: `COMPARED` records with the representatives, used for followers."""
     settled = np.zeros(len(members), dtype=SETTLED)
     for name in ("number", "splits"):
         settled[name] = members[name]
     for name in ("key_high", "key_low"):
-        settled[name] = leads[name]
+        settled[name] = representatives[name]
     follows = place == FOLLOWER
     settled["distance"] = np.where(follows, pairs["distance"], 0)
     settled["score"] = np.where(follows, pairs["score"], 1)
@@ -190,7 +174,7 @@ def _records(members: Array, leads: Array, pairs: Array, place: Any) -> Array:
 
 
 def _take_in_order(members: Array, compared: Array) -> Array:
-    """Settle members without asking: the best takes all that are the same, and so on."""
+    """Settle members with the known pairs: the best takes all that are the same, and so on."""
     first, second, compared = _inside(members, compared[compared["same"] == 1])
     ends, others = np.concatenate([first, second]), np.concatenate([second, first])
     order = np.argsort(ends, kind="stable")

@@ -1,16 +1,16 @@
-"""Whether two pictures are one: registered onto each other, they must agree everywhere.
+"""Whether two pictures are the same: registered onto each other, they must agree everywhere.
 
-A picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, with
-what scaling and compression did to its strokes fitted as a small kernel (`refinement.py`). What the
-better picture then does not explain of the other is looked at in cells of 8 x 8 pixels, and the
-worst cell decides: a digit that differs is one cell. It counts as a multiple of what noise does in
-the other cells with ink, so strong compression does not look like another text. Hue and the light
-of larger areas are compared before that, at 256 pixels, and tell most pairs apart.
+One picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, and
+the effect of scaling and compression is fitted as a small kernel (`refinement.py`). The rest of the
+difference is measured in cells of 8 x 8 pixels, and the worst cell decides: a different digit is
+one cell. It is measured in multiples of the noise in other cells with ink, so that strong
+compression does not look like other text. Hue and the brightness of larger areas are compared
+before that, at 256 pixels, and tell most pairs apart.
 
 On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, all
-with a picture at half its size; re-encoded copies are found the same as their base in
-100 %, scaled ones and other brightness in 99 %, 2 % crops in 91 %, what the hashes did not propose
-included. A pair takes 15 to 50 ms of one core, decoding included, by how busy its machine is.
+with a picture at half its size. Found the same as their base are 100 % of re-encoded copies, 99 %
+of scaled ones and of those with another brightness, and 91 % of 2 % crops, including those that
+the hashes did not propose. A pair takes 15 to 50 ms of one core, decoding included.
 """
 
 from __future__ import annotations
@@ -25,28 +25,24 @@ from cauldron.transforms.matching.compare.prepared import (
     Prepared,
     cell_maxima,
     contrast,
-    fit_tone,
-    prepare,
-    smooth_samples,
     strongest,
 )
 from cauldron.transforms.matching.compare.refinement import SMALLEST, Fit, refine
 from cauldron.transforms.matching.compare.registration import Geometry, locate, warped
+from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 
-__all__ = ["COMPARE_VERSION", "Comparison", "Prepared", "compare", "prepare"]
-
-# Raised when scores would come out differently: stored verdicts of another version do not count.
+# Raise it when scores change: stored verdicts of another version are not reused.
 COMPARE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What became of a pair.
+    """The result of comparing two pictures.
 
     Attributes:
         score: 0 to 1, to 4 decimals; 1 is equal.
-        drawing: whether the bars for text and line art held, as one of the two is such.
-        same: whether the score reaches the bar.
+        drawing: whether the thresholds for text and line art applied, as one of the two is such.
+        same: whether the score reaches the threshold `BAR`.
     """
 
     score: float
@@ -55,12 +51,12 @@ class Comparison:
 
 
 class Difference(NamedTuple):
-    """The worst place of two registered pictures, by what is looked at there.
+    """The largest differences of two registered pictures.
 
     Attributes:
-        structure: strokes and edges, as a multiple of what noise does elsewhere in the pair.
-        colour: hue, as a multiple of the same.
-        light: grey levels between larger areas.
+        structure: of strokes and edges, in multiples of the noise elsewhere in the pair.
+        colour: of hue, in multiples of the noise.
+        light: of the brightness of larger areas, in grey levels.
     """
 
     structure: float
@@ -70,20 +66,20 @@ class Difference(NamedTuple):
 
 NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
 
-# The largest differences of one picture, for drawings and for photographs. In drawings hue is
-# carried by thin lines, which lose it when they are scaled and compressed; in photographs by areas.
+# The largest differences of copies, for drawings and for photographs. In drawings thin lines have
+# the hue, and lose it when they are scaled and compressed; in photographs areas have it.
 _BARS = {True: Difference(2.0, 2.2, 70.0), False: Difference(2.3, 1.15, 70.0)}
-# The score at the bar.
+# The score of a pair whose largest difference is just at its threshold.
 BAR = 0.5
 
-# How many times finer one of two pictures may be: beyond, digits of common type are lost.
+# How many times finer one of two pictures may be. Beyond that, digits of common type are lost.
 _MOST_FINER = {True: 2.25, False: 4.5}
-# The least share of each side that both must show: two crops of 5 % an edge share more.
+# The smallest share of each side that both must show. Two crops of 5 % an edge share more.
 _LEAST_SHARED = 0.8
 
 
 def compare(first: Prepared, second: Prepared) -> Comparison:
-    """Whether two pictures are one, whatever was done to either; symmetric."""
+    """Whether two pictures are the same; symmetric."""
     bars = _bars(first, second)
     apart = difference(first, second)
     worst = max(value / bar for value, bar in zip(apart, bars, strict=True))
@@ -92,17 +88,13 @@ def compare(first: Prepared, second: Prepared) -> Comparison:
 
 
 def _bars(first: Prepared, second: Prepared) -> Difference:
-    """The stricter ones where the two are not of one class."""
+    """The stricter thresholds if only one of the two is a drawing."""
     pairs = zip(_BARS[first.drawing], _BARS[second.drawing], strict=True)
     return Difference(*(min(pair) for pair in pairs))
 
 
-def difference(first: Prepared, second: Prepared, whole: bool = False) -> Difference:
-    """How two pictures differ.
-
-    Args:
-        whole: measure structure too where colour or light have already told.
-    """
+def difference(first: Prepared, second: Prepared) -> Difference:
+    """How two pictures differ; structure is 0 if colour or light are over their thresholds."""
     if min(*first.greys.shape, *second.greys.shape) < SMALLEST:
         return _tiny(first, second)
     first, second = _ordered(first, second)
@@ -116,7 +108,7 @@ def difference(first: Prepared, second: Prepared, whole: bool = False) -> Differ
         first, second, geometry = second, first, geometry.inverse()
     colour, light = _coarse(first, second, geometry)
     bars = _bars(first, second)
-    if not whole and (colour > bars.colour or light > bars.light):
+    if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
     fit = refine(first, second, geometry)
     if fit is None:
@@ -126,7 +118,7 @@ def difference(first: Prepared, second: Prepared, whole: bool = False) -> Differ
 
 
 def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:
-    """One order for both ways to ask; the larger picture first, or else the sharper."""
+    """The larger picture first, or else the sharper: the same order whichever is given first."""
     keys = [(picture.greys.size, picture.sharpness) for picture in (first, second)]
     if keys[0] == keys[1]:
         contents = [p.greys.tobytes() + p.colours.tobytes() for p in (first, second)]
@@ -134,7 +126,7 @@ def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:
     return (second, first) if keys[0] < keys[1] else (first, second)
 
 
-# Grey levels that a pixel of a picture too small to register may be off, per unit of structure.
+# Grey levels per unit of structure, for pictures too small to register.
 _TINY_UNIT = 12
 
 
@@ -151,12 +143,12 @@ _CHROMA = np.eye(3, dtype=np.float32) - 1 / 3
 _AROUND = np.ones((7, 7), np.uint8)
 _COLOUR_CELL = 4
 _COLOUR_NOISE = (6.0, 10.0)
-# Range of hue around a place at which an error counts half.
+# Range of hue around a pixel at which an error counts half.
 _COLOUR_RANGE = 80
 
 
 def _coarse(first: Prepared, second: Prepared, geometry: Geometry) -> tuple[float, float]:
-    """Differences of colour and of light, at `COLOUR_SIDE` pixels a side."""
+    """Differences of colour and brightness, at `COLOUR_SIDE` pixels a side."""
     height, width = second.colours.shape[:2]
     x0, y0, x1, y1 = geometry.window(width, height)
     moved = warped(first.colours, geometry, width, height)
@@ -165,7 +157,7 @@ def _coarse(first: Prepared, second: Prepared, geometry: Geometry) -> tuple[floa
     apart = cv2.blur(b.astype(np.float32) - a, (3, 3))
     light = float(np.abs(cv2.transform(apart, _MEAN)).max())
     error = strongest(np.abs(cv2.transform(apart, _CHROMA)))
-    # Scaling and 4:2:0 sampling take from a thin line a part of its hue, not all of it.
+    # Scaling and 4:2:0 sampling take a part of its hue from a thin line, not all of it.
     cells = cell_maxima(error / (1 + _hues(a, b) / _COLOUR_RANGE), _COLOUR_CELL)
     noise = float(np.sort(cells, axis=None)[int(cells.size * 0.95)])
     least, most = _COLOUR_NOISE
@@ -173,7 +165,7 @@ def _coarse(first: Prepared, second: Prepared, geometry: Geometry) -> tuple[floa
 
 
 def _hues(a: Plane, b: Plane) -> Plane:
-    """The range of hues around each place, in either picture."""
+    """The range of hues around each pixel, in either picture."""
     ranges = []
     for plane in (a, b):
         chroma = cv2.transform(plane.astype(np.float32), _CHROMA)
@@ -185,18 +177,18 @@ _CELL = 8
 _STRIP = 16 * _CELL
 _HALO = 16
 _WINDOW = (17, 17)
-# Variance in grey levels squared below which a place's own contrast is not trusted.
+# Variance in grey levels squared below which the contrast at a pixel is not trusted.
 _FLAT = 100
 _GAINS = (0.8, 1.25)
-# The frame's own edge.
+# Pixels at the edge of the frame that are left out.
 _RIM = 2
 
 
 def _errors(fit: Fit) -> Plane:
-    """The worst error in each cell: what is left after gain and offset of the place.
+    """The largest error in each cell, after gain and offset fitted around each pixel.
 
-    Blurred at the scale of a stroke: noise of JPEG averages out there, a stroke too many does not.
-    In strips, as temporary arrays of whole pages are slower than all arithmetic on them.
+    Blurred at the scale of a stroke: JPEG noise averages out, an additional stroke does not. In
+    strips, because temporary arrays of whole pages take longer than the arithmetic on them.
     """
     predicted = fit.predicted()
     height = len(predicted)
@@ -226,7 +218,7 @@ _HIDDEN = 0.3
 
 
 def _structure(fit: Fit, scale: float, drawing: bool) -> float:
-    """The worst error against that of the fourth part of all inked cells which has most.
+    """The largest error, relative to the upper quartile of the errors in cells with ink.
 
     Args:
         scale: how many times finer the first picture is.
@@ -237,12 +229,12 @@ def _structure(fit: Fit, scale: float, drawing: bool) -> float:
     rank = max(len(inked), _FEWEST_INKED) // 4
     noise = float(inked[rank]) if rank < len(inked) else 0.0
     least, most = _NOISE
-    # Clipped colours leave errors that no tone of greys explains.
+    # Clipped colours leave errors that no tone of grey levels explains.
     room = max(min(noise, most) + least, _NOISE_OTHER_LIGHT if fit.other_light else 0.0)
     worst = float(errors.max()) / room
     if drawing:
-        # Where the finer picture had to be scaled down and noise came on top, another digit of
-        # small type comes close to that noise.
+        # If the finer picture was scaled down and there is noise, a different digit of small type
+        # is hardly above that noise.
         coarser = float(np.interp(scale, (1.15, 1.4), (0, 1)))
         worst *= 1 + _HIDDEN * coarser * float(np.interp(noise, (3.5, 4.5), (0, 1)))
     return worst

@@ -1,9 +1,9 @@
-"""The exact geometry of two registered pictures, and how the second comes out of the first.
+"""The exact geometry of two registered pictures, and how the second is made from the first.
 
-What people do to pictures is exact: a resize keeps the whole frame, a crop cuts at whole pixels.
-So such geometries near the coarse one are tried first, then what the pixels themselves ask for.
-How the second was resampled is not known: a kernel of 5 x 5 is fitted that makes it of the first.
-It takes up blur, sharpening and what is left of a shift, and cannot take up a digit.
+Copies have exact geometries: a resize keeps the whole frame, a crop cuts at whole pixels. So such
+geometries near the coarse one are tried first, then those that the pixels suggest. How the second
+picture was resampled is unknown: a kernel of 5 x 5 is fitted that makes it from the first. It can
+represent blur, sharpening and a small shift, but no different digit.
 """
 
 from __future__ import annotations
@@ -13,15 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compare.prepared import (
-    F64,
-    Plane,
-    Prepared,
-    contrast,
-    evenly,
-    fit_tone,
-    grey_samples,
-)
+from cauldron.transforms.matching.compare.prepared import Plane, Prepared, contrast
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
     product,
@@ -29,22 +21,23 @@ from cauldron.transforms.matching.compare.registration import (
     shift_of,
     whole_frame,
 )
+from cauldron.transforms.matching.compare.tone import F64, evenly, fit_tone, grey_samples
 from PIL import Image
 
-# Box averaging aliases, so that no kernel makes it of anything else.
+# Box averaging aliases, so no kernel can turn bicubic into it.
 BICUBIC, BOX = Image.Resampling.BICUBIC, Image.Resampling.BOX
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How the second picture comes out of the first.
+    """How the second picture is made from the first.
 
     Attributes:
         cost: mean error at edges, in grey levels.
-        resampling: how `first` was brought to the second picture's grid.
-        first, second: what both show.
-        kernel, offset: make the second of the first; None where there is no edge to fit to.
-        relit: whether they have been brought into one light.
+        resampling: how `first` was brought to the grid of the second picture.
+        first, second: the area that both show.
+        kernel, offset: make the second from the first; None if there is no edge to fit to.
+        relit: whether they have been brought to one brightness.
     """
 
     cost: float
@@ -63,7 +56,7 @@ class Fit:
         )
 
     def predicted(self) -> Plane:
-        """The second picture, made of the first."""
+        """The second picture, made from the first."""
         if self.kernel is None:
             return self.first.astype(np.float32)
         plane = cv2.filter2D(
@@ -72,13 +65,13 @@ class Fit:
         return np.clip(plane + np.float32(self.offset), 0, 255)
 
 
-# Fewer pixels a side say nothing about geometry.
+# Pictures with fewer pixels a side are too small to register.
 SMALLEST = 24
 
-# Pictures with fewer edge pixels than this are as good as blank.
+# Pictures with fewer edge pixels than this count as blank.
 _FEWEST_EDGES = 100
 _MOST_EDGES = 6000
-# How many times the edge pixels of the other a picture of few has.
+# If one picture has so many times the edge pixels of the other, they are not fitted.
 _ONLY_IN_ONE = 4
 _EDGE = 24
 _SAME_GAIN = 0.05
@@ -86,7 +79,8 @@ _REACH = 2  # of the kernel
 _EXACT = 0.4
 _WORTH_MOVING = 0.05
 _ROUNDS = 2
-# Coarse registration this near to the whole frame means it; this far from it, it does not.
+# Distances in pixels of the coarse geometry from the whole frame: up to the first only the whole
+# frame is tried, from the second on it is not tried.
 _AT_FRAME = 0.6
 _NEAR_FRAME = 3.0
 
@@ -95,7 +89,7 @@ def refine(first: Prepared, second: Prepared, start: Geometry) -> Fit | None:
     """The best fit near a coarse geometry, `first` the finer picture.
 
     Returns:
-        None where next to nothing is in both.
+        None if they share too little.
     """
     return _Refiner(first, second).refine(start)
 
@@ -144,7 +138,7 @@ class _Refiner:
         return max(geometry.across * width / self._width, geometry.down * height / self._height)
 
     def _whole(self, geometry: Geometry) -> Geometry:
-        """The nearest one of whole pixels of the first picture, as crops before a resize are."""
+        """The nearest one that begins at whole pixels of the first picture, as crops do."""
         wide, high = self._frame
         across, right = _whole_axis(geometry.across, geometry.right, wide)
         down, below = _whole_axis(geometry.down, geometry.below, high)
@@ -183,7 +177,7 @@ class _Refiner:
         return np.asarray(image.resize((x1 - x0, y1 - y0), resampling, box=box))
 
     def _motion(self, fit: Fit) -> F64:
-        """By how much the edges ask to be moved, robustly."""
+        """The step that aligns the edges best, robust against outliers."""
         x0, y0, *_ = fit.geometry.window(self._width, self._height)
         edges = _edges(fit.first, fit.second)
         width = fit.first.shape[1]
@@ -203,7 +197,7 @@ class _Refiner:
 
 
 def _relit(fit: Fit) -> Fit:
-    """The fit in equal light, where that fits better."""
+    """The fit at equal brightness, if that is better."""
     if fit.kernel is None:
         return fit
     tone = fit_tone(*grey_samples(fit.first, fit.second))
@@ -221,7 +215,7 @@ def _whole_axis(scale: float, shift: float, pixels: float) -> tuple[float, float
 
 
 def _edges(first: Plane, second: Plane) -> npt.NDArray[np.int64]:
-    """Where there is something to see in either picture, as places in the flat arrays."""
+    """Places in the flat arrays where either picture has an edge."""
     strength = cv2.max(contrast(first), contrast(second))
     strength[:_REACH] = strength[-_REACH:] = 0
     strength[:, :_REACH] = strength[:, -_REACH:] = 0
@@ -229,21 +223,21 @@ def _edges(first: Plane, second: Plane) -> npt.NDArray[np.int64]:
 
 
 def _only_in_one(first: Plane, second: Plane) -> bool:
-    """Whether nearly all there is to see is in one of the two. A kernel and a tone would make it
-    go away: a blank page is none with a page number on it."""
+    """Whether nearly all edges are in one of the two. A kernel and a tone could hide them: a blank
+    page is not the same as one with a page number."""
     counts = [np.count_nonzero(contrast(plane) > _EDGE) for plane in (first, second)]
     return bool(min(counts) * _ONLY_IN_ONE < max(counts))
 
 
-# Pulls the kernel towards leaving pixels alone, in squared grey levels; more where there are too
-# few edges to tell a blur from another digit.
+# Pulls the kernel towards the identity, in squared grey levels; more if there are too few edges to
+# tell a blur from a different digit.
 _RIDGE = 30.0
 _MANY_EDGES = 1500
 _MOST_ERROR = 30.0
 
 
 def _fitted(fit: Fit, edges: npt.NDArray[np.int64]) -> Fit:
-    """With the kernel and the offset of the least squared error at the edges."""
+    """The fit with the kernel and offset of the least squared error at the edges."""
     span = range(-_REACH, _REACH + 1)
     flat, width = fit.first.ravel(), fit.first.shape[1]
     rows = np.empty((len(span) ** 2 + 2, len(edges)), np.float32)

@@ -1,8 +1,8 @@
-"""Where one picture lies in another: scale and shift by axis, to a fraction of a percent.
+"""Where one picture lies in another: scale and shift of each axis, to a fraction of a percent.
 
-Crops, borders and resizes need no more, and text needs no less: a crop of 2 % moves a line by
-more than its strokes. Lucas-Kanade from 32 to 256 pixels a side, from the whole frame and from
-pixels of one size, so that a page of evenly spaced lines does not settle a line off.
+Crops, borders and resizes need no more than that. Text needs no less: a crop of 2 % moves a line
+by more than its strokes. Lucas-Kanade from 32 to 256 pixels a side. It starts from the whole frame
+and from pixels of equal size, so that a page of evenly spaced lines is not registered a line off.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from cauldron.transforms.matching.compare.prepared import F64, Plane, Prepared
+from cauldron.transforms.matching.compare.prepared import Plane, Prepared
+from cauldron.transforms.matching.compare.tone import F64
 
 
 class Geometry(NamedTuple):
@@ -29,7 +30,7 @@ class Geometry(NamedTuple):
         )
 
     def moved(self, by: F64, width: int, height: int) -> Geometry:
-        """After a change of scale and shift by axis, in pixels of the second picture."""
+        """After a change of scale and shift of each axis, in pixels of the second picture."""
         return Geometry(
             self.across * (1 + by[0] / width),
             self.right + self.across * by[1] / width,
@@ -38,13 +39,13 @@ class Geometry(NamedTuple):
         )
 
     def apart(self, other: Geometry, width: int, height: int) -> float:
-        """By how many pixels of the second picture a corner may lie elsewhere."""
+        """The largest distance of a corner in both geometries, in pixels of the second picture."""
         x = abs(self.right - other.right) + abs(self.across - other.across) / 2
         y = abs(self.below - other.below) + abs(self.down - other.down) / 2
         return max(x * width, y * height)
 
     def shared(self) -> float:
-        """The least share of a side of either picture that lies in the other."""
+        """The smallest share of a side of either picture that lies in the other."""
         across = _overlap(self.across, self.right)
         down = _overlap(self.down, self.below)
         return min(across, across * self.across, down, down * self.down)
@@ -61,13 +62,13 @@ def _overlap(scale: float, shift: float) -> float:
 
 
 def _covered(scale: float, shift: float, pixels: int) -> tuple[int, int]:
-    # Geometries of whole pixels come out a rounding error off their edges.
+    # Geometries of whole pixels are off their edges by rounding errors.
     low = ((-0.5 - shift) / scale + 0.5) * pixels - 1e-6
     high = ((0.5 - shift) / scale + 0.5) * pixels + 1e-6
     return max(0, int(np.ceil(low))), min(pixels, int(np.floor(high)))
 
 
-# Frames that differ by more than this by scale are no copies of each other.
+# Pictures whose scales differ by more than this are no copies of each other.
 _MOST_SCALE = 0.2
 _ITERATIONS = 4
 _MOST_STEP = 2.0
@@ -81,7 +82,7 @@ def locate(first: Prepared, second: Prepared) -> Geometry:
     """Where `second` lies in `first`, to about a quarter of a pixel at 256 a side."""
     found, best = whole_frame(first, second), -1.0
     for start in _starts(first, second):
-        # As it is; then from coarse to fine; then, where that went astray, from less coarse.
+        # As it is; then from coarse to fine; then, if that failed, from a finer level.
         for level in (3, 0, 1):
             geometry = start
             for at in range(level, 3):
@@ -101,7 +102,7 @@ def locate(first: Prepared, second: Prepared) -> Geometry:
 
 
 def _starts(first: Prepared, second: Prepared) -> Iterator[Geometry]:
-    """The whole frame, and pixels of equal size around one middle: crops and borders."""
+    """The whole frame; and pixels of equal size with one centre, for crops and borders."""
     yield whole_frame(first, second)
     across, down = second.frame[0] / first.frame[0], second.frame[1] / first.frame[1]
     if (across, down) != (1, 1) and max(abs(across - 1), abs(down - 1)) < _MOST_SCALE:
@@ -109,7 +110,7 @@ def _starts(first: Prepared, second: Prepared) -> Iterator[Geometry]:
 
 
 def whole_frame(first: Prepared, second: Prepared) -> Geometry:
-    """Both show all of one picture."""
+    """The geometry if both show the whole of one picture."""
     across, down = (
         second.frame[axis] / second.size[axis] * first.size[axis] / first.frame[axis]
         for axis in (0, 1)
@@ -118,7 +119,7 @@ def whole_frame(first: Prepared, second: Prepared) -> Geometry:
 
 
 def warped(plane: Plane, geometry: Geometry, width: int, height: int) -> Plane:
-    """The first picture on the second one's grid, bilinearly; both of about one scale."""
+    """The first picture on the grid of the second, bilinearly; both have about the same scale."""
     high, wide = plane.shape[:2]
     x = wide * (geometry.across * (0.5 / width - 0.5) + geometry.right + 0.5) - 0.5
     y = high * (geometry.down * (0.5 / height - 0.5) + geometry.below + 0.5) - 0.5
@@ -131,7 +132,7 @@ def warped(plane: Plane, geometry: Geometry, width: int, height: int) -> Plane:
 
 
 def _align(first: Plane, second: Plane, geometry: Geometry, iterations: int) -> Geometry:
-    """Lucas-Kanade for scale and shift by axis, and for gain and offset of the light."""
+    """Lucas-Kanade for scale and shift of each axis, and for gain and offset of the brightness."""
     height, width = second.shape
     a, b = (cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 0.7) for plane in (first, second))
     for _ in range(iterations):
@@ -159,19 +160,19 @@ def _align(first: Plane, second: Plane, geometry: Geometry, iterations: int) -> 
 def shift_of(
     dx: Plane, dy: Plane, x: Plane, y: Plane, a: Plane, b: Plane, weights: Plane | None = None
 ) -> F64:
-    """One least-squares step: changes of scale and shift by axis, in pixels.
+    """One least-squares step: changes of scale and shift of each axis, in pixels.
 
     Args:
-        dx, dy: slopes of the greys, at the places that are compared.
-        x, y: those places, -0.5 to 0.5.
-        a, b: the greys of both pictures there.
+        dx, dy: slopes of the grey levels at the compared places.
+        x, y: these places, -0.5 to 0.5.
+        a, b: the grey levels of both pictures there.
     """
     rows = np.empty((7, len(a)), np.float32)
     for row, values in enumerate((dx * x, dx, dy * y, dy, a, np.float32(64), b)):
         rows[row] = values
     products = product(rows if weights is None else rows * weights, rows)
     normal = products[:6, :6]
-    # Keeps still what a picture says nothing about, such as shifts along its lines.
+    # Keeps what the picture does not determine, such as shifts along its lines.
     normal[range(4), range(4)] += 1e-4 * np.trace(normal[:4, :4]) / 4 + 1e-6
     normal[range(4, 6), range(4, 6)] += 1e-2
     solved = np.linalg.solve(normal, products[:6, 6])
@@ -180,7 +181,7 @@ def shift_of(
 
 
 def reach(step: F64) -> float:
-    """By how much the corners move."""
+    """How far the corners move."""
     return float(max(abs(step[1]) + abs(step[0]) / 2, abs(step[3]) + abs(step[2]) / 2))
 
 
@@ -188,10 +189,10 @@ _CHUNK = 256
 
 
 def product(left: Plane, right: Plane) -> F64:
-    """``left @ right.T`` for a few rows, in pieces too small for BLAS to start threads for.
+    """``left @ right.T`` for a few rows, in pieces too small for BLAS to start threads.
 
-    Threads that wait for each other cost more than the sum when all cores compare pictures, and
-    the sum would depend on how many there are.
+    Threads would make it slower when all cores compare pictures, and the sum would depend on
+    their number.
     """
     count = left.shape[1]
     whole = count - count % _CHUNK
@@ -205,7 +206,7 @@ def product(left: Plane, right: Plane) -> F64:
 
 
 def _likeness(first: Plane, second: Plane, geometry: Geometry) -> float:
-    """Correlation over what both show; -1 where that is next to nothing."""
+    """Correlation over the area that both show; -1 if that is too small."""
     height, width = second.shape
     x0, y0, x1, y1 = geometry.window(width, height)
     if min(x1 - x0, y1 - y0) < _FEWEST:

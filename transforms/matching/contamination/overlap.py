@@ -1,17 +1,17 @@
-"""Whether two questions share a run of words: n-gram overlap, n = 13 as in the GPT-3 paper.
+"""Whether two questions have a run of words in common: n-gram overlap, n = 13 as for GPT-3.
 
-A benchmark's questions on one picture become an index once; a row's questions are then looked up
-in time that grows with their own words, however many questions the benchmark asks.
+The questions of a benchmark on one picture are indexed once. The time to look up a row's questions
+depends only on their own length, however many questions the benchmark has.
 
-Words are runs of letters, marks and digits after NFKC and case folding; everything else, also
-the underscores of a gap to be filled, separates. Scripts that write no spaces between words (Han,
-kana, Thai, Lao, Burmese, Khmer) count every character as a word. Thirteen characters say less
-than thirteen words, so the test is laxer there. That errs on the side of removing a row, and only
-rows that show the benchmark's picture are ever asked.
+Words are runs of letters, marks and digits after NFKC and case folding. Everything else separates
+words, also the underscores of a gap to fill. In scripts without spaces between words (Han, kana,
+Thai, Lao, Burmese, Khmer) every character counts as a word. Thirteen characters are less than
+thirteen words, so more rows are removed there; only rows that show the benchmark's picture are
+looked at.
 
 Most questions of benchmarks are shorter than 13 words, and most rows add a line such as "Answer
-with the letter." to theirs. A text shorter than n words therefore counts as shared when the other
-text holds it whole and between ends of sentences or lines.
+with the letter." to theirs. So a text shorter than n words is also in common if the other text
+contains it whole, between ends of sentences or lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import NamedTuple
 Run = tuple[str, ...]
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
-# A dot inside a number or name ends nothing; CJK writes no space after a question mark.
+# A dot inside a number or name is no end. CJK has no space after a question mark.
 _SENTENCE_END = re.compile(r"[!?\n\u3002]|[.:;](?=\s|$)")
 # Thai and Lao; Burmese; Khmer; kana; Han with its extensions.
 _UNSPACED = (
@@ -48,8 +48,7 @@ class Question(NamedTuple):
     """A text in normalised words.
 
     Attributes:
-        ends: how many words each of its sentences and all before it have; the last is their
-            number.
+        ends: the number of words up to the end of each sentence.
     """
 
     words: Run
@@ -67,11 +66,11 @@ def split_question(text: str) -> Question:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text that is normalised already."""
+    """The words of a normalised text."""
     if text.isascii():
         return _ASCII_WORD.findall(text)
     words: list[str] = []
-    # Soft hyphens and joiners are not seen and separate nothing.
+    # Soft hyphens and joiners are invisible and separate nothing.
     seen = (char for char in text if unicodedata.category(char) != "Cf")
     for kind, run in groupby(seen, _kind):
         if kind == _IN_WORD:
@@ -91,10 +90,10 @@ def _kind(char: str) -> int:
 
 
 class Runs(NamedTuple):
-    """What a row's questions are looked up by.
+    """The runs of words that a row's questions are looked up by.
 
     Attributes:
-        parts: runs of n words, and shorter ones between ends of sentences, in order.
+        parts: runs of n words, and shorter ones of whole sentences, in order.
         wholes: questions shorter than n words.
     """
 
@@ -103,7 +102,7 @@ class Runs(NamedTuple):
 
 
 def runs_of(questions: Iterable[Question], ngram: int) -> Runs:
-    """The runs of a row's questions; of each question first those of n words."""
+    """The runs of a row's questions, for each question those of n words first."""
     parts: list[Run] = []
     wholes: list[Run] = []
     for question in questions:
@@ -120,7 +119,7 @@ def _ngrams(question: Question, ngram: int) -> Iterator[Run]:
 
 
 def _sections(question: Question, ngram: int) -> Iterator[Run]:
-    """Whole sentences in a row that are shorter than n words together."""
+    """Consecutive whole sentences with fewer than n words together."""
     for number, start in enumerate((0, *question.ends[:-1])):
         for end in question.ends[number:]:
             if end - start >= ngram:
@@ -129,13 +128,13 @@ def _sections(question: Question, ngram: int) -> Iterator[Run]:
 
 
 class QuestionIndex:
-    """Questions of many rows, found by the runs of words they share with others.
+    """The questions of many rows, by their runs of words.
 
     Args:
         rows: the questions of each row.
         ngram: words in a run, 1 or more.
-        limit: rows that are remembered for one run, the first ones: a question that a benchmark
-            asks ten thousand times about one picture costs no more than one it asks a few times.
+        limit: how many rows to keep for a run, the first ones. A question that a benchmark asks
+            ten thousand times about one picture then takes no more time than any other.
     """
 
     def __init__(self, rows: Sequence[Sequence[Question]], ngram: int, limit: int) -> None:
@@ -156,8 +155,8 @@ class QuestionIndex:
                 rows.append(row)
 
     def shared(self, runs: Runs) -> dict[int, str]:
-        """The first run that each row shares, its words joined by spaces; rows without any are
-        not in the result, nor those that come after `limit` others with the same run."""
+        """For each row the first run in common, its words joined by spaces. Rows without one are
+        left out, and so are rows after the first `limit` with the same run."""
         found: dict[int, str] = {}
         for index, wanted in ((self._parts, runs.parts), (self._sections, runs.wholes)):
             for run in wanted:

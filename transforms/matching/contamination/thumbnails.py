@@ -1,10 +1,10 @@
-"""Thumbnails of stored pictures: what an auditor looks at instead of the packs.
+"""Thumbnails of stored pictures, for an audit without the record files.
 
-256 pixels on the longest side, JPEG at quality 80: a generated photograph of 640 x 480 takes 3.9
-ms on one core and becomes 5.6 kB. Photographs can be judged so; of a page of text the layout can,
-not the words, and for these the origins in the evidence lead to the files. Pictures are read by
-reference, decoded behind the same guards as at ingest, and kept: one that stands in a million
-rows is decoded once per file of evidence.
+256 pixels on the longest side, JPEG at quality 80: a generated photograph of 640 x 480 takes 3.9 ms
+on one core and becomes 5.6 kB. They are enough to judge photographs. Of a page they show the layout
+but not the words; the origins in the evidence lead to the files. Pictures are read by reference,
+decoded with the same limits as at ingest, and cached: a picture in a million rows is decoded once
+for each file of evidence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cauldron.core.rules import ImageRules
 LONGEST_SIDE = 256
 QUALITY = 80
 
-# Stored bytes that are held while thumbnails are made of them.
+# Stored bytes that are read at a time.
 _FETCH_BYTES = 64 * 1024 * 1024
 
 
@@ -32,8 +32,8 @@ class Place(NamedTuple):
     """A stored picture.
 
     Attributes:
-        path, offset, length: its bytes in a pack.
-        pixels: how many it has; a file that announces more is not the one that was stored.
+        path, offset, length: its bytes in a record file.
+        pixels: how many it has; bytes that announce more are not decoded.
     """
 
     path: str
@@ -43,17 +43,17 @@ class Place(NamedTuple):
 
 
 def thumbnail(data: bytes, pixels: int) -> bytes:
-    """A small JPEG of a stored picture, the same bytes for the same picture.
+    """A small JPEG of a stored picture; equal bytes for equal pictures.
 
     Args:
-        pixels: largest number of pixels that is decoded.
+        pixels: the most pixels that are decoded.
 
     Raises:
         ImageProblem: the picture cannot be decoded.
     """
     rules = ImageRules(max_side=LONGEST_SIDE, hard_max_pixels=max(1, pixels))
     small = prepare_image(RawImage(data), rules)
-    # Whatever comes out of there is one of these formats, whole, and no larger than asked for.
+    # `prepare_image` returns one of these formats, complete and within the limits.
     with Image.open(io.BytesIO(small.data), formats=("JPEG", "PNG", "WEBP")) as image:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=QUALITY, subsampling="4:2:0")
@@ -61,10 +61,10 @@ def thumbnail(data: bytes, pixels: int) -> bytes:
 
 
 class Thumbnails:
-    """Makes thumbnails and keeps those asked for last.
+    """Makes thumbnails and caches those used last.
 
     Args:
-        kept: how many to keep.
+        kept: how many to cache.
     """
 
     def __init__(self, kept: int) -> None:
@@ -84,7 +84,7 @@ class Thumbnails:
             for place, data in zip(batch, storage.read_ranges(ranges), strict=True):
                 result[place] = _made_of(data, place)
         for place in wanted:
-            self._made.pop(place, None)  # asked for last, last to go
+            self._made.pop(place, None)  # used last, removed last
             self._made[place] = result[place]
         for place in list(self._made)[: -self._kept]:
             del self._made[place]
@@ -102,7 +102,7 @@ def _made_of(data: bytes, place: Place) -> bytes:
 
 
 def _batches(places: Iterable[Place]) -> Iterable[list[Place]]:
-    """Pictures whose stored bytes may be held together."""
+    """Pictures whose stored bytes are read together."""
     batch: list[Place] = []
     size = 0
     for place in places:

@@ -1,19 +1,19 @@
-"""Which bits two near hashes must share: block keys, and the tables that a key's worker runs.
+"""Which bits two near hashes must share: the keys of the join, and the tables of each key.
 
-Two 64-bit hashes that differ in at most r bits, cut into r + t blocks, agree in at least t of
-them (pigeonhole). Their *first* t agreeing blocks, in order, are the one place where the pair is
-looked for: it meets in every worker that holds a key on the way there, and is told only there,
-so every pair is found and none is found twice.
+Two 64-bit hashes that differ in at most r bits, cut into r + t blocks, agree in at least t blocks
+(pigeonhole). The *first* t blocks in which they agree decide in which table the pair is looked for.
+The pair meets at every key on the way to that table and is reported only there: every pair is
+found exactly once.
 
-A hash is sent once for each block that can be the first to agree: r + 1 copies whatever t is.
-Keys lengthen with n twice over: t grows, and so do the leading bits of the first block that are
-part of the key. A key with too many members is split by one more agreeing block (`Plan.hot`), at
-the cost of more copies of its members alone.
+A hash is sent once for each block that can be the first to agree, so r + 1 times whatever t is. A
+key gets longer with the number of pictures in two ways: by a larger t, and by more leading bits of
+its first block. A key with too many members is split by one more agreeing block (`Plan.hot`), and
+only its members are sent more often.
 
-Bits are dealt out to blocks along the diagonals of the 8 x 8 frequencies, because neighbouring
-frequencies go together in pictures of one kind. Of 1,064 distinct hashes of real tables and
-receipts, eleven blocks cut as the bits stand put 28 % into the largest key and compare 68,000
-pairs; these put 8 % there and compare 48,000.
+Bits are assigned to blocks along the diagonals of the 8 x 8 frequencies, because neighbouring
+frequencies are correlated in pictures of one kind. For 1,064 distinct hashes of real tables and
+receipts, eleven blocks of consecutive bits put 28 % into the largest key and compare 68,000 pairs;
+these blocks put 8 % there and compare 48,000.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ U64 = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.int64]
 Prefix = tuple[int, ...]
 
-# Bits that are 9 apart, one row and one column of frequencies, come to stand side by side.
+# Puts bits side by side that are 9 apart: one row and one column of frequencies.
 _STRIDE = pow(9, -1, 64)
 
-# A key holds at most this many leading bits of the values of its blocks.
+# The most bits of its blocks that a key holds.
 _VALUE_BITS = 32
 KEY_END = 1 << 62
 
 
 def _spread_tables() -> U64:
-    """For each byte of a hash and each value of it, where its bits go."""
+    """For each byte of a hash and each of its values, the permuted bits."""
     tables = np.zeros((8, 256), dtype=np.uint64)
     for place in range(64):
         byte, bit = divmod(place, 8)
@@ -53,7 +53,7 @@ _SPREAD = _spread_tables()
 
 
 def spread(hashes: U64) -> U64:
-    """Hashes with their bits dealt out anew; Hamming distances stay what they are."""
+    """Hashes with their bits permuted; Hamming distances stay the same."""
     parts = hashes.astype("<u8").view(np.uint8).reshape(-1, 8)
     result = np.zeros(len(hashes), dtype=np.uint64)
     for byte in range(8):
@@ -69,13 +69,13 @@ class Field(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What one choice of t agreeing blocks asks of a pair.
+    """The pairs whose first t agreeing blocks are given ones.
 
     Attributes:
-        fields: the bits that members of a bin share, beyond those of the worker's key.
+        fields: the bits that the members of a bin share, beyond those of the key.
         agree: mask of the t blocks.
-        differ: masks of the earlier blocks that are not among them; were one of these equal, the
-            pair would belong to another table.
+        differ: masks of the other blocks before the last of them. A pair that agrees in one of
+            these belongs to another table.
     """
 
     fields: tuple[Field, ...]
@@ -84,12 +84,12 @@ class Table(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What goes to the keys of a prefix.
+    """The hashes sent to the keys of a prefix.
 
     Attributes:
-        keys: ascending rows' keys.
-        rows: of the hashes.
-        left_out: how many of a thinned key are not sent.
+        keys: the key of each, in ascending order of rows.
+        rows: places of the hashes.
+        left_out: how many were not sent because their key is thinned.
     """
 
     keys: Rows
@@ -99,14 +99,14 @@ class Sent(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """How the join cuts its keys; a function of the data alone.
+    """The keys of a join.
 
     Attributes:
         radius: largest Hamming distance.
-        together: t, how many blocks the members of a bin share.
-        key_bits: leading bits of the first agreeing block in a worker's key.
-        hot: keys that are split by one more block; those of t blocks are thinned instead.
-        cut: share that each range sends of a thinned key.
+        together: t, the number of blocks that the members of a bin share.
+        key_bits: leading bits of the first agreeing block that are part of a key.
+        hot: keys that are split by one more block; keys of t blocks are thinned instead.
+        cut: how many members each range sends to a thinned key.
     """
 
     radius: int
@@ -128,7 +128,7 @@ class Plan:
 
     @cached_property
     def prefixes(self) -> tuple[Prefix, ...]:
-        """Every way in which t agreeing blocks can begin, each before those that go on from it."""
+        """All beginnings of t agreeing blocks, each before its continuations."""
         number = len(self.blocks)
         found = (
             prefix
@@ -144,7 +144,7 @@ class Plan:
 
     @cached_property
     def _ends(self) -> dict[Prefix, int]:
-        """Past the places of a prefix and of all that go on from it."""
+        """The end of the places of a prefix and all its continuations."""
         ends: dict[Prefix, int] = {}
         for place, prefix in enumerate(self.prefixes):
             ends.update({prefix[:size]: place + 1 for size in range(1, len(prefix) + 1)})
@@ -157,7 +157,7 @@ class Plan:
         return [longer for longer in more if longer in self._places]
 
     def in_key(self, prefix: Prefix) -> list[Field]:
-        """The bits of a hash that the keys of a prefix hold."""
+        """The bits of a hash that are in the keys of a prefix."""
         left = min(self.key_bits, _VALUE_BITS) if len(prefix) == 1 else _VALUE_BITS
         fields = []
         for shift, bits in (self.blocks[block] for block in prefix):
@@ -167,7 +167,7 @@ class Plan:
         return fields
 
     def keys(self, prefix: Prefix, hashes: U64) -> Rows:
-        """The key of each hash; keys of one prefix follow each other."""
+        """The key of each hash; the keys of one prefix are consecutive."""
         values = np.zeros(len(hashes), dtype=np.uint64)
         for shift, bits in self.in_key(prefix):
             if not bits:
@@ -180,7 +180,7 @@ class Plan:
         return self.prefixes[key >> _VALUE_BITS]
 
     def tables(self, prefix: Prefix) -> list[Table]:
-        """What the worker of a key of this prefix must look through."""
+        """The tables that a key of this prefix compares."""
         masks = [((1 << bits) - 1) << shift for shift, bits in self.blocks]
         known = self.in_key(prefix)
         found = []
@@ -202,7 +202,7 @@ class Plan:
         return found
 
     def assign(self, hashes: U64, start: int = 0, stop: int = KEY_END) -> Iterator[Sent]:
-        """Every key in [start, stop) that each hash of a range goes to, prefix by prefix."""
+        """The keys in [start, stop) that each hash is sent to, prefix by prefix."""
         hot = np.array(self.hot, dtype=np.int64)
         todo = [(prefix, np.arange(len(hashes))) for prefix in self.longer(())]
         while todo:
@@ -227,7 +227,7 @@ class Plan:
 
 
 def _rank(keys: Rows) -> Rows:
-    """How many equal keys stand before each."""
+    """How many equal keys come before each."""
     order = np.argsort(keys, kind="stable")
     ranked = keys[order]
     new = np.ones(len(keys), dtype=bool)

@@ -1,69 +1,37 @@
-"""The inner loops of the join, compiled by Numba: bins, their pairs, neighbourhoods, trimming.
+"""The inner loops of the join, compiled by Numba: bins, pairs in bins, neighbourhoods, trimming.
 
-Sixteen hashes are compared at a time and looked at one by one only where one of them is near:
-0.2 ns a pair in bins of 1,400, 0.3 in bins of 48, on one core with AVX-512's bit count; a plain
-loop takes 0.3 and 0.6 before it does anything with what it finds. NumPy takes 0.9 and 1.2 at its
-best (the sorted hashes against themselves, shifted), 6 and 12 a bin at a time. LLVM's bit count
-and the shift-and-add trick come out as the same code. Where most pairs are near, a comparison
-costs 2 to 5 ns.
+Hashes are compared 16 at a time and looked at singly only if one of the 16 is near. On one core
+with AVX-512's bit count that takes 0.2 ns a pair in bins of 1,400 and 0.3 ns in bins of 48; a
+plain loop takes 0.3 and 0.6 ns, NumPy 0.9 and 1.2 ns at best. Where most pairs are near, a
+comparison takes 2 to 5 ns.
 
-No threads and no fast-math: the same pairs on every machine. Compiled code is kept in the user's
-cache folder, or in NUMBA_CACHE_DIR; if neither can be written, every process compiles it anew (3
-s). It is never kept beside this file: pip would leave it there when it removes the package. All of
-it stands in one file, because Numba compiles a cached function anew when its own file changes, not
-when a file changes whose functions it calls.
+No threads and no fast-math: the same pairs on every machine. All of it is in one file, because
+Numba compiles a cached function again when the function's own file changes, but not when the file
+of a function that it calls changes.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import config, njit, types
+from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.matching.records import Limits
+from numba import types
 from numba.extending import intrinsic
-from numba.misc.appdirs import AppDirs
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
 
-# Hashes compared at a time; arrays of hashes are that much longer than what they hold.
+# Hashes compared at a time; arrays of hashes have so many unused places at the end.
 LANES = 16
-# Orders of a neighbourhood: each begins at another of the four words of the 256-bit hash.
+# Orders of a sorted neighbourhood, one for each word of the 256-bit hash.
 ORDERS = 4
 
 # Machine integers when compiled.
 Number = Any
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _cache_folder() -> str | None:
-    """The folder for compiled code; None if there is none that can be written."""
-    folder: str = config.CACHE_DIR or AppDirs(appname="cauldron", appauthor=False).user_cache_dir
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def compiled(function: _Function) -> _Function:
-    """Compile on first call, and keep the result if there is a folder for it."""
-    folder, before = _cache_folder(), config.CACHE_DIR
-    if folder is None:
-        return cast(_Function, njit(nogil=True)(function))
-    # Numba chooses the place when the function is declared, and looks beside the file first.
-    config.CACHE_DIR = folder
-    try:
-        return cast(_Function, njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # the folder cannot be written after all
-        return cast(_Function, njit(nogil=True)(function))
-    finally:
-        config.CACHE_DIR = before
 
 
 def _count_bits(_context: Any, _number: Any) -> Any:
@@ -81,11 +49,11 @@ class Members(NamedTuple):
     """The pictures of a key, ascending by number.
 
     Attributes:
-        hashes: 64-bit hashes, spread.
+        hashes: 64-bit hashes after `blocks.spread`.
         words: 256-bit hashes, shape (n, 4).
         aspects: as in `records.SIGNATURE`.
-        outside: 1 where the picture is a benchmark's alone.
-        apart: equal numbers from 0 on for pictures whose pairs at distance 0 are not looked for.
+        outside: 1 if only benchmarks show the picture.
+        apart: pictures with equal values of 0 or more are no pairs at distance 0.
     """
 
     hashes: U64
@@ -95,16 +63,8 @@ class Members(NamedTuple):
     apart: I64
 
 
-class Limits(NamedTuple):
-    """Up to where a pair is a candidate."""
-
-    radius: int
-    radius256: int
-    aspect: int
-
-
-class Asked(NamedTuple):
-    """What a table asks of a pair: `agree` all equal, none of `differ` equal (masks)."""
+class Required(NamedTuple):
+    """The pairs of a table: all bits of `agree` equal, none of the masks in `differ` all equal."""
 
     agree: np.uint64
     differ: U64
@@ -114,10 +74,10 @@ class Layout(NamedTuple):
     """Members by bin.
 
     Attributes:
-        bins: of each member.
-        starts: first place of each bin, and the end.
+        bins: the bin of each member.
+        starts: the first place of each bin, and the end.
         ordered: hashes by place.
-        places: which member stands at each place.
+        places: the member at each place.
     """
 
     bins: I32
@@ -132,8 +92,7 @@ class Found(NamedTuple):
     Attributes:
         pairs: ``first << 32 | second``, places in `Members`.
         near: ``distance << 16 | distance256``.
-        worst: for each picture the rank (`near << 32 | place of the other`) up to which it keeps
-            pairs.
+        worst: for each picture the largest rank (`near << 32 | place of the other`) that it keeps.
     """
 
     pairs: U64
@@ -146,8 +105,8 @@ def bins_of(hashes: U64, shifts: U64, masks: U64, widths: U64, fold: int, bins: 
     """The bin of each hash: the values of the fields, side by side.
 
     Args:
-        fold: 0, or the bits that longer values are folded to. Folding may put unlike values into
-            one bin, which costs comparisons and changes no pair.
+        fold: 0, or the number of bits that values are hashed to. Different values may then share
+            a bin, which costs comparisons but changes no pair.
     """
     for i in range(len(bins)):
         value = np.uint64(0)
@@ -178,8 +137,8 @@ def sort_bins(hashes: U64, layout: Layout) -> None:
 
 
 @compiled
-def belongs(table: Asked, bits: Number, past: Number) -> bool:
-    """Whether two hashes that differ in `bits` are near and this is the table that tells them."""
+def belongs(table: Required, bits: Number, past: Number) -> bool:
+    """Whether two hashes that differ in `bits` are near, and the pair is one of this table."""
     if popcount(bits) >= past or bits & table.agree:
         return False
     for mask in table.differ:  # noqa: SIM110 (Numba compiles no generator here)
@@ -189,7 +148,7 @@ def belongs(table: Asked, bits: Number, past: Number) -> bool:
 
 
 @compiled
-def judge(members: Members, limits: Limits, i: Number, j: Number) -> Number:
+def distances_of(members: Members, limits: Limits, i: Number, j: Number) -> Number:
     """``distance << 16 | distance256`` of a pair with near hashes, -1 if it is no candidate."""
     distance = np.int64(popcount(members.hashes[i] ^ members.hashes[j]))
     if members.outside[i] and members.outside[j]:
@@ -221,7 +180,7 @@ def keep(found: Found, count: int, i: Number, j: Number, near: Number) -> int:
 def scan_bins(
     members: Members,
     limits: Limits,
-    table: Asked,
+    table: Required,
     layout: Layout,
     most: int,
     found: Found,
@@ -231,8 +190,8 @@ def scan_bins(
     """Compare all pairs within each bin of at most `most`, from place `begin` on.
 
     Returns:
-        the place to go on from when `found` has room again (the end: all done), the count of
-        pairs found, and how many pairs were compared.
+        the place to continue from when `found` has room again (the end when all is done), the
+        number of pairs found, and the number of pairs compared.
     """
     places, ordered, starts = layout.places, layout.ordered, layout.starts
     past = np.uint64(limits.radius + 1)
@@ -254,7 +213,7 @@ def scan_bins(
                     for q in range(block, min(block + LANES, stop)):
                         if belongs(table, own ^ ordered[q], past):
                             i, j = places[p], places[q]
-                            near256 = judge(members, limits, i, j)
+                            near256 = distances_of(members, limits, i, j)
                             if near256 >= 0:
                                 count = keep(found, count, i, j, near256)
     return len(places), count, compared
@@ -264,13 +223,13 @@ def scan_bins(
 def sort_neighbours(
     hashes: U64, layout: Layout, most: int, order: I32, sequence: I32, ranks: I32
 ) -> None:
-    """Put the members of each bin of more than `most` into an order of the whole key.
+    """Sort the members of each bin of more than `most`.
 
     Args:
-        order: all members, in the order wanted.
-        sequence: becomes who stands at each place, -1 at places of smaller bins; its hash goes
-            into `layout.ordered`.
-        ranks: becomes where each member stands; -1 for members of smaller bins.
+        order: all members in the wanted order.
+        sequence: filled with the member at each place, -1 at places of smaller bins; the member's
+            hash is put into `layout.ordered`.
+        ranks: filled with the place of each member, -1 for members of smaller bins.
     """
     free = layout.starts[:-1].copy()
     sequence[:] = -1
@@ -288,7 +247,7 @@ def sort_neighbours(
 def scan_neighbours(
     members: Members,
     limits: Limits,
-    table: Asked,
+    table: Required,
     layout: Layout,
     order: int,
     sequence: I32,
@@ -300,8 +259,8 @@ def scan_neighbours(
 ) -> tuple[int, int, int]:
     """Compare each member of the large bins with the next `window` in one of the orders.
 
-    Pairs that stood near enough in an earlier order are left out. Arguments and results otherwise
-    as in `scan_bins`; `ranks` has a row for each order.
+    Pairs already compared in an earlier order are left out. Other arguments and results are as in
+    `scan_bins`; `ranks` has a row for each order.
     """
     past = np.uint64(limits.radius + 1)
     compared = 0
@@ -322,20 +281,20 @@ def scan_neighbours(
                 seen |= abs(ranks[earlier, i] - ranks[earlier, j]) <= window
             if not seen:
                 low, high = min(i, j), max(i, j)
-                verdict = judge(members, limits, low, high)
-                if verdict >= 0:
-                    count = keep(found, count, low, high, verdict)
+                near256 = distances_of(members, limits, low, high)
+                if near256 >= 0:
+                    count = keep(found, count, low, high, near256)
     return len(sequence), count, compared
 
 
 @compiled
 def trim(found: Found, count: int, neighbours: int) -> Number:
-    """Leave each picture its `neighbours` nearest; a pair stays if either of its two keeps it.
+    """Keep the `neighbours` nearest pairs of each picture; one of the two pictures is enough.
 
-    What stays does not depend on when this is called: the nearest of a picture are never dropped.
+    The result does not depend on when this is called: the nearest pairs are never dropped.
 
     Returns:
-        the new count; `found.worst` is lowered where a picture had more.
+        the new count; `found.worst` is lowered for pictures that had more.
     """
     ends = np.zeros(len(found.worst) + 1, dtype=np.int64)
     for h in range(count):

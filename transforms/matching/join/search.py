@@ -1,35 +1,31 @@
-"""One worker's share of the join: the pictures of a key in, their candidate pairs out.
+"""The candidate pairs among the pictures of one key.
 
-Work is bounded however alike the pictures are. All pairs are compared within bins of up to
-`DENSE` pictures. Larger bins are *sorted neighbourhoods*: the members are put into four orders,
-each by another word of the 256-bit hash first, and compared with the next `WINDOW` only. Where
-more than `CROWD` pictures have one 64-bit hash, that is done once for all tables, and `DELEGATES`
-of them, evenly spaced in the first order, stand for the rest elsewhere, besides the first
-`MOST_BENCHMARKS` pictures of benchmarks. So the worker of a key with n members and T tables makes
-at most ``n * (T * max(DENSE / 2, 4 * WINDOW) + 4 * WINDOW)`` comparisons, and keeps at most
-n * neighbours pairs, and as many within crowds.
+The work is bounded even if all pictures look alike. All pairs are compared within bins of up to
+`DENSE` pictures. Larger bins are compared as *sorted neighbourhoods*: the members are sorted in
+four orders, each with another word of the 256-bit hash first, and compared only with the next
+`WINDOW` in each order. So a key with n members and T tables makes at most
+``n * (T * max(DENSE / 2, 4 * WINDOW) + 4 * WINDOW)`` comparisons and keeps at most n * neighbours
+pairs; `crowds.py` adds as many pairs at most.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from cauldron.transforms.arrays import Array, from_bytes
-from cauldron.transforms.matching.join.blocks import Plan, Table
+from cauldron.transforms.arrays import Array
+from cauldron.transforms.matching.join.blocks import Table
 from cauldron.transforms.matching.join.kernel import (
     I32,
     I64,
     LANES,
     ORDERS,
-    Asked,
     Found,
     Layout,
-    Limits,
     Members,
+    Required,
     bins_of,
     scan_bins,
     scan_neighbours,
@@ -37,19 +33,16 @@ from cauldron.transforms.matching.join.kernel import (
     sort_neighbours,
     trim,
 )
-from cauldron.transforms.matching.records import BENCHMARK, PAIR, SIGNATURE, MatchJob
+from cauldron.transforms.matching.records import BENCHMARK, PAIR, MatchJob
 
-CROWD = 256
-DELEGATES = 32
-MOST_BENCHMARKS = 4_096
 DENSE = 2_048
 WINDOW = 16
 
-# Set in `kind` of a delegate whose pairs within its range and crowd are told already.
+# A bit of `kind`: the picture is the delegate of a crowd (`crowds.py`).
 DELEGATE = 4
 
 Counts = dict[str, int]
-# What a search counts; of pictures, those in crowds once, the others once for each key.
+# What a search counts. Pictures in crowds are counted once, other pictures once for each key.
 NO_COUNTS = Counts(
     comparisons=0,
     pairs=0,
@@ -68,7 +61,7 @@ _MOST_BIN_BITS = 22
 
 
 def add_counts(counts: Iterable[Mapping[str, int]]) -> Counts:
-    """Sums, but the largest of what is called largest; whatever was not counted is 0."""
+    """The sum of each count, and the maximum of each that is named largest."""
     total = Counts(NO_COUNTS)
     for one in counts:
         for name, value in one.items():
@@ -77,18 +70,12 @@ def add_counts(counts: Iterable[Mapping[str, int]]) -> Counts:
     return total
 
 
-def limits_of(job: MatchJob) -> Limits:
-    # Two rounded numbers differ by up to one more than what was rounded.
-    aspect = round(1000 * float(np.log2(1 + job.aspect))) + 1
-    return Limits(job.radius, job.radius256, aspect)
-
-
 class Search:
-    """The pairs found among some pictures, and the arrays that finding them takes.
+    """The pairs found so far among some pictures, and the working arrays.
 
     Args:
         records: `SIGNATURE`, ascending by number.
-        apart: equal numbers from 0 on for pictures whose pairs at distance 0 are not looked for.
+        apart: pictures with equal values of 0 or more are no pairs at distance 0.
     """
 
     def __init__(self, records: Array, apart: I64, job: MatchJob) -> None:
@@ -103,7 +90,7 @@ class Search:
         self.size = len(records)
         self.compared = 0
         self._numbers = records["number"]
-        self._limits = limits_of(job)
+        self._limits = job.limits
         self._neighbours = job.neighbours
         self._count = 0
         self._found = Found(
@@ -116,29 +103,29 @@ class Search:
         self._places = np.empty(self.size, np.int32)
 
     def layout(self, bins: I32, number: int) -> Layout:
-        """All pictures sorted by bin; the layout holds until the next is made."""
+        """All pictures sorted by bin; valid until the next layout is made."""
         starts = np.empty(number + 1, np.int64)
         layout = Layout(bins, starts, self._ordered, self._places)
         sort_bins(self.members.hashes, layout)
         return layout
 
     def table(self, table: Table) -> None:
-        """Look through the bins of a table."""
+        """Compare the pictures in the bins of a table."""
         bits = sum(one.bits for one in table.fields)
-        # More bins than pictures only cost time.
+        # More bins than pictures only take time.
         most = min(max(self.size.bit_length(), 8), _MOST_BIN_BITS)
         shifts, widths = (np.array([f[n] for f in table.fields], np.uint64) for n in (0, 1))
         masks = (np.uint64(1) << widths) - np.uint64(1)
         bins = np.empty(self.size, np.int32)
         bins_of(self.members.hashes, shifts, masks, widths, most if bits > most else 0, bins)
         layout = self.layout(bins, 1 << min(bits, most))
-        asked = Asked(np.uint64(table.agree), np.array(table.differ, np.uint64))
-        self._run(lambda *at: scan_bins(self.members, self._limits, asked, layout, DENSE, *at))
+        required = Required(np.uint64(table.agree), np.array(table.differ, np.uint64))
+        self._run(lambda *at: scan_bins(self.members, self._limits, required, layout, DENSE, *at))
         if np.diff(layout.starts).max() > DENSE:
-            self._dense |= self.neighbourhoods(layout, asked, DENSE) >= 0
+            self._dense |= self.neighbourhoods(layout, required, DENSE) >= 0
 
-    def neighbourhoods(self, layout: Layout, asked: Asked, most: int) -> I32:
-        """Compare near members of the bins of more than `most`.
+    def neighbourhoods(self, layout: Layout, required: Required, most: int) -> I32:
+        """Compare the bins of more than `most` as sorted neighbourhoods.
 
         Returns:
             the place of each member in the first order; -1 for members of smaller bins.
@@ -147,7 +134,7 @@ class Search:
         for number, order in enumerate(self._orders):
             sequence = np.empty(self.size, np.int32)
             sort_neighbours(self.members.hashes, layout, most, order, sequence, ranks[number])
-            fixed = (self.members, self._limits, asked, layout, number, sequence, ranks, WINDOW)
+            fixed = (self.members, self._limits, required, layout, number, sequence, ranks, WINDOW)
             self._run(lambda *at, fixed=fixed: scan_neighbours(*fixed, *at))
         first: I32 = ranks[0]
         return first
@@ -157,7 +144,7 @@ class Search:
         return [self.order(first) for first in range(ORDERS)]
 
     def order(self, first: int) -> I32:
-        """All pictures by the words of their 256-bit hashes, beginning with one of them."""
+        """All pictures sorted by the words of their 256-bit hashes, beginning with word `first`."""
         words = np.roll(self.members.words, -first, axis=1)
         keys: list[Any] = [self.members.aspects, *words.T[::-1]]
         return np.lexsort(keys).astype(np.int32)
@@ -176,7 +163,7 @@ class Search:
                 self._found = Found(np.append(pairs, more), np.append(near, more), worst)
 
     def result(self) -> tuple[Array, Counts]:
-        """The `PAIR` records that stay, in no order, and what it took."""
+        """The `PAIR` records that are kept, in no order, and the counts."""
         count = trim(self._found, self._count, self._neighbours)
         found, near = self._found.pairs[:count], self._found.near[:count]
         pairs = np.zeros(count, dtype=PAIR)
@@ -191,99 +178,3 @@ class Search:
             "with_more_neighbours": int((self._found.worst != _ALL_BITS).sum()),
         }
         return pairs, counts
-
-
-class Thinned(NamedTuple):
-    """What is left of some pictures.
-
-    Attributes:
-        records: those that take part in the tables, in the order they had.
-        apart: as in `Search`.
-        delegates: which of them stand for others.
-        pairs: found within crowds.
-    """
-
-    records: Array
-    apart: I64
-    delegates: npt.NDArray[np.bool_]
-    pairs: Array
-    counts: Counts
-
-
-def thin(records: Array, job: MatchJob, tell: bool) -> Thinned:
-    """Let delegates stand for pictures of which more than `CROWD` have one 64-bit hash.
-
-    Args:
-        records: `SIGNATURE` of a range or of a key, ascending by number.
-        tell: look for the pairs within crowds; every other key leaves that to one.
-    """
-    ranges = (records["number"] >> _HALF).astype(np.int64)
-    apart = np.where(records["kind"] & DELEGATE, ranges, -1)
-    stays = np.ones(len(records), dtype=bool)
-    delegates = np.zeros(len(records), dtype=bool)
-    pairs, counts = np.zeros(0, dtype=PAIR), Counts()
-    hashes = np.sort(records["phash"])
-    if (hashes[CROWD:] == hashes[:-CROWD]).any():
-        _, bins, sizes = np.unique(records["phash"], return_inverse=True, return_counts=True)
-        inside = np.flatnonzero(sizes[bins] > CROWD)
-        search = Search(records[inside], apart[inside], job)
-        chosen = _delegates(search, bins[inside], tell)
-        chosen |= _benchmarks(records["kind"][inside], bins[inside])
-        stays[inside], delegates[inside] = chosen, chosen
-        # Beyond all ranges: delegates of one crowd have been compared as far as they will be.
-        apart[delegates] = 1 << 32
-        if tell:
-            pairs, counts = search.result()
-            counts["in_crowds"] = len(inside)
-    return Thinned(records[stays], apart[stays], delegates[stays], pairs, counts)
-
-
-def _delegates(search: Search, crowds: I64, tell: bool) -> npt.NDArray[np.bool_]:
-    values, bins = np.unique(crowds, return_inverse=True)
-    layout = search.layout(bins.astype(np.int32), len(values))
-    if tell:
-        asked = Asked(_ALL_BITS, np.zeros(0, np.uint64))
-        places = search.neighbourhoods(layout, asked, CROWD)
-    else:
-        places = np.empty(search.size, np.int32)
-        sequence = np.empty(search.size, np.int32)
-        order = search.order(0)
-        sort_neighbours(search.members.hashes, layout, CROWD, order, sequence, places)
-    place = places - layout.starts[bins]
-    size = np.diff(layout.starts)[bins]
-    chosen: npt.NDArray[np.bool_] = place * DELEGATES % size < DELEGATES
-    return chosen
-
-
-def _benchmarks(kinds: npt.NDArray[np.uint8], crowds: I64) -> npt.NDArray[np.bool_]:
-    """The first `MOST_BENCHMARKS` pictures of benchmarks in each crowd: what they leaked into is
-    looked for outside the crowd too, whoever else stands for it."""
-    places = np.flatnonzero(kinds & BENCHMARK)
-    order = places[np.argsort(crowds[places], kind="stable")]
-    chosen = np.zeros(len(kinds), dtype=bool)
-    if len(order):
-        own = crowds[order]
-        rank = np.arange(len(order)) - np.searchsorted(own, own)
-        chosen[order[rank < MOST_BENCHMARKS]] = True
-    return chosen
-
-
-def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tuple[Array, Counts]:
-    """The candidate pairs that are told by the worker of a key.
-
-    Args:
-        pieces: packed `SIGNATURE` arrays, one from each range that has members, in any order.
-
-    Returns:
-        `PAIR` records, and counts.
-    """
-    ordered = sorted(pieces, key=lambda piece: int(np.frombuffer(piece, SIGNATURE)["number"][0]))
-    records = from_bytes(ordered, SIGNATURE)
-    prefix = plan.prefix_of(key)
-    left = thin(records, job, tell=prefix == tuple(range(len(prefix))))
-    search = Search(left.records, left.apart, job)
-    for table in plan.tables(prefix):
-        search.table(table)
-    pairs, counts = search.result()
-    size = {"largest_key": len(records)}
-    return np.concatenate([left.pairs, pairs]), add_counts([size, left.counts, counts])

@@ -76,7 +76,7 @@ class Judge:
     truth: Callable[[int, int], bool]
     asked: list[Pair] = field(default_factory=list)
 
-    def judge(self, pairs: np.ndarray) -> np.ndarray:
+    def compare(self, pairs: np.ndarray) -> np.ndarray:
         assert pairs.dtype == PAIR
         verdicts = np.zeros(len(pairs), dtype=VERDICT)
         for verdict, pair in zip(verdicts, pairs, strict=True):
@@ -99,7 +99,7 @@ def drive(records: np.ndarray, pairs: np.ndarray, judge: Judge) -> np.ndarray:
         if not len(records):
             break
         assert left, "still waiting after the last pass"
-        verdicts = judge.judge(done.asked)
+        verdicts = judge.compare(done.missing)
         more = verdicts[list(COMPARED.names or ())].astype(COMPARED)
         pairs = np.concatenate([pairs, more])
     found = np.concatenate(settled)

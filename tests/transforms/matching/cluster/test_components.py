@@ -10,6 +10,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from cauldron.transforms.arrays import from_bytes, split_by
+from cauldron.transforms.matching import arrays
+from cauldron.transforms.matching.arrays import cut_by
 from cauldron.transforms.matching.cluster import components as module
 from cauldron.transforms.matching.cluster.components import (
     EDGE,
@@ -18,7 +20,6 @@ from cauldron.transforms.matching.cluster.components import (
     ROUNDS,
     ConnectedComponents,
     bucket_of,
-    cut_by,
     ends_of,
     finish,
     forest,
@@ -207,7 +208,7 @@ def test_a_million_pictures_with_their_neighbours_are_a_few_rounds():
 
 
 def test_elements_of_a_shuffle_are_of_bounded_size(monkeypatch):
-    monkeypatch.setattr(module, "_PIECE_BYTES", 100)
+    monkeypatch.setattr(arrays, "_PIECE_BYTES", 100)
     graph = path(np.arange(40))
     pieces = list(cut_by(graph, graph["small"] % 2))
     assert max(len(piece) for _, piece in pieces) == 96

@@ -12,14 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from cauldron.transforms import packed
-from cauldron.transforms.matching.cluster import components
-from cauldron.transforms.matching.cluster.pipeline import (
-    ASKED,
-    SHARD,
-    ClusterJob,
-    ClusterPictures,
-    shards,
-)
+from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures, components
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
@@ -166,28 +159,6 @@ def test_pixels_decide_on_pairs_that_were_never_compared(tmp_path):
     assert len({row["cluster"] for row in rows.values()}) == 1
     assert 0.5 < rows[2]["score"] < 1
     assert markers(job)[0]["split"] == 1
-
-
-def test_shards_are_small_and_do_not_depend_on_the_order_of_arrival():
-    random = np.random.default_rng(0)
-    asked = np.zeros(1000, dtype=ASKED)
-    asked["first"], asked["second"] = (
-        np.arange(1000) % 3,
-        (random.integers(0, 9, 1000) << 32) + np.arange(1000),
-    )
-    made = list(shards([asked.tobytes()]))
-    assert [len(piece) // ASKED.itemsize for piece in made] == [
-        SHARD,
-        SHARD,
-        SHARD,
-        1000 - 3 * SHARD,
-    ]
-    halves = [asked[500:], asked[:500]]
-    assert list(shards(half.tobytes() for half in halves)) == made
-    # Each touches as few ranges as it can: the file of a range is read for many pairs.
-    for piece in made:
-        seconds = np.frombuffer(piece, ASKED)["second"] >> np.uint64(32)
-        assert len(np.unique(seconds)) <= 4
 
 
 def test_chains_without_end_are_told_in_one_line(tmp_path, monkeypatch):

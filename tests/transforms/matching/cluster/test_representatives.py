@@ -223,5 +223,5 @@ def test_components_wait_for_themselves_alone():
     done = advance(records, pairs, JOB, last=False)
     assert done.settled["number"].tolist() == [150, 151]
     assert done.members["number"].tolist() == [100, 101, 102]
-    assert [(int(p["first"]), int(p["second"])) for p in done.asked] == [(100, 102)]
+    assert [(int(p["first"]), int(p["second"])) for p in done.missing] == [(100, 102)]
     assert [(int(p["first"]), int(p["second"])) for p in done.compared] == [(100, 101), (101, 102)]

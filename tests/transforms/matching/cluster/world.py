@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from cauldron.transforms.arrays import range_of, write_array
-from cauldron.transforms.matching.cluster.pipeline import ClusterJob, ClusterPictures
+from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.cluster.representatives import COMPARED, MEMBER
 from cauldron.transforms.matching.pictures import group_pictures
 from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
-from cauldron.transforms.matching.compare.comparison import BAR, Comparison, compare, prepare
+from cauldron.transforms.matching.compare.comparison import BAR, Comparison, compare
+from cauldron.transforms.matching.compare.prepared import prepare
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 WORDS = ("apple", "river", "stone", "cloud", "amber", "linen", "copper", "maple", "winter",

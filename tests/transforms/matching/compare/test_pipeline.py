@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cauldron.transforms.arrays import from_bytes, write_array
-from cauldron.transforms.matching.compare import pipeline as verify
+from cauldron.transforms.arrays import write_array
+from cauldron.transforms.matching.compare import comparer
+from cauldron.transforms.matching.compare.comparer import BATCH, PictureComparer, batches
 from cauldron.transforms.matching.compare.comparison import Comparison
+from cauldron.transforms.matching.compare.pipeline import known_verdicts
 from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob, MatchSource
 
 PICTURES = 40
@@ -37,9 +39,9 @@ def job(tmp_path: Path) -> MatchJob:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Pictures that were decoded; equal indexes compare as the same."""
     seen: list[bytes] = []
-    monkeypatch.setattr(verify, "prepare", lambda data: seen.append(data) or data)
+    monkeypatch.setattr(comparer, "prepare", lambda data: seen.append(data) or data)
     monkeypatch.setattr(
-        verify,
+        comparer,
         "compare",
         lambda a, b: Comparison(0.5, False, a.split(b":")[1] == b.split(b":")[1]),
     )
@@ -55,7 +57,7 @@ def pairs(*numbers: tuple[int, int]) -> np.ndarray:
 
 
 def test_verdicts_come_in_the_order_asked_with_the_contents_they_are_about(job, read):
-    verdicts = verify.Judge(job).judge(pairs((7, 7), (3, 4), (3, 3)))
+    verdicts = PictureComparer(job).compare(pairs((7, 7), (3, 4), (3, 3)))
     assert verdicts["same"].tolist() == [1, 0, 1]
     assert verdicts["first_high"].tolist() == [7, 3, 3]
     assert verdicts["second_high"].tolist() == [1007, 1004, 1003]
@@ -63,24 +65,24 @@ def test_verdicts_come_in_the_order_asked_with_the_contents_they_are_about(job, 
 
 
 def test_a_picture_with_many_candidates_is_decoded_once(job, read):
-    verify.Judge(job).judge(pairs(*[(0, second) for second in range(PICTURES)]))
+    PictureComparer(job).compare(pairs(*[(0, second) for second in range(PICTURES)]))
     assert sorted(read) == sorted([b"0:0;", *(f"1:{n};".encode() for n in range(PICTURES))])
 
 
 def test_few_pictures_at_hand_change_no_verdict(job, read, monkeypatch):
     asked = pairs(*[(a, b) for a in range(12) for b in range(12)])
-    whole = verify.Judge(job).judge(asked)
-    monkeypatch.setattr(verify, "_KEPT_PICTURES", 4)
-    monkeypatch.setattr(verify, "_FETCH_BYTES", 20)
-    assert verify.Judge(job).judge(asked).tobytes() == whole.tobytes()
+    whole = PictureComparer(job).compare(asked)
+    monkeypatch.setattr(comparer, "_KEPT_PICTURES", 4)
+    monkeypatch.setattr(comparer, "_FETCH_BYTES", 20)
+    assert PictureComparer(job).compare(asked).tobytes() == whole.tobytes()
 
 
 def test_known_pairs_are_taken_over_by_content_and_not_read(job, read):
-    judge = verify.Judge(job)
-    old = judge.judge(pairs((1, 1), (2, 3)))
+    pictures = PictureComparer(job)
+    old = pictures.compare(pairs((1, 1), (2, 3)))
     old["first"], old["second"] = 77, 78  # numbers of another matching
     read.clear()
-    found, known = verify.known_verdicts(judge.unjudged(pairs((5, 5), (2, 3), (1, 1))), old)
+    found, known = known_verdicts(pictures.without_scores(pairs((5, 5), (2, 3), (1, 1))), old)
     assert known.tolist() == [False, True, True]
     assert found["same"].tolist() == [0, 0, 1]
     assert found["first"].tolist() == [5, 2, 1]
@@ -88,18 +90,34 @@ def test_known_pairs_are_taken_over_by_content_and_not_read(job, read):
 
 
 def test_nothing_known_and_nothing_asked_are_no_errors(job, read):
-    judge = verify.Judge(job)
+    pictures = PictureComparer(job)
     none = np.zeros(0, dtype=VERDICT)
-    found, known = verify.known_verdicts(judge.unjudged(pairs((1, 1))), none)
+    found, known = known_verdicts(pictures.without_scores(pairs((1, 1))), none)
     assert not known.any()
-    assert len(verify.known_verdicts(none, found)[0]) == 0
-    assert len(judge.judge(pairs())) == 0
+    assert len(known_verdicts(none, found)[0]) == 0
+    assert len(pictures.compare(pairs())) == 0
 
 
 def test_batches_hold_every_pair_once(monkeypatch):
-    monkeypatch.setattr(verify, "BATCH", 10)
+    monkeypatch.setattr(comparer, "BATCH", 10)
     asked = pairs(*[(a, b) for a in range(9) for b in range(9)])
     shuffled = asked[np.random.default_rng(1).permutation(len(asked))]
-    found = list(verify.batches(shuffled))
-    assert [len(piece) // PAIR.itemsize for piece in found] == [10] * 8 + [1]
-    assert sorted(from_bytes(found, PAIR).tolist()) == sorted(asked.tolist())
+    found = list(batches(shuffled))
+    assert [len(piece) for piece in found] == [10] * 8 + [1]
+    assert sorted(np.concatenate(found).tolist()) == sorted(asked.tolist())
+
+
+def test_batches_touch_few_ranges_and_do_not_depend_on_the_order_of_arrival():
+    random = np.random.default_rng(0)
+    asked = np.zeros(1000, dtype=PAIR)
+    asked["first"], asked["second"] = (
+        np.arange(1000) % 3,
+        (random.integers(0, 9, 1000) << 32) + np.arange(1000),
+    )
+    made = list(batches(asked))
+    assert [len(piece) for piece in made] == [BATCH, BATCH, BATCH, 1000 - 3 * BATCH]
+    halves = np.concatenate([asked[500:], asked[:500]])
+    assert [piece.tobytes() for piece in batches(halves)] == [piece.tobytes() for piece in made]
+    # Each touches as few ranges as it can: the file of a range is read for many pairs.
+    for piece in made:
+        assert len(np.unique(piece["second"] >> np.uint64(32))) <= 4

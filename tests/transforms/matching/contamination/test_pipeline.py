@@ -12,17 +12,17 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cauldron.transforms.matching.contamination import pipeline as contamination
+from cauldron.transforms.matching import contamination
+from cauldron.transforms.matching.arrays import BENCHMARK_PICTURE
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
 from cauldron.transforms.matching.contamination.leaks import (
-    KNOWN,
-    LINK,
-    equal_links,
-    further_links,
+    LEAK,
+    indirect_leaks,
+    leaks_by_content,
+    leaks_by_verdict,
     steps,
     strongest,
-    verdict_links,
 )
-from cauldron.transforms.matching.contamination.pipeline import ContaminationJob, FindContamination
 from cauldron.transforms.matching.records import BENCHMARK, TRAINING, VERDICT
 from PIL import Image
 
@@ -76,7 +76,7 @@ def test_a_picture_that_a_benchmark_has_too_is_found_without_any_verdict(tmp_pat
         assert Image.open(io.BytesIO(thumbnail["bytes"])).size == (256, 128)
 
 
-def test_a_verdict_links_whichever_picture_comes_first(tmp_path):
+def test_a_leaks_by_verdict_whichever_picture_comes_first(tmp_path):
     pictures = [make(seed) for seed in range(12)]
     training, tested = pictures[:6], pictures[6:]
     matching = set_up(
@@ -321,8 +321,8 @@ def test_what_the_docstring_tells_an_auditor_works(found, tmp_path, monkeypatch)
         assert Path(f"{name}-{side}.jpg").read_bytes() == thumbnail["bytes"]
 
 
-def naive_links(kinds: list[int], edges: dict[tuple[int, int], tuple[int, float]]) -> dict:
-    """What `links.py` says, said with dictionaries."""
+def naive_leaks(kinds: list[int], edges: dict[tuple[int, int], tuple[int, float]]) -> dict:
+    """What `leaks.py` says, said with dictionaries."""
     both = {**edges, **{(b, a): value for (a, b), value in edges.items()}}
     best: dict[tuple[int, int], tuple[float, int]] = {}
 
@@ -336,9 +336,9 @@ def naive_links(kinds: list[int], edges: dict[tuple[int, int], tuple[int, float]
         if kinds[a] & TRAINING and kinds[b] & BENCHMARK:
             take(a, b, *value)
     direct = dict(best)
-    linked = {a for a, _ in direct}
+    leaked = {a for a, _ in direct}
     for (a, via), (distance, score) in both.items():
-        if kinds[a] == TRAINING and a not in linked:
+        if kinds[a] == TRAINING and a not in leaked:
             for (c, b), (minus, far) in direct.items():
                 if c == via:
                     weaker = max((-score, distance), (minus, far))
@@ -347,7 +347,7 @@ def naive_links(kinds: list[int], edges: dict[tuple[int, int], tuple[int, float]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_links_are_those_of_a_plain_search(seed):
+def test_leaks_are_those_of_a_plain_search(seed):
     random = np.random.default_rng(seed)
     kinds = random.choice([1, 1, 1, 2, 3], size=40).tolist()
     edges = {}
@@ -358,18 +358,20 @@ def test_links_are_those_of_a_plain_search(seed):
     for record, ((a, b), (distance, score)) in zip(verdicts, edges.items(), strict=True):
         record["first"], record["second"] = a, b
         record["distance"], record["score"] = distance, score
-    known = np.array([(n, k) for n, k in enumerate(kinds) if k & BENCHMARK], dtype=KNOWN)
-    direct = np.concatenate([equal_links(known), verdict_links(verdicts, known)])
+    known = np.array(
+        [(n, k) for n, k in enumerate(kinds) if k & BENCHMARK], dtype=BENCHMARK_PICTURE
+    )
+    direct = np.concatenate([leaks_by_content(known), leaks_by_verdict(verdicts, known)])
     near = steps(verdicts, known, np.unique(direct["training"]))
-    links = strongest(np.concatenate([direct, further_links(near, direct)]), 40)
+    leaks = strongest(np.concatenate([direct, indirect_leaks(near, direct)]), 40)
     assert {
-        (int(a), int(b)): (-float(score), int(distance)) for a, b, distance, score in links
-    } == naive_links(kinds, edges)
+        (int(a), int(b)): (-float(score), int(distance)) for a, b, distance, score in leaks
+    } == naive_leaks(kinds, edges)
 
 
-def test_the_strongest_links_are_kept_whatever_their_order():
-    links = np.array([(9, 100 + n, n % 3, n / 8) for n in range(8)] + [(7, 1, 0, 0.5)], dtype=LINK)
+def test_the_strongest_leaks_are_kept_whatever_their_order():
+    leaks = np.array([(9, 100 + n, n % 3, n / 8) for n in range(8)] + [(7, 1, 0, 0.5)], dtype=LEAK)
     wanted = [(7, 1), (9, 107), (9, 106), (9, 105)]
-    for order in (links, links[::-1], np.concatenate([links, links])):
+    for order in (leaks, leaks[::-1], np.concatenate([leaks, leaks])):
         kept = strongest(order, 3)
         assert [(int(a), int(b)) for a, b, _, _ in kept] == wanted

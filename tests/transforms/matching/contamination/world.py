@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from cauldron.sources.base import RawImage
 from cauldron.transforms.arrays import range_of, write_array
 from cauldron.transforms.images import prepare_image
-from cauldron.transforms.matching.contamination.pipeline import ContaminationJob, FindContamination
+from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
 from cauldron.transforms.matching.pictures import group_pictures
 from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
 from cauldron.transforms.normalise import Kept

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 from cauldron.transforms.arrays import split_by
 from cauldron.transforms.matching.join.blocks import Plan, spread
-from cauldron.transforms.matching.join.search import Counts, add_counts, join_key, limits_of
+from cauldron.transforms.matching.join.pipeline import join_key
+from cauldron.transforms.matching.join.search import Counts, add_counts
 from cauldron.transforms.matching.records import BENCHMARK, SIGNATURE, MatchJob
 
 Pairs = dict[tuple[int, int], tuple[int, int]]
@@ -53,7 +54,7 @@ def mixed(seed: int, size: int) -> np.ndarray:
 def candidate_pairs(records: np.ndarray, job: MatchJob) -> Pairs:
     """Every pair within all limits, with its two distances, one row against all."""
     found: Pairs = {}
-    limits = limits_of(job)
+    limits = job.limits
     for place in range(len(records) - 1):
         one, others = records[place], records[place + 1 :]
         near = np.bitwise_count(one["phash"] ^ others["phash"]).astype(int)

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from cauldron.transforms.matching.join.blocks import KEY_END, Plan, spread
-from cauldron.transforms.matching.join.passes import (
+from cauldron.transforms.matching.join.plan import (
     KEY_COUNT,
     MOST_MEMBERS,
     WANTED_MEMBERS,
@@ -186,7 +186,8 @@ def test_every_radius_has_a_plan(radius):
     for pictures in (0, 1, 1000, 10**6, 10**9):
         plan = plan_blocks(pictures, radius)
         assert len(plan.blocks) == radius + plan.together
-        assert read_plan(json.loads(json.dumps(plan_values(plan)))) == plan
+        passes = [one_pass(plan, pictures)]
+        assert read_plan(json.loads(json.dumps(plan_values(plan, passes)))) == (plan, passes)
 
 
 def test_a_plan_without_blocks_is_refused():

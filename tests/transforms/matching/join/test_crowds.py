@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cauldron.transforms.matching.join.search import CROWD, thin
+from cauldron.transforms.matching.join.crowds import CROWD, thin
 from cauldron.transforms.matching.records import (
     BENCHMARK,
     SIGNATURE,
@@ -38,7 +38,7 @@ def test_a_benchmarks_picture_stays_in_the_join_whatever_its_place_in_a_crowd(pl
 
 
 def test_a_crowd_of_benchmark_pictures_is_bounded_too(monkeypatch):
-    monkeypatch.setattr("cauldron.transforms.matching.join.search.MOST_BENCHMARKS", 50)
+    monkeypatch.setattr("cauldron.transforms.matching.join.crowds.MOST_BENCHMARKS", 50)
     records = crowd(600)
     records["kind"] = BENCHMARK
     assert 50 <= len(thin(records, JOB, False).records) <= 50 + 33

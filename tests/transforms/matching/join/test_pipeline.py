@@ -8,11 +8,10 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from cauldron.transforms.arrays import read_array, write_array
-from cauldron.transforms.matching.join import passes
-from cauldron.transforms.matching.join import pipeline as candidates
+from cauldron.transforms.matching.join import pipeline, plan
 from cauldron.transforms.matching.join.blocks import Plan
+from cauldron.transforms.matching.join.crowds import read_signatures
 from cauldron.transforms.matching.join.pipeline import Candidates, find_candidates
-from cauldron.transforms.matching.join.ranges import read_signatures
 from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 
 from cauldron.core import storage
@@ -159,10 +158,9 @@ def test_hardly_any_pictures(size, tmp_path):
 
 @pytest.fixture
 def few_per_key(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(candidates, "MOST_MEMBERS", 120)
-    monkeypatch.setattr(passes, "MOST_MEMBERS", 120)
+    monkeypatch.setattr(plan, "MOST_MEMBERS", 120)
     # Three blocks together, as joins of this kind have that are large enough to need it.
-    monkeypatch.setattr(candidates, "plan_blocks", lambda pictures, radius: Plan(radius, 3, 0))
+    monkeypatch.setattr(plan, "plan_blocks", lambda pictures, radius: Plan(radius, 3, 0))
     return 120
 
 
@@ -213,7 +211,7 @@ def test_crowds_are_thinned_in_their_ranges_and_counted_once(tmp_path):
 def test_keys_with_many_pairs_write_them_without_a_shuffle(
     tmp_path, records, joined_once, monkeypatch
 ):
-    monkeypatch.setattr(candidates, "MOST_SENT", 1_000)
+    monkeypatch.setattr(pipeline, "MOST_SENT", 1_000)
     job = match_job(str(tmp_path / "files"), ranges=RANGES)
     write_pictures(job, records)
     found, _ = find(job, len(records))

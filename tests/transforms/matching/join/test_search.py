@@ -1,26 +1,17 @@
-"""The keys' workers against brute force, and what they do where everything looks alike."""
+"""The search of a key against brute force, and its limits where all pictures look alike."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from cauldron.transforms.matching.join import search as bucket
+from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.matching.join import search
 from cauldron.transforms.matching.join.blocks import Plan, spread
-from cauldron.transforms.matching.join.kernel import ORDERS, compiled, popcount
-from cauldron.transforms.matching.join.search import (
-    CROWD,
-    DELEGATE,
-    DELEGATES,
-    MOST_BENCHMARKS,
-    WINDOW,
-    add_counts,
-    join_key,
-    thin,
-)
+from cauldron.transforms.matching.join.crowds import CROWD, DELEGATES, MOST_BENCHMARKS, thin
+from cauldron.transforms.matching.join.kernel import ORDERS, popcount
+from cauldron.transforms.matching.join.pipeline import join_key
+from cauldron.transforms.matching.join.search import DELEGATE, WINDOW, add_counts
 from cauldron.transforms.matching.records import BENCHMARK, SIGNATURE, TRAINING
-from numba.core.caching import CacheImpl
 
 from tests.transforms.matching.join.drawn import (
     candidate_pairs,
@@ -36,7 +27,7 @@ from tests.transforms.matching.join.drawn import (
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dense bins begin at 64 pictures."""
-    monkeypatch.setattr(bucket, "DENSE", 64)
+    monkeypatch.setattr(search, "DENSE", 64)
 
 
 @pytest.mark.parametrize("together", [1, 2, 3, 4])
@@ -113,7 +104,7 @@ def test_pieces_may_arrive_in_any_order():
 @pytest.mark.parametrize("room", [1 << 16, 1 << 11])
 def test_a_picture_keeps_its_nearest_neighbours_and_a_pair_stays_if_either_does(room, monkeypatch):
     """With little room the worst are dropped many times on the way; the result is the same."""
-    monkeypatch.setattr(bucket, "_ROOM", room)
+    monkeypatch.setattr(search, "_ROOM", room)
     records = signatures(2, [(250, 0.0), (300, 0.02)])
     records["phash256"] ^= noise(np.random.default_rng(3), 550, 4, 0.05)
     # One key holds all pairs of equal hashes.
@@ -141,7 +132,7 @@ def crowd(seed: int, size: int, share: float = 0.03) -> np.ndarray:
 
 def test_a_crowd_is_compared_once_and_sends_delegates():
     records, job = crowd(1, 1_200), match_job()
-    left = thin(records, job, tell=True)
+    left = thin(records, job, within_crowds=True)
     assert len(left.records) == left.delegates.sum() == DELEGATES
     assert left.counts["in_crowds"] == 1_200
     assert left.counts["comparisons"] <= ORDERS * WINDOW * 1_200
@@ -151,14 +142,14 @@ def test_a_crowd_is_compared_once_and_sends_delegates():
     assert set(told) <= set(every)
     # Nearly everybody has somebody.
     assert len({picture for pair in told for picture in pair}) > 1_190
-    silent = thin(records, job, tell=False)
+    silent = thin(records, job, within_crowds=False)
     assert silent.records.tobytes() == left.records.tobytes()
     assert len(silent.pairs) == 0
 
 
 def test_a_crowd_begins_where_pairs_become_too_many():
-    assert len(thin(crowd(1, CROWD), match_job(), tell=True).records) == CROWD
-    assert len(thin(crowd(1, CROWD + 1), match_job(), tell=True).records) == DELEGATES
+    assert len(thin(crowd(1, CROWD), match_job(), within_crowds=True).records) == CROWD
+    assert len(thin(crowd(1, CROWD + 1), match_job(), within_crowds=True).records) == DELEGATES
 
 
 def test_a_true_copy_in_a_crowd_is_mostly_found():
@@ -171,7 +162,7 @@ def test_a_true_copy_in_a_crowd_is_mostly_found():
         records["phash256"][row] = records["phash256"][row + 1]
         for bit in rng.choice(256, 8, replace=False):
             records["phash256"][row, bit // 64] ^= np.uint64(1 << int(bit % 64))
-    left = thin(records, match_job(), tell=True)
+    left = thin(records, match_job(), within_crowds=True)
     told = {tuple(row) for row in left.pairs[["first", "second"]].tolist()}
     assert sum((row, row + 1) in told for row in copies.tolist()) > 0.8 * len(copies)
 
@@ -180,7 +171,7 @@ def test_delegates_of_several_ranges_meet_and_no_pair_is_told_twice():
     job, plan = match_job(ranges=3), Plan(8, 3, 0)
     records = crowd(5, 1_200)
     records["number"] = (np.arange(1_200) // 400 << 32) + np.arange(1_200) % 400
-    parts = [thin(part, job, tell=True) for part in np.split(records, 3)]
+    parts = [thin(part, job, within_crowds=True) for part in np.split(records, 3)]
     for part in parts:
         part.records["kind"][part.delegates] |= DELEGATE
     left = np.concatenate([part.records for part in parts])
@@ -197,7 +188,7 @@ def test_ranges_without_a_crowd_may_make_one_together():
     sizes = [400, 200, 200, 200]
     places = np.repeat(np.arange(4), sizes)
     records["number"] = (places << 32) + np.concatenate([np.arange(size) for size in sizes])
-    part = thin(records[:400], job, tell=True)
+    part = thin(records[:400], job, within_crowds=True)
     part.records["kind"][part.delegates] |= DELEGATE
     sent = np.concatenate([part.records, records[400:]])
     sent["phash"] = spread(sent["phash"])
@@ -246,26 +237,6 @@ def test_bits_are_counted():
     assert counts(numbers) == [int(number).bit_count() for number in numbers]
 
 
-def double(number: int) -> int:
-    return 2 * number
-
-
-def test_compiled_code_is_kept_in_the_users_cache_folder(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiled(double)(21) == 42
-    assert list((tmp_path / "cauldron").rglob("*double*"))
-    beside = Path(__file__).parent / "__pycache__"
-    assert not list(beside.glob("*double*.nb?"))
-
-
-def test_without_a_folder_for_compiled_code_it_is_compiled_anew(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("no folder")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert compiled(double)(21) == 42
-    monkeypatch.setattr(CacheImpl, "_locator_classes", [])
-    assert compiled(double)(21) == 42
-
-
 def most_left(records: np.ndarray) -> int:
     """How many pictures `thin` may leave: those of no crowd, and of each crowd its delegates and
     so many of its benchmark pictures."""
@@ -290,7 +261,7 @@ def test_a_million_near_blank_pictures_cost_a_bounded_number_of_comparisons(
     records["phash256"] ^= noise(np.random.default_rng(2), size, 4, 0.03)
     if not with_benchmarks:
         records["kind"] = TRAINING
-    thinned = thin(records, job, tell=True)
+    thinned = thin(records, job, within_crowds=True)
     left = thinned.records
     assert len(left) <= most_left(records)
     # What the join knows of training pictures alone is no more for the benchmarks around them.
@@ -299,5 +270,5 @@ def test_a_million_near_blank_pictures_cost_a_bounded_number_of_comparisons(
     found, counts = joined(left, Plan(8, 3, 3), job)
     in_tables = counts["comparisons"]
     assert thinned.counts["comparisons"] <= ORDERS * WINDOW * size
-    assert in_tables <= len(left) * 165 * max(bucket.DENSE // 2, ORDERS * WINDOW)
+    assert in_tables <= len(left) * 165 * max(search.DENSE // 2, ORDERS * WINDOW)
     assert len(thinned.pairs) + len(found) <= size * pairs_each

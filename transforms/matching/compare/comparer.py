@@ -1,0 +1,136 @@
+"""Compares pictures by number: pixels are read by reference and decoded once for many pairs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from cauldron.transforms.arrays import Array, read_array
+from cauldron.transforms.matching.compare.comparison import compare
+from cauldron.transforms.matching.compare.prepared import Prepared, prepare
+from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob
+
+from cauldron.core import storage
+
+# At 10 to 30 ms a pair a batch is some seconds of work: short enough to balance workers, long
+# enough to share decoded pictures.
+BATCH = 256
+# Bytes fetched at a time. Decoded pictures are kept, at up to about 1 MB each.
+_FETCH_BYTES = 64 * 1024 * 1024
+_KEPT_PICTURES = 256
+_KEPT_RANGES = 4
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def batches(pairs: Array) -> Iterator[Array]:
+    """Pairs in batches that need few ranges, and each picture in few batches.
+
+    Args:
+        pairs: records with the fields `first` and `second`.
+    """
+    order = np.lexsort([pairs["second"], pairs["first"], pairs["second"] >> np.uint64(32)])
+    for start in range(0, len(pairs), BATCH):
+        yield pairs[order[start : start + BATCH]]
+
+
+class _Recent(Generic[K, V]):
+    """A cache of the values used last."""
+
+    def __init__(self, make: Callable[[K], V], size: int) -> None:
+        self._make = make
+        self._size = size
+        self._values: OrderedDict[K, V] = OrderedDict()
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
+    def get(self, key: K) -> V:
+        return self.put(key, self._values[key] if key in self._values else self._make(key))
+
+    def put(self, key: K, value: V) -> V:
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+        return value
+
+
+class PictureComparer:
+    """Compares pictures by number. Keeps a few tables and decoded pictures; not thread-safe."""
+
+    def __init__(self, job: MatchJob) -> None:
+        self._job = job
+        self._tables = _Recent[int, Array](
+            lambda number: read_array(job.pictures(number), PICTURE), _KEPT_RANGES
+        )
+        self._prepared = _Recent[int, Prepared](self._read, _KEPT_PICTURES)
+
+    def compare(self, pairs: Array) -> Array:
+        """Compare `PAIR` records; returns `VERDICT` records in the same order."""
+        verdicts = self.without_scores(pairs)
+        work = np.lexsort([pairs["second"], pairs["first"]])
+        for start, stop in self._stretches(pairs[work]):
+            self._fetch(pairs[work[start:stop]])
+            for at in work[start:stop]:
+                first, second = (int(pairs[name][at]) for name in ("first", "second"))
+                found = compare(self._prepared.get(first), self._prepared.get(second))
+                verdicts["score"][at] = found.score
+                verdicts["drawing"][at], verdicts["same"][at] = found.drawing, found.same
+        return verdicts
+
+    def without_scores(self, pairs: Array) -> Array:
+        """`VERDICT` records with only the numbers, distances and content keys of pairs."""
+        verdicts = np.zeros(len(pairs), dtype=VERDICT)
+        for name in PAIR.names or ():
+            verdicts[name] = pairs[name]
+        for side in ("first", "second"):
+            pictures = self._pictures(pairs[side])
+            verdicts[f"{side}_high"] = pictures["key_high"]
+            verdicts[f"{side}_low"] = pictures["key_low"]
+        return verdicts
+
+    def _pictures(self, numbers: Any) -> Array:
+        """The `PICTURE` records of picture numbers, in their order."""
+        result = np.zeros(len(numbers), dtype=PICTURE)
+        ranges = numbers >> np.uint64(32)
+        for number in np.unique(ranges):
+            here = ranges == number
+            places = numbers[here] & np.uint64(0xFFFFFFFF)
+            result[here] = self._tables.get(int(number))[places.astype(np.int64)]
+        return result
+
+    def _stretches(self, pairs: Array) -> Iterator[tuple[int, int]]:
+        """Cut sorted pairs into stretches whose pixels may be fetched together."""
+        size, start = 0, 0
+        first, second = (self._pictures(pairs[side])["length"] for side in ("first", "second"))
+        lengths = first + second
+        for at in range(len(pairs)):
+            size += int(lengths[at])
+            if at > start and (size > _FETCH_BYTES or at - start >= _KEPT_PICTURES // 2):
+                yield start, at
+                size, start = int(lengths[at]), at
+        if len(pairs):
+            yield start, len(pairs)
+
+    def _fetch(self, pairs: Array) -> None:
+        """Read the pictures of pairs that are not cached, near ranges together."""
+        numbers = np.unique(np.concatenate([pairs["first"], pairs["second"]]))
+        missing = np.array([n for n in numbers if int(n) not in self._prepared], dtype=np.uint64)
+        for number in set(numbers.tolist()) - set(missing.tolist()):
+            self._prepared.get(number)  # mark as used, so that the new ones do not replace it
+        for number, data in zip(missing, self._bytes(missing), strict=True):
+            self._prepared.put(int(number), prepare(data))
+
+    def _read(self, number: int) -> Prepared:
+        return prepare(self._bytes(np.array([number], dtype=np.uint64))[0])
+
+    def _bytes(self, numbers: Any) -> list[bytes]:
+        ranges = []
+        for picture in self._pictures(numbers):
+            path = self._job.sources[picture["source"]].record_file(int(picture["part"]))
+            ranges.append(storage.Range(path, int(picture["offset"]), int(picture["length"])))
+        return storage.read_ranges(ranges)

@@ -1,0 +1,125 @@
+"""How the brightness of two registered pictures differs."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from cauldron.transforms.matching.compare.prepared import Plane, contrast, strongest
+
+# 64-bit floats.
+F64 = npt.NDArray[Any]
+
+# Brightness is compared where both pictures are smooth, so that shifted edges do not count.
+_SMOOTH = 40
+_SAMPLES = 400
+# White paper and black ink in both pictures say nothing about brightness.
+_WHITE, _BLACK = 250, 5
+_EQUAL = 1.5
+_GAINS = (1.0, 1.12, 1.25, 0.9)
+_CAP = 25.0
+
+
+class Tone(NamedTuple):
+    """How the darker of two pictures is matched to the lighter: ``clip(gain * grey + offset)``.
+
+    Attributes:
+        first: whether the first picture is the darker one.
+    """
+
+    gain: float
+    offset: float
+    first: bool
+
+    @property
+    def equal(self) -> bool:
+        return self.gain == 1.0 and self.offset == 0.0
+
+    def table(self) -> Plane:
+        values = np.rint(np.arange(256) * self.gain + self.offset)
+        return np.clip(values, 0, 255).astype(np.uint8)
+
+    def level(self, first: Plane, second: Plane) -> tuple[Plane, Plane]:
+        """Both pictures at the brightness of the lighter one."""
+        if self.equal:
+            return first, second
+        if self.first:
+            return cv2.LUT(first, self.table()), second
+        return first, cv2.LUT(second, self.table())
+
+
+def fit_tone(a: F64, b: F64) -> Tone:
+    """The difference in brightness, from the values of both pictures at the same places.
+
+    Clipping is part of the model: a picture made brighter by a fifth loses its light tints.
+    """
+    darker = bool(a.sum() <= b.sum())
+    x, y = (a, b) if darker else (b, a)
+    known = _cost(x, y, 1.0, 0.0)
+    best = (known, 1.0, 0.0)
+    if known > _EQUAL:
+        fits = (_fit_from(gain, x, y) for gain in _GAINS)
+        found = min((_cost(x, y, *fit), *fit) for fit in fits)
+        # Text on white says little about brightness: a tone must fit clearly better than none.
+        if found[0] < 0.8 * known:
+            best = found
+    return Tone(best[1], best[2], darker)
+
+
+def smooth_samples(first: Plane, second: Plane) -> tuple[F64, F64]:
+    """Colours of two registered pictures, (height, width, 3), where both are smooth."""
+    rough = strongest(cv2.max(contrast(first), contrast(second))).ravel()
+    places = _informative(strongest(first).ravel(), strongest(second).ravel())
+    smooth = places[rough[places] < _SMOOTH]
+    if len(smooth) < _SAMPLES // 4:
+        smooth = places[np.argsort(rough[places], kind="stable")[: _SAMPLES // 4]]
+    chosen = evenly(smooth, _SAMPLES)
+    a, b = (plane.reshape(-1, 3)[chosen].ravel().astype(np.float64) for plane in (first, second))
+    return a, b
+
+
+def grey_samples(first: Plane, second: Plane) -> tuple[F64, F64]:
+    """Grey levels of two exactly registered pictures, edges included."""
+    places = evenly(_informative(first.ravel(), second.ravel()), 6 * _SAMPLES)
+    a, b = (plane.ravel()[places].astype(np.float64) for plane in (first, second))
+    return a, b
+
+
+def _informative(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return np.flatnonzero((np.minimum(a, b) < _WHITE) & (np.maximum(a, b) > _BLACK))
+
+
+def evenly(values: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """At most `most` of the values, evenly spaced."""
+    if len(values) <= most:
+        return values
+    return values[np.arange(most) * len(values) // most]
+
+
+def _cost(x: F64, y: F64, gain: float, offset: float) -> float:
+    if not len(x):
+        return 0.0
+    error = np.abs(y - np.clip(gain * x + offset, 0, 255))
+    return float(np.minimum(error, _CAP).mean())
+
+
+def _fit_from(start: float, x: F64, y: F64) -> tuple[float, float]:
+    """Reweighted least squares on what is not clipped."""
+    gain, offset = start, 0.0
+    for _ in range(4):
+        raw = gain * x + offset
+        error = np.abs(y - np.clip(raw, 0, 255))
+        typical = max(1.5 * float(np.median(error)), 2.0)
+        weights = np.minimum(1.0, typical / np.maximum(error, 1e-6)) * ((raw > 0.5) & (raw < 254.5))
+        total = float(weights.sum())
+        if total < 20:
+            break
+        mx, my = float(weights @ x) / total, float(weights @ y) / total
+        spread = float(weights @ (x - mx) ** 2) / total
+        shared = float(weights @ ((x - mx) * (y - my))) / total
+        # If all samples have about one grey level, the gain stays near its start.
+        gain = float(np.clip((shared + 30 * start) / (spread + 30), 0.6, 1.7))
+        offset = float(np.clip(my - gain * mx, -40, 40))
+    return gain, offset
