@@ -104,7 +104,7 @@ def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _ingest(datas: Sequence[bytes], job: MatchJob) -> Array:
-    """Check and sign every picture and put it into the record file; `row` is its place in `datas`."""
+    """Check and sign every picture and put it into the record file; `row` is its place."""
     rules, offset = ImageRules(), 0
     records = np.zeros(len(datas), dtype=OCCURRENCE)
     corpus = job.sources[0].corpus

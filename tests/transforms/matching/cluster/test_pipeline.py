@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from cauldron.transforms import packed
+from cauldron.transforms import arrays
 from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures, components
 
 from cauldron.core import storage
@@ -133,7 +133,7 @@ def test_a_picture_that_only_a_benchmark_shows_connects_nothing(tmp_path):
 
 def test_one_picture_in_thousands_of_rows_has_one_representative(tmp_path, monkeypatch):
     """Whose image is the smallest of the first source, in whichever row group it stands."""
-    monkeypatch.setattr(packed, "_ROW_GROUP_ROWS", 700)
+    monkeypatch.setattr(arrays, "_ROW_GROUP_ROWS", 700)
     world = make_world(tmp_path, 2, [(0, row % 2, 0, row // 2, 0) for row in range(3000)])
     rows = rows_of(cluster(world, tmp_path / "out"))
     assert len(rows) == 3000
