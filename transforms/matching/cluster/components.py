@@ -20,7 +20,7 @@ the component, and needs another 45 bytes an edge for a star.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import numpy as np
@@ -222,7 +222,7 @@ def _by_leading_half(labels: Array) -> Iterator[tuple[int, bytes]]:
     return cut_by(labels, labels["vertex"] >> np.uint64(32))
 
 
-Pieces = beam.PCollection[tuple[int, bytes]]
+Pieces: TypeAlias = "beam.PCollection[tuple[int, bytes]]"
 
 
 class ConnectedComponents(beam.PTransform):
