@@ -107,10 +107,10 @@ def build_mixtures(folder: Path, rows: int) -> dict[str, str]:
 
 def write_tokenizer(folder: Path, mixture: str) -> None:
     """A byte-level BPE of 8,000 tokens, trained on a mixture's text."""
-    from cauldron.training.special_tokens import ADDED, GRID
+    from cauldron.training.network.special_tokens import ADDED, GRID
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from cauldron.core.mixture import load_mixture
+    from cauldron.core.output.mixture import load_mixture
 
     rows = load_mixture(mixture).rows(["messages"])
     texts = (p["text"] for row in rows for m in row["messages"] for p in m["content"] if p["text"])
@@ -141,9 +141,9 @@ def ours(folder: Path, mixture: str, edge: int, workers: int) -> Iterator[tuple[
     from cauldron.training.data.loader import PackLoader
     from cauldron.training.data.settings import LoaderSettings
     from cauldron.training.data.tokenization import TokenLayout
-    from cauldron.training.special_tokens import GLOBAL_IMAGE
+    from cauldron.training.network.special_tokens import GLOBAL_IMAGE
 
-    from cauldron.core.mixture import load_mixture
+    from cauldron.core.output.mixture import load_mixture
 
     tokenizer = load_tokenizer(folder)
     layout = TokenLayout(tokenizer, TILE, TOKENS_PER_TILE)
@@ -159,14 +159,14 @@ class Samples:
     """The rows of a mixture through Idefics3Processor, for a torch DataLoader."""
 
     def __init__(self, folder: Path, mixture: str, edge: int, backend: str) -> None:
-        from cauldron.training.special_tokens import CHAT_TEMPLATE
+        from cauldron.training.network.special_tokens import CHAT_TEMPLATE
         from transformers import (
             Idefics3ImageProcessor,
             Idefics3ImageProcessorPil,
             Idefics3Processor,
         )
 
-        from cauldron.core.mixture import load_mixture
+        from cauldron.core.output.mixture import load_mixture
 
         self.rows = []
         for row in load_mixture(mixture).rows(["images", "messages"]):
@@ -272,7 +272,7 @@ def peak_mib(pid: int) -> float:
 
 def smolvlm() -> Any:
     """SigLIP-SO400M and a language model of 1.7B, with tiles of 364."""
-    from cauldron.training.flops import IDEFICS3_8B, LanguageShape, ModelShape
+    from cauldron.training.network.flops import IDEFICS3_8B, LanguageShape, ModelShape
 
     language = LanguageShape(
         layers=24,
@@ -294,7 +294,7 @@ def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[A
     from cauldron.training.data.sampler import Order
     from cauldron.training.data.tokenization import TokenLayout
 
-    from cauldron.core.mixture import load_mixture
+    from cauldron.core.output.mixture import load_mixture
 
     shards = tuple(load_mixture(mixture).shards)
     layout = TokenLayout(load_tokenizer(folder), TILE, TOKENS_PER_TILE)
@@ -341,7 +341,7 @@ def plan(folder: Path, mixture: str) -> None:
 def print_waiting(packs: list[Any]) -> None:
     """Print how long 8 ranks wait when packs are assigned by cost, and in turn."""
     from cauldron.training.data.sampler import assign_packs, idle_share, permutation
-    from cauldron.training.flops import IDEFICS3_8B, pack_flops
+    from cauldron.training.network.flops import IDEFICS3_8B, pack_flops
 
     print("\n| model, packs a step | a step | in turn | a micro-batch | in turn |")
     print("|---|---:|---:|---:|---:|")

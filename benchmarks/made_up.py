@@ -182,6 +182,6 @@ class Words:
     size: Size
 
     def convert_tokens_to_ids(self, token: str) -> int:
-        from cauldron.training.special_tokens import ADDED
+        from cauldron.training.network.special_tokens import ADDED
 
         return image_id(self.size) - 1 + ADDED.index(token)

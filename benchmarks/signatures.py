@@ -27,8 +27,8 @@ from PIL import Image
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from cauldron.sources.base import RawImage
-from cauldron.transforms.hashes import SHORTEST_SIDE
-from cauldron.transforms.images import prepare_image
+from cauldron.transforms.pictures.hashes import SHORTEST_SIDE
+from cauldron.transforms.pictures.prepare import prepare_image
 
 from benchmarks.corpus import page, photo
 from benchmarks.duplicates.real import real

@@ -13,9 +13,9 @@ order, batches of four of similar length, or takes one at a time; it checkpoints
 all layers, as is common.
 
 Every variant runs in its own process. Making the data is not timed. Tokens are those of
-conversations, without padding. MFU counts the operations of `cauldron.training.flops`, without
-recomputation, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model whose
-language layers keep their activations takes more than 80 GB and is not tried.
+conversations, without padding. MFU counts the operations of `cauldron.training.network.flops`,
+without recomputation, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B
+model whose language layers keep their activations takes more than 80 GB and is not tried.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def rules(size: Size, variant: str) -> Any:
 
 def cost(size: Size) -> Any:
     """Operations of a pack, by tiles, lengths and supervised tokens."""
-    from cauldron.training.flops import ModelShape, Passes, pack_flops
+    from cauldron.training.network.flops import ModelShape, Passes, pack_flops
 
     shape = ModelShape.of(configuration(size))
     how = "adapter" if size.dora else "full"
@@ -93,11 +93,11 @@ def cost(size: Size) -> Any:
 
 
 def ours(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, float]]:
-    from cauldron.training.attention import use_packed_attention
-    from cauldron.training.forward import use_fast_vision
-    from cauldron.training.model import LoadedModel
-    from cauldron.training.network import adapt, base_dtype, make_network, make_optimizer
-    from cauldron.training.parallel import Ranks
+    from cauldron.training.network.attention import use_packed_attention
+    from cauldron.training.network.build import adapt, base_dtype, make_network, make_optimizer
+    from cauldron.training.network.forward import use_fast_vision
+    from cauldron.training.network.load import LoadedModel
+    from cauldron.training.network.parallel import Ranks
     from cauldron.training.step import Stepper
 
     how = rules(size, variant)
@@ -226,8 +226,8 @@ def arguments(steps: int, batches: int) -> Any:
 
 def with_dora(model: Any, size: Size) -> Any:
     """Train the same as ours: adapters, the connector, and the rows of the added tokens."""
-    from cauldron.training.adapters import lora_config
-    from cauldron.training.special_tokens import ADDED
+    from cauldron.training.network.adapters import lora_config
+    from cauldron.training.network.special_tokens import ADDED
     from peft import get_peft_model
 
     model.enable_input_require_grads()

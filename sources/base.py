@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cauldron.sources.files import FileInfo, Repo, Root
-from cauldron.sources.shards import Missing
+from cauldron.sources.formats.shards import Missing
+from cauldron.sources.repos.files import FileInfo, Repo, Root
 
 from cauldron.core.errors import UsageError
 from cauldron.core.schema import Origin

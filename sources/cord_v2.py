@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cauldron.sources.base import Options, RawTurn, Row
-from cauldron.sources.parquet import ParquetRow
-from cauldron.sources.parquet_files import Columns
-from cauldron.sources.parquet_source import ParquetSource
-from cauldron.sources.prompts import draw
-from cauldron.sources.rows import RowProblem, image_of
+from cauldron.sources.formats.parquet import ParquetRow
+from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.parquet_source import ParquetSource
+from cauldron.sources.formats.prompts import draw
+from cauldron.sources.formats.rows import RowProblem, image_of
 
 PROMPTS = (
     "Extract the content of this receipt as JSON.",

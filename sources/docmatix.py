@@ -32,11 +32,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from cauldron.sources.base import Options, RawImage, RawTurn, Row
-from cauldron.sources.parquet import ParquetRow
-from cauldron.sources.parquet_files import Columns
-from cauldron.sources.parquet_source import ParquetSource
-from cauldron.sources.pdf import render_pdf
-from cauldron.sources.rows import RowProblem, images_of, turns_of
+from cauldron.sources.formats.parquet import ParquetRow
+from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.parquet_source import ParquetSource
+from cauldron.sources.formats.pdf import render_pdf
+from cauldron.sources.formats.rows import RowProblem, images_of, turns_of
 
 from cauldron.core.errors import UsageError
 

@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO, ClassVar, NamedTuple
 
-from cauldron.sources.archives import (
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row
+from cauldron.sources.formats.archives import (
     ArchiveError,
     Member,
     iter_tar,
@@ -35,15 +36,14 @@ from cauldron.sources.archives import (
     open_zip,
     read_member,
 )
-from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row
-from cauldron.sources.conversations import text_of
-from cauldron.sources.files import FileInfo, Repo, Root, is_inside
-from cauldron.sources.folders import is_folder, list_at, open_at
-from cauldron.sources.images import MAX_IMAGE_BYTES, ImagesElsewhere
-from cauldron.sources.jsonio import json_pieces, read_json
-from cauldron.sources.jsonlines import JsonRow
-from cauldron.sources.prompts import draw
-from cauldron.sources.rows import RowProblem
+from cauldron.sources.formats.conversations import text_of
+from cauldron.sources.formats.images import MAX_IMAGE_BYTES, ImagesElsewhere
+from cauldron.sources.formats.jsonio import json_pieces, read_json
+from cauldron.sources.formats.jsonlines import JsonRow
+from cauldron.sources.formats.prompts import draw
+from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.repos.files import FileInfo, Repo, Root, is_inside
+from cauldron.sources.repos.folders import is_folder, list_at, open_at
 
 from cauldron.core import storage
 from cauldron.core.errors import SourceUnavailable

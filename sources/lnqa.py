@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cauldron.sources.base import Options, Row
-from cauldron.sources.parquet import ParquetRow
-from cauldron.sources.parquet_files import Columns
-from cauldron.sources.parquet_source import ParquetSource
-from cauldron.sources.rows import image_of, turns_of
+from cauldron.sources.formats.parquet import ParquetRow
+from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.parquet_source import ParquetSource
+from cauldron.sources.formats.rows import image_of, turns_of
 
 _COLUMNS = Columns(("image", "qa"))
 

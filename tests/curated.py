@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.normalise import Kept
 from cauldron.transforms.parts import PartNames, PartWriter, finished_parts
-from cauldron.transforms.signatures import Signature
+from cauldron.transforms.pictures.signatures import Signature
 from PIL import Image
 
 from cauldron.core import storage
-from cauldron.core.counts import CorpusCounts
-from cauldron.core.manifests import (
+from cauldron.core.output.counts import CorpusCounts
+from cauldron.core.output.manifests import (
     MANIFEST,
     CorpusManifest,
     CorpusPart,
@@ -35,7 +35,7 @@ from cauldron.core.manifests import (
     curation_folder,
     quarantine_folder,
 )
-from cauldron.core.markers import marker_folder
+from cauldron.core.output.markers import marker_folder
 from cauldron.core.rules import Action, Conflicts
 from cauldron.core.schema import (
     CLUSTER_SCHEMA,

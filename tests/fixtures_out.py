@@ -19,8 +19,8 @@ from cauldron.transforms.record_files import RecordFileWriter
 from PIL import Image
 
 from cauldron.core import storage
-from cauldron.core.counts import CorpusCounts, CurationCounts
-from cauldron.core.manifests import (
+from cauldron.core.output.counts import CorpusCounts, CurationCounts
+from cauldron.core.output.manifests import (
     DATA,
     MANIFEST,
     CorpusManifest,

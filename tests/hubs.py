@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cauldron.core.manifests import MixtureManifest
+from cauldron.core.output.manifests import MixtureManifest
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
 

@@ -12,8 +12,8 @@ import pytest
 from cauldron.transforms.record_files import read_record
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
-from cauldron.core.finished import find_finished
-from cauldron.core.manifests import CorpusManifest
+from cauldron.core.output.finished import find_finished
+from cauldron.core.output.manifests import CorpusManifest
 from cauldron.pipeline.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
 from cauldron.pipeline.build import BuildOptions
 from cauldron.pipeline.runner import Launcher

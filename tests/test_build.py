@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from cauldron.transforms.curate.pipeline import CURATE_VERSION
 from cauldron.transforms.ingest import INGEST_VERSION
-from cauldron.transforms.mix import MIX_VERSION
+from cauldron.transforms.mixing.shuffle import MIX_VERSION
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.lock import LOCK
-from cauldron.core.manifests import MixtureManifest
-from cauldron.core.mixture import load_mixture
+from cauldron.core.output.lock import LOCK
+from cauldron.core.output.manifests import MixtureManifest
+from cauldron.core.output.mixture import load_mixture
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cauldron.core.errors import CauldronError
-from cauldron.core.manifests import MixtureManifest
+from cauldron.core.output.manifests import MixtureManifest
 from cauldron.inspect.query import run_query
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from cauldron.core.manifests import MixtureManifest, Tokenizer, Unavailable
-from cauldron.core.mixture import load_mixture
+from cauldron.core.output.manifests import MixtureManifest, Tokenizer, Unavailable
+from cauldron.core.output.mixture import load_mixture
 from cauldron.inspect.card import write_card
 from tests.fixtures_out import LIMA, VQAV2, make_out, picture
 

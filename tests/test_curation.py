@@ -16,7 +16,7 @@ from cauldron.transforms.curate import groups
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.manifests import CurationManifest, curation_folder
+from cauldron.core.output.manifests import CurationManifest, curation_folder
 from cauldron.inspect.query import run_query
 from cauldron.inspect.verify import verify
 from tests.curated import (

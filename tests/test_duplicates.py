@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cauldron.cli import main
-from cauldron.core.finished import find_finished
-from cauldron.core.mixture import load_mixture
+from cauldron.core.output.finished import find_finished
+from cauldron.core.output.mixture import load_mixture
 from cauldron.core.rules import DuplicateRules
 from cauldron.inspect.explain import explain
 from cauldron.inspect.query import connect

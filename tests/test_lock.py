@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cauldron.core import lock, storage
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.lock import LOCK, STALE_SECONDS, locked
+from cauldron.core.output import lock
+from cauldron.core.output.lock import LOCK, STALE_SECONDS, locked
 from tests.doubles.gcs import FakeGcs
 
 ELSEWHERE = {"host": "node7", "processes": "", "pid": 4242, "since": "2026-01-02 03:04:05 UTC"}

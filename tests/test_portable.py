@@ -16,9 +16,9 @@ from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import CurateCorpora
 from cauldron.transforms.curate.records import CurateJob, CurateSource
 from cauldron.transforms.ingest import IngestPieces, PieceWork, SourceJob
-from cauldron.transforms.mix import MixJob, MixShards, MixSource
+from cauldron.transforms.mixing.select import Take
+from cauldron.transforms.mixing.shuffle import MixJob, MixShards, MixSource
 from cauldron.transforms.normalise import SourceSettings
-from cauldron.transforms.select import Take
 
 from cauldron.pipeline import runner
 from cauldron.pipeline.wheel import write_wheel
@@ -102,7 +102,10 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
     version = importlib.metadata.version("cauldron-vlm")
     assert (target / f"cauldron_vlm-{version}.dist-info" / "METADATA").exists()
     assert (target / "cauldron" / "recipes" / "idefics3.yaml").exists()
-    code = "import cauldron.sources.catalog as c, cauldron.transforms.mix; print(len(c.registry()))"
+    code = (
+        "import cauldron.transforms.mixing.shuffle\n"
+        "from cauldron.sources.catalog import registry; print(len(registry()))"
+    )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(target)},
         capture_output=True, text=True, check=True,

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cauldron.cli import main
-from cauldron.core.mixture import load_mixture
+from cauldron.core.output.mixture import load_mixture
 from cauldron.inspect.verify import verify
 from cauldron.recipe import load_recipe
 from tests.hubs import build_sample

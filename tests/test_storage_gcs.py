@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import gcsfs.retry
 import pytest
-from cauldron.sources.folders import info_at, open_at
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.folders import info_at, open_at
+from cauldron.sources.repos.roots import open_root
 from google.cloud import storage as google_storage
 
 from cauldron.core import storage

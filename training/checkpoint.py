@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cauldron.training.parallel import Ranks
+from cauldron.training.network.parallel import Ranks
 from torch import nn
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load

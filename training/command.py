@@ -23,8 +23,8 @@ from cauldron.training.resume import check_match, fields_to_match
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.manifests import Tokenizer, mixture_folder
-from cauldron.core.mixture import Mixture, load_mixture
+from cauldron.core.output.manifests import Tokenizer, mixture_folder
+from cauldron.core.output.mixture import Mixture, load_mixture
 from cauldron.core.tokenizer import digest, open_tokenizer
 
 OUTPUT = "./cauldron-out"

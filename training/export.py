@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cauldron.training.adapters import lora_config
 from cauldron.training.checkpoint import Checkpoint, load_weights
 from cauldron.training.config import TrainConfig
-from cauldron.training.model import LoadedModel, load_model
-from cauldron.training.network import load_adapted
-from cauldron.training.new_tokens import NAME, NewTokens, merge_new_tokens
-from cauldron.training.special_tokens import END_OF_UTTERANCE
+from cauldron.training.network.adapters import lora_config
+from cauldron.training.network.build import load_adapted
+from cauldron.training.network.load import LoadedModel, load_model
+from cauldron.training.network.new_tokens import NAME, NewTokens, merge_new_tokens
+from cauldron.training.network.special_tokens import END_OF_UTTERANCE
 from peft import PeftModel
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer

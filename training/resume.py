@@ -19,7 +19,7 @@ import huggingface_hub
 from cauldron.training.config import ModelRules, TrainConfig
 
 from cauldron.core.errors import UsageError
-from cauldron.core.mixture import Mixture
+from cauldron.core.output.mixture import Mixture
 from cauldron.core.tokenizer import split_revision
 
 # Fields that change speed or storage, but not the trained weights.

@@ -17,24 +17,24 @@ from cauldron.training.data.loader import PackLoader
 from cauldron.training.data.settings import loader_settings
 from cauldron.training.data.tokenization import TokenLayout
 from cauldron.training.export import export_run
-from cauldron.training.flops import ModelShape
 from cauldron.training.metrics import Metrics, peak_of
-from cauldron.training.model import LoadedModel
-from cauldron.training.network import (
+from cauldron.training.network.build import (
     Network,
     base_dtype,
     load_adapted,
     make_network,
     make_optimizer,
 )
-from cauldron.training.parallel import Ranks
+from cauldron.training.network.flops import ModelShape
+from cauldron.training.network.load import LoadedModel
+from cauldron.training.network.parallel import Ranks
 from cauldron.training.resume import check_match, fields_to_match
 from cauldron.training.step import Stepper, Stopped
 from torch.distributed.distributed_c10d import _get_default_store
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.mixture import Mixture
+from cauldron.core.output.mixture import Mixture
 
 Say = Callable[[str], None]
 StopRequested = Callable[[], bool]

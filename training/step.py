@@ -19,9 +19,9 @@ import torch
 from cauldron.training.config import TrainRecipe
 from cauldron.training.data.collate import Pack
 from cauldron.training.data.tokenization import IGNORED
-from cauldron.training.forward import DevicePack
-from cauldron.training.network import Network, seed_of
-from cauldron.training.parallel import Ranks
+from cauldron.training.network.build import Network, seed_of
+from cauldron.training.network.forward import DevicePack
+from cauldron.training.network.parallel import Ranks
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import apache_beam as beam
 from cauldron.sources.base import BadRow, Piece, Row, Source
 from cauldron.sources.catalog import registry
-from cauldron.sources.files import Repo
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.files import Repo
+from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
 from cauldron.transforms.parts import PartNames, PartWriter
 

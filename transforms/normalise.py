@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from cauldron.sources.base import BadRow, Row
-from cauldron.transforms.images import ImageProblem, prepare_image
 from cauldron.transforms.language import TextClassifier, default_model_path, identify
-from cauldron.transforms.signatures import Signature
+from cauldron.transforms.pictures.prepare import ImageProblem, prepare_image
+from cauldron.transforms.pictures.signatures import Signature
 from cauldron.transforms.text import clean_text, clean_turns
 from cauldron.transforms.tokens import TokenCounter, token_counter
 

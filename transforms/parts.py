@@ -20,7 +20,7 @@ from cauldron.transforms.normalise import Kept, Rejected
 from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
-from cauldron.core.markers import list_markers, marker_path
+from cauldron.core.output.markers import list_markers, marker_path
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA
 
 # Limits of a row group, which is held in memory.

@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from cauldron.sources.base import RawImage
 from cauldron.transforms.arrays import Array, read_array, split_by
-from cauldron.transforms.images import prepare_image
 from cauldron.transforms.matching.arrays import BENCHMARK_PICTURE
 from cauldron.transforms.matching.cluster.components import label
 from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
@@ -42,6 +41,7 @@ from cauldron.transforms.matching.records import (
 )
 from cauldron.transforms.order import id_halves
 from cauldron.transforms.parts import PartNames
+from cauldron.transforms.pictures.prepare import prepare_image
 
 from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
 from cauldron.core import storage

@@ -161,7 +161,7 @@ _IMAGE_FIELDS = [
     ("phash", pa.uint64()),
 ]
 
-# For finding near-duplicates, see `cauldron.transforms.signatures.Signature`. Only in a corpus.
+# For finding near-duplicates, see `cauldron.transforms.pictures.signatures`. Only in a corpus.
 _SIGNATURE_FIELDS = [
     ("pixels", _STRING),  # null if not all pixels were decoded
     ("phash256", pa.binary(32)),

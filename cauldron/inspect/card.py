@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from cauldron.core.manifests import DATA, MixtureManifest, SourceInMixture
+from cauldron.core.output.manifests import DATA, MixtureManifest, SourceInMixture
 
 # The hub's size categories, by rows.
 _SIZES = [

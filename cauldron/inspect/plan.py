@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.core.finished import find_finished
+from cauldron.core.output.finished import find_finished
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.core.statistics import Published, published
 from cauldron.recipe import Recipe

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.finished import find_finished
+from cauldron.core.output.finished import find_finished
 from cauldron.inspect.database import SCHEME, one_row, open_database
 from cauldron.inspect.query_output import write_csv, write_json, write_parquet, write_table
 from cauldron.inspect.views import manifest_table, views_of

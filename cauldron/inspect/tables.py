@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from cauldron.core.manifests import MixtureManifest, mixture_folder
+from cauldron.core.output.manifests import MixtureManifest, mixture_folder
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
 from cauldron.inspect.query_output import console
 from cauldron.sources.catalog import registry

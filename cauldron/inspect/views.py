@@ -13,8 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from cauldron.core.finished import Finished
-from cauldron.core.manifests import CurationManifest, MixtureManifest, RowFile
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import CurationManifest, MixtureManifest, RowFile
 from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,

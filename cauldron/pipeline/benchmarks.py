@@ -19,7 +19,7 @@ import pyarrow
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import fingerprint
-from cauldron.core.manifests import CorpusManifest, benchmark_folder, quarantine_folder
+from cauldron.core.output.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.pipeline import runner
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
@@ -29,8 +29,8 @@ from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
 from cauldron.sources.benchmarks.selection import Selection
-from cauldron.sources.files import Root
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.files import Root
+from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.normalise import SourceSettings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cauldron.core.manifests import MixtureManifest
+from cauldron.core.output.manifests import MixtureManifest
 from cauldron.pipeline import runner
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
 from cauldron.pipeline.corpora import BuildOptions, plan_corpora

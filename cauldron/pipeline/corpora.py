@@ -12,7 +12,7 @@ import pyarrow
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import file_digest, fingerprint
-from cauldron.core.manifests import (
+from cauldron.core.output.manifests import (
     CorpusManifest,
     Unavailable,
     corpus_folder,
@@ -23,8 +23,8 @@ from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source
 from cauldron.sources.catalog import registry
-from cauldron.sources.files import FileInfo, Repo, Root
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.files import FileInfo, Repo, Root
+from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.language import TextClassifier, default_model_path
 from cauldron.transforms.normalise import SourceSettings

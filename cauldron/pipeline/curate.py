@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from cauldron.core import storage
-from cauldron.core.manifests import (
+from cauldron.core.output.manifests import (
     CorpusManifest,
     CurationManifest,
     MatchCounts,
     MatchManifest,
     RowFile,
 )
-from cauldron.core.markers import missing
+from cauldron.core.output.markers import missing
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.decide import Matched, bucket_count, curate
 from cauldron.pipeline.match import MatchRequest, match, match_job

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cauldron.core import storage
-from cauldron.core.counts import CurationCounts
 from cauldron.core.fingerprints import fingerprint
-from cauldron.core.manifests import (
+from cauldron.core.output.counts import CurationCounts
+from cauldron.core.output.manifests import (
     CorpusManifest,
     CurationManifest,
     RowFile,

@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cauldron.core.counts import CorpusCounts
 from cauldron.core.errors import CauldronError
-from cauldron.core.manifests import (
+from cauldron.core.output.counts import CorpusCounts
+from cauldron.core.output.manifests import (
     CorpusManifest,
     CorpusPart,
     PublishedFile,
     Tokenizer,
 )
-from cauldron.core.markers import missing
+from cauldron.core.output.markers import missing
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import make_steps
 from cauldron.sources.base import Piece
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import IngestPieces, PieceWork
 from cauldron.transforms.parts import PartCounts, PartNames, finished_parts
 from cauldron.transforms.tokens import token_counter

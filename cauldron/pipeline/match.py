@@ -16,7 +16,7 @@ import cv2
 
 from cauldron.core import storage
 from cauldron.core.fingerprints import fingerprint
-from cauldron.core.manifests import (
+from cauldron.core.output.manifests import (
     CorpusManifest,
     MatchCounts,
     MatchManifest,
@@ -26,7 +26,7 @@ from cauldron.core.manifests import (
     match_folder,
     read_manifest,
 )
-from cauldron.core.markers import missing
+from cauldron.core.output.markers import missing
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.runner import Job, Launcher, shuffle_limit
 from cauldron.pipeline.step import Step

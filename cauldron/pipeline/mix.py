@@ -11,11 +11,11 @@ import pyarrow
 
 from cauldron import __version__
 from cauldron.core import storage
-from cauldron.core.counts import RowCounts
 from cauldron.core.errors import CauldronError
 from cauldron.core.fingerprints import fingerprint
-from cauldron.core.lock import locked
-from cauldron.core.manifests import (
+from cauldron.core.output.counts import RowCounts
+from cauldron.core.output.lock import locked
+from cauldron.core.output.manifests import (
     DATA,
     MANIFEST,
     CorpusManifest,
@@ -29,15 +29,15 @@ from cauldron.core.manifests import (
     curation_folder,
     mixture_folder,
 )
-from cauldron.core.markers import list_markers, missing
+from cauldron.core.output.markers import list_markers, missing
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.inspect.card import write_card
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
-from cauldron.transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
-from cauldron.transforms.select import Tally, takes, tally
+from cauldron.transforms.mixing.select import Tally, takes, tally
+from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixShards, MixSource
 
 _NOTHING = SourceCounts(0, 0.0, 0.0)
 

@@ -30,7 +30,7 @@ from apache_beam.runners.runner import PipelineState
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.markers import missing
+from cauldron.core.output.markers import missing
 from cauldron.pipeline.wheel import write_wheel
 
 Say = Callable[[str], None]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Generic
 
 from cauldron.core import storage
-from cauldron.core.lock import locked
-from cauldron.core.manifests import MANIFEST, M, read_manifest
-from cauldron.core.markers import marker_folder
+from cauldron.core.output.lock import locked
+from cauldron.core.output.manifests import MANIFEST, M, read_manifest
+from cauldron.core.output.markers import marker_folder
 from cauldron.pipeline.runner import Say
 
 

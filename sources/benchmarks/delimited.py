@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from cauldron.sources.jsonlines import BOM
+from cauldron.sources.formats.jsonlines import BOM
 
 MAX_RECORD = 256 * 1024 * 1024
 TAB, COMMA = b"\t", b","

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from cauldron.sources.files import HUB, FileInfo, Repo, Root
-from cauldron.sources.folders import FolderRepo, existing
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.files import HUB, FileInfo, Repo, Root
+from cauldron.sources.repos.folders import FolderRepo, existing
+from cauldron.sources.repos.roots import open_root
 
 from cauldron.core import storage
 from cauldron.core.errors import SourceUnavailable, UsageError

@@ -17,8 +17,8 @@ from pathlib import PurePosixPath
 from cauldron.sources.benchmarks.folder import METADATA
 from cauldron.sources.benchmarks.places import Place
 from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES
-from cauldron.sources.files import FileInfo
-from cauldron.sources.shards import Missing, choose_shards
+from cauldron.sources.formats.shards import Missing, choose_shards
+from cauldron.sources.repos.files import FileInfo
 
 from cauldron.core.errors import SourceUnavailable
 

@@ -18,9 +18,9 @@ from cauldron.sources.benchmarks.selection import Selection, select
 from cauldron.sources.benchmarks.tables import Table, columns_of, cut, named, survey
 from cauldron.sources.benchmarks.tsv import TSV, read_tsv
 from cauldron.sources.benchmarks.values import find_in, row_of
-from cauldron.sources.files import FileInfo, Repo, Root
-from cauldron.sources.parquet import ParquetRow, read_parquet
-from cauldron.sources.rows import Find, RowProblem
+from cauldron.sources.formats.parquet import ParquetRow, read_parquet
+from cauldron.sources.formats.rows import Find, RowProblem
+from cauldron.sources.repos.files import FileInfo, Repo, Root
 
 from cauldron.core.errors import CauldronError
 

@@ -15,11 +15,11 @@ from cauldron.sources.benchmarks.layouts import (
     text_kinds,
 )
 from cauldron.sources.benchmarks.tsv import TSV, read_header
-from cauldron.sources.files import FileInfo, Repo
-from cauldron.sources.parquet import parquet_pieces
-from cauldron.sources.parquet_files import Columns, ParquetError, unreadable
-from cauldron.sources.rows import RowProblem
-from cauldron.sources.shards import Shards
+from cauldron.sources.formats.parquet import parquet_pieces
+from cauldron.sources.formats.parquet_files import Columns, ParquetError, unreadable
+from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.formats.shards import Shards
+from cauldron.sources.repos.files import FileInfo, Repo
 
 _COLUMNS_NAMED = 20
 

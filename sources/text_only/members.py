@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
 from cauldron.sources.base import BadRow, Piece
-from cauldron.sources.files import FileInfo, Repo
-from cauldron.sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
+from cauldron.sources.formats.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.formats.jsonlines import JsonError, JsonRow, kind_of, parse_json
+from cauldron.sources.repos.files import FileInfo, Repo
 
 from cauldron.core.schema import Origin
 

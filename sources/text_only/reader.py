@@ -9,19 +9,19 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from cauldron.sources.base import BadRow, Options, Piece, Row, Source
-from cauldron.sources.conversations import key_of
-from cauldron.sources.files import FileInfo, Repo, Root
-from cauldron.sources.jsonio import EXTENSIONS, json_pieces, read_json
-from cauldron.sources.jsonlines import JsonRow
-from cauldron.sources.parquet import (
+from cauldron.sources.formats.conversations import key_of
+from cauldron.sources.formats.jsonio import EXTENSIONS, json_pieces, read_json
+from cauldron.sources.formats.jsonlines import JsonRow
+from cauldron.sources.formats.parquet import (
     PARQUET,
     ParquetRow,
     parquet_pieces,
     read_parquet,
 )
-from cauldron.sources.parquet_files import Columns
-from cauldron.sources.rows import RowProblem
-from cauldron.sources.shards import choose_shards
+from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.formats.shards import choose_shards
+from cauldron.sources.repos.files import FileInfo, Repo, Root
 from cauldron.sources.text_only.layouts import Layout
 from cauldron.sources.text_only.members import MEMBERS, read_zip, zip_pieces
 

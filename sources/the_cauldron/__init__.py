@@ -17,7 +17,7 @@ images) with all its questions. Quirks handled here:
   images, whose order is kept: questions speak of "the left image".
 - The `source` of a turn has the publisher's spelling (``AI2D``, ``vismrc``, ``MIMIC-IT - SN``);
   turns get the name of their configuration instead.
-- A revision may hold two sets of shards at once: see `cauldron.sources.shards`.
+- A revision may hold two sets of shards at once: see `cauldron.sources.formats.shards`.
 - Before publication, rows were cut to 200,000 per set and those with a picture of MMBench,
   MathVista or MMMU removed, so counts are below the paper's.
 - Questions of one row are independent of each other; they are not a dialogue.

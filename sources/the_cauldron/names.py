@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cauldron.sources.files import Repo
-from cauldron.sources.images import base_name
-from cauldron.sources.parquet_files import Columns, ParquetError, is_corrupt, open_parquet, size_of
-from cauldron.sources.rows import RowProblem
+from cauldron.sources.formats.images import base_name
+from cauldron.sources.formats.parquet_files import (
+    Columns,
+    ParquetError,
+    is_corrupt,
+    open_parquet,
+    size_of,
+)
+from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.repos.files import Repo
 
 _IMAGES = "images"
 

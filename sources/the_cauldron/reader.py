@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cauldron.sources.base import Options, Row
-from cauldron.sources.parquet import ParquetRow
-from cauldron.sources.parquet_files import Columns
-from cauldron.sources.parquet_source import ParquetSource
-from cauldron.sources.rows import images_of, turns_of
+from cauldron.sources.formats.parquet import ParquetRow
+from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.parquet_source import ParquetSource
+from cauldron.sources.formats.rows import images_of, turns_of
 
 COLUMNS = Columns(("images", "texts"))
 

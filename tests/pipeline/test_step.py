@@ -11,9 +11,9 @@ import pytest
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.lock import LOCK
-from cauldron.core.manifests import CurationManifest
-from cauldron.core.markers import marker_path
+from cauldron.core.output.lock import LOCK
+from cauldron.core.output.manifests import CurationManifest
+from cauldron.core.output.markers import marker_path
 from cauldron.pipeline import step as steps
 from cauldron.pipeline.step import Step, make_steps
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from cauldron.sources.base import BadRow
 from cauldron.sources.catalog import registry
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from PIL import Image
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.benchmarks import BenchmarkSource, find_place
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 from PIL import Image
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from cauldron.sources.base import BadRow, Piece, Row, Source
 from cauldron.sources.catalog import registry
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 from PIL import Image
 
 from cauldron.core import reasons

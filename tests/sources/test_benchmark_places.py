@@ -10,7 +10,7 @@ import pytest
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.benchmarks import find_place
 from cauldron.sources.benchmarks.layouts import known_layout
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 
 from cauldron.core import storage
 from cauldron.core.errors import SourceUnavailable, UsageError

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 from cauldron.sources.base import BadRow, Row
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 
 from tests.sources.reader_base import (
     Outcome,

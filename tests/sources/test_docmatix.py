@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from cauldron.sources import pdf
 from cauldron.sources.base import Row
-from cauldron.sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
-from cauldron.sources.roots import open_root
+from cauldron.sources.formats import pdf
+from cauldron.sources.formats.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
+from cauldron.sources.repos.roots import open_root
 from PIL import Image
 
 from cauldron.core.errors import UsageError

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from cauldron.sources import images
 from cauldron.sources.base import BadRow, Row
-from cauldron.sources.roots import open_root
+from cauldron.sources.formats import images
+from cauldron.sources.repos.roots import open_root
 
 from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import (

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from cauldron.sources import base, images
+from cauldron.sources import base
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.catalog import registry
-from cauldron.sources.roots import open_root
+from cauldron.sources.formats import images
+from cauldron.sources.repos.roots import open_root
 from cauldron.sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
 
 from cauldron.core.errors import SourceUnavailable

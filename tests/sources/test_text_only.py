@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from cauldron.sources.base import BadRow, RawTurn, Row
 from cauldron.sources.catalog import registry
-from cauldron.sources.conversations import conversation_of, text_of
-from cauldron.sources.roots import open_root
-from cauldron.sources.rows import RowProblem
+from cauldron.sources.formats.conversations import conversation_of, text_of
+from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.repos.roots import open_root
 from cauldron.sources.text_only import members, reader
 
 from tests.sources.reader_base import Outcome, ReaderTests, kept, read_all

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.catalog import registry
-from cauldron.sources.roots import open_root
+from cauldron.sources.repos.roots import open_root
 
 from cauldron.core.errors import UsageError
 from tests.real import REAL

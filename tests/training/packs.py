@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import torch
 from cauldron.training.data.tokenization import IGNORED
-from cauldron.training.forward import DevicePack
-from cauldron.training.tiny import TILE, tiny_tokenizer
+from cauldron.training.network.forward import DevicePack
+from cauldron.training.network.tiny import TILE, tiny_tokenizer
 from torch import Tensor
 
 TILE_TOKENS = 4

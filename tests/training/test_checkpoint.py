@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from cauldron.training import checkpoint  # noqa: E402
 from cauldron.training.checkpoint import checkpoint_at, newest_checkpoint, remove_incomplete  # noqa: E402
-from cauldron.training.parallel import Ranks  # noqa: E402
+from cauldron.training.network.parallel import Ranks  # noqa: E402
 from torch.distributed.checkpoint.api import CheckpointException  # noqa: E402
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions  # noqa: E402
 

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from cauldron.cli import main
 from cauldron.core.errors import UsageError
-from cauldron.core.mixture import Mixture
+from cauldron.core.output.mixture import Mixture
 from cauldron.recipe import load_recipe
 from tests.training.data.mixtures import mixed_rows, write_mixture
 
@@ -171,7 +171,7 @@ def test_counts_by_another_tokenizer_are_an_error_unless_allowed(
 
 def test_tokenizers_are_compared_by_what_they_do(mixture: Mixture, tmp_path: Path) -> None:
     """The same one, with the model's own tokens added, passes under any name; another does not."""
-    from cauldron.core.manifests import Tokenizer
+    from cauldron.core.output.manifests import Tokenizer
     from cauldron.core.tokenizer import digest, open_tokenizer
 
     ours, theirs = (byte_level(texts) for texts in ("the colour of the dog", "le chat noir"))

@@ -16,11 +16,11 @@ from cauldron.training import command, run  # noqa: E402
 from cauldron.training.checkpoint import newest_checkpoint  # noqa: E402
 from cauldron.training.command import TrainOptions, resolve  # noqa: E402
 from cauldron.training.config import TrainConfig  # noqa: E402
-from cauldron.training.flops import IDEFICS3_8B  # noqa: E402
 from cauldron.training.metrics import read_metrics  # noqa: E402
+from cauldron.training.network.flops import IDEFICS3_8B  # noqa: E402
 
 from cauldron.core.errors import CauldronError, UsageError  # noqa: E402
-from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.core.output.mixture import Mixture, load_mixture  # noqa: E402
 from cauldron.recipe import load_recipe  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
@@ -246,7 +246,7 @@ def test_the_adapter_export_lies_over_the_model_it_began_with(
     mixture: Mixture, tmp_path: Path
 ) -> None:
     from cauldron.training.export import load_trained
-    from cauldron.training.tiny import tiny_model, tiny_tokenizer
+    from cauldron.training.network.tiny import tiny_model, tiny_tokenizer
     from peft import PeftModel
 
     settings = config(mixture, tmp_path, "adapter.rank=4", "export=adapter", steps=2)
@@ -262,7 +262,7 @@ def assert_equal_logits(ours: Any, theirs: Any) -> None:
     """Of one conversation, with and without `packed` attention."""
     one = four_chats()[1]
     pixels = ((one.tiles.float() / 255 - 0.5) / 0.5).unsqueeze(0)
-    from cauldron.training.forward import image_features
+    from cauldron.training.network.forward import image_features
 
     with torch.no_grad():
         inner = ours.model

@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 from cauldron.training.checkpoint import newest_checkpoint  # noqa: E402
 from cauldron.training.metrics import read_metrics  # noqa: E402
 
-from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.core.output.mixture import Mixture, load_mixture  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.launch import Ranks, steps_done, wait_for  # noqa: E402
 

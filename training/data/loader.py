@@ -34,7 +34,7 @@ from cauldron.training.data.settings import (
 from cauldron.training.data.tokenization import TokenLayout
 from cauldron.training.data.workers import InlineWorker, Ticket, WorkerProcesses, Workers
 
-from cauldron.core.mixture import Mixture
+from cauldron.core.output.mixture import Mixture
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cauldron.training.config import TrainConfig
-from cauldron.training.flops import IDEFICS3_8B, ModelShape, Passes, pack_flops
-from cauldron.training.special_tokens import LARGEST_GRID
+from cauldron.training.network.flops import IDEFICS3_8B, ModelShape, Passes, pack_flops
+from cauldron.training.network.special_tokens import LARGEST_GRID
 
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.mixture import Mixture
+from cauldron.core.output.mixture import Mixture
 from cauldron.core.rules import upscale_of
 from cauldron.core.tiles import Upscale
 

@@ -20,7 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from cauldron.training.data.bad_rows import BadRow
-from cauldron.training.special_tokens import END_OF_UTTERANCE, FAKE_IMAGE, GLOBAL_IMAGE, IMAGE
+from cauldron.training.network.special_tokens import (
+    END_OF_UTTERANCE,
+    FAKE_IMAGE,
+    GLOBAL_IMAGE,
+    IMAGE,
+)
 from tokenizers import Tokenizer
 
 from cauldron.core.errors import UsageError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cauldron.core.markers import marker_path
+from cauldron.core.output.markers import marker_path
 from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `pixels` the sum

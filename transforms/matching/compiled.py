@@ -10,15 +10,20 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-from numba import config, njit
-from numba.misc.appdirs import AppDirs
+import numba
+from numba import njit
+from numba.misc import appdirs
+
+# Numba tells type checkers nothing of these two.
+_config: Any = numba.config
+_folders: Any = appdirs.AppDirs
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _cache_folder() -> str | None:
     """The folder for compiled code; None if there is none that can be written."""
-    folder: str = config.CACHE_DIR or AppDirs(appname="cauldron", appauthor=False).user_cache_dir
+    folder: str = _config.CACHE_DIR or _folders(appname="cauldron", appauthor=False).user_cache_dir
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError:
@@ -28,14 +33,14 @@ def _cache_folder() -> str | None:
 
 def compiled(function: _Function) -> _Function:
     """Compile on first call, and cache the result if there is a folder for it."""
-    folder, before = _cache_folder(), config.CACHE_DIR
+    folder, before = _cache_folder(), _config.CACHE_DIR
     if folder is None:
         return cast(_Function, njit(nogil=True)(function))
     # Numba chooses the folder at declaration, and would try the source's folder first.
-    config.CACHE_DIR = folder
+    _config.CACHE_DIR = folder
     try:
         return cast(_Function, njit(cache=True, nogil=True)(function))
     except RuntimeError:  # the folder cannot be written after all
         return cast(_Function, njit(nogil=True)(function))
     finally:
-        config.CACHE_DIR = before
+        _config.CACHE_DIR = before

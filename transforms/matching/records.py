@@ -15,7 +15,7 @@ import numpy as np
 from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
-from cauldron.core.markers import marker_path
+from cauldron.core.output.markers import marker_path
 
 _KEY = [("key_high", "<u8"), ("key_low", "<u8")]
 _HASHES = [("phash", "<u8"), ("phash256", "<u8", (4,))]

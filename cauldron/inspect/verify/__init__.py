@@ -15,8 +15,8 @@ from functools import partial
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.finished import Finished, find_finished
-from cauldron.core.manifests import DATA, MANIFEST, CorpusPart, MixtureManifest, RowFile
+from cauldron.core.output.finished import Finished, find_finished
+from cauldron.core.output.manifests import DATA, MANIFEST, CorpusPart, MixtureManifest, RowFile
 from cauldron.inspect.database import open_database
 from cauldron.inspect.verify.corpus import Counted, Place, check_part, corpus_problems, places
 from cauldron.inspect.verify.curation import curation_problems

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from cauldron.core import storage
-from cauldron.core.finished import Finished
-from cauldron.core.manifests import CorpusManifest, CorpusPart, HashedFile, RowFile
-from cauldron.core.mixture import read_row_groups
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import CorpusManifest, CorpusPart, HashedFile, RowFile
+from cauldron.core.output.mixture import read_row_groups
 from cauldron.core.reasons import outcome_of
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, ImageInfo, Sample
 from cauldron.inspect.verify.files import (

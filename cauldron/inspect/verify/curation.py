@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import duckdb
 
-from cauldron.core.finished import Finished
-from cauldron.core.manifests import CurationManifest
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import CurationManifest
 from cauldron.inspect.database import one_row, quoted, scan
 from cauldron.inspect.verify.evidence import evidence_problems
 from cauldron.inspect.verify.files import differences, reading

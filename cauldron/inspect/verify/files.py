@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cauldron.core import storage
-from cauldron.core.lock import LOCK
-from cauldron.core.manifests import MANIFEST, HashedFile, RowFile
+from cauldron.core.output.lock import LOCK
+from cauldron.core.output.manifests import MANIFEST, HashedFile, RowFile
 
 _CHUNK = 1024 * 1024
 # Problems of one file that are listed; the rest are counted.

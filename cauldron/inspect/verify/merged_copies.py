@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from cauldron.core import storage
-from cauldron.core.manifests import CurationManifest, MixtureManifest, curation_folder
+from cauldron.core.output.manifests import CurationManifest, MixtureManifest, curation_folder
 from cauldron.core.schema import Sample
 from cauldron.inspect.database import scan
 from cauldron.inspect.verify.files import first_few

@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 
 from cauldron.core import storage
-from cauldron.core.finished import Finished
-from cauldron.core.manifests import CurationManifest, RowFile, corpus_folder, curation_folder
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import CurationManifest, RowFile, corpus_folder, curation_folder
 from cauldron.core.schema import Sample
 from cauldron.inspect.verify.files import file_problems
 from cauldron.inspect.verify.relations import corpora_of, decisions_of, has_text, violations

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cauldron.core import storage
-from cauldron.core.finished import Finished
-from cauldron.core.manifests import MixtureManifest, RowFile, SourceInMixture
-from cauldron.core.mixture import read_row_groups
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import MixtureManifest, RowFile, SourceInMixture
+from cauldron.core.output.mixture import read_row_groups
 from cauldron.core.schema import mixture_schema_with_features
 from cauldron.inspect.database import one_row, quoted, scan
 from cauldron.inspect.verify.curation import load_source

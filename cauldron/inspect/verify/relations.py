@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 import duckdb
 import pyarrow as pa
 
-from cauldron.core.finished import Finished
-from cauldron.core.manifests import CurationManifest, RowFile
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import CurationManifest, RowFile
 from cauldron.core.schema import CLUSTER_SCHEMA, CONTAMINATION_SCHEMA, DECISION_SCHEMA
 from cauldron.inspect.database import one_row, scan
 

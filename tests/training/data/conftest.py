@@ -12,7 +12,7 @@ from cauldron.training.data.loader import PackLoader
 from cauldron.training.data.settings import LoaderSettings
 from cauldron.training.data.tokenization import TokenLayout
 
-from cauldron.core.mixture import Mixture
+from cauldron.core.output.mixture import Mixture
 from tests.training.data.mixtures import mixed_rows, write_mixture
 from tests.training.data.tiny import TILE, TOKENS_PER_TILE, fast_tokenizer, tiny_tokenizer
 

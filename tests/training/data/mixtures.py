@@ -14,8 +14,8 @@ from cauldron.transforms.shards import ShardWriter, shard_name
 from PIL import Image
 
 from cauldron.core import storage
-from cauldron.core.counts import RowCounts
-from cauldron.core.manifests import (
+from cauldron.core.output.counts import RowCounts
+from cauldron.core.output.manifests import (
     DATA,
     MANIFEST,
     MixtureManifest,
@@ -24,7 +24,7 @@ from cauldron.core.manifests import (
     SourceInMixture,
     Tokenizer,
 )
-from cauldron.core.mixture import Mixture, load_mixture
+from cauldron.core.output.mixture import Mixture, load_mixture
 from cauldron.core.schema import messages_of
 
 

@@ -22,7 +22,7 @@ _SCRIPT = """
 import multiprocessing, os, signal, sys
 
 def main():
-    from cauldron.core.mixture import load_mixture
+    from cauldron.core.output.mixture import load_mixture
     from tests.training.data.conftest import LAYOUT, small_settings
     from cauldron.training.data.loader import PackLoader
 

@@ -16,7 +16,7 @@ from cauldron.transforms.order import id_halves
 from cauldron.transforms.record_files import read_sample
 
 from cauldron.core import storage
-from cauldron.core.manifests import corpus_folder
+from cauldron.core.output.manifests import corpus_folder
 from tests.curated import VQA, World, row, write_clusters, write_contamination
 
 ROWS = [

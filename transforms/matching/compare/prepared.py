@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.signatures import DRAWING_GROUND
+from cauldron.transforms.pictures.signatures import DRAWING_GROUND
 from PIL import Image
 
 # A picture or a channel, of bytes or of 32-bit floats. OpenCV's types say no more than this.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cauldron.sources.base import RawImage
-from cauldron.transforms.images import ImageProblem, prepare_image
+from cauldron.transforms.pictures.prepare import ImageProblem, prepare_image
 from PIL import Image
 
 from cauldron.core import storage

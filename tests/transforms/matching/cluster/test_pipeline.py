@@ -18,6 +18,7 @@ from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.schema import CLUSTER_SCHEMA
 from cauldron.pipeline.runner import run
+from tests.transforms.made_pictures import encoded, photograph
 from tests.transforms.matching.cluster.world import (
     FILES,
     RANGES,
@@ -30,7 +31,6 @@ from tests.transforms.matching.cluster.world import (
     plainly,
     rows_of,
 )
-from tests.transforms.pictures import encoded, photograph
 
 
 @pytest.fixture(scope="module")

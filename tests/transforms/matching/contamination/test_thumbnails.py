@@ -6,13 +6,13 @@ import io
 
 import numpy as np
 import pytest
-from cauldron.transforms.images import ImageProblem
 from cauldron.transforms.matching.contamination import thumbnails
 from cauldron.transforms.matching.contamination.thumbnails import Place, Thumbnails, thumbnail
+from cauldron.transforms.pictures.prepare import ImageProblem
 from PIL import Image
 
 from cauldron.core.errors import CauldronError
-from tests.transforms.pictures import chart, decoded, encoded, page, photograph
+from tests.transforms.made_pictures import chart, decoded, encoded, page, photograph
 
 MANY = 10**7
 

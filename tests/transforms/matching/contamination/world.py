@@ -14,18 +14,18 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from cauldron.sources.base import RawImage
 from cauldron.transforms.arrays import range_of, write_array
-from cauldron.transforms.images import prepare_image
 from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
 from cauldron.transforms.matching.pictures import group_pictures
 from cauldron.transforms.matching.records import OCCURRENCE, VERDICT, MatchJob, MatchSource
 from cauldron.transforms.normalise import Kept
 from cauldron.transforms.parts import PartNames, PartWriter
-from cauldron.transforms.signatures import Signature
+from cauldron.transforms.pictures.prepare import prepare_image
+from cauldron.transforms.pictures.signatures import Signature
 
 from cauldron.core import storage
 from cauldron.core.rules import ImageRules
 from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
-from tests.transforms.pictures import encoded, photograph
+from tests.transforms.made_pictures import encoded, photograph
 
 RANGES = 3
 

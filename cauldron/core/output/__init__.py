@@ -1,0 +1,1 @@
+"""What an output folder holds: manifests, markers of unfinished work, locks, mixtures."""

@@ -1,0 +1,1 @@
+"""Where published files lie: folders, buckets and the Hugging Face hub, read by range."""

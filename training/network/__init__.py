@@ -1,0 +1,1 @@
+"""The network that is trained: loaded, adapted, sharded, and its forward pass."""

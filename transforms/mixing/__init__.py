@@ -1,0 +1,1 @@
+"""The mixture: which samples it takes, how often, and in which order."""

@@ -1,0 +1,97 @@
+"""Signatures for finding near-duplicates, computed at ingest from the only decode of an image.
+
+A signature holds the 256-bit hash, a digest of the pixels if all were decoded, and `ground`, which
+distinguishes drawings (text, tables, charts, line art) from photographs. Signatures stay in the
+corpus; a mixture has only the 64-bit hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from cauldron.transforms.pictures.hashes import GreyPicture, phash64, phash256, raw_pixels
+from PIL import Image
+
+# A picture with at least this `ground` is a drawing. In the generated hub 2 of 819 photographs are
+# above it, and 1 of 1,262 charts, tables, pages, diagrams and screens is below. Of real pictures 3
+# of 997 TabMWP tables and none of 32 PDF pages are below; 5 of 26 photographs are above, taken with
+# microscopes and telescopes or of a bare wall. Scanned receipts are drawings (74 of 80 real ones),
+# receipts photographed on a table are not (42 generated ones).
+#
+# Re-encoding, scaling to 50 to 80 %, brightness, a crop of 2 % and noise move 0.4 % of photographs
+# and 0.3 % of drawings across it. They change `ground` by 1 in the median, by 5 on average.
+DRAWING_GROUND = 70
+
+# Grey levels within this distance of the most common one are counted with it.
+_NEAR = 2
+_WINDOW = np.ones(2 * _NEAR + 1, dtype=np.int64)
+_WHITE = 255
+# Bytes of a picture that are hashed at a time.
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What is compared of an image, besides its 64-bit hash.
+
+    Attributes:
+        pixels: see `pixel_digest`; None for a JPEG, which is not decoded at full size.
+        phash256: 256-bit perceptual hash, in the bit order of ``imagehash``.
+        ground: see `ground_of`.
+    """
+
+    pixels: str | None
+    phash256: bytes
+    ground: int
+
+
+def sign(image: Image.Image, whole: bool) -> tuple[int, Signature]:
+    """The 64-bit hash and the signature.
+
+    Args:
+        image: RGB or L, at full or reduced size, see `GreyPicture`.
+        whole: `image` holds exactly the stored pixels.
+    """
+    picture = GreyPicture.of(image if image.mode == "L" else image.convert("L"))
+    wide = phash256(picture)
+    pixels = pixel_digest(image, wide) if whole else None
+    return phash64(picture), Signature(pixels, wide, ground_of(picture))
+
+
+def pixel_digest(image: Image.Image, wide: bytes) -> str:
+    """128 bits as 32 hex digits, equal for equal mode and pixels, whatever the compression.
+
+    The digest is XXH3 of the picture as a netpbm file. SHA-256, at 2.1 GB/s, would add 0.4 ms for
+    a chart, a quarter of its whole time. XXH3 does not resist forgery, so a second hash covers it
+    and the 256-bit hash: forged collisions then look alike.
+
+    A grey picture saved in colour has another digest than the same saved in grey. To detect this
+    would cost 6 % of the time of a page. Their perceptual hashes are equal, so they are compared.
+
+    Args:
+        wide: the picture's 256-bit hash.
+    """
+    kind, (width, height) = 6 if image.mode == "RGB" else 5, image.size
+    checksum = xxhash.xxh3_128(b"P%d\n%d %d\n255\n" % (kind, width, height))
+    for piece in raw_pixels(image, _PIECE):
+        checksum.update(piece)
+    return hashlib.blake2b(checksum.digest() + wide, digest_size=16).hexdigest()
+
+
+def ground_of(picture: GreyPicture) -> int:
+    """The share of the most common grey, plus or minus two levels, in 255ths.
+
+    Paper, screens and chart backgrounds have one grey; a photograph seldom has so much of one.
+    Averages over blocks are used, so that text does not count as noise.
+    """
+    levels = picture.levels
+    if 2 * np.count_nonzero(levels == _WHITE) >= levels.size:
+        # White is the most common level. A histogram would take ten times as long here, because it
+        # increments one counter over and over.
+        most = np.count_nonzero(levels >= _WHITE - 2 * _NEAR)
+    else:
+        most = np.convolve(picture.averages.histogram(), _WINDOW).max()
+    return int(most) * 255 // levels.size
