@@ -45,14 +45,16 @@ def write_dolly(root: str, rows: int, broken: int = 0) -> None:
         file.write("{not json\n" * broken)
 
 
-def write_sharegpt(root: str, rows: int, side: int = 96, turns: int = 1) -> None:
-    """Captioned photographs in a zip."""
+def write_sharegpt(
+    root: str, rows: int, side: int = 96, turns: int = 1, pictures: int | None = None
+) -> None:
+    """Captioned photographs in a zip; with fewer `pictures` than rows, some rows share one."""
     folder = os.path.join(root, "OpenGVLab", "ShareGPT-4o")
     os.makedirs(os.path.join(folder, "image_conversations"), exist_ok=True)
     with zipfile.ZipFile(os.path.join(folder, "images.zip"), "w") as archive:
         for number in range(rows):
             entry = zipfile.ZipInfo(f"{ZIP_PREFIX}{number:06d}.jpg")
-            archive.writestr(entry, photo(number, side))
+            archive.writestr(entry, photo(number % (pictures or rows), side))
     with open(os.path.join(folder, "image_conversations", "gpt-4o.jsonl"), "w") as file:
         for number in range(rows):
             conversations = []

@@ -31,6 +31,7 @@ from cauldron.recipe import load_recipe
 from tests import hubs
 
 IN_MEMORY = ("--direct_num_workers=1",)
+WORKER_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
 @pytest.fixture(scope="module")
@@ -120,20 +121,65 @@ def test_shards_and_row_groups_keep_to_their_sizes(built):
             assert pixels.total_compressed_size <= 50_000
 
 
+@pytest.fixture(scope="module")
+def all_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, MixtureManifest]:
+    """A hub with shared and with leaked pictures, a recipe that merges and decontaminates, and the
+    mixture of a build in one process."""
+    folder = tmp_path_factory.mktemp("all")
+    root = str(folder / "root")
+    hubs.write_dolly(root, rows=40, broken=1)
+    hubs.write_sharegpt(root, rows=40, turns=3, pictures=30)
+    leaks = folder / "benchmark"
+    leaks.mkdir()
+    for number in range(3):
+        (leaks / f"{number}.jpg").write_bytes(hubs.photo(number))
+    recipe = str(folder / "recipe.yaml")
+    hubs.write_recipe(recipe)
+    rules = {"duplicates": {"action": "merge"}, "against": {"benchmarks": {"ours": str(leaks)}}}
+    values = json.loads(Path(recipe).read_text()) | rules
+    Path(recipe).write_text(json.dumps(values))
+    manifest = run(root, folder / "out", recipe=recipe)
+    counts = manifest.sources["sharegpt_4o"].counts
+    assert counts.merged["near_duplicate"] == 7
+    assert counts.dropped["contaminated"] == 6
+    return root, recipe, manifest
+
+
 @pytest.mark.parametrize(
     "beam_args",
     [
         ("--direct_runner_bundle_repeat=2",),
         ("--direct_running_mode=multi_threading", "--direct_num_workers=3"),
-        ("--direct_running_mode=multi_processing", "--direct_num_workers=2"),
+        pytest.param(WORKER_PROCESSES, marks=pytest.mark.slow),  # 4 s a job to start them
         ("--runner=DirectRunner",),
     ],
     ids=["bundles repeated", "three threads", "two processes", "DirectRunner"],
 )
-def test_every_way_to_run_gives_the_same_bytes(root, built, tmp_path, beam_args):
-    manifest = run(root, tmp_path / "out", *beam_args)
-    assert shard_digests(manifest) == shard_digests(built[1])
+def test_every_way_to_run_all_steps_gives_the_same_bytes(all_steps, tmp_path, beam_args):
+    root, recipe, manifest = all_steps
+    again = run(root, tmp_path / "out", *beam_args, recipe=recipe)
+    assert shard_digests(again) == shard_digests(manifest)
     assert verify(str(tmp_path / "out")) == []
+
+
+def test_a_folder_with_packages_of_the_same_names_changes_nothing(root, built, tmp_path):
+    """Most projects have a ``training.py`` or ``transforms/``; `torchrun -m` and worker processes
+    put the current folder first on their path."""
+    for name in ("training.py", "sources.py", "transforms/__init__.py"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise ImportError('a module of the user')\n")
+    recipe = hubs.write_recipe(str(tmp_path / "recipe.yaml"))
+    places = ("--root", root, "--output", str(tmp_path / "out"))
+    for arguments in (
+        ("train", "--stage", "sft", "--print-config"),
+        ("build", recipe, *places, *WORKER_PROCESSES),
+    ):
+        command = [sys.executable, "-m", "cauldron", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    found = load_mixture(str(tmp_path / "out/mixtures/sft")).manifest
+    assert shard_digests(found) == shard_digests(built[1])
 
 
 def test_a_build_that_is_there_is_not_done_again(root, built):

@@ -35,7 +35,8 @@ def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
 
 
 def is_local(path: str) -> bool:
-    return isinstance(filesystem(path)[0], LocalFileSystem)
+    # By its form alone: opening a bucket looks for credentials, for up to 15 s without a network.
+    return fsspec.utils.get_protocol(path) in ("file", "local")
 
 
 def join(base: str, *parts: str) -> str:

@@ -94,12 +94,11 @@ def test_markers_count_what_the_files_hold(world, found):
     ("arguments", "ranges"),
     [
         (["--direct_runner_bundle_repeat=2"], [0, 1, 2]),
-        (["--direct_running_mode=multi_threading", "--direct_num_workers=2"], [0, 1, 2]),
         ([], [2, 0, 1]),
     ],
-    ids=["bundles repeated", "two threads", "another order"],
+    ids=["bundles repeated", "another order"],
 )
-def test_every_way_to_run_gives_the_same_bytes(world, found, tmp_path, arguments, ranges):
+def test_another_order_gives_the_same_bytes(world, found, tmp_path, arguments, ranges):
     cluster(world, tmp_path, *arguments, ranges=ranges)
     assert folder_bytes(tmp_path) == folder_bytes(Path(found.folder))
 

@@ -252,12 +252,11 @@ def test_nothing_found_is_still_every_file(tmp_path):
     ("arguments", "ranges"),
     [
         (["--direct_runner_bundle_repeat=2"], [0, 1, 2]),
-        (["--direct_running_mode=multi_threading", "--direct_num_workers=2"], [0, 1, 2]),
         ([], [2, 0, 1]),
     ],
-    ids=["bundles repeated", "two threads", "another order"],
+    ids=["bundles repeated", "another order"],
 )
-def test_every_way_to_run_gives_the_same_bytes(leaky, found, tmp_path, arguments, ranges):
+def test_another_order_gives_the_same_bytes(leaky, found, tmp_path, arguments, ranges):
     find(leaky, tmp_path / "out", *arguments, files=5, ranges=ranges)
     assert folder_bytes(tmp_path / "out") == folder_bytes(Path(found.folder))
 
