@@ -6,12 +6,18 @@ to publish: its pictures, its turns, and what a build should make of it.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
 Rng = np.random.Generator
+T = TypeVar("T")
+# What can be said about a picture: by kind, the slots of each fact of that kind.
+Facts = dict[str, list[dict[str, Any]]]
 Turn = tuple[str | None, str | None]
 
 
@@ -70,6 +76,34 @@ class Item:
     extra: dict[str, Any] = field(default_factory=dict)
     fate: Fate = KEPT
     plant: str = ""
+
+
+def pick(rng: Rng, values: Sequence[T]) -> T:
+    return values[int(rng.integers(len(values)))]
+
+
+def sample(rng: Rng, values: Sequence[T], count: int) -> list[T]:
+    """`count` different values, in random order."""
+    return [values[int(i)] for i in rng.permutation(len(values))[:count]]
+
+
+def png(image: Image.Image, path: str | None = None) -> Picture:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=2)
+    return Picture(buffer.getvalue(), path)
+
+
+def jpeg(image: Image.Image, path: str | None = None, quality: int = 86) -> Picture:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return Picture(buffer.getvalue(), path)
+
+
+def opened(picture: Picture) -> Image.Image:
+    assert picture.data is not None
+    image = Image.open(io.BytesIO(picture.data))
+    image.load()
+    return image
 
 
 def quarantined(reason: str) -> Fate:

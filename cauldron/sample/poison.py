@@ -11,8 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from cauldron.sample.ink import opened
-from cauldron.sample.model import KEPT, Fate, Item, Picture, Turn, dropped, quarantined
+from cauldron.sample.model import KEPT, Fate, Item, Picture, Turn, dropped, opened, quarantined
 
 MANY_TURNS = 10_000
 

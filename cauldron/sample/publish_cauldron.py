@@ -8,43 +8,12 @@ from typing import Any
 
 from cauldron import storage
 from cauldron.sample import layouts
+from cauldron.sample.data import load
 from cauldron.sample.model import Item, Picture, quarantined
 from cauldron.sample.publish import Hub
 from cauldron.sample.studio import Studio
 
 REPO = "HuggingFaceM4/the_cauldron"
-# What the `source` field of a turn says where it is not the configuration's name.
-LABELS = {
-    "ai2d": "AI2D", "aokvqa": "A-OKVQA", "chartqa": "ChartQA", "clevr_math": "CLEVR-Math",
-    "cocoqa": "COCO-QA", "datikz": "DaTikz", "diagram_image_to_text": "Diagram-Image-to-Text",
-    "figureqa": "FigureQA", "geomverse": "GeomVerse", "hateful_memes": "Hateful Memes",
-    "iam": "IAM", "iconqa": "IconQA", "infographic_vqa": "Infographic-VQA",
-    "intergps": "InterGPS", "mapqa": "MapQA", "mimic_cgd": "MIMIC-IT - SN", "nlvr2": "NLVR2",
-    "okvqa": "OK-VQA", "raven": "RAVEN", "scienceqa": "ScienceQA",
-    "screen2words": "Screen2Words", "spot_the_diff": "Spot-the-diff", "st_vqa": "ST-VQA",
-    "tabmwp": "TabMWP", "tallyqa": "TallyQA", "tat_qa": "tatqa", "textcaps": "TextCaps",
-    "textvqa": "TextVQA", "tqa": "TQA", "vistext": "VisText", "visual7w": "Visual7W",
-    "visualmrc": "vismrc", "vqarad": "VQA-RAD", "vqav2": "VQAv2", "vsr": "VSR",
-    "websight": "WebSight",
-}  # fmt: skip
-TWO_SHARDS = frozenset(
-    {
-        "chart2text",
-        "clevr",
-        "cocoqa",
-        "dvqa",
-        "figureqa",
-        "localized_narratives",
-        "mapqa",
-        "nlvr2",
-        "ocrvqa",
-        "plotqa",
-        "robut_wikisql",
-        "tallyqa",
-        "vqav2",
-    }
-)
-
 
 def cauldron_row(item: Item, label: str) -> dict[str, Any]:
     """A row of the common schema: ``images`` and ``texts``."""
@@ -62,9 +31,9 @@ def cauldron_row(item: Item, label: str) -> dict[str, Any]:
 
 def publish_config(hub: Hub, config: str, items: list[Item]) -> None:
     """Write one configuration; some have damaged or doubled files beside the good ones."""
-    label = LABELS.get(config, config)
-    rows = [cauldron_row(item, label) for item in items]
-    count = 2 if config in TWO_SHARDS else 1
+    described = load("sets")[config]
+    rows = [cauldron_row(item, described.get("label", config)) for item in items]
+    count = described.get("shards", 1)
     damage = DAMAGE.get(config)
     hub.shards(
         f"the_cauldron/{config}",

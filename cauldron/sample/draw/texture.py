@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cauldron.sample.ink import Color
+from cauldron.sample.draw.ink import Color
 from cauldron.sample.model import Rng
 
 # float32 throughout; the stubs widen arithmetic with Python floats.
