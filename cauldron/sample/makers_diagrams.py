@@ -55,7 +55,7 @@ def parts(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     nodes = [Node("", (230, 230), subject, (165, 170), NAMED["green"])]
     edges = []
     for row, (name, x, y, _) in enumerate(sorted(named, key=lambda part: float(part[2]))):
-        nodes += [Node("", (65 + 330 * x, 60 + 340 * y)), Node(name, (462, 90 + 80 * row))]
+        nodes += [Node("", (65 + 330 * x, 60 + 340 * y)), Node(name, (470, 90 + 80 * row), half=(42, 12))]
         edges.append(Edge(len(nodes) - 2, len(nodes) - 1, plain=True))
     names = [name for name, *_ in named]
     facts = [{"name": name, "what": what, "others": names} for name, _, _, what in named]
@@ -87,7 +87,8 @@ def flow(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
 def graph(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     """A directed graph and the TikZ code that draws it."""
     count, letter = int(rng.integers(4, 8)), pick(rng, ("x", "v", "a", "s"))
-    spots = sample(rng, [(x, y) for x in range(0, 6, 2) for y in range(0, 6, 2)], count)
+    turns = [2 * math.pi * k / count for k in range(count)]  # on a circle no three are in line
+    spots = [(round(2 + 2 * math.cos(t), 1), round(2 + 2 * math.sin(t), 1)) for t in turns]
     pairs = sample(rng, [(a, b) for a in range(count) for b in range(a + 1, count)], count)
     nodes = tuple(
         Node(f"{letter}{k}", (60 + 70 * x, 340 - 70 * y), "oval", (21, 21), text=18)

@@ -12,16 +12,9 @@ from PIL import Image
 from benchmarks.duplicates.alterations import ALTERATIONS, GROUPS, opened
 from benchmarks.duplicates.drawn import VISIBLE, Drawn
 from benchmarks.duplicates.labelled import CLASSES, Labelled, drawn, labelled
-from benchmarks.duplicates.lettering import (
-    any_face,
-    other_digit,
-    visible_difference,
-    width_of,
-    wrap,
-    write,
-)
-from cauldron.sample.ink import canvas
-from cauldron.sample.texture import Textures
+from benchmarks.duplicates.lettering import other_digit, visible_difference
+from cauldron.sample.draw.ink import BLACK, any_face, canvas, width_of, wrap, write
+from cauldron.sample.draw.texture import Textures
 
 SEED = 7
 # Smallest and largest sides of a base picture.
@@ -201,7 +194,7 @@ def test_text_is_as_wide_as_told_in_every_face():
         face = any_face(rng, fixed=0.5)
         size = float(rng.uniform(10, 24))
         image, draw = canvas(600, 60)
-        write(draw, (20, 20), "Hamburgefonts 123", size, face, (0, 0, 0))
+        write(draw, (20, 20), "Hamburgefonts 123", size, BLACK, face=face)
         dark = np.flatnonzero((np.asarray(image.convert("L")) < 128).any(axis=0))
         lean = face.slant * size * 1.4
         assert abs((dark[-1] - 20) - width_of("Hamburgefonts 123", size, face)) < 8 + lean
@@ -210,7 +203,7 @@ def test_text_is_as_wide_as_told_in_every_face():
 def test_wrapped_lines_fit_and_lose_no_word():
     face = any_face(np.random.default_rng(1))
     text = "one two three four five six seven eight nine ten"
-    lines = wrap(text, 14, face, 90)
+    lines = wrap(text, 14, 90, face)
     assert " ".join(lines) == text
     assert len(lines) > 2
     assert all(width_of(line, 14, face) <= 90 for line in lines)

@@ -138,9 +138,9 @@ def _edge(ink: Draw, start: Node, end: Node, edge: Edge) -> None:
 def _rim(node: Node, dx: float, dy: float) -> Point:
     """Where a line from a node's middle leaves it, and a little farther."""
     w, h = node.half
-    if node.shape in ("none", "ring") or not w:
+    if node.shape == "ring" or not w:
         return node.at
-    if node.shape == "box":
+    if node.shape in ("box", "none"):
         reach = min(w / abs(dx) if dx else math.inf, h / abs(dy) if dy else math.inf)
     elif node.shape == "diamond":
         reach = 1 / (abs(dx) / w + abs(dy) / h)

@@ -8,24 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cauldron.sample.draw.ink import (
-    BLACK,
-    PLAIN,
-    WHITE,
-    Box,
-    Color,
-    Draw,
-    Face,
-    canvas,
-    mix,
-    width_of,
-    wrap,
-    write,
-)
-from cauldron.sample.draw.texture import Array, Textures, blend, clip, develop, shade
+from cauldron.sample.draw import ink
+from cauldron.sample.draw.ink import BLACK, WHITE, Box, Color, Face, mix
+from cauldron.sample.draw.texture import Array, Textures, blend, develop, shade
 from cauldron.sample.model import Facts
 
 TALLEST = 2400
+Printed = tuple[str, Box]
 
 
 @dataclass(frozen=True)
@@ -33,8 +22,7 @@ class Block:
     """A part of a page, as wide as the page.
 
     Attributes:
-        kind: a method of `_Press`, which says what the cells are.
-        rows: of cells.
+        kind: a method of `_Press`, which says what the cells of the rows are.
         size: of the type, times the page's.
         color: ``ink``, ``faint``, ``accent`` or ``white``.
         align: ``l``, ``m`` or ``r``.
@@ -48,6 +36,10 @@ class Block:
     align: str = "l"
 
 
+BOLD, FAINT = Block("", bold=True), Block("", size=0.9, color="faint")
+LABEL = Block("", bold=True, color="white")  # on the accent's colour
+
+
 @dataclass(frozen=True)
 class Style:
     """How a page is printed and photographed; lengths in pixels.
@@ -57,10 +49,9 @@ class Style:
         ruled: lines under fields and around cells.
         columns: in which a body is set.
         row: height of an entry in a list, times `size`.
-        wobble: how far words leave their line, times `size`, as in handwriting.
-        surface: ``scan``, ``slip`` (a slip on a table) or ``wall`` (uneven light); "" for none.
-        ground: colour of the table under a slip.
-        turn: in degrees, of what is scanned or photographed.
+        surface: ``scan``, or ``slip`` for a slip of paper on a table; "" for neither.
+        ground, border, turn, fall, grain: of a slip: colour of the table and its width around the
+            slip, angle in degrees, light at the lower edge, noise.
     """
 
     width: int
@@ -68,7 +59,7 @@ class Style:
     size: float = 15
     margin: float = 30
     leading: float = 1.45
-    face: Face = PLAIN
+    face: Face = ink.PLAIN
     paper: Color = WHITE
     ink: Color = BLACK
     accent: Color = (50, 95, 200)
@@ -76,7 +67,6 @@ class Style:
     columns: int = 1
     row: float = 3.4
     badges: bool = True
-    wobble: float = 0.0
     grey: bool = False
     surface: str = ""
     ground: Color = (128, 92, 64)
@@ -86,263 +76,207 @@ class Style:
     grain: float = 0.018
     seed: int = 0
 
+    @property
+    def faint(self) -> Color:
+        return mix(self.ink, self.paper, 0.45)
+
 
 @dataclass
 class _Press:
     """A sheet that is being printed; `y` is the upper edge of the next block."""
 
     style: Style
-    image: Image.Image
-    ink: Draw
+    pen: ImageDraw.ImageDraw
     y: float
     left: float
-    words: list[tuple[str, Box]] = field(default_factory=list)
+    words: list[Printed] = field(default_factory=list)
 
     @property
     def right(self) -> float:
         return self.style.width - self.style.margin
 
-    @property
-    def faint(self) -> Color:
-        return mix(self.style.ink, self.style.paper, 0.45)
+    def put(self, x: float, y: float, text: str, block: Block, anchor: str = "la") -> None:
+        style = self.style
+        named = {"faint": style.faint, "accent": style.accent, "white": WHITE}
+        face = style.face.bold() if block.bold else style.face
+        fill, size = named.get(block.color, style.ink), style.size * block.size
+        self.words.append((text, ink.write(self.pen, (x, y), text, size, fill, anchor, face)))
 
-    def _fill(self, block: Block) -> Color:
-        named = {"faint": self.faint, "accent": self.style.accent, "white": WHITE}
-        return named.get(block.color, self.style.ink)
-
-    def _put(self, x: float, y: float, text: str, block: Block, anchor: str = "la") -> None:
+    def wrapped(self, text: str, block: Block, x: float, width: float) -> None:
         face = self.style.face.bold() if block.bold else self.style.face
         size = self.style.size * block.size
-        box = write(self.ink, (x, y), text, size, self._fill(block), anchor, face)
-        self.words.append((text, box))
-
-    def _lines(self, text: str, block: Block, x: float, width: float) -> None:
-        """A paragraph; lines that would run over the foot are left out."""
-        face = self.style.face.bold() if block.bold else self.style.face
-        size, rng = self.style.size * block.size, np.random.default_rng(self.style.seed)
-        at = x + width * {"l": 0.0, "m": 0.5, "r": 1.0}[block.align]
-        for line in wrap(text, size, width, face):
-            if self.style.wobble:
-                start = at
-                for word in line.split():
-                    shift = float(rng.uniform(-1, 1)) * self.style.wobble * size
-                    self._put(start, self.y + shift, word, block)
-                    start += width_of(word + " ", size, face)
-            else:
-                self._put(at, self.y, line, block, block.align + "a")
+        x += width * {"l": 0.0, "m": 0.5, "r": 1.0}[block.align]
+        for line in ink.wrap(text, size, width, face):
+            self.put(x, self.y, line, block, block.align + "a")
             self.y += size * self.style.leading
 
     def text(self, block: Block) -> None:
         """Paragraphs, one a row."""
         for (text,) in block.rows:
-            self._lines(text, block, self.left, self.right - self.left)
+            self.wrapped(text, block, self.left, self.right - self.left)
             self.y += self.style.size * 0.5
 
     def line(self, block: Block) -> None:
         """Left and right text on one line."""
         for start, end in block.rows:
-            self._put(self.left, self.y, start, block)
-            self._put(self.right, self.y, end, block, "ra")
+            self.put(self.left, self.y, start, block)
+            if end:
+                self.put(self.right, self.y, end, block, "ra")
             self.y += self.style.size * block.size * self.style.leading
 
     def fields(self, block: Block) -> None:
         """Label and value, as in a form."""
         size, start = self.style.size, self.left + self.style.size * 8
         for label, value in block.rows:
-            self._put(self.left, self.y, f"{label}:", Block("", bold=True))
-            self._put(start, self.y, value, block)
+            self.put(self.left, self.y, f"{label}:", BOLD)
+            self.put(start, self.y, value, block)
             self.y += size * 1.7
             if self.style.ruled:
-                self.ink.line([(start, self.y), (self.right, self.y)], fill=self.faint)
+                self.pen.line([(start, self.y), (self.right, self.y)], fill=self.style.faint)
                 self.y += size * 0.3
 
     def table(self, block: Block) -> None:
         """The first row is the header."""
         size, wide = self.style.size, self.right - self.left
+        line = self.style.faint if self.style.ruled else None
         for i, row in enumerate(block.rows):
-            box = (self.left, self.y, self.right, self.y + size * 1.8)
             tint = mix(self.style.accent, self.style.paper, 0.8) if i == 0 else None
-            self.ink.rectangle(box, fill=tint, outline=self.faint if self.style.ruled else None)
+            box = (self.left, self.y, self.right, self.y + size * 1.8)
+            self.pen.rectangle(box, fill=tint, outline=line)
             for j, cell in enumerate(row):
                 x = self.left + wide * j / len(row) + size * 0.5
-                self._put(x, self.y + size * 0.25, cell, Block("", bold=i == 0))
+                self.put(x, self.y + size * 0.25, cell, BOLD if i == 0 else block)
             self.y += size * 1.8
         self.y += size * 0.6
 
     def rule(self, block: Block) -> None:
         """A line across the page, or a row of one character."""
         if block.rows:
-            self._put((self.left + self.right) / 2, self.y, block.rows[0][0] * 26, block, "ma")
-            self.y += self.style.size * self.style.leading
+            self.put((self.left + self.right) / 2, self.y, block.rows[0][0] * 26, block, "ma")
         else:
-            self.ink.line([(self.left, self.y), (self.right, self.y)], fill=self.faint, width=2)
-            self.y += self.style.size
+            ends = [(self.left, self.y), (self.right, self.y)]
+            self.pen.line(ends, fill=self.style.faint, width=2)
+        self.y += self.style.size * self.style.leading
 
     def gap(self, block: Block) -> None:
         self.y += self.style.size * block.size
 
     def band(self, block: Block) -> None:
         """A bar of the accent's colour with a title on its left, and more on its right."""
-        size = self.style.size * block.size
-        self.ink.rectangle((0, self.y, self.style.width, self.y + size * 2), fill=self.style.accent)
-        (title, *more) = block.rows[0]
-        white = Block("", size=block.size, bold=True, color="white")
-        self._put(self.style.margin, self.y + size, title, white, "lm")
+        size, (title, *more) = self.style.size * block.size, block.rows[0]
+        bar = (0, self.y, self.style.width, self.y + size * 2)
+        self.pen.rectangle(bar, fill=self.style.accent)
+        head = Block("", size=block.size, bold=True, color="white")
+        self.put(self.style.margin, self.y + size, title, head, "lm")
         x = self.right
         for text in reversed(more):
-            self._put(x, self.y + size, text, Block("", color="white"), "rm")
-            x -= width_of(text, self.style.size, self.style.face) + self.style.size * 1.4
+            self.put(x, self.y + size, text, LABEL, "rm")
+            x -= ink.width_of(text, self.style.size, self.style.face) + self.style.size * 1.6
         self.y += size * 2 + self.style.size
-
-    def hero(self, block: Block) -> None:
-        """A high bar with a claim in its middle, a text below it, and a button."""
-        size, middle = self.style.size, (self.left + self.right) / 2
-        (claim, text, button) = block.rows[0]
-        box = (0, self.y - size, self.style.width, self.y + size * 10)
-        self.ink.rectangle(box, fill=self.style.accent)
-        self._put(
-            middle, self.y + size, claim, Block("", size=2, bold=True, color="white"), "ma"
-        )
-        self._put(middle, self.y + size * 4.4, text, Block("", color="white"), "ma")
-        self.y += size * 6.4
-        self._button(button, WHITE, "accent")
-        self.y += size * 2
-
-    def button(self, block: Block) -> None:
-        self._button(block.rows[0][0], self.style.accent, "white")
-
-    def _button(self, text: str, fill: Color, color: str) -> None:
-        size, middle = self.style.size, (self.left + self.right) / 2
-        half = width_of(text, size, self.style.face) / 2 + size * 2
-        box = (middle - half, self.y, middle + half, self.y + size * 2.4)
-        self.ink.rounded_rectangle(box, size * 0.4, fill=fill)
-        label = Block("", bold=True, color=color)
-        self._put(middle, self.y + size * 1.2, text, label, "mm")
-        self.y += size * 3.4
 
     def cards(self, block: Block) -> None:
         """Boxes side by side: a head and a smaller text each; `size` is of the head."""
         size, top = self.style.size, self.y
         share = (self.right - self.left + size) / len(block.rows)
-        high = size * (3 + block.size)
-        for i, (head, text) in enumerate(block.rows):
+        high, line = size * (3 + block.size), mix(self.style.faint, self.style.paper, 0.5)
+        head = Block("", size=block.size, bold=True, color=block.color)
+        for i, (name, text) in enumerate(block.rows):
             x = self.left + share * i
-            box = (x, top, x + share - size, top + high)
-            self.ink.rounded_rectangle(
-                box, size * 0.4, self.style.paper, mix(self.faint, self.style.paper, 0.5)
-            )
-            label = Block("", size=block.size, bold=True, color=block.color)
-            self._put(x + size * 0.6, top + size * 0.4, head, label)
+            self.pen.rectangle((x, top, x + share - size, top + high), outline=line)
+            self.put(x + size * 0.6, top + size * 0.4, name, head)
             self.y = top + size * (0.6 + block.size * 1.3)
-            small = Block("", size=0.9, color="faint")
-            self._lines(text, small, x + size * 0.6, share - size * 2)
+            self.wrapped(text, FAINT, x + size * 0.6, share - size * 2)
         self.y = top + high + size
 
     def levels(self, block: Block) -> None:
         """Label and percentage, with a bar of that length."""
         size, start = self.style.size, self.left + self.style.size * 8
         for label, percent in block.rows:
-            self._put(self.left, self.y, label, block)
+            self.put(self.left, self.y, label, block)
             long = (self.right - start - size * 4) * float(percent) / 100
             bar = (start, self.y, start + max(long, size), self.y + size * 1.3)
-            self.ink.rounded_rectangle(bar, size * 0.6, fill=self.style.accent)
-            self._put(self.right, self.y, f"{percent}%", Block("", bold=True), "ra")
+            self.pen.rectangle(bar, fill=self.style.accent)
+            self.put(self.right, self.y, f"{percent}%", BOLD, "ra")
             self.y += size * 2.4
 
     def entries(self, block: Block) -> None:
         """A list of name, detail and value; the values ``on`` and ``off`` are switches."""
-        size, step = self.style.size, self.style.size * self.style.row
+        style, size, step = self.style, self.style.size, self.style.size * self.style.row
         for i, (name, detail, value) in enumerate(block.rows):
-            if self.style.height and self.y + step > self.style.height - size * 0.5:
+            if style.height and self.y + step > style.height - size * 0.5:
                 return
             x, y = self.left, self.y
-            if self.style.badges:
-                tone = mix(self.style.accent, self.style.paper, 0.15 + 0.12 * (i % 5))
-                self.ink.ellipse((x, y + size * 0.3, x + size * 2, y + size * 2.3), fill=tone)
-                at = (x + size, y + size * 1.3)
-                self._put(*at, name[0], Block("", bold=True, color="white"), "mm")
+            if style.badges:
+                tone = mix(style.accent, style.paper, 0.15 + 0.12 * (i % 5))
+                self.pen.ellipse((x, y + size * 0.3, x + size * 2, y + size * 2.3), fill=tone)
+                self.put(x + size, y + size * 1.3, name[0], LABEL, "mm")
                 x += size * 2.8
-            self._put(x, y + size * 0.2, name, Block("", size=1.1, bold=True))
+            self.put(x, y + size * 0.2, name, Block("", size=1.1, bold=True))
             if value in ("on", "off"):
                 self._switch(y + size * 0.3, value == "on")
             else:
-                self._put(self.right, y + size * 0.2, value, block, "ra")
-            short = wrap(detail, size * 0.9, self.right - x, self.style.face)[0]
-            self._put(x, y + size * 1.6, short, Block("", size=0.9, color="faint"))
+                self.put(self.right, y + size * 0.2, value, block, "ra")
+            short = ink.wrap(detail, size * 0.9, self.right - x, style.face)[0]
+            self.put(x, y + size * 1.6, short, FAINT)
             self.y += step
-            line = [(self.left, self.y - 2), (self.style.width, self.y - 2)]
-            self.ink.line(line, fill=mix(self.faint, self.style.paper, 0.7))
+            line = [(self.left, self.y - 2), (style.width, self.y - 2)]
+            self.pen.line(line, fill=mix(style.faint, style.paper, 0.7))
 
     def _switch(self, y: float, on: bool) -> None:
         size, x = self.style.size, self.right - self.style.size * 2.6
-        fill = self.style.accent if on else mix(self.faint, self.style.paper, 0.4)
-        self.ink.rounded_rectangle((x, y, x + size * 2.6, y + size * 1.4), size * 0.7, fill=fill)
+        fill = self.style.accent if on else mix(self.style.faint, self.style.paper, 0.4)
+        self.pen.rounded_rectangle((x, y, x + size * 2.6, y + size * 1.4), size * 0.7, fill=fill)
         knob = x + size * (1.3 if on else 0.1)
-        box = (knob, y + size * 0.1, knob + size * 1.2, y + size * 1.3)
-        self.ink.ellipse(box, fill=mix(WHITE, BLACK, 0.04))
-
-    def boxes(self, block: Block) -> None:
-        """Empty boxes to fill in, each below its label."""
-        size = self.style.size
-        for (label,) in block.rows:
-            self._put(self.left, self.y, label, Block("", color="faint"))
-            box = (self.left, self.y + size * 1.5, self.right, self.y + size * 3.8)
-            self.ink.rectangle(box, outline=self.faint)
-            self.y += size * 4.8
+        self.pen.ellipse((knob, y + size * 0.1, knob + size * 1.2, y + size * 1.3), fill=WHITE)
 
     def menu(self, block: Block) -> None:
-        """Words below each other on the left of all that follows; the cell ``*`` marks one."""
-        size, wide = self.style.size, self.style.size * 11
-        top = self.y - size
-        side = mix(self.style.paper, self.style.ink, 0.06)
-        self.ink.rectangle((0, top, wide, self.style.height), fill=side)
+        """Words below each other on the left of all that follows; ``*`` marks one."""
+        style, size, wide = self.style, self.style.size, self.style.size * 11
+        side = mix(style.paper, style.ink, 0.06)
+        self.pen.rectangle((0, self.y - size, wide, style.height), fill=side)
         for i, (name, mark) in enumerate(block.rows):
-            y = top + size * (1 + 2.2 * i)
-            if mark == "*":
-                tint = mix(self.style.accent, self.style.paper, 0.65)
-                self.ink.rectangle((0, y - size * 0.4, wide, y + size * 1.6), fill=tint)
-            self._put(size, y, name, block)
+            y = self.y + size * 2.2 * i
+            if mark:
+                tint = mix(style.accent, style.paper, 0.65)
+                self.pen.rectangle((0, y - size * 0.4, wide, y + size * 1.6), fill=tint)
+            self.put(size, y, name, block)
         self.left = wide + size
 
     def picture(self, block: Block) -> None:
         """An illustration: hills under a sun in shades of the accent."""
-        high = self.style.size * 9 * block.size
-        x0, y0, x1, y1 = self.left, self.y, self.right, self.y + high
-        wide, accent = x1 - x0, self.style.accent
-        self.ink.rectangle((x0, y0, x1, y1), fill=mix(accent, WHITE, 0.6))
+        x0, y0, x1, y1 = self.left, self.y, self.right, self.y + self.style.size * 9 * block.size
+        wide, high, accent = x1 - x0, y1 - y0, self.style.accent
         rng = np.random.default_rng(self.style.seed)
+        self.pen.rectangle((x0, y0, x1, y1), fill=mix(accent, WHITE, 0.6))
         sun = x0 + wide * float(rng.uniform(0.1, 0.8))
-        self.ink.ellipse((sun, y0 + 10, sun + high * 0.2, y0 + 10 + high * 0.2), fill="#fae28c")
+        self.pen.ellipse((sun, y0 + 10, sun + high * 0.2, y0 + 10 + high * 0.2), fill="#fae28c")
         for tone in (0.35, 0.1):
             peaks = [(x0 + wide * i / 6, y1 - high * float(rng.uniform(0.1, 0.7))) for i in range(7)]
-            self.ink.polygon([(x0, y1), *peaks, (x1, y1)], fill=mix(accent, BLACK, tone))
+            self.pen.polygon([(x0, y1), *peaks, (x1, y1)], fill=mix(accent, BLACK, tone))
         self.y = y1 + self.style.size
 
     def body(self, block: Block) -> None:
         """Heading and text of each section, set in columns and cut off at the foot."""
-        gap, top, columns = self.style.size * 2, self.y, self.style.columns
-        wide = (self.right - self.left - gap * (columns - 1)) / columns
-        bottom = self.style.height - self.style.margin * 0.8 - self.style.size * 1.2
-        lines: list[tuple[str, bool]] = []
+        style, gap, top, column = self.style, self.style.size * 2, self.y, 0
+        wide = (self.right - self.left - gap * (style.columns - 1)) / style.columns
+        bottom = style.height - style.margin * 0.8 - style.size * 1.2
+        lines: list[tuple[str, Block]] = []
         for heading, text in block.rows:
-            lines += [(heading, True)] if heading else []
-            lines += [(line, False) for line in wrap(text, self.style.size, wide, self.style.face)]
-            lines.append(("", False))
-        column = 0
-        for line, bold in lines:
-            if self.y + self.style.size * self.style.leading > bottom:
+            told = ink.wrap(text, style.size, wide, style.face)
+            lines += [(heading, BOLD), *((line, block) for line in told), ("", block)]
+        for line, look in lines:
+            if self.y + style.size * style.leading > bottom:
                 column, self.y = column + 1, top
-            if column == columns:
+            if column == style.columns:
                 return
-            self._put(self.left + column * (wide + gap), self.y, line, Block("", bold=bold))
-            self.y += self.style.size * (self.style.leading if line else 0.7)
+            self.put(self.left + column * (wide + gap), self.y, line, look)
+            self.y += style.size * (style.leading if line else 0.7)
 
     def foot(self, block: Block) -> None:
         """Left and right text at the lower edge of the sheet."""
         y = self.style.height - self.style.margin * 0.6
-        small = Block("", size=0.85, color="faint")
-        self._put(self.left, y, block.rows[0][0], small)
-        self._put(self.right, y, block.rows[0][1], small, "ra")
+        self.put(self.left, y, block.rows[0][0], FAINT)
+        self.put(self.right, y, block.rows[0][1], FAINT, "ra")
 
 
 def draw(blocks: Iterable[Block], style: Style, textures: Textures) -> Image.Image:
@@ -351,21 +285,20 @@ def draw(blocks: Iterable[Block], style: Style, textures: Textures) -> Image.Ima
 
 def draw_words(
     blocks: Iterable[Block], style: Style, textures: Textures
-) -> tuple[Image.Image, list[tuple[str, Box]]]:
-    """The picture, and every printed text with its box, both before it is turned."""
-    image, ink = canvas(style.width, style.height or TALLEST, style.paper)
-    press = _Press(style, image, ink, style.margin * 0.8, style.margin)
+) -> tuple[Image.Image, list[Printed]]:
+    """The picture, and every printed text with its box on the sheet."""
+    image, pen = ink.canvas(style.width, style.height or TALLEST, style.paper)
+    press = _Press(style, pen, style.margin * 0.8, style.margin)
     for number, block in enumerate(blocks):
         if number == 0 and block.kind == "band":
             press.y = 0
         getattr(press, block.kind)(block)
     if not style.height:
         image = image.crop((0, 0, style.width, round(press.y + style.margin * 0.8)))
-    if style.grey or style.surface in ("scan", "slip"):
+    if style.grey or style.surface:
         image = image.convert("L")
-    finish = {"scan": _scanned, "slip": _slip, "wall": _wall}.get(style.surface)
-    if finish:
-        image = finish(image, style, textures)
+    if style.surface:
+        image = (_scanned if style.surface == "scan" else _slip)(image, style, textures)
     return (image if style.grey else image.convert("RGB")), press.words
 
 
@@ -383,18 +316,16 @@ def _scanned(image: Image.Image, style: Style, textures: Textures) -> Image.Imag
 
 def _slip(image: Image.Image, style: Style, textures: Textures) -> Image.Image:
     """A slip of paper on a table, photographed from above."""
-    rng = np.random.default_rng(style.seed)
-    x, y = style.border
+    rng, (x, y) = np.random.default_rng(style.seed), style.border
     width, height = image.width + 2 * x, image.height + 2 * y
     fibre = textures.window("rough", height, width, rng, (6, 0.5))[..., None]
     light = (shade(style.ground) * (1 + 0.14 * fibre)).astype(np.float32)
     crease = textures.window("smooth", image.height, image.width, rng, (1.4, 1.4))
     fine = textures.window("relief", image.height, image.width, rng)
     soft = np.asarray(image.filter(ImageFilter.GaussianBlur(0.5)), np.float32) / 255
-    sheet = Image.new("F", (width, height), 0)
+    sheet, cover = Image.new("F", (width, height), 0), Image.new("L", (width, height), 0)
     sheet.paste(Image.fromarray(soft * (0.94 + 0.035 * crease + 0.012 * fine)), (x, y))
-    cover = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(cover).rectangle((x, y, x + image.width - 1, y + image.height - 1), fill=255)
+    cover.paste(255, (x, y, x + image.width, y + image.height))
     turned, mask = (i.rotate(style.turn, Image.Resampling.BICUBIC) for i in (sheet, cover))
     paper = np.asarray(turned, np.float32)[..., None] * shade((250, 247, 240))
     light = blend(light, paper, np.asarray(mask, np.float32) / 255)
@@ -402,30 +333,11 @@ def _slip(image: Image.Image, style: Style, textures: Textures) -> Image.Image:
     return develop(light * fall, textures, rng, style.grain)
 
 
-def _wall(image: Image.Image, style: Style, textures: Textures) -> Image.Image:
-    """Words on a rough surface in uneven light."""
-    rng = np.random.default_rng(style.seed)
-    turned = image.rotate(style.turn, Image.Resampling.BICUBIC, fillcolor=style.paper)
-    relief = textures.window("relief", image.height, image.width, rng)[..., None]
-    fall = np.linspace(1.08, style.fall, image.width, dtype=np.float32)[None, :, None]
-    return develop(
-        clip(np.asarray(turned, np.float32) / 255 * fall * (1 + 0.05 * relief)),
-        textures,
-        rng,
-        style.grain,
-    )
-
-
 def facts(blocks: Iterable[Block]) -> Facts:
-    """What can be said: about each field, about bars."""
-    found: Facts = {"field": [], "levels": []}
-    for block in blocks:
-        if block.kind == "fields":
-            found["field"] += [
-                {"label": label, "what": label.lower(), "value": value}
-                for label, value in block.rows
-            ]
-        elif block.kind == "levels":
-            order = sorted(block.rows, key=lambda row: float(row[1]))
-            found["levels"].append({"lowest": order[0][0], "highest": order[-1][0]})
-    return found
+    """What can be said of bars: which is the longest, which the shortest."""
+    orders = [
+        sorted(block.rows, key=lambda row: float(row[1]))
+        for block in blocks
+        if block.kind == "levels"
+    ]
+    return {"levels": [{"lowest": rows[0][0], "highest": rows[-1][0]} for rows in orders]}
