@@ -10,9 +10,9 @@ import pypdfium2
 import pytest
 
 from cauldron.sample import layouts, poison
-from cauldron.sample.draw_pages import Page
-from cauldron.sample.ink import canvas, jpeg, opened, png
-from cauldron.sample.model import Item
+from cauldron.sample.draw.ink import canvas
+from cauldron.sample.draw.page import Block
+from cauldron.sample.model import Item, jpeg, opened, png
 from cauldron.sample.pdf import pdf_of
 
 
@@ -44,7 +44,7 @@ def test_archives_hold_no_time_of_making() -> None:
 
 
 def test_pdf_has_its_pages_and_its_text() -> None:
-    page = Page("Minutes (draft)", ("A short text.",), number="7")
+    page = [Block("text", (("Minutes (draft)",), ("A short text.",))), Block("foot", (("", "7"),))]
     document = pypdfium2.PdfDocument(pdf_of([page, page, page]))
     assert len(document) == 3
     text = document[0].get_textpage().get_text_range()
@@ -55,7 +55,7 @@ def test_pdf_has_its_pages_and_its_text() -> None:
 
 def test_encrypted_pdf_asks_for_a_password() -> None:
     with pytest.raises(pypdfium2.PdfiumError, match="password"):
-        pypdfium2.PdfDocument(pdf_of([Page("Secret", ())], encrypted=True))
+        pypdfium2.PdfDocument(pdf_of([[Block("text", (("Secret",),))]], encrypted=True))
 
 
 @pytest.mark.parametrize("what", sorted(poison.ODDITIES))
