@@ -181,7 +181,7 @@ def figure(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     names = [chr(ord("A") + start + k) for k in range(3)]
     kind = pick(rng, (_triangle, _circle, _rectangle, _right))
     drawn, fact = kind(rng, names)
-    path = options["path"].format(i=i) if "path" in options else None
+    path = options["named"].format(i=i) if "named" in options else None
     return _shown(drawn, {"figure": [fact]}, path)
 
 

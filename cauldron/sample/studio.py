@@ -18,7 +18,9 @@ from cauldron.sample.draw import photograph
 from cauldron.sample.draw.photograph import Photo
 from cauldron.sample.draw.texture import Textures
 from cauldron.sample.model import Facts, Picture, Rng, jpeg, pick, png
-from cauldron.sample.words import LAST, MONTHS, TOWNS, WORDS
+from cauldron.sample.words import WORDS, any_slots, filled
+
+SIGN_COLORS = ("red", "blue", "green", "purple", "brown")
 
 
 @dataclass
@@ -52,10 +54,9 @@ class Studio:
         """Photographs under COCO's file names, three times as many as a set has rows."""
         rng = self.rng("coco")
         numbers = np.sort(rng.choice(580_000, size=3 * self.rows, replace=False))
-        return [
-            self.taken(photograph.any_photo(rng), f"COCO_train2014_{number:012d}.jpg")
-            for number in numbers
-        ]
+        photos = [photograph.any_photo(rng) for _ in numbers]
+        names = [f"COCO_train2014_{number:012d}.jpg" for number in numbers]
+        return [(photo, self.taken(photo, n)) for photo, n in zip(photos, names, strict=True)]
 
     @cached_property
     def clevr(self) -> list[tuple[Photo, Picture]]:
@@ -67,32 +68,19 @@ class Studio:
         return made
 
     @cached_property
-    def signs(self) -> list[tuple[Photo, Picture, Facts]]:
+    def signs(self) -> list[Shown]:
         rng = self.rng("signs")
         return [self.sign(rng) for _ in range(self.rows)]
 
-    def sign(self, rng: Rng) -> tuple[Photo, Picture, Facts]:
+    def sign(self, rng: Rng) -> Shown:
         """A photograph of a board, and what stands on it."""
-        kind = pick(rng, ("shop", "road", "poster"))
-        number = str(int(rng.integers(1890, 2015)))
-        if kind == "shop":
-            first, second = f"{pick(rng, LAST)}'s {pick(rng, WORDS['trades'])}", "since"
-            lines = [first, f"since {number}"]
-        elif kind == "road":
-            first, second = (pick(rng, TOWNS[:10]), pick(rng, TOWNS[10:]))
-            number = str(int(rng.integers(2, 90)))
-            lines = [f"{first}  {number} km", f"{second}  {int(rng.integers(90, 300))} km"]
-        else:
-            first, second = pick(rng, WORDS["titles"]), pick(rng, MONTHS)
-            number = str(int(rng.integers(1, 29)))
-            lines = [first, f"{second} {number}", f"Town hall of {pick(rng, TOWNS)}"]
-        color = pick(rng, ("red", "blue", "green", "purple", "brown"))
-        place = pick(rng, [p for p in photograph.PLACES if not photograph.PLACES[p].get("indoors")])
-        photo = replace(photograph.any_photo(rng, place), things=(), sign=(color, *lines))
-        fact = {"first": first, "second": second, "number": number, "color": color}
-        fact |= {"read": ", ".join(lines), "setting": photo.setting}
-        others: Facts = {name: [] for name in ("shop", "road", "poster")}
-        return *self.taken(photo), {**others, kind: [fact], "sign": [fact]}
+        kind, color = pick(rng, sorted(WORDS["signs"])), pick(rng, SIGN_COLORS)
+        slots = any_slots(rng, WORDS["signs"][kind]["slots"])
+        lines = filled(WORDS["signs"][kind]["lines"], slots)
+        photo = photograph.any_photo(rng, pick(rng, photograph.OUTDOORS))
+        photo = replace(photo, things=(), sign=(color, *lines))
+        read = {"color": color, "read": ", ".join(lines), "setting": photo.setting}
+        return Shown([self.taken(photo)], {kind: [slots], "sign": [read]})
 
-    def taken(self, photo: Photo, path: str | None = None) -> tuple[Photo, Picture]:
-        return photo, jpeg(photograph.draw(photo, self.textures), path)
+    def taken(self, photo: Photo, path: str | None = None) -> Picture:
+        return jpeg(photograph.draw(photo, self.textures), path)
