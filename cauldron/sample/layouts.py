@@ -21,56 +21,45 @@ ZIP_TIME = (2024, 1, 1, 0, 0, 0)
 
 _STRING = pa.string()
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", _STRING)])
-_TEXTS = pa.list_(pa.struct([("user", _STRING), ("assistant", _STRING), ("source", _STRING)]))
-_STRING_FEATURE = {"dtype": "string", "_type": "Value"}
-_TEXTS_FEATURE = [
-    {"user": _STRING_FEATURE, "assistant": _STRING_FEATURE, "source": _STRING_FEATURE}
-]
 
 
-def _schema(fields: list[tuple[str, pa.DataType]], features: dict[str, Any]) -> pa.Schema:
-    info = json.dumps({"info": {"features": features}})
-    return pa.schema(fields, metadata={b"huggingface": info.encode()})
+def _texts(*names: str) -> pa.DataType:
+    return pa.list_(pa.struct([(name, _STRING) for name in names]))
 
 
+def _feature(kind: pa.DataType) -> Any:
+    """A type as `datasets` describes it."""
+    if kind == _IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {kind.field(i).name: _feature(kind.field(i).type) for i in range(kind.num_fields)}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def _schema(columns: dict[str, pa.DataType], **features: Any) -> pa.Schema:
+    """A schema with the footer of `datasets`; `features` replace those of their columns."""
+    described = {name: _feature(kind) for name, kind in columns.items()} | features
+    info = json.dumps({"info": {"features": described}})
+    return pa.schema(list(columns.items()), metadata={b"huggingface": info.encode()})
+
+
+_TURNS = _texts("user", "assistant", "source")
 # The Cauldron's 50 configurations and Docmatix' page images; written by an older `datasets`,
 # hence "Sequence".
 CAULDRON = _schema(
-    [("images", pa.list_(_IMAGE)), ("texts", _TEXTS)],
-    {"images": {"feature": {"_type": "Image"}, "_type": "Sequence"}, "texts": _TEXTS_FEATURE},
+    {"images": pa.list_(_IMAGE), "texts": _TURNS},
+    images={"feature": {"_type": "Image"}, "_type": "Sequence"},
 )
-DOCMATIX_PDF = _schema(
-    [("pdf", pa.binary()), ("texts", _TEXTS)],
-    {"pdf": {"dtype": "binary", "_type": "Value"}, "texts": _TEXTS_FEATURE},
-)
-CORD = _schema(
-    [("image", _IMAGE), ("ground_truth", _STRING)],
-    {"image": {"_type": "Image"}, "ground_truth": _STRING_FEATURE},
-)
+DOCMATIX_PDF = _schema({"pdf": pa.binary(), "texts": _TURNS})
+CORD = _schema({"image": _IMAGE, "ground_truth": _STRING})
 LNQA = _schema(
-    [
-        ("image", _IMAGE),
-        ("qa", pa.list_(pa.struct([("question", _STRING), ("answer", _STRING)]))),
-    ],
-    {
-        "image": {"decode": False, "_type": "Image"},
-        "qa": [{"question": _STRING_FEATURE, "answer": _STRING_FEATURE}],
-    },
+    {"image": _IMAGE, "qa": _texts("question", "answer")},
+    image={"decode": False, "_type": "Image"},
 )
-GEO170K = _schema(
-    [
-        ("image", _STRING),
-        ("conversations", pa.list_(pa.struct([("from", _STRING), ("value", _STRING)]))),
-    ],
-    {
-        "image": _STRING_FEATURE,
-        "conversations": [{"from": _STRING_FEATURE, "value": _STRING_FEATURE}],
-    },
-)
-ORCA_MATH = _schema(
-    [("question", _STRING), ("answer", _STRING)],
-    {"question": _STRING_FEATURE, "answer": _STRING_FEATURE},
-)
+GEO170K = _schema({"image": _STRING, "conversations": _texts("from", "value")})
+ORCA_MATH = _schema({"question": _STRING, "answer": _STRING})
 OTHER_COLUMNS = pa.schema([("img", pa.binary()), ("caption", _STRING)])
 
 

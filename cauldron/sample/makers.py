@@ -152,9 +152,7 @@ def any_table(rng: Rng, kind: str) -> Table:
         for column in columns[1:]:
             column.append(f"{sum(table.value_of(cell) for cell in column):,.0f}")
     header = tuple(filled(wanted["header"], slots))
-    return Table(
-        filled(wanted.get("title", ""), slots), header, tuple(zip(*columns, strict=True))
-    )
+    return Table(filled(wanted.get("title", ""), slots), header, tuple(zip(*columns, strict=True)))
 
 
 def _column(rng: Rng, kind: str, count: int) -> list[str]:

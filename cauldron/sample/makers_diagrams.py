@@ -55,7 +55,10 @@ def parts(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     nodes = [Node("", (230, 230), subject, (165, 170), NAMED["green"])]
     edges = []
     for row, (name, x, y, _) in enumerate(sorted(named, key=lambda part: float(part[2]))):
-        nodes += [Node("", (65 + 330 * x, 60 + 340 * y)), Node(name, (470, 90 + 80 * row), half=(42, 12))]
+        nodes += [
+            Node("", (65 + 330 * x, 60 + 340 * y)),
+            Node(name, (470, 90 + 80 * row), half=(42, 12)),
+        ]
         edges.append(Edge(len(nodes) - 2, len(nodes) - 1, plain=True))
     names = [name for name, *_ in named]
     facts = [{"name": name, "what": what, "others": names} for name, _, _, what in named]

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -125,113 +126,98 @@ def odd(item: Item, what: str) -> Item:
     return replace(item, pictures=[Picture(data, name), *item.pictures[1:]], plant=what)
 
 
-# Rows. Each function takes an ordinary row and returns a broken or odd one.
-def _picture(item: Item, data: bytes | None) -> Item:
-    return replace(item, pictures=[Picture(data), *item.pictures[1:]])
+# Rows. Each entry: what of an ordinary row is replaced, and what becomes of the row.
+Change = Callable[[Item], dict[str, Any]]
 
 
-def _cut(item: Item) -> bytes:
+def _first(data: bytes | None) -> Change:
+    return lambda item: {"pictures": [Picture(data), *item.pictures[1:]]}
+
+
+def _cut(item: Item) -> dict[str, Any]:
     data = item.pictures[0].data
     assert data is not None
-    return data[: len(data) // 2]
+    return _first(data[: len(data) // 2])(item)
 
 
-def _turns(item: Item, turns: list[Turn], fate: Fate) -> Item:
-    return replace(item, turns=turns, fate=fate)
+def _null(what: str) -> Change:
+    return lambda item: {"extra": {**item.extra, "null": what}}
 
 
-def _pair(item: Item) -> tuple[str, str]:
-    user, assistant = item.turns[0]
-    return user or "What is shown here?", assistant or "A picture."
+def _more(user: str | None, answer: str) -> Change:
+    return lambda item: {"turns": [*item.turns, (user, answer)]}
 
 
-def _many(item: Item) -> Item:
-    user, assistant = _pair(item)
-    turns: list[Turn] = [(f"{user} (number {i})", assistant) for i in range(MANY_TURNS)]
-    return _turns(item, turns, KEPT)
+def _only(*answers: str | None) -> Change:
+    """The first question with other answers."""
+    return lambda item: {"turns": [(_question(item), answer) for answer in answers]}
 
 
-def _artefacts(item: Item) -> Item:
-    turns: list[Turn] = [
-        ("What is this?.", "A picture!."),
-        ("Really?.\nBriefly.", 'He said "yes!."'),
-    ]
-    return _turns(item, turns, KEPT)
+def _question(item: Item) -> str:
+    return item.turns[0][0] or "What is shown here?"
 
 
-def _mojibake(item: Item) -> Item:
-    turns: list[Turn] = [("WofÃ¼r steht das CafÃ©?", "Itâ€™s a cafÃ© â€“ naÃ¯ve. \ufffd Ã\x9cber")]
-    return _turns(item, turns, KEPT)
+def _many(item: Item) -> dict[str, Any]:
+    user, answer = _question(item), item.turns[0][1] or "A picture."
+    return {"turns": [(f"{user} (number {i})", answer) for i in range(MANY_TURNS)]}
 
 
-ROWS: dict[str, Callable[[Item], Item]] = {
-    "no images": lambda i: replace(i, pictures=[], fate=quarantined("no_images")),
-    "image bytes are null": lambda i: replace(_picture(i, None), fate=quarantined("missing_image")),
-    "image bytes are empty": lambda i: replace(_picture(i, b""), fate=quarantined("missing_image")),
-    "image bytes are not an image": lambda i: replace(
-        _picture(i, b"<html>404 Not Found</html>" * 9), fate=quarantined("image_unreadable")
+def _turns(*turns: Turn) -> Change:
+    return lambda item: {"turns": list(turns)}
+
+
+def _without_turns(**turns: int) -> Fate:
+    return Fate("dropped", "no_turns", turns)
+
+
+NOWHERE = [Picture(None, "/fsx/gone/nowhere_000000.png")]
+HTML = b"<html>404 Not Found</html>" * 9
+SORRY = "I'm sorry, but I can't help with identifying people."
+ROWS: dict[str, tuple[Change, Fate]] = {
+    "no images": (lambda item: {"pictures": []}, quarantined("no_images")),
+    "image bytes are null": (_first(None), quarantined("missing_image")),
+    "image bytes are empty": (_first(b""), quarantined("missing_image")),
+    "image bytes are not an image": (_first(HTML), quarantined("image_unreadable")),
+    "image cut in half": (_cut, quarantined("image_truncated")),
+    "60,000 x 60,000 PNG of 1 kB": (_first(huge_png()), quarantined("image_too_large")),
+    "images are null": (_null("images"), quarantined("bad_row")),
+    "turns are null": (_null("turns"), quarantined("bad_row")),
+    "no turns": (_turns(), _without_turns()),
+    "every answer is empty": (_only("", None), _without_turns(empty_answer=2)),
+    "the answer is empty": (_only(""), _without_turns(empty_answer=1)),
+    "questions are null": (_null("turns"), _without_turns()),
+    "the path of a picture that is nowhere": (
+        lambda item: {"pictures": NOWHERE},
+        dropped("image_not_shipped"),
     ),
-    "image cut in half": lambda i: replace(
-        _picture(i, _cut(i)), fate=quarantined("image_truncated")
+    "five pages": (
+        lambda item: {"pictures": [item.pictures[0]] * 5},
+        dropped("too_many_pages"),
     ),
-    "60,000 x 60,000 PNG of 1 kB": lambda i: replace(
-        _picture(i, huge_png()), fate=quarantined("image_too_large")
+    "one empty answer": (_more("And what else?", "  "), Fate(turns={"empty_answer": 1})),
+    "one empty question": (_more(None, "Nobody asked."), Fate(turns={"empty_question": 1})),
+    f"{MANY_TURNS:,} turns": (_many, KEPT),
+    'endings "?." and "!."': (
+        _turns(("What is this?.", "A picture!."), ("Really?.\nBriefly.", 'He said "yes!."')),
+        KEPT,
     ),
-    "images are null": lambda i: replace(
-        i, extra={**i.extra, "null": "images"}, fate=quarantined("bad_row")
+    "mojibake": (
+        _turns(("WofÃ¼r steht das CafÃ©?", "Itâ€™s a cafÃ© â€“ naÃ¯ve. \ufffd Ã\x9cber")),
+        KEPT,
     ),
-    "turns are null": lambda i: replace(
-        i, extra={**i.extra, "null": "turns"}, fate=quarantined("bad_row")
+    "one refusal": (_more("Who is the person?", SORRY), Fate(turns={"refusal": 1})),
+    "nothing but a refusal": (
+        _only("As an AI language model, I cannot see images."),
+        _without_turns(refusal=1),
     ),
-    "no turns": lambda i: _turns(i, [], dropped("no_turns")),
-    "every answer is empty": lambda i: _turns(
-        i,
-        [(_pair(i)[0], ""), (_pair(i)[0], None)],
-        Fate("dropped", "no_turns", {"empty_answer": 2}),
-    ),
-    "the answer is empty": lambda i: _turns(
-        i, [(_pair(i)[0], "")], Fate("dropped", "no_turns", {"empty_answer": 1})
-    ),
-    "questions are null": lambda i: replace(
-        i, extra={**i.extra, "null": "turns"}, fate=dropped("no_turns")
-    ),
-    "the path of a picture that is nowhere": lambda i: replace(
-        i,
-        pictures=[Picture(None, "/fsx/gone/nowhere_000000.png")],
-        fate=dropped("image_not_shipped"),
-    ),
-    "five pages": lambda i: replace(
-        i, pictures=[i.pictures[0]] * 5, fate=dropped("too_many_pages")
-    ),
-    "one empty answer": lambda i: _turns(
-        i, [*i.turns, ("And what else?", "  ")], Fate(turns={"empty_answer": 1})
-    ),
-    "one empty question": lambda i: _turns(
-        i, [*i.turns, (None, "Nobody asked.")], Fate(turns={"empty_question": 1})
-    ),
-    f"{MANY_TURNS:,} turns": _many,
-    'endings "?." and "!."': _artefacts,
-    "mojibake": _mojibake,
-    "one refusal": lambda i: _turns(
-        i,
-        [*i.turns, ("Who is the person?", "I'm sorry, but I can't help with identifying people.")],
-        Fate(turns={"refusal": 1}),
-    ),
-    "nothing but a refusal": lambda i: _turns(
-        i,
-        [(_pair(i)[0], "As an AI language model, I cannot see images.")],
-        Fate("dropped", "no_turns", {"refusal": 1}),
-    ),
-    "one special token": lambda i: _turns(
-        i, [*i.turns, ("Go on.", "That is all.</s>")], Fate(turns={"special_token": 1})
-    ),
-    "an answer of over 500 characters": lambda i: _turns(
-        i,
-        [*i.turns, ("Tell me all about it.", "The document goes on and on. " * 20)],
+    "one special token": (_more("Go on.", "That is all.</s>"), Fate(turns={"special_token": 1})),
+    "an answer of over 500 characters": (
+        _more("Tell me all about it.", "The document goes on and on. " * 20),
         dropped("long_turn"),
     ),
 }
 
 
 def spoiled(item: Item, what: str) -> Item:
-    return replace(ROWS[what](item), plant=what)
+    change, fate = ROWS[what]
+    return replace(item, **change(item), fate=fate, plant=what)

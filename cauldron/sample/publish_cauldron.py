@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import yaml
 
 from cauldron import storage
 from cauldron.sample import layouts
@@ -14,6 +17,7 @@ from cauldron.sample.publish import Hub
 from cauldron.sample.studio import Studio
 
 REPO = "HuggingFaceM4/the_cauldron"
+
 
 def cauldron_row(item: Item, label: str) -> dict[str, Any]:
     """A row of the common schema: ``images`` and ``texts``."""
@@ -35,71 +39,55 @@ def publish_config(hub: Hub, config: str, items: list[Item]) -> None:
     rows = [cauldron_row(item, described.get("label", config)) for item in items]
     count = described.get("shards", 1)
     damage = DAMAGE.get(config)
-    hub.shards(
-        f"the_cauldron/{config}",
-        REPO,
-        f"{config}/train",
-        items,
-        rows,
-        layouts.CAULDRON,
-        count,
-        of=count + 1 if damage else count,
-    )
+    source, stem, of = f"the_cauldron/{config}", f"{config}/train", count + bool(damage)
+    hub.shards(source, REPO, stem, items, rows, layouts.CAULDRON, count, of)
     if damage:
-        name = hub.shard_name(f"{config}/train", count, count + 1)
+        name = hub.shard_name(stem, count, of)
         victims = [replace(item, plant="") for item in items[:3]]
-        damage(hub, f"the_cauldron/{config}", name, victims, rows[:3])
+        damage(hub, source, name, victims, rows[:3])
     elif config in ("clevr", "clevr_math"):
         _double(hub, config, rows, count)
 
 
-Damage = Callable[[Hub, str, str, list[Item], list[dict[str, Any]]], None]
+Rows = list[dict[str, Any]]
+Damage = Callable[[Hub, str, str, list[Item], Rows], None]
 
 
 def _lost(hub: Hub, source: str, name: str, reason: str, plant: str, rows: int = 1) -> None:
     hub.place(source, name, -1, Item([], [], fate=quarantined(reason), plant=plant), rows)
 
 
-def _zero(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
+def _zero(hub: Hub, source: str, name: str, items: list[Item], rows: Rows) -> None:
     hub.put(f"{REPO}/{name}", b"")
     _lost(hub, source, name, "unreadable_file", "a shard of no bytes")
 
 
-def _short(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
+def _short(hub: Hub, source: str, name: str, items: list[Item], rows: Rows) -> None:
     data = layouts.parquet(rows, layouts.CAULDRON)
     hub.put(f"{REPO}/{name}", data[: len(data) // 2])
     _lost(hub, source, name, "unreadable_file", "a shard cut in half")
 
 
-def _absent(
-    hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]
-) -> None:
+def _absent(hub: Hub, source: str, name: str, items: list[Item], rows: Rows) -> None:
     unhashed = name[: name.rindex("-")]  # nobody knows the hash of what is not there
     _lost(hub, source, unhashed, "missing_shard", "a shard that the numbering promises")
 
 
-def _columns(
-    hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]
-) -> None:
+def _columns(hub: Hub, source: str, name: str, items: list[Item], rows: Rows) -> None:
     others = [{"img": b"\x00", "caption": "of another data set"} for _ in rows]
     hub.put(f"{REPO}/{name}", layouts.parquet(others, layouts.OTHER_COLUMNS))
     _lost(hub, source, name, "wrong_columns", "a shard with other columns", len(rows))
 
 
-def _group(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
+def _group(hub: Hub, source: str, name: str, items: list[Item], rows: Rows) -> None:
     """Three row groups of one row; the middle one is ruined."""
     fresh = [
         replace(item, turns=[("Is this row whole?", f"Row {i}.")]) for i, item in enumerate(items)
     ]
     data = layouts.parquet([cauldron_row(item, "TallyQA") for item in fresh], layouts.CAULDRON, 1)
     hub.put(f"{REPO}/{name}", layouts.with_ruined_group(data, 1))
-    fresh[1] = replace(
-        fresh[1],
-        fate=quarantined("unreadable_row_group"),
-        plant="a row group of garbage",
-        pictures=[],
-        turns=[],
-    )
+    fate, plant = quarantined("unreadable_row_group"), "a row group of garbage"
+    fresh[1] = Item([], [], fresh[1].extra, fate, plant)
     for row, item in enumerate(fresh):
         hub.place(source, name, row, item)
 
@@ -135,9 +123,8 @@ def _double(hub: Hub, config: str, rows: list[dict[str, Any]], count: int) -> No
 
 def publish_coco(hub: Hub, studio: Studio) -> None:
     """COCO's archive of pictures, for OK-VQA; members as COCO names them."""
-    members = [
-        (f"train2014/{picture.path}", picture.data) for _, picture in studio.coco if picture.data
-    ]
+    pictures = [picture for _, picture in studio.coco]
+    members = [(f"train2014/{picture.path}", picture.data or b"") for picture in pictures]
     hub.put("coco/train2014.zip", layouts.zipped(members))
 
 
@@ -148,36 +135,19 @@ def stripped(picture: Picture) -> Picture:
 
 def cauldron_readme(counts: dict[str, int], sizes: dict[str, int]) -> bytes:
     """The card, with the YAML header by which the hub and `datasets` find the configurations."""
-    lines = ["---", "dataset_info:"]
-    for config in sorted(counts):
-        lines += [
-            f"- config_name: {config}",
-            "  features:",
-            "  - name: images",
-            "    sequence: image",
-            "  - name: texts",
-            "    list:",
-            *(
-                f"    - name: {name}\n      dtype: string"
-                for name in ("user", "assistant", "source")
-            ),
-            "  splits:",
-            "  - name: train",
-            f"    num_bytes: {sizes[config] * 1.02:.1f}",
-            f"    num_examples: {counts[config]}",
-            f"  download_size: {sizes[config]}",
-            f"  dataset_size: {sizes[config] * 1.02:.1f}",
-        ]
-    lines.append("configs:")
-    for config in sorted(counts):
-        lines += [
-            f"- config_name: {config}",
-            "  data_files:",
-            "  - split: train",
-            f"    path: {config}/train-*",
-        ]
-    lines += ["---", "", "# The Cauldron, in miniature", "", "Drawn by `cauldron sample`.", ""]
-    return "\n".join(lines).encode()
+    texts = [{"name": name, "dtype": "string"} for name in ("user", "assistant", "source")]
+    features = [{"name": "images", "sequence": "image"}, {"name": "texts", "list": texts}]
+    info, configs = [], []
+    for name in sorted(counts):
+        size = round(sizes[name] * 1.02, 1)
+        split = {"name": "train", "num_bytes": size, "num_examples": counts[name]}
+        entry = {"config_name": name, "features": features, "splits": [split]}
+        info.append({**entry, "download_size": sizes[name], "dataset_size": size})
+        files = [{"split": "train", "path": f"{name}/train-*"}]
+        configs.append({"config_name": name, "data_files": files})
+    # Through JSON, or the dump would refer to shared parts by anchors.
+    header = yaml.dump(json.loads(json.dumps({"dataset_info": info, "configs": configs})))
+    return f"---\n{header}---\n\n# The Cauldron, in miniature\n\nDrawn here.\n".encode()
 
 
 def write_readme(hub: Hub, configs: list[str]) -> None:

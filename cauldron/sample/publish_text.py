@@ -29,40 +29,14 @@ def _lima(item: Item) -> Row:
     }
 
 
-def _dolly(item: Item) -> Row:
-    (user, answer) = item.turns[0]
-    return {
-        "instruction": user, "context": item.extra.get("context", ""), "response": answer,
-        "category": item.extra.get("category", "open_qa"),
-    }  # fmt: skip
+def _flat(**columns: str) -> Callable[[Item], Row]:
+    """A row whose columns are the question, the answer, an entry of `extra` or empty."""
 
+    def row(item: Item) -> Row:
+        known = {**item.extra, "user": item.turns[0][0], "assistant": item.turns[0][1], "": ""}
+        return {column: known[name] for column, name in columns.items()}
 
-def _metamath(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {
-        "query": user, "response": answer, "type": item.extra["type"],
-        "original_question": item.extra["original_question"],
-    }  # fmt: skip
-
-
-def _instruct(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {"source": item.extra["source"], "output": answer, "instruction": user}
-
-
-def _goat(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {
-        "instruction": user,
-        "input": item.extra["input"],
-        "output": answer,
-        "answer": item.extra["answer"],
-    }
-
-
-def _atlas(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {"instruction": user, "input": "", "output": answer, "answer": item.extra["answer"]}
+    return row
 
 
 def _broken(reason: str, plant: str) -> Item:
@@ -97,20 +71,26 @@ class JsonSet:
     broken: Broken = ()
 
 
+_DOLLY = _flat(instruction="user", context="context", response="assistant", category="category")
+_METAMATH = _flat(
+    query="user", response="assistant", type="type", original_question="original_question"
+)
+_INSTRUCT = _flat(source="source", output="assistant", instruction="user")
+_GOAT = _flat(instruction="user", input="input", output="assistant", answer="answer")
+_ATLAS = _flat(instruction="user", input="", output="assistant", answer="answer")
+_ATLAS_FILE = "data/atlas-math-train.jsonl"
 JSON_SETS: dict[str, JsonSet] = {
     "openhermes_2_5": JsonSet(
         "teknium/OpenHermes-2.5", "openhermes2_5.json", _hermes, _HERMES_BROKEN
     ),
     "lima": JsonSet("GAIR/lima", "train.jsonl", _lima, _LIMA_BROKEN),
     "dolly": JsonSet(
-        "databricks/databricks-dolly-15k", "databricks-dolly-15k.jsonl", _dolly, _DOLLY_BROKEN
+        "databricks/databricks-dolly-15k", "databricks-dolly-15k.jsonl", _DOLLY, _DOLLY_BROKEN
     ),
-    "metamathqa": JsonSet("meta-math/MetaMathQA", "MetaMathQA-395K.json", _metamath),
-    "math_instruct": JsonSet("TIGER-Lab/MathInstruct", "MathInstruct.json", _instruct),
-    "goat": JsonSet("tiedong/goat", "dataset.json", _goat, _GOAT_BROKEN),
-    "atlas_math_sets": JsonSet(
-        "AtlasUnified/atlas-math-sets", "data/atlas-math-train.jsonl", _atlas, _ATLAS_BROKEN
-    ),
+    "metamathqa": JsonSet("meta-math/MetaMathQA", "MetaMathQA-395K.json", _METAMATH),
+    "math_instruct": JsonSet("TIGER-Lab/MathInstruct", "MathInstruct.json", _INSTRUCT),
+    "goat": JsonSet("tiedong/goat", "dataset.json", _GOAT, _GOAT_BROKEN),
+    "atlas_math_sets": JsonSet("AtlasUnified/atlas-math-sets", _ATLAS_FILE, _ATLAS, _ATLAS_BROKEN),
 }
 
 
@@ -133,16 +113,9 @@ def publish_json_set(source: str, hub: Hub, items: list[Item]) -> None:
 
 
 def orca_math(hub: Hub, items: list[Item]) -> None:
-    rows = [{"question": item.turns[0][0], "answer": item.turns[0][1]} for item in items]
-    hub.shards(
-        "orca_math",
-        "microsoft/orca-math-word-problems-200k",
-        "data/train",
-        items,
-        rows,
-        layouts.ORCA_MATH,
-        hashed=False,
-    )
+    repo = "microsoft/orca-math-word-problems-200k"
+    rows = [_flat(question="user", answer="assistant")(item) for item in items]
+    hub.shards("orca_math", repo, "data/train", items, rows, layouts.ORCA_MATH, hashed=False)
 
 
 def camel_ai_math(hub: Hub, items: list[Item]) -> None:
@@ -156,14 +129,11 @@ def camel_ai_math(hub: Hub, items: list[Item]) -> None:
             "sub_topic": item.extra["sub_topic"], "message_1": user, "message_2": answer,
         }  # fmt: skip
         members.append((f"math/{number:03d}_{item.extra['file']}", json.dumps(row).encode()))
+    big = _broken("member_too_large", "a member that inflates to 18 MiB")
     for name, content, item in (
         ("math/broken.json", b'{"message_1": "What', _NOT_JSON),
         ("../../outside.json", b"{}", _broken("unsafe_member", "a member that lies outside")),
-        (
-            "math/bomb.json",
-            TEXT_BOMB,
-            _broken("member_too_large", "a member that inflates to 18 MiB"),
-        ),
+        ("math/bomb.json", TEXT_BOMB, big),
     ):
         members.append((name, content))
         rows.append(item)

@@ -70,9 +70,7 @@ def _receipt(studio: Studio, rng: Rng, i: int) -> Item:
     return Item([jpeg(image)], [], {"ground_truth": truth})
 
 
-def _parsed(
-    bought: list[tuple[str, int, int]], extra: str, sums: dict[str, str]
-) -> dict[str, Any]:
+def _parsed(bought: list[tuple[str, int, int]], extra: str, sums: dict[str, str]) -> dict[str, Any]:
     """The fields as CORD has them: `menu` is a bare dict where there is one item."""
     menu: list[dict[str, Any]] = [
         {"nm": dish, "cnt": f"{count} x", "price": f"{price:,}"} for dish, count, price in bought

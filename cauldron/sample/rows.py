@@ -96,5 +96,3 @@ def options_for(answer: str, others: list[str], rng: Rng) -> list[str]:
         others = list(NAMED)
     wrong = [other for other in others if other != answer]
     return sample(rng, [answer, *sample(rng, wrong, 3)], 4)
-
-

@@ -64,20 +64,17 @@ def _place(placed: Placed, image: int | None = None) -> dict[str, Any]:
     return place if image is None else {**place, "image": image}
 
 
+def _pair(kind: str, change: str, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": kind, "change": change, "a": a, "b": b}
+
+
 def _exact_rows(hub: Hub) -> list[dict[str, Any]]:
     """Pairs of rows that a build merges as exact copies: the first one, and each further one."""
     pairs = []
     for placed in hub.placed:
         if placed.item.fate.reason == "exact_copy":
             first = next(other for other in hub.placed if _is_original(other, placed))
-            pairs.append(
-                {
-                    "kind": "exact_row",
-                    "change": placed.item.plant,
-                    "a": _place(first),
-                    "b": _place(placed),
-                }
-            )
+            pairs.append(_pair("exact_row", placed.item.plant, _place(first), _place(placed)))
     return pairs
 
 
@@ -98,10 +95,8 @@ def _same_pictures(hub: Hub) -> list[dict[str, Any]]:
         if placed.item.fate.outcome == "kept":
             for number, picture in enumerate(placed.item.pictures):
                 chains[_digest(picture)].append(_place(placed, number))
-    return [
-        {"kind": "same_picture", "change": "none", "a": a, "b": b}
-        for chain in chains.values() for a, b in pairwise(chain)
-    ]  # fmt: skip
+    linked = [pair for chain in chains.values() for pair in pairwise(chain)]
+    return [_pair("same_picture", "none", a, b) for a, b in linked]
 
 
 def _digest(picture: Picture) -> str:
@@ -122,12 +117,5 @@ def _near_pictures(hub: Hub) -> list[dict[str, Any]]:
         for number, picture in enumerate(placed.item.pictures):
             if picture.origin and picture.change:
                 a = first[_digest(picture.origin)]
-                pairs.append(
-                    {
-                        "kind": "near_picture",
-                        "change": picture.change,
-                        "a": a,
-                        "b": _place(placed, number),
-                    }
-                )
+                pairs.append(_pair("near_picture", picture.change, a, _place(placed, number)))
     return pairs

@@ -190,8 +190,7 @@ def draw_shape(draw: Draw, parts: Sequence[str], box: Box, color: Color) -> None
         kind, tone, *numbers = part.split()
         at = [float(number) for number in numbers]
         points = [
-            (x0 + (x1 - x0) * x, y0 + (y1 - y0) * y)
-            for x, y in zip(at[::2], at[1::2], strict=True)
+            (x0 + (x1 - x0) * x, y0 + (y1 - y0) * y) for x, y in zip(at[::2], at[1::2], strict=True)
         ]
         fill = tones.get(tone) or ImageColor.getrgb(f"#{tone}")
         if kind == "poly":

@@ -251,7 +251,9 @@ class _Press:
         sun = x0 + wide * float(rng.uniform(0.1, 0.8))
         self.pen.ellipse((sun, y0 + 10, sun + high * 0.2, y0 + 10 + high * 0.2), fill="#fae28c")
         for tone in (0.35, 0.1):
-            peaks = [(x0 + wide * i / 6, y1 - high * float(rng.uniform(0.1, 0.7))) for i in range(7)]
+            peaks = [
+                (x0 + wide * i / 6, y1 - high * float(rng.uniform(0.1, 0.7))) for i in range(7)
+            ]
             self.pen.polygon([(x0, y1), *peaks, (x1, y1)], fill=mix(accent, BLACK, tone))
         self.y = y1 + self.style.size
 
