@@ -180,7 +180,7 @@ def table_of(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
 
 def _tuples(given: Options) -> Options:
     """Options of a style as its dataclass wants them."""
-    fixed = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
+    fixed: Options = {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()}
     return {**fixed, "face": Face(**fixed["face"])} if "face" in fixed else fixed
 
 
@@ -211,7 +211,7 @@ def page_of(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
         style = replace(style, **options["large"])
     sheets = [blocks_of(case.get("blocks") or options["blocks"], slots)]
     facts: Facts = {"page": [slots], "following": [], **page.facts(sheets[0])}
-    more = options.get("following")
+    more = options.get("following", {})
     for number in range(2, int(rng.choice((1, 1, 2, 2, 3, 4))) + 1) if more else ():
         facts["following"].append({**any_slots(rng, more["slots"]), "number": number})
         sheets.append(blocks_of(more["blocks"], facts["following"][-1]))

@@ -68,9 +68,10 @@ def any_slots(rng: Rng, wanted: dict[str, Any]) -> dict[str, Any]:
     """Random values for slots.
 
     Args:
-        wanted: by name, what fills the slot: a list of texts to pick from; a mapping ``from``,
-            ``to`` of whole numbers, with ``distinct`` for a list of so many; ``person``, ``date`` or ``prose <count>``; the name of a word
-            list, with a count after it for a list of different words.
+        wanted: by name, what fills the slot: a list of texts to pick from; ``from`` and ``to`` of
+            whole numbers, with ``distinct`` for a list of so many; ``person``, ``date``,
+            ``prose <count>`` or ``sentences <count>``; the name of a word list, with a count
+            after it for a list of different words.
     """
     return {name: _slot(rng, value) for name, value in wanted.items()}
 
@@ -84,12 +85,8 @@ def _slot(rng: Rng, wanted: Any) -> Any:
             return [str(n) for n in rng.choice(numbers, wanted["distinct"], replace=False)]
         return f"{pick(rng, numbers):,}"
     kind, *count = wanted.split()
-    if kind == "person":
-        return person(rng)
-    if kind == "date":
-        return date(rng)
-    if kind == "prose":
-        return prose(rng, int(count[0]))
-    if kind == "sentences":
-        return sentences(rng, int(count[0]))
+    if kind in ("person", "date"):
+        return {"person": person, "date": date}[kind](rng)
+    if kind in ("prose", "sentences"):
+        return {"prose": prose, "sentences": sentences}[kind](rng, int(count[0]))
     return sample(rng, WORDS[kind], int(count[0])) if count else pick(rng, WORDS[kind])

@@ -8,25 +8,11 @@ from dataclasses import dataclass, field
 from PIL import Image, ImageDraw
 
 from cauldron.sample.data import load
-from cauldron.sample.draw.ink import (
-    BLACK,
-    GREY,
-    NAMED,
-    PLAIN,
-    WHITE,
-    Box,
-    Color,
-    Draw,
-    Face,
-    Point,
-    canvas,
-    mix,
-    width_of,
-    wrap,
-    write,
-)
+from cauldron.sample.draw import ink
+from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, Box, Color, Face, Point, mix
 from cauldron.sample.model import Facts, Rng, pick, sample
 
+Pen = ImageDraw.ImageDraw
 THEMES: list[list[object]] = load("words")["themes"]
 COLORS = tuple(name for name in NAMED if name not in ("yellow", "grey", "white"))
 SHARES = ("Rent", "Food", "Travel", "Clothing", "Savings", "Books", "Sport")
@@ -72,7 +58,7 @@ class Style:
     footer: str = ""
     text: float = 13
     dot: float = 4
-    face: Face = PLAIN
+    face: Face = ink.PLAIN
 
 
 def any_values(rng: Rng, count: int, low: int, high: int) -> tuple[float, ...]:
@@ -144,83 +130,85 @@ class _Plot:
 
 
 def draw(chart: Chart, style: Style) -> Image.Image:
-    image, ink = canvas(*style.size, style.paper)
+    image, pen = ink.canvas(*style.size, style.paper)
     width, height = style.size
     text, top = style.text, 12.0
-    for line in wrap(chart.title, text + 4, width - 36, style.face.bold()) if chart.title else ():
-        write(ink, (18, top), line, text + 4, face=style.face.bold())
+    for line in (
+        ink.wrap(chart.title, text + 4, width - 36, style.face.bold()) if chart.title else ()
+    ):
+        ink.write(pen, (18, top), line, text + 4, face=style.face.bold())
         top += (text + 4) * 1.4
     if style.footer:
-        write(ink, (18, height - 22), style.footer, text - 2, GREY, face=style.face)
+        ink.write(pen, (18, height - 22), style.footer, text - 2, GREY, face=style.face)
     box = (18, top, width - 18, height - (26 if style.footer else 8))
     if chart.kind == "pie":
-        _pie(ink, chart, style, box)
+        _pie(pen, chart, style, box)
     elif chart.kind == "map":
-        _map(ink, chart, style, box)
+        _map(pen, chart, style, box)
     else:
-        _plot(ink, chart, style, box)
+        _plot(pen, chart, style, box)
     return image
 
 
-def _plot(ink: Draw, chart: Chart, style: Style, box: Box) -> None:
+def _plot(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
     left, top, right, bottom = box
     if len(chart.series) > 1:
-        _legend(ink, chart, style, top + 4)
+        _legend(pen, chart, style, top + 4)
         top += style.text * 1.6 + 4
     lying = chart.kind == "hbars"
-    beside = max((width_of(name, style.text) for name in chart.categories), default=0)
+    beside = max((ink.width_of(name, style.text) for name in chart.categories), default=0)
     left += style.text * 4 + (beside - 40 if lying else 0)
     highest = max(max(values) for values in chart.series.values())
     inner = (left, top + 10, right - 6, bottom - style.text * 3.4)
     plot = _Plot(inner, top_of_axis(highest)[0], lying, max(len(chart.categories), 1))
     if style.panel:
-        ink.rectangle(inner, fill=style.panel)
-    _axes(ink, chart, style, plot)
-    (_bars if chart.kind in ("bars", "hbars") else _lines)(ink, chart, style, plot)
+        pen.rectangle(inner, fill=style.panel)
+    _axes(pen, chart, style, plot)
+    (_bars if chart.kind in ("bars", "hbars") else _lines)(pen, chart, style, plot)
 
 
-def _legend(ink: Draw, chart: Chart, style: Style, y: float) -> None:
+def _legend(pen: Pen, chart: Chart, style: Style, y: float) -> None:
     x = 24.0
     for name, color in zip(chart.series, chart.colors, strict=False):
-        ink.rectangle((x, y + 2, x + 12, y + 14), fill=NAMED[color])
-        write(ink, (x + 18, y), name, style.text, face=style.face)
-        x += 40 + width_of(name, style.text, style.face)
+        pen.rectangle((x, y + 2, x + 12, y + 14), fill=NAMED[color])
+        ink.write(pen, (x + 18, y), name, style.text, face=style.face)
+        x += 40 + ink.width_of(name, style.text, style.face)
 
 
-def _axes(ink: Draw, chart: Chart, style: Style, plot: _Plot) -> None:
+def _axes(pen: Pen, chart: Chart, style: Style, plot: _Plot) -> None:
     x0, y0, x1, y1 = plot.box
     faint = WHITE if style.panel else (215, 215, 215)
     small, step = style.text - 1, top_of_axis(plot.top / 1.02)[1]
     for i in range(round(plot.top / step) + 1):
         near, far = plot.at(0, i * step), plot.at(1, i * step)
         if style.grid:
-            ink.line([near, far], fill=faint)
+            pen.line([near, far], fill=faint)
         at, anchor = ((near[0], y1 + 5), "ma") if plot.lying else ((x0 - 6, near[1]), "rm")
-        write(ink, at, number(round(i * step, 6)), small, GREY, anchor, style.face)
-    ink.line([(x0, y0), (x0, y1), (x1, y1)], fill=(90, 90, 90), width=2)
+        ink.write(pen, at, number(round(i * step, 6)), small, GREY, anchor, style.face)
+    pen.line([(x0, y0), (x0, y1), (x1, y1)], fill=(90, 90, 90), width=2)
     names = chart.categories or tuple(str(tick) for tick in range(0, 101, 20))
     for i, name in enumerate(names):
         part = (i + 0.5) / plot.slots if chart.categories else i / 5
         x, y = plot.at(part, 0)
         at, anchor = ((x - 6, y), "rm") if plot.lying else ((x, y1 + 5), "ma")
-        write(ink, at, name, small, BLACK, anchor, style.face)
+        ink.write(pen, at, name, small, BLACK, anchor, style.face)
     below, beside = chart.x_label, chart.y_label
     if plot.lying:
         below, beside = beside, below
     at = ((x0 + x1) / 2, y1 + style.text * 2.1)
-    write(ink, at, below, style.text, BLACK, "ma", style.face)
-    _sideways(ink, beside, style, (y0 + y1) / 2)
+    ink.write(pen, at, below, style.text, BLACK, "ma", style.face)
+    _sideways(pen, beside, style, (y0 + y1) / 2)
 
 
-def _sideways(ink: Draw, text: str, style: Style, middle: float) -> None:
-    length = int(width_of(text, style.text, style.face)) + 4
+def _sideways(pen: Pen, text: str, style: Style, middle: float) -> None:
+    length = int(ink.width_of(text, style.text, style.face)) + 4
     strip = Image.new("L", (length, round(style.text) + 6), 0)
-    write(ImageDraw.Draw(strip), (2, 1), text, style.text, 255, face=style.face)
+    ink.write(ImageDraw.Draw(strip), (2, 1), text, style.text, 255, face=style.face)
     turned = strip.transpose(Image.Transpose.ROTATE_90)
-    ink.bitmap((3, round(middle - length / 2)), turned, fill=BLACK)
+    pen.bitmap((3, round(middle - length / 2)), turned, fill=BLACK)
 
 
-def _bars(ink: Draw, chart: Chart, style: Style, plot: _Plot) -> None:
+def _bars(pen: Pen, chart: Chart, style: Style, plot: _Plot) -> None:
     share = 0.7 / len(chart.series) / plot.slots
     gap = 0 if plot.lying else 2
     for s, values in enumerate(chart.series.values()):
@@ -228,28 +216,28 @@ def _bars(ink: Draw, chart: Chart, style: Style, plot: _Plot) -> None:
             start = (c + 0.15) / plot.slots + share * s
             (xa, ya), (xb, yb) = plot.at(start, 0), plot.at(start + share, value)
             color = chart.colors[(c if len(chart.series) == 1 else s) % len(chart.colors)]
-            ink.rectangle((xa, min(ya, yb), xb - gap, max(ya, yb)), fill=NAMED[color])
+            pen.rectangle((xa, min(ya, yb), xb - gap, max(ya, yb)), fill=NAMED[color])
             if style.numbers:
                 x, y = plot.at(start + share / 2, value)
                 at, anchor = ((x + 4, y), "lm") if plot.lying else ((x, y - 3), "ms")
-                write(ink, at, number(value), style.text - 2, BLACK, anchor, style.face)
+                ink.write(pen, at, number(value), style.text - 2, BLACK, anchor, style.face)
 
 
-def _lines(ink: Draw, chart: Chart, style: Style, plot: _Plot) -> None:
+def _lines(pen: Pen, chart: Chart, style: Style, plot: _Plot) -> None:
     for color_name, (name, values) in zip(chart.colors, chart.series.items(), strict=False):
         color, r = NAMED[color_name], style.dot
         xs = chart.xs.get(name) or tuple((i + 0.5) / plot.slots for i in range(len(values)))
         points = [plot.at(x, value) for x, value in zip(xs, values, strict=True)]
         if chart.kind == "area":
             foot = [plot.at(xs[-1], 0), plot.at(xs[0], 0)]
-            ink.polygon(points + foot, fill=mix(color, style.paper, 0.5))
+            pen.polygon(points + foot, fill=mix(color, style.paper, 0.5))
         if chart.kind != "dots":
-            ink.line(points, fill=color, width=3, joint="curve")
+            pen.line(points, fill=color, width=3, joint="curve")
         for x, y in points if chart.kind in ("lines", "dots") else ():
-            ink.ellipse((x - r, y - r, x + r, y + r), fill=color)
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=color)
 
 
-def _pie(ink: Draw, chart: Chart, style: Style, box: Box) -> None:
+def _pie(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
     x0, y0, x1, y1 = box
     radius = min(y1 - y0, (x1 - x0) * 0.62) / 2 - 8
     cx, cy = x0 + radius + 14, (y0 + y1) / 2
@@ -257,17 +245,17 @@ def _pie(ink: Draw, chart: Chart, style: Style, box: Box) -> None:
     for i, (name, value) in enumerate(zip(chart.categories, chart.values, strict=True)):
         sweep, color = 360 * value / total, NAMED[chart.colors[i % len(chart.colors)]]
         circle = (cx - radius, cy - radius, cx + radius, cy + radius)
-        ink.pieslice(circle, angle, angle + sweep, fill=color, outline=style.paper, width=2)
+        pen.pieslice(circle, angle, angle + sweep, fill=color, outline=style.paper, width=2)
         middle = math.radians(angle + sweep / 2)
         at = (cx + radius * 0.68 * math.cos(middle), cy + radius * 0.68 * math.sin(middle))
-        write(ink, at, f"{number(value)}%", style.text, WHITE, "mm", style.face.bold())
+        ink.write(pen, at, f"{number(value)}%", style.text, WHITE, "mm", style.face.bold())
         y = cy - len(chart.categories) * 13 + i * 26
-        ink.rectangle((cx + radius + 34, y + 2, cx + radius + 48, y + 16), fill=color)
-        write(ink, (cx + radius + 56, y), name, style.text, face=style.face)
+        pen.rectangle((cx + radius + 34, y + 2, cx + radius + 48, y + 16), fill=color)
+        ink.write(pen, (cx + radius + 56, y), name, style.text, face=style.face)
         angle += sweep
 
 
-def _map(ink: Draw, chart: Chart, style: Style, box: Box) -> None:
+def _map(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
     """Provinces as tiles in four columns, shaded by their range."""
     x0, y0, x1, y1 = box
     columns, deep = 4, NAMED[chart.colors[0]]
@@ -276,14 +264,14 @@ def _map(ink: Draw, chart: Chart, style: Style, box: Box) -> None:
     for i, (name, value) in enumerate(zip(chart.categories, chart.values, strict=True)):
         x, y = x0 + i % columns * wide, y0 + i // columns * high
         tile = (x + 2, y + 2, x + wide - 2, y + high - 2)
-        ink.rectangle(tile, fill=mix(WHITE, deep, 0.1 + 0.9 * value / last), outline=GREY)
+        pen.rectangle(tile, fill=mix(WHITE, deep, 0.1 + 0.9 * value / last), outline=GREY)
         at = (x + wide / 2, y + high / 2)
-        write(ink, at, name, style.text, WHITE if value > 2 else BLACK, "mm", style.face)
+        ink.write(pen, at, name, style.text, WHITE if value > 2 else BLACK, "mm", style.face)
     for i, text in enumerate(RANGES):
         y = y0 + 30 + i * 28
         fill = mix(WHITE, deep, 0.1 + 0.9 * i / last)
-        ink.rectangle((x1 - 96, y, x1 - 76, y + 20), fill=fill, outline=GREY)
-        write(ink, (x1 - 68, y + 2), text, style.text, face=style.face)
+        pen.rectangle((x1 - 96, y, x1 - 76, y + 20), fill=fill, outline=GREY)
+        ink.write(pen, (x1 - 68, y + 2), text, style.text, face=style.face)
 
 
 def facts(chart: Chart, rng: Rng) -> Facts:

@@ -5,25 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from cauldron.sample.draw.ink import (
-    BLACK,
-    WHITE,
-    Box,
-    Color,
-    Draw,
-    Face,
-    Point,
-    arrow,
-    canvas,
-    draw_shape,
-    wrap,
-    write,
-)
+from cauldron.sample.draw import ink
+from cauldron.sample.draw.ink import BLACK, WHITE, Color, Point
 from cauldron.sample.draw.photograph import THINGS
-from cauldron.sample.model import Facts, Rng, sample
+from cauldron.sample.model import Rng, sample
 
 RED: Color = (200, 60, 40)
 
@@ -78,42 +67,42 @@ class Diagram:
 
 
 def draw(diagram: Diagram) -> Image.Image:
-    image, ink = canvas(*diagram.size, diagram.paper)
+    image, pen = ink.canvas(*diagram.size, diagram.paper)
     if diagram.title:
         at = (diagram.size[0] / 2, 24)
-        write(ink, at, diagram.title, 20, BLACK, "mm", Face(weight=0.03))
+        ink.write(pen, at, diagram.title, 20, BLACK, "mm", ink.PLAIN.bold())
     for node in diagram.nodes:
-        _shape(ink, node)
+        _shape(pen, node)
     for edge in diagram.edges:
-        _edge(ink, diagram.nodes[edge.start], diagram.nodes[edge.end], edge)
+        _edge(pen, diagram.nodes[edge.start], diagram.nodes[edge.end], edge)
     for angle in diagram.angles:
-        _angle(ink, diagram.nodes, angle)
+        _angle(pen, diagram.nodes, angle)
     for node in diagram.nodes:
-        lines = wrap(node.label, node.text, max(node.half[0] * 1.8, 200 - node.half[0] * 9))
+        lines = ink.wrap(node.label, node.text, max(node.half[0] * 1.8, 200 - node.half[0] * 9))
         for i, line in enumerate(lines if node.label else ()):
             y = node.at[1] + (i - (len(lines) - 1) / 2) * node.text * 1.15
-            write(ink, (node.at[0], y), line, node.text, node.ink, "mm")
+            ink.write(pen, (node.at[0], y), line, node.text, node.ink, "mm")
     return image
 
 
-def _shape(ink: Draw, node: Node) -> None:
+def _shape(pen: ImageDraw.ImageDraw, node: Node) -> None:
     (x, y), (w, h) = node.at, node.half
-    box: Box = (x - w, y - h, x + w, y + h)
+    box = (x - w, y - h, x + w, y + h)
     if node.shape == "none":
         return
     if node.shape in ("oval", "ring"):
         fill = node.fill if node.shape == "oval" else None
-        ink.ellipse(box, fill=fill, outline=BLACK, width=2)
+        pen.ellipse(box, fill=fill, outline=BLACK, width=2)
     elif node.shape == "box":
-        ink.rectangle(box, fill=node.fill, outline=BLACK, width=2)
+        pen.rectangle(box, fill=node.fill, outline=BLACK, width=2)
     elif node.shape == "diamond":
         corners = [(x, y - h), (x + w, y), (x, y + h), (x - w, y)]
-        ink.polygon(corners, fill=node.fill, outline=BLACK, width=2)
+        pen.polygon(corners, fill=node.fill, outline=BLACK, width=2)
     elif node.shape.isdigit():
         corners = polygon(int(node.shape), node.at, w)
-        ink.polygon(corners, fill=node.fill, outline=BLACK, width=2)
+        pen.polygon(corners, fill=node.fill, outline=BLACK, width=2)
     else:
-        draw_shape(ink, THINGS[node.shape]["shapes"], box, node.fill)
+        ink.draw_shape(pen, THINGS[node.shape]["shapes"], box, node.fill)
 
 
 def polygon(sides: int, at: Point, reach: float) -> list[Point]:
@@ -123,16 +112,16 @@ def polygon(sides: int, at: Point, reach: float) -> list[Point]:
     return [(at[0] + reach * math.cos(a), at[1] + reach * math.sin(a)) for a in angles]
 
 
-def _edge(ink: Draw, start: Node, end: Node, edge: Edge) -> None:
+def _edge(pen: ImageDraw.ImageDraw, start: Node, end: Node, edge: Edge) -> None:
     dx, dy = end.at[0] - start.at[0], end.at[1] - start.at[1]
     a, b = (_rim(node, sign * dx, sign * dy) for node, sign in ((start, 1), (end, -1)))
     if edge.plain:
-        ink.line([a, b], fill=BLACK, width=2)
+        pen.line([a, b], fill=BLACK, width=2)
     else:
-        arrow(ink, a, b, (60, 60, 66))
+        ink.arrow(pen, a, b, (60, 60, 66))
     if edge.label:
         at = ((a[0] + b[0]) / 2 + abs(dy) * 0.14, (a[1] + b[1]) / 2 - abs(dx) * 0.1)
-        write(ink, at, edge.label, 13, BLACK, "mm")
+        ink.write(pen, at, edge.label, 13, BLACK, "mm")
 
 
 def _rim(node: Node, dx: float, dy: float) -> Point:
@@ -150,7 +139,7 @@ def _rim(node: Node, dx: float, dy: float) -> Point:
     return node.at[0] + dx * reach, node.at[1] + dy * reach
 
 
-def _angle(ink: Draw, nodes: Sequence[Node], angle: Angle) -> None:
+def _angle(pen: ImageDraw.ImageDraw, nodes: Sequence[Node], angle: Angle) -> None:
     x, y = nodes[angle.at].at
     first, second = (
         math.degrees(math.atan2(nodes[i].at[1] - y, nodes[i].at[0] - x))
@@ -158,35 +147,29 @@ def _angle(ink: Draw, nodes: Sequence[Node], angle: Angle) -> None:
     )
     if (second - first) % 360 > 180:
         first, second = second, first
-    ink.arc((x - 24, y - 24, x + 24, y + 24), first, second, fill=RED, width=2)
+    pen.arc((x - 24, y - 24, x + 24, y + 24), first, second, fill=RED, width=2)
     middle = math.radians(first + ((second - first) % 360) / 2)
     at = (x + 46 * math.cos(middle), y + 44 * math.sin(middle))
-    write(ink, at, angle.label, 16, BLACK, "mm")
+    ink.write(pen, at, angle.label, 16, BLACK, "mm")
 
 
-def on_circle(
-    names: Sequence[str], middle: Point, reach: tuple[float, float], fills: Sequence[Color]
-) -> tuple[Node, ...]:
-    """Ovals on a circle, the first on top."""
+def on_circle(names: Sequence[str], turn: float, fills: Sequence[Color]) -> tuple[Node, ...]:
+    """Ovals on a circle; the first stands at an angle of `turn`, in radians from the right."""
     nodes = []
     for i, (name, fill) in enumerate(zip(names, fills, strict=True)):
-        angle = 2 * math.pi * i / len(names) - math.pi / 2
-        at = (middle[0] + reach[0] * math.cos(angle), middle[1] + reach[1] * math.sin(angle))
+        angle = turn + 2 * math.pi * i / len(names)
+        at = (260 + 180 * math.cos(angle), 240 + 145 * math.sin(angle))
         nodes.append(Node(name, at, "oval", (62, 36), fill))
     return tuple(nodes)
 
 
-def facts(diagram: Diagram, rng: Rng) -> Facts:
-    """What can be said: about each arrow between two named nodes, in random order."""
+def facts(diagram: Diagram, rng: Rng) -> list[dict[str, Any]]:
+    """Where each arrow leads to, in random order, and nodes where it does not."""
     names = [node.label for node in diagram.nodes]
-    arrows = [edge for edge in diagram.edges if not edge.plain and names[edge.start]]
-    follows = {(edge.start, edge.end) for edge in arrows}
+    arrows = {(edge.start, edge.end) for edge in diagram.edges}
     told = []
-    for edge in sample(rng, arrows, len(arrows)):
-        others = [
-            name
-            for i, name in enumerate(names)
-            if name and i != edge.end and (edge.start, i) not in follows and i != edge.start
-        ]
-        told.append({"from": names[edge.start], "to": names[edge.end], "others": others})
-    return {"arrow": told, "diagram": [{"title": diagram.title, "nodes": ", ".join(names)}]}
+    for start, end in sample(rng, sorted(arrows), len(arrows)):
+        wrong = [i for i in range(len(names)) if i != start and (start, i) not in arrows]
+        others = [names[i] for i in wrong]
+        told.append({"from": names[start], "to": names[end], "others": others})
+    return told

@@ -148,9 +148,9 @@ def draw(photo: Photo, textures: Textures) -> Image.Image:
     image = develop(light, textures, rng, photo.grain)
     for text, y in zip(photo.caption, (26, image.height - 28), strict=False):
         size = min(30, int((image.width - 24) / ink.width_of(text.upper(), 100) * 100))
-        at, font = (image.width / 2, y), ink.font(size)
-        options = {"stroke_width": 3, "stroke_fill": BLACK}
-        ImageDraw.Draw(image).text(at, text.upper(), WHITE, font, "mm", **options)
+        at, pen = (image.width / 2, y), ImageDraw.Draw(image)
+        font = ink.font(size)
+        pen.text(at, text.upper(), WHITE, font, "mm", stroke_width=3, stroke_fill=BLACK)
     return image
 
 
