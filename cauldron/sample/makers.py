@@ -221,13 +221,6 @@ def page_of(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
 
 
 MAKERS = {
-    "coco": coco,
-    "photo": photo,
-    "sign": sign,
-    "chest": chest,
-    "photos": photos,
-    "clevr": clevr,
-    "chart": chart_of,
-    "table": table_of,
-    "page": page_of,
+    **{make.__name__: make for make in (coco, photo, sign, chest, photos, clevr)},
+    **{"chart": chart_of, "table": table_of, "page": page_of},
 }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from cauldron import storage
 from cauldron.sample import layouts
@@ -82,3 +84,15 @@ class Hub:
     def shard_name(self, stem: str, number: int, of: int, hashed: bool = True) -> str:
         tail = f"-{self.token(stem, number, of)}" if hashed else ""
         return f"{stem}-{number:05d}-of-{of:05d}{tail}.parquet"
+
+
+def card(title: str, header: dict[str, Any]) -> bytes:
+    """A README with the YAML header by which the hub and `datasets` find the files."""
+    plain = json.loads(json.dumps(header))  # or the dump would refer to shared parts by anchors
+    told = f"# {title}, in miniature\n\nDrawn by `cauldron sample`.\n"
+    return f"---\n{yaml.dump(plain, sort_keys=False)}---\n\n{told}".encode()
+
+
+def files_of(name: str, split: str, pattern: str) -> dict[str, Any]:
+    """A configuration in the header of a card."""
+    return {"config_name": name, "data_files": [{"split": split, "path": pattern}]}

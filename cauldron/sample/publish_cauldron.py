@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-
-import yaml
 
 from cauldron import storage
 from cauldron.sample import layouts
 from cauldron.sample.data import load
 from cauldron.sample.model import Item, Picture, quarantined
-from cauldron.sample.publish import Hub
+from cauldron.sample.publish import Hub, card, files_of
 from cauldron.sample.studio import Studio
 
 REPO = "HuggingFaceM4/the_cauldron"
@@ -133,21 +130,17 @@ def stripped(picture: Picture) -> Picture:
     return picture.origin if picture.data is None and picture.origin else picture
 
 
-def cauldron_readme(counts: dict[str, int], sizes: dict[str, int]) -> bytes:
-    """The card, with the YAML header by which the hub and `datasets` find the configurations."""
+def cauldron_card(counts: dict[str, int], sizes: dict[str, int]) -> bytes:
     texts = [{"name": name, "dtype": "string"} for name in ("user", "assistant", "source")]
     features = [{"name": "images", "sequence": "image"}, {"name": "texts", "list": texts}]
-    info, configs = [], []
+    info = []
     for name in sorted(counts):
         size = round(sizes[name] * 1.02, 1)
         split = {"name": "train", "num_bytes": size, "num_examples": counts[name]}
         entry = {"config_name": name, "features": features, "splits": [split]}
         info.append({**entry, "download_size": sizes[name], "dataset_size": size})
-        files = [{"split": "train", "path": f"{name}/train-*"}]
-        configs.append({"config_name": name, "data_files": files})
-    # Through JSON, or the dump would refer to shared parts by anchors.
-    header = yaml.dump(json.loads(json.dumps({"dataset_info": info, "configs": configs})))
-    return f"---\n{header}---\n\n# The Cauldron, in miniature\n\nDrawn here.\n".encode()
+    configs = [files_of(name, "train", f"{name}/train-*") for name in sorted(counts)]
+    return card("The Cauldron", {"dataset_info": info, "configs": configs})
 
 
 def write_readme(hub: Hub, configs: list[str]) -> None:
@@ -156,10 +149,7 @@ def write_readme(hub: Hub, configs: list[str]) -> None:
         name = placed.source.removeprefix("the_cauldron/")
         if name in counts and placed.row >= 0:
             counts[name] += 1
-    folder = storage.join(hub.folder, REPO)
-    fs, bare = storage.filesystem(folder)
-    sizes = {
-        config: sum(int(entry["size"]) for entry in fs.ls(f"{bare}/{config}", detail=True))
-        for config in configs
-    }
-    hub.put(f"{REPO}/README.md", cauldron_readme(counts, sizes))
+    fs, bare = storage.filesystem(storage.join(hub.folder, REPO))
+    listed = {config: fs.ls(f"{bare}/{config}", detail=True) for config in configs}
+    sizes = {name: sum(int(entry["size"]) for entry in found) for name, found in listed.items()}
+    hub.put(f"{REPO}/README.md", cauldron_card(counts, sizes))

@@ -9,7 +9,7 @@ from typing import Any
 from cauldron.sample import layouts
 from cauldron.sample.model import Fate, Item, Picture, dropped, quarantined
 from cauldron.sample.pdf import pdf_of
-from cauldron.sample.publish import Hub
+from cauldron.sample.publish import Hub, card, files_of
 from cauldron.sample.publish_cauldron import cauldron_row
 
 GPT4O = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
@@ -23,10 +23,6 @@ def _image(item: Item) -> dict[str, Any] | None:
     return {"bytes": item.pictures[0].data, "path": item.pictures[0].path}
 
 
-def _readme(title: str, header: str) -> bytes:
-    return f"---\n{header}---\n\n# {title}, in miniature\n\nDrawn by `cauldron sample`.\n".encode()
-
-
 def cord_v2(hub: Hub, items: list[Item]) -> None:
     repo = "naver-clova-ix/cord-v2"
     # The last rows' fields are broken, not their pictures.
@@ -38,10 +34,8 @@ def cord_v2(hub: Hub, items: list[Item]) -> None:
 
     def row(item: Item) -> dict[str, Any]:
         truth = item.extra["ground_truth"]
-        return {
-            "image": _image(item),
-            "ground_truth": truth if isinstance(truth, str) else json.dumps(truth),
-        }
+        told = truth if isinstance(truth, str) else json.dumps(truth)
+        return {"image": _image(item), "ground_truth": told}
 
     hub.shards("cord_v2", repo, "data/train", train, [row(i) for i in train], layouts.CORD, 2)
     for split, part in (("validation", items[:2]), ("test", items[2:4])):
@@ -58,30 +52,6 @@ def _cord_broken(item: Item, truth: str, reason: str, plant: str) -> Item:
     return replace(item, extra={"ground_truth": truth}, fate=quarantined(reason), plant=plant)
 
 
-LNQA_HEADER = """license: cc-by-4.0
-dataset_info:
-  features:
-  - name: image
-    dtype:
-      image:
-        decode: false
-  - name: qa
-    list:
-    - name: question
-      dtype: string
-    - name: answer
-      dtype: string
-  splits:
-  - name: train
-    num_examples: {rows}
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train-*
-"""
-
-
 def lnqa(hub: Hub, items: list[Item]) -> None:
     repo = "vikhyatk/lnqa"
 
@@ -92,8 +62,13 @@ def lnqa(hub: Hub, items: list[Item]) -> None:
     rows = [row(item) for item in items]
     hub.shards("lnqa", repo, "data/train", items, rows, layouts.LNQA, 2, hashed=False)
     hub.put(f"{repo}/lnqa.jsonl", layouts.json_lines({"qa": row["qa"]} for row in rows)[0])
-    header = LNQA_HEADER.format(rows=len(items))
-    hub.put(f"{repo}/README.md", _readme("LNQA", header))
+    texts = [{"name": name, "dtype": "string"} for name in ("question", "answer")]
+    image = {"name": "image", "dtype": {"image": {"decode": False}}}
+    info = {"features": [image, {"name": "qa", "list": texts}]}
+    info["splits"] = [{"name": "train", "num_examples": len(items)}]
+    configs = [files_of("default", "train", "data/train-*")]
+    header = {"license": "cc-by-4.0", "dataset_info": info, "configs": configs}
+    hub.put(f"{repo}/README.md", card("LNQA", header))
 
 
 def sharegpt_4o(hub: Hub, items: list[Item]) -> None:
@@ -109,7 +84,7 @@ def sharegpt_4o(hub: Hub, items: list[Item]) -> None:
     hub.put(f"{repo}/{path}", data)
     hub.put(f"{repo}/images.zip", layouts.zipped(members.items()))
     hub.put(f"{repo}/video_conversations/gpt4o.jsonl", layouts.json_lines([{"video": "a.mp4"}])[0])
-    hub.put(f"{repo}/README.md", _readme("ShareGPT-4o", "license: mit\n"))
+    hub.put(f"{repo}/README.md", card("ShareGPT-4o", {"license": "mit"}))
     for offset, (item, _) in zip(offsets, pairs, strict=True):
         hub.place("sharegpt_4o", path, offset, item)
 
@@ -173,7 +148,7 @@ def iiw_400(hub: Hub, items: list[Item]) -> None:
     data, offsets = layouts.json_lines(lines)
     hub.put(f"google/imageinwords/{path}", data)
     hub.put("docci/docci_images_aar.tar.gz", layouts.tarred(members))
-    hub.put("google/imageinwords/README.md", _readme("ImageInWords", "license: cc-by-4.0\n"))
+    hub.put("google/imageinwords/README.md", card("ImageInWords", {"license": "cc-by-4.0"}))
     for offset, item in zip(offsets, rows, strict=True):
         hub.place("iiw_400", path, offset, item)
 
@@ -208,10 +183,9 @@ def geo170k(hub: Hub, items: list[Item]) -> None:
         hub.put(f"{repo}/{split}.json", json.dumps(rows).encode())
     members = [(f"images/{p.path}", p.data) for item in items for p in item.pictures if p.data]
     hub.put(f"{repo}/images.zip", layouts.zipped(members))
-    header = "configs:\n- config_name: default\n  data_files:\n" + "".join(
-        f"  - split: {split}\n    path: data/{split}-*\n" for split in ("qa_tuning", "alignment")
-    )
-    hub.put(f"{repo}/README.md", _readme("Geo170K", header))
+    files = [{"split": name, "path": f"data/{name}-*"} for name in ("qa_tuning", "alignment")]
+    header = {"configs": [{"config_name": "default", "data_files": files}]}
+    hub.put(f"{repo}/README.md", card("Geo170K", header))
 
 
 def _geo170k_strays(first: Item) -> list[tuple[Item, dict[str, Any]]]:
@@ -238,30 +212,27 @@ def _geo170k_strays(first: Item) -> list[tuple[Item, dict[str, Any]]]:
 
 def docmatix(hub: Hub, items: list[Item]) -> None:
     repo = "HuggingFaceM4/Docmatix"
-    rows = [cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}") for item in items]
+    rows = [_docmatix_row(item) for item in items]
     hub.shards("docmatix", repo, "data/train", items, rows, layouts.CAULDRON, 2)
     _docmatix_pdf(hub, repo, items)
     tiny = layouts.parquet(rows[:2], layouts.CAULDRON)
     hub.put(f"{repo}/zero-shot-exp/test-00000-of-00001.parquet", tiny)
     leaky = layouts.parquet(rows[1:4], layouts.CAULDRON)  # row 1 is in both, as published
     hub.put(f"{repo}/zero-shot-exp/train-00000-of-00001.parquet", leaky)
-    header = "license: mit\nconfigs:\n" + "".join(
-        f"- config_name: {config}\n  data_files:\n  - split: train\n    path: {folder}/train-*\n"
-        for config, folder in (
-            ("images", "data"),
-            ("pdf", "pdf"),
-            ("zero-shot-exp", "zero-shot-exp"),
-        )
-    )
-    hub.put(f"{repo}/README.md", _readme("Docmatix", header))
+    folders = {"images": "data", "pdf": "pdf", "zero-shot-exp": "zero-shot-exp"}
+    configs = [files_of(name, "train", f"{path}/train-*") for name, path in folders.items()]
+    hub.put(f"{repo}/README.md", card("Docmatix", {"license": "mit", "configs": configs}))
+
+
+def _docmatix_row(item: Item) -> dict[str, Any]:
+    return cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}")
 
 
 def _docmatix_pdf(hub: Hub, repo: str, items: list[Item]) -> None:
     """The same documents as PDF files, and four that cannot be used."""
     whole = [item for item in items if item.plant == "" and "pages" in item.extra]
     documents = [pdf_of(item.extra["pages"]) for item in whole]
-    pages = whole[0].extra["pages"]
-    sound = documents[0]
+    pages, sound = whole[0].extra["pages"], documents[0]
     for data, fate, plant in (
         (pdf_of(pages, encrypted=True), quarantined("pdf_encrypted"), "a PDF with a password"),
         (sound[:9] + b"\x00" * 400, quarantined("pdf_unreadable"), "a PDF of zeros"),
@@ -270,9 +241,7 @@ def _docmatix_pdf(hub: Hub, repo: str, items: list[Item]) -> None:
     ):
         documents.append(data)
         whole.append(replace(whole[0], fate=fate, plant=plant))
-    texts = [
-        cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}")["texts"] for item in whole
-    ]
+    texts = [_docmatix_row(item)["texts"] for item in whole]
     rows = [{"pdf": data, "texts": text} for data, text in zip(documents, texts, strict=True)]
     bare = [replace(item, pictures=[]) for item in whole]
     hub.shards("docmatix:pdf", repo, "pdf/train", bare, rows, layouts.DOCMATIX_PDF, 1)
