@@ -168,7 +168,8 @@ def figure(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     drawn, x, y, answer = FIGURES[kind](rng, names)
     slots = {"names": names, "x": x, "y": y, "answer": answer, "word": "".join(names)}
     told = {key: text.format(**slots) for key, text in WORDS["figures"][kind].items()}
-    path = options["named"].format(i=i) if "named" in options else None
+    folder = ("geo3k", "geoqa_plus")[i % 2]
+    path = options["named"].format(folder=folder, i=i // 2) if "named" in options else None
     return _shown(drawn, {"figure": [{**told, "answer": str(answer)}]}, path)
 
 

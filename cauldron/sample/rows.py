@@ -45,6 +45,8 @@ def _shown(wanted: dict[str, Any], studio: Studio, rng: Rng, i: int) -> Shown:
     if "path" in wanted:
         bare = [Picture(None, wanted["path"].format(path=p.path), p) for p in shown.pictures]
         return replace(shown, pictures=bare)
+    if kind == "coco":  # most sets publish no path
+        return replace(shown, pictures=[Picture(p.data) for p in shown.pictures])
     return shown
 
 

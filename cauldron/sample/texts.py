@@ -6,25 +6,18 @@ from typing import Any
 
 from cauldron.sample.model import Item, Rng, Turn, pick, sample
 from cauldron.sample.studio import Studio
-from cauldron.sample.words import FIRMS, TOPICS, TOWNS, WORDS, person, prose, sentences
+from cauldron.sample.words import FIRMS, TOPICS, TOWNS, WORDS, filled, person, prose, sentences
 
 Made = tuple[list[Turn], dict[str, Any]]
 
 
 def _story(rng: Rng) -> tuple[str, str, int]:
     """A word problem: (question, worked answer, result)."""
-    who, thing = person(rng).split()[0], pick(rng, WORDS["things"])
     boxes, each, gone = (int(rng.integers(*span)) for span in ((3, 40), (4, 60), (2, 12)))
-    result = boxes * each - gone
-    question = (
-        f"{who} has {boxes} boxes with {each} {thing} in each box. {who} gives {gone} {thing} "
-        f"away. How many {thing} are left?"
-    )
-    steps = (
-        f"There are {boxes} * {each} = {boxes * each} {thing} at first. After giving away {gone}, "
-        f"{boxes * each} - {gone} = {result} {thing} are left."
-    )
-    return question, steps, result
+    slots = {"who": person(rng).split()[0], "thing": pick(rng, WORDS["things"]), "gone": gone}
+    slots |= {"boxes": boxes, "each": each, "first": boxes * each, "left": boxes * each - gone}
+    question, steps = filled(WORDS["story"], slots)
+    return question, steps, boxes * each - gone
 
 
 def _equation(rng: Rng) -> tuple[str, str, int]:
@@ -33,14 +26,14 @@ def _equation(rng: Rng) -> tuple[str, str, int]:
     return question, f"Subtract {b} from both sides: {a}x = {a * x}. Divide by {a}: x = {x}.", x
 
 
-def _metamathqa(rng: Rng, i: int) -> Made:
+def metamathqa(rng: Rng, i: int) -> Made:
     question, steps, result = _story(rng) if i % 2 else _equation(rng)
     kind = ("MATH_AnsAug", "GSM_Rephrased", "MATH_FOBAR", "GSM_SV")[i % 4]
     reply = f"{steps}\n#### {result}\nThe answer is: {result}"
     return [(question, reply)], {"type": kind, "original_question": question}
 
 
-def _math_instruct(rng: Rng, i: int) -> Made:
+def math_instruct(rng: Rng, i: int) -> Made:
     question, steps, result = _story(rng)
     if i % 2:
         question = f"{question} Write a program that works it out."
@@ -49,11 +42,11 @@ def _math_instruct(rng: Rng, i: int) -> Made:
     return [(question, steps)], {"source": source}
 
 
-def _orca_math(rng: Rng, i: int) -> Made:
+def orca_math(rng: Rng, i: int) -> Made:
     return [_story(rng)[:2]], {}
 
 
-def _goat(rng: Rng, i: int) -> Made:
+def goat(rng: Rng, i: int) -> Made:
     a, b = int(rng.integers(100, 10**6)), int(rng.integers(10, 10**4))
     sign, result = (("+", a + b), ("-", a - b), ("*", a * b))[i % 3]
     asked = f"{a} {sign} {b}"
@@ -61,20 +54,20 @@ def _goat(rng: Rng, i: int) -> Made:
     return [(question, f"{asked} = {result}")], {"input": asked, "answer": str(result)}
 
 
-def _atlas_math_sets(rng: Rng, i: int) -> Made:
+def atlas_math_sets(rng: Rng, i: int) -> Made:
     a, b = int(rng.integers(100, 10**6)), int(rng.integers(2, 10**4))
     sign, word, result = (("*", "product", a * b), ("+", "sum", a + b))[i % 2]
     return [(f"Find the {word}: {a} {sign} {b}", str(result))], {"answer": str(result)}
 
 
-def _camel_ai_math(rng: Rng, i: int) -> Made:
+def camel_ai_math(rng: Rng, i: int) -> Made:
     question, steps, result = _equation(rng)
     file = f"{i % 5 + 1:03d}_{i // 5 + 1:03d}_{i:03d}.json"
     extra = {"topic;": "Algebra", "sub_topic": "Linear equations", "file": file}
     return [(question, f"{steps} We check: the value fits.\nHence x = {result}.")], extra
 
 
-def _dolly(rng: Rng, i: int) -> Made:
+def dolly(rng: Rng, i: int) -> Made:
     """Every third row has a context, which belongs to the question."""
     told = sentences(rng, 4)
     if i % 3 == 0:
@@ -86,7 +79,7 @@ def _dolly(rng: Rng, i: int) -> Made:
     return [turn], {"context": "", "category": category}
 
 
-def _lima(rng: Rng, i: int) -> Made:
+def lima(rng: Rng, i: int) -> Made:
     """Mostly one exchange; every fifth row is a dialogue of three."""
     turns: list[Turn] = []
     for topic in sample(rng, sorted(TOPICS), 3 if i % 5 == 4 else 1):
@@ -97,7 +90,7 @@ def _lima(rng: Rng, i: int) -> Made:
     return turns, {"source": "multi_turn" if len(turns) > 1 else source}
 
 
-def _openhermes_2_5(rng: Rng, i: int) -> Made:
+def openhermes_2_5(rng: Rng, i: int) -> Made:
     """Every fourth row has a system prompt."""
     turns: list[Turn] = [_story(rng)[:2]]
     if i % 3 == 0:
@@ -108,20 +101,14 @@ def _openhermes_2_5(rng: Rng, i: int) -> Made:
     return turns, extra
 
 
-MADE = {
-    "openhermes_2_5": _openhermes_2_5,
-    "lima": _lima,
-    "dolly": _dolly,
-    "metamathqa": _metamathqa,
-    "math_instruct": _math_instruct,
-    "goat": _goat,
-    "atlas_math_sets": _atlas_math_sets,
-    "orca_math": _orca_math,
-    "camel_ai_math": _camel_ai_math,
-}
+MADE = (
+    *(openhermes_2_5, lima, dolly, metamathqa, math_instruct, goat, atlas_math_sets),
+    *(orca_math, camel_ai_math),
+)
 
 
 def items(name: str, studio: Studio, rng: Rng) -> list[Item]:
     """The ordinary rows of a text-only set."""
-    made = [MADE[name](rng, i) for i in range(studio.rows)]
+    make = next(make for make in MADE if make.__name__ == name)
+    made = [make(rng, i) for i in range(studio.rows)]
     return [Item([], turns, extra) for turns, extra in made]

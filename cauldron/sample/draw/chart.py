@@ -276,37 +276,28 @@ def _map(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
 
 def facts(chart: Chart, rng: Rng) -> Facts:
     """What can be said: about each value, about two categories, about the whole."""
-    values, names = chart.values, chart.categories
-    low, high = values.index(min(values)), values.index(max(values))
-    said = [f"{name}: {number(value)}" for name, value in zip(names, values, strict=True)]
-    a, b = sample(rng, range(len(names)), 2)
+    names, values, unit = chart.categories, chart.values, chart.y_label.lower()
+    known = dict(zip(names, values, strict=True))
+    order = sorted(names, key=lambda name: known[name])
+    low, high = order[0], order[-1]
     cells = [
-        {"series": series, "name": name, "value": number(value), "unit": chart.y_label.lower()}
+        {"series": series, "name": name, "value": number(value), "unit": unit}
         for series, row in chart.series.items()
         for name, value in zip(names, row, strict=True)
     ]
-    whole = {
-        "title": chart.title,
-        "x": chart.x_label,
-        "axis": chart.x_label.lower(),
-        "y": chart.y_label,
-        "unit": chart.y_label.lower(),
-        "kind": KINDS.get(chart.kind, chart.kind),
-        "highest": names[high],
-        "lowest": names[low],
-        "top": number(values[high]),
-        "bottom": number(values[low]),
-        "difference": number(values[high] - values[low]),
-        "bars": str(len(names)),
-        "all": ", ".join(said),
-        "best": ", ".join(n for n, v in zip(names, values, strict=True) if v == max(values)),
-    }
-    pair = {
-        "a": names[a],
-        "b": names[b],
-        "value": RANGES[int(values[a])] if chart.kind == "map" else number(values[a]),
-        "more": "yes" if values[a] > values[b] else "no",
-        "maximum": "yes" if a == high else "no",
-        "minimum": "yes" if b == low else "no",
-    }
+    whole = {"title": chart.title, "x": chart.x_label, "y": chart.y_label, "unit": unit}
+    whole |= {"axis": chart.x_label.lower(), "kind": KINDS.get(chart.kind, chart.kind)}
+    whole |= {"highest": high, "lowest": low, "bars": str(len(names))}
+    whole |= {"top": number(known[high]), "bottom": number(known[low])}
+    whole["difference"] = number(known[high] - known[low])
+    whole["all"] = ", ".join(f"{name}: {number(value)}" for name, value in known.items())
+    whole["best"] = ", ".join(name for name in names if known[name] == known[high])
+    a, b = sample(rng, names, 2)
+    pair = {"a": a, "b": b, "more": _yes(known[a] > known[b])}
+    pair |= {"maximum": _yes(a == high), "minimum": _yes(b == low)}
+    pair["value"] = RANGES[int(known[a])] if chart.kind == "map" else number(known[a])
     return {"value": cells, "chart": [whole], "pair": [pair]}
+
+
+def _yes(truth: bool) -> str:
+    return "yes" if truth else "no"

@@ -7,13 +7,14 @@ skies, places and things is in ``data/photograph.yaml``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from cauldron.sample.data import load
 from cauldron.sample.draw import ink
-from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, mix
+from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, Color, mix
 from cauldron.sample.draw.texture import Array, Textures, blend, clip, develop, shade, smooth_step
 from cauldron.sample.model import Facts, Rng, pick, sample
 
@@ -159,7 +160,7 @@ def _backdrop(photo: Photo, textures: Textures, rng: Rng) -> Array:
     width, height = photo.size
     line, place = round(height * photo.horizon), PLACES[photo.place]
     deep = height - line
-    light = (_sky if photo.land else _wall)(photo, textures, rng)
+    light = _sky(photo, textures, rng)
     if photo.land:
         _land(light, photo, line, textures, rng)
     near = np.linspace(0, 1, deep, dtype=np.float32)[:, None]
@@ -176,17 +177,15 @@ def _backdrop(photo: Photo, textures: Textures, rng: Rng) -> Array:
     return light
 
 
-def _wall(photo: Photo, textures: Textures, rng: Rng) -> Array:
-    width, height = photo.size
-    fall = np.linspace(1.0, 0.55, width, dtype=np.float32)[None, :, None]
-    stain = textures.window("cloud", height, width, rng, (2, 2))[..., None]
-    light: Array = shade(mix(NAMED[photo.sky], WHITE, 0.4)) * fall * (1 + 0.08 * stain)
-    return light.astype(np.float32)
+def _wall(color: Color) -> dict[str, Any]:
+    """A wall is like a sky: lighter at its foot, with stains for clouds."""
+    top, low = mix(color, BLACK, 0.15), mix(color, WHITE, 0.55)
+    return {"top": top, "low": low, "bright": 0.95, "clouds": 0.1}
 
 
 def _sky(photo: Photo, textures: Textures, rng: Rng) -> Array:
     width, height = photo.size
-    look = SKIES[photo.sky]
+    look = SKIES.get(photo.sky) or _wall(NAMED[photo.sky])
     top, low = shade(look["top"]), shade(look["low"])
     y = np.linspace(0, 1 / photo.horizon, height, dtype=np.float32)[:, None, None]
     light = np.broadcast_to(top + (low - top) * clip(y) ** 1.1, (height, width, 3))
@@ -239,8 +238,17 @@ def _place(light: Array, thing: Thing, photo: Photo, textures: Textures) -> None
     for x, y in thing.spots:
         left, top = round(width * x - w / 2), round(height * y - h)
         if look.get("shadow"):
-            _shadow(light, left + w * 0.55, top + h, w)
+            long, deep = w * 7 // 6, max(h // 6, 4)
+            dark = np.zeros((deep, long, 3), np.float32)
+            _paste(light, left, top + h - deep // 2, dark, _disc(deep, long) * 0.5)
         _paste(light, left, top, lit, sprite[..., 3])
+
+
+def _disc(height: int, width: int) -> Array:
+    """An oval with a soft rim: the coverage of a shadow."""
+    v, u = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None, :]
+    soft: Array = clip(2 * (1 - np.hypot(u, v))).astype(np.float32)
+    return soft
 
 
 def _paste(light: Array, left: int, top: int, color: Array, alpha: Array) -> None:
@@ -250,15 +258,6 @@ def _paste(light: Array, left: int, top: int, color: Array, alpha: Array) -> Non
     if x0 < x1 and y0 < y1:
         part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
         light[y0:y1, x0:x1] = blend(light[y0:y1, x0:x1], color[part], alpha[part])
-
-
-def _shadow(light: Array, cx: float, foot: float, w: int) -> None:
-    span, deep = round(w * 1.3), max(round(w * 0.26), 4)
-    mask = Image.new("L", (span, deep), 0)
-    ImageDraw.Draw(mask).ellipse((span * 0.1, deep * 0.2, span * 0.9, deep * 0.8), fill=150)
-    soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(deep * 0.14)), np.float32) / 255
-    dark = np.zeros((deep, span, 3), np.float32)
-    _paste(light, round(cx - span / 2), round(foot - deep * 0.55), dark, soft * 0.65)
 
 
 def _mount(light: Array, sign: tuple[str, ...], textures: Textures, rng: Rng) -> None:
