@@ -131,12 +131,16 @@ def any_solids(rng: Rng, seed: int) -> Photo:
 
 def any_chest(rng: Rng) -> Photo:
     """A chest radiograph: perhaps an enlarged heart, perhaps an opacity of the left lung."""
-    heart = pick(rng, ("small heart", "large heart"))
-    things = [Thing("chest", "grey", ((0.5, 0.98),)), Thing(heart, "grey", ((0.52, 0.75),))]
-    if rng.integers(2):
-        things.append(Thing("opacity", "grey", ((0.74, 0.62),)))
+    x, y, scale = (float(rng.uniform(*span)) for span in ((0.45, 0.55), (0.9, 1.1), (0.8, 1.05)))
+
+    def part(name: str, dx: float, dy: float) -> Thing:
+        return Thing(name, "grey", ((x + dx * scale, y + dy * scale),), scale)
+
+    heart = part(pick(rng, ("small heart", "large heart")), float(rng.uniform(-0.02, 0.06)), -0.25)
+    spot = part("opacity", float(rng.uniform(0.16, 0.26)), float(rng.uniform(-0.6, -0.3)))
+    things = (part("chest", 0, 0), heart, *([spot] if rng.integers(2) else []))
     seed = int(rng.integers(1 << 31))
-    return Photo("a dark room", "", "grey", tuple(things), (380, 420), seed, 0.02)
+    return Photo("a dark room", "", "grey", things, (380, 420), seed, 0.001)
 
 
 def draw(photo: Photo, textures: Textures) -> Image.Image:
@@ -178,9 +182,9 @@ def _backdrop(photo: Photo, textures: Textures, rng: Rng) -> Array:
 
 
 def _wall(color: Color) -> dict[str, Any]:
-    """A wall is like a sky: lighter at its foot, with stains for clouds."""
+    """A wall is painted like a cloudless sky: lighter at its foot."""
     top, low = mix(color, BLACK, 0.15), mix(color, WHITE, 0.55)
-    return {"top": top, "low": low, "bright": 0.95, "clouds": 0.1}
+    return {"top": top, "low": low, "bright": 0.95, "clouds": 3.0}
 
 
 def _sky(photo: Photo, textures: Textures, rng: Rng) -> Array:
