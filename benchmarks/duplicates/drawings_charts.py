@@ -69,7 +69,7 @@ def _any_scatter(rng: Rng) -> Chart:
     series = {name: _points(rng, count) for name, count in counts.items()}
     xs = {name: tuple(x / 100 for x in _points(rng, count)) for name, count in counts.items()}
     colors, title = tuple(sample(rng, COLORS, 8)), f"{first} in {len(names)} towns"
-    return Chart("dots", title, str(unit), str(other), (), series, colors, xs)
+    return Chart("dots", title, unit, other, (), series, colors, xs)
 
 
 def _points(rng: Rng, count: int) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, Box, Color, Face
 from cauldron.sample.model import Facts, Rng, pick, sample
 
 Pen = ImageDraw.ImageDraw
-THEMES: list[list[object]] = load("words")["themes"]
+THEMES: list[tuple[str, str, int, int]] = load("words")["themes"]
 COLORS = tuple(name for name in NAMED if name not in ("yellow", "grey", "white"))
 SHARES = ("Rent", "Food", "Travel", "Clothing", "Savings", "Books", "Sport")
 GROUPS = ("Men", "Women", "Urban", "Rural", "Under 30", "Over 60")
@@ -83,8 +83,6 @@ def any_chart(rng: Rng, kind: str, series: int = 1) -> Chart:
         levels = tuple(float(level) for level in rng.integers(0, len(RANGES), 14))
         return Chart(kind, title, "Province", "Share", names, {"Share": levels}, colors)
     theme, unit, low, high = pick(rng, THEMES)
-    assert isinstance(low, int)
-    assert isinstance(high, int)
     count = int(rng.integers(4, 7))
     if kind in ("lines", "area", "dots") or rng.integers(2):
         start, label = int(rng.integers(1995, 2014)), "Year"
@@ -94,7 +92,7 @@ def any_chart(rng: Rng, kind: str, series: int = 1) -> Chart:
         names, label = tuple(sample(rng, towns, count)), "Town"
         title = f"{theme} by town in {int(rng.integers(2000, 2020))}"
     data = {name: any_values(rng, count, low, high) for name in sample(rng, GROUPS, series)}
-    return Chart(kind, title, label, str(unit), names, data, colors)
+    return Chart(kind, title, label, unit, names, data, colors)
 
 
 def number(value: float) -> str:
@@ -133,10 +131,9 @@ def draw(chart: Chart, style: Style) -> Image.Image:
     image, pen = ink.canvas(*style.size, style.paper)
     width, height = style.size
     text, top = style.text, 12.0
-    for line in (
-        ink.wrap(chart.title, text + 4, width - 36, style.face.bold()) if chart.title else ()
-    ):
-        ink.write(pen, (18, top), line, text + 4, face=style.face.bold())
+    bold = style.face.bold()
+    for line in ink.wrap(chart.title, text + 4, width - 36, bold) if chart.title else ():
+        ink.write(pen, (18, top), line, text + 4, face=bold)
         top += (text + 4) * 1.4
     if style.footer:
         ink.write(pen, (18, height - 22), style.footer, text - 2, GREY, face=style.face)

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from cauldron.sample.draw import ink
 from cauldron.sample.draw.ink import BLACK, WHITE, Box, Color, Face, mix
-from cauldron.sample.draw.texture import Array, Textures, blend, develop, shade
+from cauldron.sample.draw.texture import Textures, develop, on_table, scanned
 from cauldron.sample.model import Facts
 
 TALLEST = 2400
@@ -299,40 +299,14 @@ def draw_words(
         image = image.crop((0, 0, style.width, round(press.y + style.margin * 0.8)))
     if style.grey or style.surface:
         image = image.convert("L")
-    if style.surface:
-        image = (_scanned if style.surface == "scan" else _slip)(image, style, textures)
-    return (image if style.grey else image.convert("RGB")), press.words
-
-
-def _scanned(image: Image.Image, style: Style, textures: Textures) -> Image.Image:
-    """A page through an old scanner: slightly turned, uneven paper, dust."""
     rng = np.random.default_rng(style.seed)
-    turned = image.rotate(float(rng.uniform(-0.7, 0.7)), Image.Resampling.BILINEAR, fillcolor=250)
-    pixels: Array = np.asarray(turned, np.float32)
-    height, width = pixels.shape
-    paper = textures.window("smooth", height, width, rng, (3, 3)) * 3 + 240
-    dust = textures.window("grain", height, width, rng, (1.3, 1.3)) > 4.0
-    pixels = pixels / 255 * paper * np.where(dust, 0.5, 1)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-def _slip(image: Image.Image, style: Style, textures: Textures) -> Image.Image:
-    """A slip of paper on a table, photographed from above."""
-    rng, (x, y) = np.random.default_rng(style.seed), style.border
-    width, height = image.width + 2 * x, image.height + 2 * y
-    fibre = textures.window("rough", height, width, rng, (6, 0.5))[..., None]
-    light = (shade(style.ground) * (1 + 0.14 * fibre)).astype(np.float32)
-    crease = textures.window("smooth", image.height, image.width, rng, (1.4, 1.4))
-    fine = textures.window("relief", image.height, image.width, rng)
-    soft = np.asarray(image.filter(ImageFilter.GaussianBlur(0.5)), np.float32) / 255
-    sheet, cover = Image.new("F", (width, height), 0), Image.new("L", (width, height), 0)
-    sheet.paste(Image.fromarray(soft * (0.94 + 0.035 * crease + 0.012 * fine)), (x, y))
-    cover.paste(255, (x, y, x + image.width, y + image.height))
-    turned, mask = (i.rotate(style.turn, Image.Resampling.BICUBIC) for i in (sheet, cover))
-    paper = np.asarray(turned, np.float32)[..., None] * shade((250, 247, 240))
-    light = blend(light, paper, np.asarray(mask, np.float32) / 255)
-    fall = np.linspace(1.05, style.fall, height, dtype=np.float32)[:, None, None]
-    return develop(light * fall, textures, rng, style.grain)
+    if style.surface == "scan":
+        image = scanned(image, textures, rng)
+    elif style.surface == "slip":
+        light = on_table(image, textures, rng, style.ground, style.border, style.turn)
+        fall = np.linspace(1.05, style.fall, len(light), dtype=np.float32)[:, None, None]
+        image = develop(light * fall, textures, rng, style.grain)
+    return (image if style.grey else image.convert("RGB")), press.words
 
 
 def facts(blocks: Iterable[Block]) -> Facts:

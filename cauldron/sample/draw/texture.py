@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from cauldron.sample.draw.ink import Color
 from cauldron.sample.model import Rng
@@ -111,3 +111,38 @@ def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) ->
     pixels += 0.5
     np.clip(pixels, 0, 255, out=pixels)
     return Image.fromarray(pixels.astype(np.uint8))
+
+
+def scanned(page: Image.Image, textures: Textures, rng: Rng) -> Image.Image:
+    """A grey page through an old scanner: slightly turned, uneven paper, dust."""
+    turned = page.rotate(float(rng.uniform(-0.7, 0.7)), Image.Resampling.BILINEAR, fillcolor=250)
+    pixels: Array = np.asarray(turned, np.float32)
+    height, width = pixels.shape
+    paper = textures.window("smooth", height, width, rng, (3, 3)) * 3 + 240
+    dust = textures.window("grain", height, width, rng, (1.3, 1.3)) > 4.0
+    pixels = pixels / 255 * paper * np.where(dust, 0.5, 1)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def on_table(
+    slip: Image.Image,
+    textures: Textures,
+    rng: Rng,
+    ground: Color,
+    border: tuple[int, int],
+    turn: float,
+) -> Array:
+    """Light of a grey slip of paper, turned by `turn` degrees, on a table seen from above."""
+    x, y = border
+    width, height = slip.width + 2 * x, slip.height + 2 * y
+    fibre = textures.window("rough", height, width, rng, (6, 0.5))[..., None]
+    table = (shade(ground) * (1 + 0.14 * fibre)).astype(np.float32)
+    crease = textures.window("smooth", slip.height, slip.width, rng, (1.4, 1.4))
+    fine = textures.window("relief", slip.height, slip.width, rng)
+    soft = np.asarray(slip.filter(ImageFilter.GaussianBlur(0.5)), np.float32) / 255
+    sheet, cover = Image.new("F", (width, height), 0), Image.new("L", (width, height), 0)
+    sheet.paste(Image.fromarray(soft * (0.94 + 0.035 * crease + 0.012 * fine)), (x, y))
+    cover.paste(255, (x, y, x + slip.width, y + slip.height))
+    turned, mask = (i.rotate(turn, Image.Resampling.BICUBIC) for i in (sheet, cover))
+    paper = np.asarray(turned, np.float32)[..., None] * shade((250, 247, 240))
+    return blend(table, paper, np.asarray(mask, np.float32) / 255)
