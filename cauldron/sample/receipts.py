@@ -20,6 +20,7 @@ SUMS = {
     "CASH": "total.cashprice",
     "CHANGE": "total.changeprice",
 }
+Rows = tuple[tuple[str, str], ...]
 
 
 def cord_v2(name: str, studio: Studio, rng: Rng) -> list[Item]:
@@ -42,14 +43,7 @@ def _receipt(studio: Studio, rng: Rng, i: int) -> Item:
         for dish, count, price in zip(dishes, counts, prices, strict=True)
     ]
     lines[1:1] = [(f"+ {extra}", "")] if extra else []
-    blocks = (
-        Block("text", ((pick(rng, SHOPS),),), 1.4, True, align="m"),
-        Block("text", ((f"Jl. {pick(rng, STREETS)} {int(rng.integers(1, 200))}",),), align="m"),
-        Block("rule", (("-",),)),
-        Block("line", tuple(lines)),
-        Block("line", tuple(sums.items()), bold=True),
-        Block("text", (("THANK YOU",),), align="m"),
-    )
+    blocks = _blocks(rng, tuple(lines), tuple(sums.items()))
     ground = pick(rng, ((128, 92, 64), (88, 82, 80)))
     style = page.Style(
         300, size=16, margin=16, face=Face(), surface="slip", ground=ground, seed=i + 1
@@ -68,6 +62,17 @@ def _receipt(studio: Studio, rng: Rng, i: int) -> Item:
         "dontcare": [],
     }
     return Item([jpeg(image)], [], {"ground_truth": truth})
+
+
+def _blocks(rng: Rng, lines: Rows, sums: Rows) -> tuple[Block, ...]:
+    return (
+        Block("text", ((pick(rng, SHOPS),),), 1.4, True, align="m"),
+        Block("text", ((f"Jl. {pick(rng, STREETS)} {int(rng.integers(1, 200))}",),), align="m"),
+        Block("rule", (("-",),)),
+        Block("line", lines),
+        Block("line", sums, bold=True),
+        Block("text", (("THANK YOU",),), align="m"),
+    )
 
 
 def _parsed(bought: list[tuple[str, int, int]], extra: str, sums: dict[str, str]) -> dict[str, Any]:
