@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -111,12 +112,14 @@ def test_geometry_answers_follow_from_what_is_given(studio: Studio) -> None:
     for seed in range(40):
         shown = makers_diagrams.figure(studio, np.random.default_rng(seed), 0, {})
         fact = shown.facts["figure"][0]
-        numbers = [int(word) for word in fact["problem"].split() if word.isdigit()]
+        numbers = [int(number) for number in re.findall(r"\d+", fact["problem"])]
         seen.add(fact["problem"].split()[1])
         if "the angle at" in fact["problem"]:
             assert sum(numbers) + int(fact["answer"]) == 180
         if "perimeter" in fact["problem"]:
             assert 2 * sum(numbers) == int(fact["answer"])
+        if "hypotenuse" in fact["problem"]:
+            assert sum(side**2 for side in numbers) == int(fact["answer"]) ** 2
     assert len(seen) > 2
 
 
