@@ -40,38 +40,38 @@ RECIPE = {
 
 
 def request(root: str, output: str) -> Any:
-    from cauldron.corpora import Request
+    from cauldron.pipeline.build import BuildOptions
     from cauldron.recipe import Recipe
 
-    return Request(Recipe.model_validate(RECIPE), SOURCES, root, output)
+    return BuildOptions(Recipe.model_validate(RECIPE), (), root, output)
 
 
 def loop(root: str, output: str) -> None:
     """The project's own per-row functions in a plain loop: no Beam."""
-    from cauldron.corpora import plan_corpora
-    from cauldron.ingesting import cut_pieces
-    from transforms.ingest import PieceWork, ingest_piece
+    from cauldron.transforms.ingest import PieceWork, ingest_piece
+
+    from cauldron.pipeline.corpora import plan_corpora
+    from cauldron.pipeline.ingest import cut_pieces
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
-    pieces = cut_pieces(planned, asked)
-    for corpus in planned:
-        name = corpus.source.name
-        for part, piece in enumerate(pieces[name]):
-            work = PieceWork(name, part, len(pieces[name]), piece)
+    for corpus, pieces in zip(planned, cut_pieces(planned, root), strict=True):
+        for part, piece in enumerate(pieces):
+            work = PieceWork(corpus.source.name, part, len(pieces), piece)
             ingest_piece(work, corpus.job(root))
 
 
 def pipeline(workers: int) -> Callable[[str, str], None]:
     def run(root: str, output: str) -> None:
-        from cauldron.corpora import plan_corpora
-        from cauldron.ingesting import ingest
+        from cauldron.pipeline.corpora import plan_corpora
+        from cauldron.pipeline.ingest import ingest
+        from cauldron.pipeline.runner import Launcher
 
         asked = request(root, output)
         planned, _ = plan_corpora(asked)
         mode = "in_memory" if workers == 1 else "multi_processing"
         beam_args = [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
-        ingest(planned, asked, beam_args, lambda line: None)
+        ingest(planned, asked, Launcher(beam_args, lambda line: None))
 
     return run
 
@@ -121,10 +121,11 @@ _SETTINGS: dict[str, Any] = {}
 
 
 def _mapped(values: dict[str, Any]) -> dict[str, Any]:
-    from cauldron.rules import ImageRules, LanguageRules, TextRules
-    from cauldron.schema import Origin, messages_of
-    from sources.base import RawImage, RawTurn, Row
-    from transforms.normalise import Kept, SourceSettings, normalise
+    from cauldron.sources.base import RawImage, RawTurn, Row
+    from cauldron.transforms.normalise import Kept, SourceSettings, normalise
+
+    from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+    from cauldron.core.schema import Origin, messages_of
 
     if not _SETTINGS:
         _SETTINGS["it"] = SourceSettings(
@@ -147,21 +148,22 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
 
 def mix(root: str, output: str) -> None:
     """Curate and mix the corpora that the pipeline with two workers left."""
-    from cauldron.corpora import plan_corpora
-    from cauldron.deciding import curate
-    from cauldron.ingesting import ingest
-    from cauldron.mixing import MixRequest
-    from cauldron.mixing import mix as mix_stage
+    from cauldron.pipeline.corpora import plan_corpora
+    from cauldron.pipeline.decide import curate
+    from cauldron.pipeline.ingest import ingest
+    from cauldron.pipeline.mix import MixRequest
+    from cauldron.pipeline.mix import mix as mix_stage
+    from cauldron.pipeline.runner import Launcher
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
-    corpora = ingest(planned, asked, [], lambda line: None)
-    curation = curate(corpora, output, [], lambda line: None)
+    corpora = ingest(planned, asked, Launcher([], lambda line: None))
+    curation = curate(corpora, output, Launcher([], lambda line: None))
     shutil.rmtree(os.path.join(output, "mixtures"), ignore_errors=True)
     start = time.perf_counter()
     mode = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
     wanted = MixRequest(asked.recipe, "sft", output, corpora, curation, [])
-    mix_stage(wanted, mode, lambda line: None)
+    mix_stage(wanted, Launcher(mode, lambda line: None))
     print(json.dumps({"mix_alone": time.perf_counter() - start}))
 
 

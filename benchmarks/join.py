@@ -29,9 +29,9 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from transforms.matching.pictures import PICTURES_PER_RANGE
-from transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
-from transforms.packed import Packed, read_packed, split_by, write_packed
+from cauldron.transforms.arrays import Array, read_array, split_by, write_array
+from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE
+from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 
 RADIUS, RADIUS256, ASPECT, NEIGHBOURS = 8, 56, 0.035, 64
 PLANTED = 5_000
@@ -56,7 +56,7 @@ def balanced(rng: np.random.Generator, number: int) -> np.ndarray:
     return hashes
 
 
-def drawn(rng: np.random.Generator, number: int) -> Packed:
+def drawn(rng: np.random.Generator, number: int) -> Array:
     pictures = np.zeros(number, dtype=PICTURE)
     pictures["phash"] = balanced(rng, number)
     pictures["phash256"] = rng.integers(0, 2**64, (number, 4), dtype=np.uint64)
@@ -66,7 +66,7 @@ def drawn(rng: np.random.Generator, number: int) -> Packed:
     return pictures
 
 
-def planted(rng: np.random.Generator, number: int) -> tuple[Packed, Packed]:
+def planted(rng: np.random.Generator, number: int) -> tuple[Array, Array]:
     """Pictures and their near-duplicates: 0 to 8 of 64 and 0 to 56 of 256 bits differ."""
     first = drawn(rng, number)
     second = first.copy()
@@ -100,7 +100,7 @@ def write_pictures(job: MatchJob, pictures: int) -> tuple[np.ndarray, float]:
             numbers[here, half] = np.uint64(number << 32) | index
             place += len(here)
         start = time.perf_counter()
-        write_packed(job.pictures(number), rows)
+        write_array(job.pictures(number), rows)
         seconds += time.perf_counter() - start
     return np.sort(numbers, axis=1), seconds
 
@@ -108,9 +108,9 @@ def write_pictures(job: MatchJob, pictures: int) -> tuple[np.ndarray, float]:
 def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> dict[str, Any]:
     """The join as a build does it."""
     import apache_beam as beam
+    from cauldron.transforms.matching.join.pipeline import find_candidates
 
-    from cauldron import runner
-    from transforms.matching.candidates import find_candidates
+    from cauldron.pipeline import runner
 
     job = match_job(folder, pictures)
     wanted, seconds = write_pictures(job, pictures)
@@ -126,7 +126,7 @@ def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> d
 
     start = time.perf_counter()
     found = find_candidates(job, pictures, limit, run)
-    pairs = np.concatenate([read_packed(path, PAIR) for paths in found.files for path in paths])
+    pairs = np.concatenate([read_array(path, PAIR) for paths in found.files for path in paths])
     seconds += time.perf_counter() - start
     told = set(zip(pairs["first"].tolist(), pairs["second"].tolist(), strict=True))
     hits = sum((first, second) in told for first, second in wanted.tolist())
@@ -136,9 +136,9 @@ def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> d
 
 def bare_join(folder: str, pictures: int) -> dict[str, Any]:
     """The work of all keys in one process, without Beam; reads what `beam_join` left."""
-    from transforms.matching.bucket import join_key
-    from transforms.matching.candidates import plan_join
-    from transforms.matching.ranges import prepare_range
+    from cauldron.transforms.matching.join.pipeline import plan_join
+    from cauldron.transforms.matching.join.ranges import prepare_range
+    from cauldron.transforms.matching.join.search import join_key
 
     job = match_job(folder, pictures)
     plan, _ = plan_join(job, pictures, 1 << 62, lambda *_: None)
@@ -163,7 +163,7 @@ def bare_join(folder: str, pictures: int) -> dict[str, Any]:
 
 def _warm(plan: Any, job: MatchJob) -> None:
     """Compiling is not part of the work."""
-    from transforms.matching.bucket import join_key
+    from cauldron.transforms.matching.join.search import join_key
 
     few = np.zeros(4, dtype=SIGNATURE)
     few["number"] = np.arange(4)

@@ -2,10 +2,10 @@
 
     python benchmarks/loader.py --folder /tmp/loader
 
-Builds two mixtures below the folder, unless they are there: photographs of 1000 x 800, and the
-SFT mixture of the sample hub. Every variant runs in a process of its own, with the same rows, the
-same number of workers and the published rule for scaling. What is compared is images for each
-second of processor time, of all its processes together: the machines here are shared.
+Builds two mixtures in the folder, unless they exist: photographs of 1000 x 800, and the
+SFT mixture of the sample hub. Every variant runs in its own process, with the same rows, the same
+number of workers and the published rule for scaling. The figure compared is images per second of
+processor time of all its processes together, which does not depend on other load on the machine.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ def build_mixtures(folder: Path, rows: int) -> dict[str, str]:
 
 def write_tokenizer(folder: Path, mixture: str) -> None:
     """A byte-level BPE of 8,000 tokens, trained on a mixture's text."""
+    from cauldron.training.special_tokens import ADDED, GRID
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from cauldron.mixture import load_mixture
-    from training.special_tokens import ADDED, GRID
+    from cauldron.core.mixture import load_mixture
 
     rows = load_mixture(mixture).rows(["messages"])
     texts = (p["text"] for row in rows for m in row["messages"] for p in m["content"] if p["text"])
@@ -133,19 +133,21 @@ def load_tokenizer(folder: Path) -> Any:
     return PreTrainedTokenizerFast(tokenizer_file=path, bos_token="<|begin_of_text|>")
 
 
-# --- the variants: each yields (images, tokens) of what it has made
+# --- the variants: each yields (images, tokens)
 
 
 def ours(folder: Path, mixture: str, edge: int, workers: int) -> Iterator[tuple[int, int]]:
     """Packed sequences from the mixture's shards."""
-    from cauldron.mixture import load_mixture
-    from training.data.loader import PackLoader
-    from training.data.prompts import GLOBAL, TokenLayout
-    from training.data.settings import LoaderSettings
+    from cauldron.training.data.loader import PackLoader
+    from cauldron.training.data.settings import LoaderSettings
+    from cauldron.training.data.tokenization import TokenLayout
+    from cauldron.training.special_tokens import GLOBAL_IMAGE
+
+    from cauldron.core.mixture import load_mixture
 
     tokenizer = load_tokenizer(folder)
     layout = TokenLayout(tokenizer, TILE, TOKENS_PER_TILE)
-    whole = tokenizer.convert_tokens_to_ids(GLOBAL)
+    whole = tokenizer.convert_tokens_to_ids(GLOBAL_IMAGE)
     settings = LoaderSettings(batch=8, longest_edge=edge, upscale="published", workers=workers)
     with PackLoader(load_mixture(mixture), layout, settings, 0, 1) as loader:
         for step in loader:
@@ -157,14 +159,14 @@ class Samples:
     """The rows of a mixture through Idefics3Processor, for a torch DataLoader."""
 
     def __init__(self, folder: Path, mixture: str, edge: int, backend: str) -> None:
+        from cauldron.training.special_tokens import CHAT_TEMPLATE
         from transformers import (
             Idefics3ImageProcessor,
             Idefics3ImageProcessorPil,
             Idefics3Processor,
         )
 
-        from cauldron.mixture import load_mixture
-        from training.special_tokens import CHAT_TEMPLATE
+        from cauldron.core.mixture import load_mixture
 
         self.rows = []
         for row in load_mixture(mixture).rows(["images", "messages"]):
@@ -207,7 +209,7 @@ def by_processor(
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Run one variant until it has made enough images; print what it took as JSON."""
+    """Run one variant until it has made enough images; print its figures as JSON."""
     folder, name = Path(arguments.folder), arguments.variant
     made = (
         ours(folder, arguments.mixture, arguments.edge, arguments.workers)
@@ -236,7 +238,7 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def family() -> list[int]:
-    """This process and all below it."""
+    """This process and its descendants."""
     parents = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -252,7 +254,7 @@ def family() -> list[int]:
 
 
 def cpu_seconds() -> float:
-    """Processor time of this process and all below it."""
+    """Processor time of this process and its descendants, in seconds."""
     ticks = 0
     for pid in family():
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -265,12 +267,12 @@ def peak_mib(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-# --- packing and dealing, from plans alone
+# --- packing and assignment to ranks, from plans only
 
 
 def smolvlm() -> Any:
     """SigLIP-SO400M and a language model of 1.7B, with tiles of 364."""
-    from training.flops import IDEFICS3_8B, LanguageShape, ModelShape
+    from cauldron.training.flops import IDEFICS3_8B, LanguageShape, ModelShape
 
     language = LanguageShape(
         layers=24,
@@ -285,33 +287,33 @@ def smolvlm() -> Any:
 
 
 def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[Any], Any, float]:
-    """An epoch's measured windows, their rules, and the processor time a row took."""
-    from cauldron.mixture import load_mixture
-    from training.data.order import Order
-    from training.data.plan import PackRules
-    from training.data.prompts import TokenLayout
-    from training.data.rows import row_groups
-    from training.data.workbench import BenchSettings, MeasureTask, Workbench
+    """An epoch's measured windows, their rules, and the processor time per row."""
+    from cauldron.training.data.builder import BuilderSettings, MeasureTask, PackBuilder
+    from cauldron.training.data.packing import PackRules
+    from cauldron.training.data.rows import row_groups
+    from cauldron.training.data.sampler import Order
+    from cauldron.training.data.tokenization import TokenLayout
+
+    from cauldron.core.mixture import load_mixture
 
     shards = tuple(load_mixture(mixture).shards)
     layout = TokenLayout(load_tokenizer(folder), TILE, TOKENS_PER_TILE)
     rules = PackRules(layout, SEQUENCE, upscale, seed=0)
-    bench = Workbench(BenchSettings(shards, rules, frozenset()))
+    builder = PackBuilder(BuilderSettings(shards, rules, frozenset()))
     order = Order(row_groups(shards), seed=0, window_rows=1024, windows=8)
     start = time.process_time()
     found = [
-        bench.measure(MeasureTask((0, number), window, tuple(groups), edge))
+        builder.measure(MeasureTask((0, number), window, tuple(groups), edge))
         for number, parts in enumerate(order.rounds(0))
         for window, groups in enumerate(parts)
     ]
     seconds = time.process_time() - start
-    return found, rules, seconds / sum(len(window.found) for window in found)
+    return found, rules, seconds / sum(len(window.rows) for window in found)
 
 
 def plan(folder: Path, mixture: str) -> None:
-    """Print packing waste, and how long 8 ranks wait for the slowest."""
-    from training.data.packing import best_fit
-    from training.data.plan import extent
+    """Print packing waste, and the share of time that 8 ranks wait for the slowest."""
+    from cauldron.training.data.packing import best_fit, extent
 
     print("| longest edge, scaling up | rows a pack | waste | best fit decreasing | ms a row |")
     print("|---|---:|---:|---:|---:|")
@@ -320,12 +322,12 @@ def plan(folder: Path, mixture: str) -> None:
         bins = plain = tokens = rows = 0
         packs = []
         for window in measured:
-            extents = [extent(row, edge, rules) for row in window.found]
+            extents = [extent(row, edge, rules) for row in window.rows]
             lengths = [length for length, _ in extents if length <= SEQUENCE]
             bins, plain = bins + len(window.packed.packs), plain + len(best_fit(lengths, SEQUENCE))
             tokens, rows = tokens + sum(lengths), rows + len(lengths)
             packs += [
-                ([extents[i] for i in numbers], sum(window.found[i].supervised for i in numbers))
+                ([extents[i] for i in numbers], sum(window.rows[i].supervised for i in numbers))
                 for numbers in window.packed.packs
             ]
         waste, usual = (1 - tokens / (count * SEQUENCE) for count in (bins, plain))
@@ -337,10 +339,9 @@ def plan(folder: Path, mixture: str) -> None:
 
 
 def print_waiting(packs: list[Any]) -> None:
-    """How long 8 ranks wait, dealt by cost and dealt in turn."""
-    from training.data.deal import deal, waiting
-    from training.data.order import permutation
-    from training.flops import IDEFICS3_8B, pack_flops
+    """Print how long 8 ranks wait when packs are assigned by cost, and in turn."""
+    from cauldron.training.data.sampler import assign_packs, idle_share, permutation
+    from cauldron.training.flops import IDEFICS3_8B, pack_flops
 
     print("\n| model, packs a step | a step | in turn | a micro-batch | in turn |")
     print("|---|---:|---:|---:|---:|")
@@ -355,9 +356,11 @@ def print_waiting(packs: list[Any]) -> None:
             turns = [list(range(rank, batch, 8)) for rank in range(8)]
             figures = []
             for lockstep in (False, True):
-                dealt = [waiting(step, deal(step, 8), lockstep=lockstep) for step in steps]
-                in_turn = [waiting(step, turns, lockstep=lockstep) for step in steps]
-                figures += [f"{statistics.mean(waits):.1%}" for waits in (dealt, in_turn)]
+                by_cost = [
+                    idle_share(step, assign_packs(step, 8), lockstep=lockstep) for step in steps
+                ]
+                in_turn = [idle_share(step, turns, lockstep=lockstep) for step in steps]
+                figures += [f"{statistics.mean(waits):.1%}" for waits in (by_cost, in_turn)]
             print(f"| {model}, {batch} | {' | '.join(figures)} |")
 
 
@@ -367,7 +370,7 @@ def print_waiting(packs: list[Any]) -> None:
 def run(arguments: argparse.Namespace, mixture: str, edge: int, variant: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--folder", arguments.folder, "--variant", variant]
     command += ["--mixture", mixture, "--edge", str(edge), "--workers", str(arguments.workers)]
-    # Enough that the few packs or samples in preparation when the clock stops do not count.
+    # Enough that the packs or samples in preparation at the end do not matter.
     images = arguments.images if variant == "ours" else max(20, arguments.images // 8)
     command += ["--images", str(images)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -383,7 +386,7 @@ def compare(arguments: argparse.Namespace, mixtures: dict[str, str]) -> None:
     for name, mixture in mixtures.items():
         for edge in EDGES:
             rates: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-            for _ in range(arguments.repeat):  # in turn, so that a busy minute hits all alike
+            for _ in range(arguments.repeat):  # in turn, so that other load affects all alike
                 last = {v: run(arguments, mixture, edge, v) for v in VARIANTS}
                 for variant, result in last.items():
                     rates[variant].append(result["images"] / result["cpu"])

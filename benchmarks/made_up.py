@@ -71,8 +71,7 @@ def conversations(size: Size, step: int) -> list[list[Chat]]:
     As many as fill `size.packs` sequences; what is left over nobody trains on.
     """
     import numpy as np
-
-    from training.data.packing import pack
+    from cauldron.training.data.packing import pack
 
     rng = np.random.default_rng(step)
     drawn: list[Chat] = []
@@ -119,9 +118,8 @@ def packs(size: Size, step: int) -> list[Any]:
 
 def _pack(size: Size, chats: list[Chat], place: int) -> Any:
     import torch
-
-    from training.data.order import PackPosition
-    from training.data.pack import Pack
+    from cauldron.training.data.collate import Pack
+    from cauldron.training.data.sampler import PackPosition
 
     parts = [document(size, chat) for chat in chats]
     ids = torch.cat([part[0] for part in parts])
@@ -184,6 +182,6 @@ class Words:
     size: Size
 
     def convert_tokens_to_ids(self, token: str) -> int:
-        from training.special_tokens import ADDED
+        from cauldron.training.special_tokens import ADDED
 
         return image_id(self.size) - 1 + ADDED.index(token)

@@ -25,14 +25,15 @@ from PIL import Image
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from cauldron.sources.base import RawImage
+from cauldron.transforms.hashes import SHORTEST_SIDE
+from cauldron.transforms.images import prepare_image
+
 from benchmarks.corpus import page, photo
 from benchmarks.duplicates.real import real
-from cauldron.rules import ImageRules
+from cauldron.core.rules import ImageRules
 from cauldron.sample import rows
 from cauldron.sample.studio import Studio
-from sources.base import RawImage
-from transforms.hashes import SHORTEST_SIDE
-from transforms.images import prepare_image
 
 RULES = ImageRules()
 

@@ -5,16 +5,16 @@
     python benchmarks/train.py --tiny             # on a CPU in two minutes, to see that it runs
 
 Models and conversations are those of `benchmarks/made_up.py`: random weights at the sizes of
-SmolVLM-2.2B (SigLIP-SO400M, a Llama of 1.7B), trained whole, and Idefics3-8B, by DoRA. Each step
-has conversations of its own, so that plans of attention, recompilation and the allocator's growth
-are in the figures; both sides train on the same ones, in as many steps. Ours packs them into
-sequences of 10,240. The Trainer (TRL packs no images either) pads batches of four as they come,
-batches of four of like length, or takes one at a time; its activations are checkpointed in all
-layers, as is common.
+SmolVLM-2.2B (SigLIP-SO400M, a Llama of 1.7B), all weights trained, and Idefics3-8B, with DoRA. Each
+step has new conversations, so that attention plans, recompilation and the allocator's growth are in
+the figures. Both sides train on the same ones, in equally many steps. Ours packs them into
+sequences of 10,240. The Trainer (TRL packs no images either) pads batches of four in the given
+order, batches of four of similar length, or takes one at a time; it checkpoints the activations of
+all layers, as is common.
 
-Every variant runs in a process of its own. Making the data is not timed. Tokens are those of
-conversations, padding is not counted; MFU counts the operations of `training.flops`, nothing
-recomputed, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model whose
+Every variant runs in its own process. Making the data is not timed. Tokens are those of
+conversations, without padding. MFU counts the operations of `cauldron.training.flops`, without
+recomputation, over the GPU's bf16 peak. Tokens/s and MFU are of the median step. An 8B model whose
 language layers keep their activations takes more than 80 GB and is not tried.
 """
 
@@ -52,9 +52,9 @@ from benchmarks.made_up import (  # noqa: E402
 )
 
 WARM_UP = 2
-# The Trainer's ways, by how many conversations it pads to a batch.
+# Variants of the Trainer, with the conversations padded to a batch.
 TRAINER = {"trainer": 4, "trainer+length": 4, "trainer+single": 1}
-# Ours, by what is recomputed and whether layers are compiled; then the Trainer's.
+# Ours: recomputed layers, compiled or not; then the Trainer's.
 VARIANTS = {
     "2b": ("vision", "vision+compile", "all", *TRAINER),
     "8b": ("all", "all+compile", *TRAINER),
@@ -63,7 +63,7 @@ VARIANTS = {
 
 
 def rules(size: Size, variant: str) -> Any:
-    from training.config import AdapterRules, ModelRules, TrainRecipe
+    from cauldron.training.config import AdapterRules, ModelRules, TrainRecipe
 
     recompute, _, compiled = variant.partition("+")
     return TrainRecipe(
@@ -79,7 +79,7 @@ def rules(size: Size, variant: str) -> Any:
 
 def cost(size: Size) -> Any:
     """Operations of a pack, by tiles, lengths and supervised tokens."""
-    from training.flops import ModelShape, Passes, pack_flops
+    from cauldron.training.flops import ModelShape, Passes, pack_flops
 
     shape = ModelShape.of(configuration(size))
     how = "adapter" if size.dora else "full"
@@ -93,12 +93,12 @@ def cost(size: Size) -> Any:
 
 
 def ours(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, float]]:
-    from training.attention import use_packed_attention
-    from training.model import LoadedModel
-    from training.network import adapt, base_dtype, make_network, make_optimizer
-    from training.parallel import Ranks
-    from training.step import Stepper
-    from training.vision import use_fast_vision
+    from cauldron.training.attention import use_packed_attention
+    from cauldron.training.forward import use_fast_vision
+    from cauldron.training.model import LoadedModel
+    from cauldron.training.network import adapt, base_dtype, make_network, make_optimizer
+    from cauldron.training.parallel import Ranks
+    from cauldron.training.step import Stepper
 
     how = rules(size, variant)
     ranks = Ranks.join()
@@ -119,7 +119,7 @@ def ours(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, flo
 
 
 def padded(size: Size, batch: list[Chat]) -> dict[str, Any]:
-    """A batch as a common collator makes it: ids to the longest, tiles to the most."""
+    """A batch as a common collator pads it: ids to the longest, tiles to the most."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -166,7 +166,7 @@ def trainer(size: Size, variant: str, steps: int) -> Iterator[tuple[float, int, 
     times: list[float] = []
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """A step's batches are made before it begins."""
+        """Measures steps; a step's batches are made before it begins."""
 
         def on_step_begin(self, *arguments: Any, **named: Any) -> None:
             times.append(-now())
@@ -225,11 +225,10 @@ def arguments(steps: int, batches: int) -> Any:
 
 
 def with_dora(model: Any, size: Size) -> Any:
-    """Trains what ours does: adapters, the connector, and the rows of the added tokens."""
+    """Train the same as ours: adapters, the connector, and the rows of the added tokens."""
+    from cauldron.training.adapters import lora_config
+    from cauldron.training.special_tokens import ADDED
     from peft import get_peft_model
-
-    from training.adapters import lora_config
-    from training.special_tokens import ADDED
 
     model.enable_input_require_grads()
     rows = [Words(size).convert_tokens_to_ids(token) for token in ADDED]
@@ -255,8 +254,7 @@ def measure(name: str, variant: str, steps: int) -> None:
     """Run one variant and print its row as JSON. The first steps warm up."""
     import numpy as np
     import torch
-
-    from training.metrics import peak_of
+    from cauldron.training.metrics import peak_of
 
     size, side = SIZES[name], trainer if variant in TRAINER else ours
     found = list(side(size, variant, steps))[WARM_UP:]
@@ -286,7 +284,7 @@ def result_of(name: str, variant: str, steps: int) -> dict[str, Any]:
 
 
 def what_went_wrong(said: str) -> str:
-    """The exception's line: what libraries say when they are taken down comes after it."""
+    """The line of the exception; libraries print more after it when they shut down."""
     lines = [re.sub(r"^\[rank\d+\]:\s*", "", line) for line in said.strip().splitlines()]
     raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
     return (raised or lines or ["no output"])[-1][:160].replace("|", "/")

@@ -13,17 +13,18 @@ from typing import Any
 import click
 
 from cauldron import __version__
-from cauldron.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError, UsageError
 
-# Read when pyarrow is first imported, here and in the worker processes that inherit it. Arrow's own
-# allocator held 2 GiB of private memory in the mix where 0.65 were in use; the system's 0.77.
+# Must be set before pyarrow is imported; worker processes inherit it. With Arrow's own allocator
+# the mix held 2 GiB for 0.65 GiB in use, with the system's 0.77 GiB.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 DEFAULT_OUTPUT = "./cauldron-out"
+DEFAULT_RECIPE = "idefics3"
 
 
 class _Group(click.Group):
-    """Turns the library's errors into one line and an exit code."""
+    """Prints errors of the library as one line and sets the exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -34,7 +35,7 @@ class _Group(click.Group):
             click.echo(f"cauldron: {error}", err=True)
             sys.exit(error.exit_code)
         except OSError as error:
-            # The disk, not the user: still one line, with the file where there is one.
+            # An error of the disk or the network, also printed as one line.
             if ctx.params.get("verbose"):
                 raise
             click.echo(f"cauldron: {error}", err=True)
@@ -62,10 +63,10 @@ def main(verbose: bool) -> None:
         format="%(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    # It has a handler of its own: each line would stand there twice.
+    # It has its own handler: each line would be printed twice.
     logging.getLogger("huggingface_hub").propagate = False
     if not verbose:
-        # Beam logs a failure's traceback that the one line of the error already sums up.
+        # Beam logs tracebacks of failures; the error line is enough.
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
@@ -89,17 +90,17 @@ def _say(line: str) -> None:
 @click.option("--stage", "stages", multiple=True, help="Build this stage only; may be repeated.")
 @click.option(
     "--root",
-    help="Where sources live: a folder or gs:// in hub layout. Default: the hub (HF_ENDPOINT).",
+    help="Where to read sources: a folder or gs:// in hub layout. Default: the hub (HF_ENDPOINT).",
 )
 @click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
-@click.option("--limit", type=click.IntRange(min=1), help="Rows to read of each source.")
-@click.option("--skip-unavailable", is_flag=True, help="Go on without sources that are not there.")
+@click.option("--limit", type=click.IntRange(min=1), help="Read this many rows of each source.")
+@click.option("--skip-unavailable", is_flag=True, help="Continue without unavailable sources.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
 @click.option(
     "--against",
     multiple=True,
     metavar="NAME=PATH",
-    help="Keep a benchmark's pictures out: a file, a folder, gs:// or a hub id; may be repeated.",
+    help="Remove rows with a benchmark's pictures: a file, folder, gs:// or hub id. Repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
 def build_command(
@@ -115,12 +116,12 @@ def build_command(
 ) -> None:
     """Build the mixtures of RECIPE: a packaged name (default: idefics3) or a YAML file.
 
-    Options that are not Cauldron's go to Beam: --runner, --project, --region and so on. Without
-    --runner the build runs here, on all cores.
+    Other options are passed to Beam: --runner, --project, --region and so on. Without --runner
+    the build runs on this machine, on all cores.
     """
-    from cauldron.build import BuildOptions, build
+    from cauldron.inspect.tables import print_mixture
+    from cauldron.pipeline.build import BuildOptions, build
     from cauldron.recipe import with_benchmarks
-    from cauldron.show import print_mixture
 
     recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
@@ -141,7 +142,7 @@ def build_command(
 
 
 def _recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """Tell the recipe from options for Beam, whose values may stand apart: ``--runner R``."""
+    """Separate the recipe from Beam's options, whose values may be separate: ``--runner R``."""
     recipes, beam_args = [], []
     value_may_follow = False
     for argument in arguments:
@@ -153,8 +154,8 @@ def _recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
             recipes.append(argument)
         value_may_follow = is_option and "=" not in argument
     if len(recipes) > 1:
-        raise UsageError(f"one recipe at a time, not {', '.join(recipes)}")
-    return (recipes or ["idefics3"])[0], tuple(beam_args)
+        raise UsageError(f"give one recipe, not {', '.join(recipes)}")
+    return (recipes or [DEFAULT_RECIPE])[0], tuple(beam_args)
 
 
 def _recipe(name: str, weights: tuple[str, ...]) -> Any:
@@ -165,14 +166,14 @@ def _recipe(name: str, weights: tuple[str, ...]) -> Any:
 
 @_examples("cauldron plan", "cauldron plan my-recipe.yaml --stage sft --json")
 @main.command("plan")
-@click.argument("recipe", default="idefics3")
+@click.argument("recipe", default=DEFAULT_RECIPE)
 @click.option("--stage", "stages", multiple=True, help="Plan this stage only; may be repeated.")
-@click.option("--output", help="Use the measured counts of corpora that are finished there.")
+@click.option("--output", help="Use measured counts of the finished corpora in this folder.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
 @click.option(
     "--core-hour-price",
     type=click.FloatRange(min=0),
-    help="USD per vCPU hour with its memory, for the estimate of cost.",
+    help="USD per vCPU hour with its memory, to estimate the cost.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per stage.")
 def plan_command(
@@ -183,9 +184,9 @@ def plan_command(
     core_hour_price: float | None,
     as_json: bool,
 ) -> None:
-    """Show the mixture table of RECIPE before anything runs."""
-    from cauldron.plan import CORE_HOUR_PRICE, plans
-    from cauldron.show import print_plan
+    """Show the mixture table of RECIPE and estimate the cost of building it."""
+    from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
+    from cauldron.inspect.tables import print_plan
 
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     for plan in plans(_recipe(recipe, weights), stages, output):
@@ -199,8 +200,8 @@ def plan_command(
 @main.command("sources")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def sources_command(as_json: bool) -> None:
-    """List every source: what, licence, size, gated or not, images included or not."""
-    from cauldron.show import print_sources, source_lines
+    """List all sources with licence, size, images and access."""
+    from cauldron.inspect.tables import print_sources, source_lines
 
     if as_json:
         click.echo(json.dumps(source_lines(), indent=1))
@@ -214,7 +215,7 @@ def sources_command(as_json: bool) -> None:
 @click.option("--rows", type=click.IntRange(min=1), default=24, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 def sample_command(folder: str, rows: int, seed: int) -> None:
-    """Write a miniature hub into FOLDER: every source in its published layout, generated."""
+    """Generate a miniature hub in FOLDER: every source in its published layout."""
     from cauldron.sample import write_sample_hub
 
     write_sample_hub(folder, seed=seed, rows=rows)
@@ -238,7 +239,7 @@ def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> 
     Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
     benchmarks, manifest.
     """
-    from cauldron.query import run_query
+    from cauldron.inspect.query import run_query
 
     style: Any = "parquet" if parquet else form or "table"
     run_query(out, sql, style, parquet)
@@ -248,11 +249,11 @@ def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> 
 @main.command("curate")
 @click.argument("out", default=DEFAULT_OUTPUT)
 @click.option(
-    "--explain", "row_id", required=True, metavar="ID", help="A row's id, or its first digits."
+    "--explain", "row_id", required=True, metavar="ID", help="A row's id, or its first 8 digits."
 )
 def curate_command(out: str, row_id: str) -> None:
-    """Say why a row of the build in OUT was kept, merged or dropped, and on what evidence."""
-    from cauldron.explain import explain
+    """Explain why a row of the build in OUT was kept, merged or dropped."""
+    from cauldron.inspect.explain import explain
 
     for line in explain(out, row_id):
         click.echo(line)
@@ -261,10 +262,10 @@ def curate_command(out: str, row_id: str) -> None:
 @_examples("cauldron verify ./cauldron-out")
 @main.command("verify")
 @click.argument("out")
-@click.option("--json", "as_json", is_flag=True, help="A JSON array of what is wrong.")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as a JSON array.")
 def verify_command(out: str, as_json: bool) -> None:
-    """Read everything in OUT again and prove that no row vanished and no byte changed."""
-    from cauldron.verify import verify
+    """Check all files in OUT: no row vanished and no byte changed."""
+    from cauldron.inspect.verify import verify
 
     problems = verify(out)
     if as_json:
@@ -286,30 +287,30 @@ def verify_command(out: str, as_json: bool) -> None:
     "cauldron train --plot cauldron-out/runs/sft",
 )
 @main.command("train")
-@click.option("--stage", default="sft", show_default=True, help="Whose hyper-parameters to take.")
-@click.option(
-    "--recipe", help="Packaged name or YAML file. Default: what the mixture was built with."
-)
+@click.option("--stage", default="sft", show_default=True, help="Use its hyper-parameters.")
+@click.option("--recipe", help="Packaged name or YAML file. Default: the mixture's recipe.")
 @click.option("--mixture", help="Default: ./cauldron-out/mixtures/STAGE.")
 @click.option("--output", metavar="RUN", help="Default: ./cauldron-out/runs/STAGE.")
 @click.option("--model", help="tiny, or hub id or folder of an Idefics3 or SmolVLM checkpoint.")
-@click.option("--steps", type=click.IntRange(min=1))
+@click.option("--steps", type=click.IntRange(min=1), help="Stop after this many steps.")
 @click.option(
     "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field; repeatable."
 )
 @click.option("--exclude", multiple=True, metavar="SOURCE", help="Leave a source out; repeatable.")
-@click.option("--only", multiple=True, metavar="SOURCE", help="Take this source; repeatable.")
-@click.option("--print-config", is_flag=True, help="Print what would run, as YAML.")
-@click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG, and end.")
-def train_command(print_config: bool, plot: str | None, **typed: Any) -> None:
-    """Train on a finished mixture; the same command again goes on from the last checkpoint."""
-    from training import command
-    from training.options import TrainOptions, resolve
+@click.option("--only", multiple=True, metavar="SOURCE", help="Use only this source; repeatable.")
+@click.option("--print-config", is_flag=True, help="Print the configuration as YAML and exit.")
+@click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG file and exit.")
+def train_command(recipe: str | None, print_config: bool, plot: str | None, **typed: Any) -> None:
+    """Train on a finished mixture. The same command again resumes from the last checkpoint."""
+    from cauldron.recipe import load_recipe
+    from cauldron.training import command
+    from cauldron.training.command import TrainOptions, resolve
 
     if plot is not None:
         click.echo(command.plot(plot))
         return
-    options = TrainOptions(**typed)
+    named = None if recipe is None else load_recipe(recipe).training
+    options = TrainOptions(rules=named, packaged=load_recipe(DEFAULT_RECIPE).training, **typed)
     if print_config:
         click.echo(command.shown(resolve(options)), nl=False)
         return

@@ -1,7 +1,7 @@
 """Recipes: which sources, how they are cleaned, and what each stage mixes.
 
-A recipe is a YAML file. `load_recipe` takes a packaged name (``idefics3``) or a path; a recipe
-that says ``extends: NAME_OR_PATH`` holds only what differs, merged key by key.
+A recipe is a YAML file. `load_recipe` takes a packaged name (``idefics3``) or a path. A recipe with
+``extends: NAME_OR_PATH`` holds only the differences, which are merged key by key.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import importlib.resources
 from typing import Annotated, Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from cauldron import storage
-from cauldron.errors import UsageError
-from cauldron.rules import (
-    Action,
+from cauldron.core import storage
+from cauldron.core.errors import UsageError
+from cauldron.core.rules import (
     AgainstRules,
     ClassifierRules,
     DuplicateRules,
@@ -23,19 +22,17 @@ from cauldron.rules import (
     LanguageRules,
     Strict,
     TextRules,
-    UpscaleChoice,
 )
-
-MIB = 1024 * 1024
+from cauldron.core.stage import StageRecipe
 
 
 class SourceRecipe(Strict):
     """One source in a recipe.
 
     Attributes:
-        revision: branch, tag or commit on the hub; resolved to a commit in the manifest.
-        images, text: what differs from the recipe's own rules for this source.
-        options: the reader's own options (see its docstring).
+        revision: branch, tag or commit on the hub; the manifest records the commit.
+        images, text: changes to the recipe's rules for this source.
+        options: options of the source's reader, see its docstring.
     """
 
     revision: str | None = None
@@ -44,116 +41,25 @@ class SourceRecipe(Strict):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Budget(Strict):
-    """How large a mixture is; exactly one of the three.
-
-    Attributes:
-        answer_tokens: answer tokens in the whole mixture.
-        samples: rows in the whole mixture.
-        epochs_of_largest: how often the source with the largest share is passed over.
-    """
-
-    answer_tokens: Annotated[float, Field(gt=0)] | None = None
-    samples: Annotated[int, Field(gt=0)] | None = None
-    epochs_of_largest: Annotated[float, Field(gt=0)] | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> Budget:
-        given = [self.answer_tokens, self.samples, self.epochs_of_largest]
-        if sum(value is not None for value in given) != 1:
-            raise ValueError("give exactly one of answer_tokens, samples, epochs_of_largest")
-        return self
-
-
-class Portion(Strict):
-    """How much of a source a stage takes.
-
-    Attributes:
-        weight: share of answer tokens in proportion to tokens x weight, the authors' scheme.
-        share: share of the stage's answer tokens, 0 to 1; weighted sources divide the rest.
-    """
-
-    weight: Annotated[float, Field(ge=0)] | None = None
-    share: Annotated[float, Field(ge=0, le=1)] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthand(cls, value: Any) -> Any:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return {"weight": value} if is_number else value
-
-    @model_validator(mode="after")
-    def _one(self) -> Portion:
-        if (self.weight is None) == (self.share is None):
-            raise ValueError("give a weight or a share")
-        return self
-
-
-class TurnRules(Strict):
-    """What a copy of a row keeps of its turns.
-
-    Attributes:
-        shuffle: a new order of turns for every copy; sources whose turns build on each other
-            (`dialogue`) always keep theirs.
-        cap: at most this many turns a copy; None: all. The authors: 7.
-    """
-
-    shuffle: bool = True
-    cap: Annotated[int, Field(gt=0)] | None = 7
-
-
-class StageRecipe(Strict):
-    """One stage's mixture.
-
-    Attributes:
-        longest_edge: images are tiled after scaling their longest side to at most this many
-            pixels; decides image tokens only, stored pixels stay.
-        tile: side of a tile in pixels.
-        upscale: of images smaller than the limit. ``never``: up to whole tiles only (the authors'
-            training code); ``published``: to the full grid, as the published processor does, four
-            times the tokens for 640 x 480; ``{up_to: 2}``: by a factor at most. Decides image
-            tokens here, and what `cauldron train` does with this mixture.
-        shard_bytes: target size of a shard.
-        row_group_bytes: a reader holds one row group in memory.
-        max_epochs: no source is passed over more often.
-        duplicates: what becomes of near-duplicates here, where it differs from the recipe's.
-    """
-
-    budget: Budget
-    mixture: dict[str, Portion]
-    turns: TurnRules = TurnRules()
-    max_epochs: Annotated[float, Field(gt=0)] = 50
-    longest_edge: Annotated[int, Field(gt=0)] = 1820
-    tile: Annotated[int, Field(gt=0)] = 364
-    upscale: UpscaleChoice = "never"
-    shard_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
-    row_group_bytes: Annotated[int, Field(ge=1024, le=1024 * MIB)] = 32 * MIB
-    duplicates: Action | None = None
-
-    @field_validator("mixture")
-    @classmethod
-    def _shares_fit(cls, value: dict[str, Portion]) -> dict[str, Portion]:
-        if not value:
-            raise ValueError("a stage needs at least one source")
-        total = sum(portion.share or 0 for portion in value.values())
-        if total > 1 + 1e-9:
-            raise ValueError(f"shares add up to {total:.4f}, more than 1")
-        return value
-
-
 class Recipe(Strict):
-    """A whole recipe; see the packaged ``idefics3.yaml`` for every field in use.
+    """A whole recipe. The packaged ``idefics3.yaml`` shows every field.
 
     Attributes:
-        seed: of every choice; the same seed gives the same bytes.
+        name: of the recipe, in manifests and cards.
+        seed: the same seed gives the same bytes.
         tokenizer: hub id or path of a ``tokenizer.json``; None: token counts are estimated.
-        max_bad_fraction: a source that loses a larger part to unreadable rows fails the build.
-        statistics: name of a packaged table of published counts, which `plan` uses before
-            anything is built.
-        duplicates: how near-duplicate pictures are found and treated. None: they are not looked
-            for, and only exact copies of rows merge.
+        max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
+        statistics: name of a packaged table of published counts, for `plan`.
+        images, text: how images and texts of every source are treated.
+        language: which languages are kept.
+        classifiers: fastText filters; a row must pass all of them.
+        duplicates: how near-duplicate pictures are found and treated. None: they are not searched
+            for, and only exact copies of rows are merged.
         against: benchmarks to keep out.
-        training: how each stage trains (`training.config.TrainRecipe`); changes no mixture.
+        sources: what differs for a source, by its name.
+        stages: the mixtures, by stage.
+        training: how each stage trains (`cauldron.training.config.TrainRecipe`); does not affect
+            mixtures.
     """
 
     name: str
@@ -190,7 +96,7 @@ class Recipe(Strict):
         return TextRules.model_validate(merged)
 
     def duplicate_rules(self, stage: str) -> DuplicateRules | None:
-        """How a stage treats near-duplicates; None when they are not looked for."""
+        """How a stage treats near-duplicates; None if they are not searched for."""
         action = self.stage(stage).duplicates
         if action is None:
             return self.duplicates
@@ -205,7 +111,7 @@ class Recipe(Strict):
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Read and validate a recipe. Raises UsageError with what is wrong and where."""
+    """Read and validate a recipe. Raises UsageError that names the invalid fields."""
     values = _read(name_or_path, ())
     try:
         return Recipe.model_validate(values)
@@ -252,7 +158,7 @@ def _text(name_or_path: str) -> str:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Deep merge of mappings; any other value, lists too, replaces. A null removes a key."""
+    """Merge mappings recursively. Other values, also lists, are replaced; null removes a key."""
     result = dict(base)
     for key, value in changes.items():
         if value is None:
@@ -265,13 +171,13 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
-    """A recipe with some weights replaced in every stage that has the source.
+    """The recipe with changed weights, in every stage that has the source.
 
     Args:
-        changes: ``SOURCE=WEIGHT``, as typed on a command line.
+        changes: each ``SOURCE=WEIGHT``, from the command line.
 
     Raises:
-        UsageError: not of that form, or no stage has the source.
+        UsageError: a change has another form, or no stage has the source.
     """
     if not changes:
         return recipe
@@ -290,13 +196,13 @@ def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
 
 
 def with_benchmarks(recipe: Recipe, against: tuple[str, ...]) -> Recipe:
-    """A recipe that keeps more benchmarks out.
+    """The recipe with more benchmarks to keep out.
 
     Args:
-        against: ``NAME=PATH``, as typed on a command line.
+        against: each ``NAME=PATH``, from the command line.
 
     Raises:
-        UsageError: not of that form, or a name twice.
+        UsageError: an item has another form, or a name is given twice.
     """
     added: dict[str, str] = {}
     for item in against:

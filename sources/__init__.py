@@ -1,1 +1,1 @@
-"""Readers of the published datasets, one file per family; see `sources.base`."""
+"""Readers of the published datasets, one file per family; see `cauldron.sources.base`."""

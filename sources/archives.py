@@ -1,10 +1,10 @@
-"""Members of published zip and tar files, read as what they are: bytes from a stranger.
+"""Members of published zip and tar files, which are not trusted.
 
 A member is read only if its name stays inside the archive, it is a plain file, and it unpacks to
-no more than the caller allows; sizes in headers are checked first and never believed. Memory is
-bounded by that limit plus a few MiB, whatever an archive announces. A zip over a
-`sources.ranges.RangeReader` costs one request for its directory's tail, one for the directory and
-one per member; a tar is read straight through.
+no more than the caller allows. Sizes in headers are checked first, and the limit holds even if
+they are wrong. Memory is bounded by that limit plus a few MiB. A zip over a
+`cauldron.sources.ranges.RangeReader` costs one request for the tail of its directory, one for the
+directory and one per member. A tar is read from start to end.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
-from sources.files import is_inside
+from cauldron.sources.files import is_inside
+from cauldron.sources.rows import RowProblem
 
 # A directory of a million members; the largest published one (COCO train2014, 82,783) has 8 MB.
 MAX_DIRECTORY_BYTES = 64 * 1024 * 1024
-# pax headers and GNU long names, which the tar reader takes in whole. Real ones are under 1 KiB.
+# pax headers and GNU long names, which the tar reader reads whole. Real ones are under 1 KiB.
 MAX_TAR_HEADER_BYTES = 1024 * 1024
 _CHUNK = 1024 * 1024
 # Between a zip's local header and its data: the name again and extra fields.
 _LOCAL_HEADER_SLACK = 4096
-# Deflate cannot do better than 1,032 : 1 and at worst adds little; bzip2 and lzma inflate a chunk
-# to any size in one step, so they are not taken. No published archive uses them.
+# Deflate compresses at most 1,032 : 1 and at worst adds little. bzip2 and lzma can inflate a chunk
+# to any size in one step, so they are refused. No published archive uses them.
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 _BROKEN_ZIP = (
@@ -47,22 +48,14 @@ _BROKEN_ZIP = (
 _BROKEN_TAR = (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, ValueError, OverflowError)
 
 
-class ArchiveError(Exception):
+class ArchiveError(RowProblem):
     """A member, or a whole archive, that is not read.
 
     Attributes:
-        reason: a code of `cauldron.reasons`: ``unsafe_member``, ``member_too_large``,
+        reason: a code of `cauldron.core.reasons`: ``unsafe_member``, ``member_too_large``,
             ``image_not_shipped`` (no such member) or ``unreadable_file``.
         message: the member and what is wrong with it.
     """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
-        self.reason = reason
-        self.message = message
-
-    def __reduce__(self) -> tuple[type[ArchiveError], tuple[str, str]]:
-        return type(self), (self.reason, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
         archive = zipfile.ZipFile(cast(IO[bytes], guarded))
     except _BROKEN_ZIP as error:
         if isinstance(error.__context__, OSError):
-            raise error.__context__ from None  # the file could not be read: says nothing about it
+            raise error.__context__ from None  # the read failed; the zip may be whole
         raise ArchiveError("unreadable_file", f"not a whole zip file ({error})") from error
     guarded.limit = None
     return archive
@@ -121,7 +114,7 @@ def read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
     try:
         _prefetch(archive, info)
         with archive.open(info) as member:
-            data = member.read(info.file_size)  # no more is inflated, whatever there is
+            data = member.read(info.file_size)  # inflates no more than this
     except _BROKEN_ZIP as error:
         raise ArchiveError("unreadable_file", f"member {name!r} is damaged ({error})") from error
     if len(data) != info.file_size:
@@ -132,25 +125,25 @@ def read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
 def iter_tar(
     file: BinaryIO, max_bytes: int, wanted: Callable[[str], bool] | None = None
 ) -> Iterator[Member]:
-    """The files of a ``.tar`` or ``.tar.gz``, in order, read straight through.
+    """The files of a ``.tar`` or ``.tar.gz``, in order, read from start to end.
 
-    Folders are passed over. A member that must not or need not be read whole (outside the
-    archive, a link, a device, too large) comes with an `error` and without data.
+    Folders are skipped. A member that must not be read (outside the archive, a link, a device, too
+    large) comes with an `error` and without data.
 
     Args:
         file: need not seek.
         max_bytes: the most that one member may hold.
-        wanted: of a member's name, whether to read it; the others are passed over.
+        wanted: whether to read a member, by its name; the others are skipped.
 
     Raises:
-        ArchiveError: ``unreadable_file``, when the archive is damaged or cut off; what came
-            before has been yielded.
+        ArchiveError: ``unreadable_file``, when the archive is damaged or cut off; the members
+            before the damage have been yielded.
     """
     stream = _Forward(_inflated(file), MAX_TAR_HEADER_BYTES)
     try:
         archive: Any = tarfile.TarFile(fileobj=cast(IO[bytes], stream), mode="r")
         while (info := archive.next()) is not None:
-            archive.members.clear()  # the reader would keep every header
+            archive.members.clear()  # else the reader keeps every header
             member = _member(stream, info, max_bytes, wanted)
             if member is not None:
                 yield member
@@ -212,7 +205,7 @@ def _too_large(name: str, size: int, max_bytes: int) -> ArchiveError:
 
 
 def _prefetch(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
-    """Over a remote file, get header and data in one request."""
+    """Fetch header and data of a remote file in one request."""
     file: Any = archive.fp
     prefetch = getattr(file.file, "prefetch", None) if isinstance(file, _Guarded) else None
     if prefetch is not None:
@@ -221,24 +214,27 @@ def _prefetch(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
 
 
 def _inflated(file: BinaryIO) -> IO[bytes]:
-    """The tar inside, whatever the file is called."""
+    """The tar inside: gzip is told by the first bytes, not by the file's name."""
     head = file.read(2)
     whole = cast(BinaryIO, io.BufferedReader(_Rejoined(head, file), _CHUNK))
     return cast(IO[bytes], gzip.GzipFile(fileobj=whole)) if head == b"\x1f\x8b" else whole
 
 
 def _check_end(stream: _Forward) -> None:
-    """The tar reader takes a damaged header for the end; only two empty blocks, or one, are it."""
+    """Raise EOFError unless the tar ends with an empty block.
+
+    The tar reader takes a damaged header for the end.
+    """
     if stream.last.strip(b"\0") or len(stream.last) != tarfile.BLOCKSIZE:
         raise EOFError("it ends without its end mark")
-    # Reading on lets gzip compare its checksum; a real tail is at most a record of 10 KiB.
+    # Reading on makes gzip compare its checksum; a real tail is at most a record of 10 KiB.
     for _ in range(16):
         if not stream.read(64 * 1024):
             return
 
 
 class _Guarded:
-    """A file that refuses to hand out more than `limit` bytes at once."""
+    """A file that refuses to read more than `limit` bytes at once."""
 
     def __init__(self, file: BinaryIO, limit: int | None) -> None:
         self.file = file
@@ -266,12 +262,12 @@ class _Guarded:
 
 
 class _Forward(_Guarded):
-    """A file that is read straight on: seeking forward reads, seeking back is not to be."""
+    """A file that is read forward only: seeking forward reads, seeking back is an error."""
 
     def __init__(self, file: IO[bytes], limit: int) -> None:
         super().__init__(cast(BinaryIO, file), limit)
         self.position = 0
-        self.last = b""  # the last read, for telling an end from a break
+        self.last = b""  # the last read, to tell the end mark from damage
 
     def read(self, size: int = -1) -> bytes:
         data = super().read(size)
@@ -299,7 +295,7 @@ class _Forward(_Guarded):
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream with the bytes that were taken from its front to look at put back."""
+    """A stream with the bytes that were read from its start put back."""
 
     def __init__(self, head: bytes, file: BinaryIO) -> None:
         self._head = head

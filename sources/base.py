@@ -1,8 +1,8 @@
 """What a source is: it knows its files, cuts them into pieces, and reads a piece row by row.
 
-A reader yields rows as published (`Row`), or says why one cannot be read (`BadRow`). It neither
-cleans text nor touches pixels: that is `transforms`' work. Readers know no Beam; a piece is small
-and made of plain values, so that any runner can carry it to another machine.
+A reader yields each row as published (`Row`) or says why it cannot be read (`BadRow`). It neither
+cleans text nor decodes images: `transforms` does. Readers do not use Beam. A piece is small and
+made of plain values, so that any runner can send it to another machine.
 """
 
 from __future__ import annotations
@@ -12,12 +12,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cauldron.schema import Origin
-from sources.files import FileInfo, Repo, Root
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.shards import Missing
 
-# A piece is about this much of a published file, compressed: large enough that opening it costs
-# nothing against reading it, small enough that a hundred workers have work on a 10 GB set.
+from cauldron.core.errors import UsageError
+from cauldron.core.schema import Origin
+
+# Compressed bytes of a published file that go into a piece: large enough that opening the file is
+# cheap against reading it, small enough that a 10 GB set keeps a hundred workers busy.
 PIECE_BYTES = 64 * 1024 * 1024
+# The kind of a piece that stands for shards which are not there.
+MISSING = "missing_shards"
 
 Options = Mapping[str, Any]
 
@@ -28,14 +33,14 @@ class Piece(NamedTuple):
     Attributes:
         source: the source's name.
         file: path inside the repository.
-        kind: what the reader should do with it; readers define their own words.
+        kind: how to read it; each reader defines its own kinds.
         start, stop: first and one past the last row group, byte or member; 0, -1 for all.
         size: bytes that will be read, for balancing.
         limit: read at most this many rows, -1 for all. With a `reason`: how many rows the file
-            holds, -1 where nobody can tell.
-        reason, message: set where planning found that the file cannot be read at all; the piece
-            then yields one `BadRow` that says so.
-        detail: what else the reader must know, in its own words.
+            holds, -1 if unknown.
+        reason, message: set if planning found that the file cannot be read at all; the piece
+            then yields one `BadRow` with them.
+        detail: anything else that the reader needs, in a format of its own.
     """
 
     source: str
@@ -66,8 +71,8 @@ class RawImage:
     Attributes:
         data: the encoded bytes.
         path: the publisher's path or name, or "".
-        digest: SHA-256 hex that stands for the content where `data` was made here (a rendered
-            PDF page); None: the bytes speak for themselves.
+        digest: SHA-256 hex that identifies the content if `data` was made here (a rendered PDF
+            page); None: `data` itself identifies it.
     """
 
     data: bytes
@@ -80,8 +85,8 @@ class Row:
     """One row as published, or several that the reader merged into one conversation.
 
     Attributes:
-        rows: how many published rows stand behind it; those above one count as merged,
-            reason ``same_image``.
+        rows: the number of published rows in it; all but one count as merged, reason
+            ``same_image``.
     """
 
     origin: Origin
@@ -93,7 +98,7 @@ class Row:
 
 @dataclass(slots=True)
 class BadRow:
-    """A row that cannot be used, with a code from `cauldron.reasons`."""
+    """A row that cannot be used, with a code from `cauldron.core.reasons`."""
 
     origin: Origin
     reason: str
@@ -106,16 +111,17 @@ class Source(abc.ABC):
     """A dataset as its publisher ships it.
 
     Attributes:
-        name: how recipes and rows call it, e.g. ``the_cauldron/vqav2``.
+        name: its name in recipes and rows, e.g. ``the_cauldron/vqav2``.
         repo: ``<org>/<name>`` on the hub, and the folder under a local root.
         title: for people.
-        license: SPDX id where there is one.
-        published_rows: rows at the publisher, None when unknown.
-        published_bytes: bytes to download, None when unknown; an estimate where marked so in the
-            reader's docstring.
+        license: SPDX id if there is one.
+        published_rows: rows at the publisher, None if unknown.
+        published_bytes: bytes to download, None if unknown; the reader's docstring says if it is
+            an estimate.
         gated: the hub asks for accepted terms and a token.
-        ships_images: False where pixels lie elsewhere; None for text-only sets.
+        ships_images: False if the images must be fetched elsewhere; None for text-only sets.
         dialogue: turns build on each other, so their order must stay.
+        default_options: every option of the reader, with its default.
     """
 
     name: str
@@ -129,54 +135,69 @@ class Source(abc.ABC):
     dialogue: bool = False
     default_options: Mapping[str, Any] = field(default_factory=dict)
 
+    def settled(self, options: Options) -> Options:
+        """The reader's options: its defaults, overridden by the recipe's.
+
+        Raises:
+            cauldron.core.errors.UsageError: an option that the reader does not have.
+        """
+        unknown = sorted(options.keys() - self.default_options.keys())
+        if unknown:
+            known = ", ".join(sorted(self.default_options)) or "none"
+            raise UsageError(f"{self.name} has no option {', '.join(unknown)}; it has: {known}")
+        return {**self.default_options, **options}
+
     @abc.abstractmethod
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
-        """The files whose content makes the corpus, sorted by path; their versions go into the
+        """The files that the corpus is made of, sorted by path; their versions go into the
         fingerprint.
 
         Raises:
-            cauldron.errors.SourceUnavailable: nothing of this source is there.
+            cauldron.core.errors.SourceUnavailable: nothing of this source is there.
         """
 
     @abc.abstractmethod
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
         """Cut the source into pieces, in an order that depends on the files alone.
 
-        A file that cannot be opened becomes a piece with a `reason`; nothing raises for it.
+        A file that cannot be opened becomes a piece with a `reason`; it raises nothing.
 
         Args:
             limit: read about this many rows of the source in all and no more; -1 for all.
         """
 
     @abc.abstractmethod
+    def rows(
+        self, root: Root, repo: Repo, piece: Piece, options: Options
+    ) -> Iterator[Row | BadRow]:
+        """The rows of a piece without a `reason`, streamed: memory does not grow with the file.
+
+        Args:
+            options: settled.
+        """
+
     def read(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        """Read a piece, streaming: memory does not grow with the size of the file."""
+        """Read a piece: its rows, or why it has none."""
+        if piece.reason:
+            return lost_rows(piece)
+        return self.rows(root, repo, piece, self.settled(options))
 
     def extra_files(self, root: Root, options: Options) -> list[FileInfo]:
         """Files outside the repository that the rows depend on (a recipe's image archive)."""
         return []
 
     def notes(self, repo: Repo, options: Options) -> list[str]:
-        """What a reader of the manifest should know about the files found, a line each: files
-        that were left unread on purpose, and why."""
+        """For readers of the manifest, a line each: files that are left unread on purpose, and
+        why."""
         return []
 
 
-_REGISTRY: dict[str, Source] = {}
-
-
-def register(source: Source) -> Source:
-    """Add a source to the registry. Raises ValueError for a name taken already."""
-    if source.name in _REGISTRY:
-        raise ValueError(f"source {source.name!r} is registered twice")
-    _REGISTRY[source.name] = source
-    return source
-
-
-def registry() -> Mapping[str, Source]:
-    """Every known source by name, in the order of registration."""
-    from sources import catalog  # noqa: F401 - importing the readers registers them
-
-    return _REGISTRY
+def lost_rows(piece: Piece) -> Iterator[BadRow]:
+    """What a piece with a `reason` yields: one record, or one for each missing shard."""
+    if piece.kind == MISSING:
+        for name in Missing(piece.file, piece.start, piece.stop).names():
+            yield BadRow(Origin(file=name), piece.reason, f"there is no {name}")
+        return
+    yield BadRow(Origin(file=piece.file), piece.reason, piece.message, max(1, piece.limit))

@@ -1,7 +1,7 @@
 """Conversations as published: lists of messages turned into questions and answers.
 
-Message objects spell speaker and text as ``from``/``value`` or ``role``/``content``; some sets
-write bare strings that alternate, beginning with the user.
+Messages are objects with ``from``/``value`` or ``role``/``content``, or plain strings of user and
+assistant in turn; the user begins.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sources.base import RawTurn
-from sources.rows import RowProblem
+from cauldron.sources.base import RawTurn
+from cauldron.sources.rows import RowProblem
 
 _USERS = frozenset({"human", "user"})
 _ASSISTANTS = frozenset({"gpt", "assistant", "chatgpt", "bard"})
 
 
 class Conversation(NamedTuple):
-    """What a row of text says.
+    """The conversation of a row.
 
     Attributes:
         system: the system prompt, or None.
-        turns: pairs in order; where the other half of a question or answer is missing, it is None.
+        turns: questions and answers in order; a missing one is None.
     """
 
     system: str | None
@@ -32,8 +32,8 @@ class Conversation(NamedTuple):
 def text_of(value: Any) -> str | None:
     """A JSON scalar as text; numbers as JSON writes them, because short answers may be numbers.
 
-    A surrogate that stands alone (``\\ud800`` in JSON) is no character and cannot be stored:
-    it becomes U+FFFD, and halves that belong together are joined.
+    Surrogate pairs are joined. A lone surrogate (``\\ud800`` in JSON) is not a character and
+    cannot be stored; it becomes U+FFFD.
 
     Raises:
         RowProblem: ``bad_row``, a boolean, array or object.
@@ -52,26 +52,26 @@ def text_of(value: Any) -> str | None:
 
 
 def key_of(value: Any) -> str:
-    """The publisher's key of a row, where it is a string or a number; else ""."""
+    """The publisher's key of a row if it is a string or a number, else ""."""
     usable = isinstance(value, str | int) and not isinstance(value, bool)
     return (text_of(value) or "") if usable else ""
 
 
 def conversation_of(messages: Any, source: str) -> Conversation:
-    """Pair a list of messages.
+    """Pair the messages of a list to turns.
 
-    System messages before the first turn become the system prompt. A question that gets no answer
-    and an answer without a question keep a turn with one half missing.
+    System messages before the first turn become the system prompt. A question without an answer
+    and an answer without a question become turns with one half missing.
 
     Raises:
-        RowProblem: ``bad_row``, not a list of messages, or a speaker that is none of the known.
+        RowProblem: ``bad_row``, not a list of messages, or an unknown speaker.
     """
     if not isinstance(messages, list) or not messages:
         raise RowProblem("bad_row", "no list of messages")
     system: list[str] = []
     turns: list[RawTurn] = []
     for number, message in enumerate(messages):
-        speaker, text = _speech(message, number)
+        speaker, text = _speaker_and_text(message, number)
         if speaker in _USERS:
             turns.append(RawTurn(text, None, source))
         elif speaker in _ASSISTANTS:
@@ -85,7 +85,7 @@ def conversation_of(messages: Any, source: str) -> Conversation:
     return Conversation("\n\n".join(filter(None, system)) or None, turns)
 
 
-def _speech(message: Any, number: int) -> tuple[str, str | None]:
+def _speaker_and_text(message: Any, number: int) -> tuple[str, str | None]:
     if isinstance(message, str):
         return "gpt" if number % 2 else "human", text_of(message)
     if not isinstance(message, Mapping):

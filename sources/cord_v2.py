@@ -5,19 +5,19 @@ Licence: CC-BY-4.0. Size: 800 receipts in train, 1.83 GB, mostly PNG; 100 each i
 (242 MB) and test (234 MB).
 
 A row is ``{image: {bytes, path}, ground_truth}``; `ground_truth` is JSON with the parsed receipt
-in ``gt_parse`` besides text boxes. The answer is ``gt_parse`` as JSON with an indent of four and
+in ``gt_parse``, and text boxes. The answer is ``gt_parse`` as JSON with an indent of four and
 non-ASCII text escaped, as the authors of Idefics3 made it. The question is one of 19 requests for
-JSON in our own words (the authors drew at random from 19 as well); it is drawn by a hash of the
-answer, so that a receipt which is there twice gets the same question twice.
+JSON in our own words (the authors also drew from 19, at random). A hash of the answer picks it, so
+a receipt that is there twice gets the same question twice.
 
 Option ``splits``: which splits to read, default ``[train]`` as in the mixture.
 
 Quirks handled here:
 
 - ``menu`` is a list for several items and an object for one; any leaf may be a list; ``menu``,
-  ``sub_total`` and ``total`` may be absent. All are passed on as they are.
-- Receipts parsed in several ways come as ``gt_parses``, a list; the answer is then that list.
-- Row groups of 100 receipts are single pages of 230 MB: to read them takes 520 MB (measured).
+  ``sub_total`` and ``total`` may be absent. The answer keeps them as published.
+- Receipts parsed in several ways have a list ``gt_parses`` instead; it is the answer then.
+- Row groups of 100 receipts are single pages of 230 MB: reading them takes 520 MB (measured).
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sources.base import Options, RawTurn, Row, register
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource, splits_of
-from sources.prompts import draw
-from sources.rows import RowProblem, image_of
+from cauldron.sources.base import Options, RawTurn, Row
+from cauldron.sources.parquet import ParquetRow
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.prompts import draw
+from cauldron.sources.rows import RowProblem, image_of
 
 PROMPTS = (
     "Extract the content of this receipt as JSON.",
@@ -63,12 +64,6 @@ class CordV2(ParquetSource):
 
     def columns(self, options: Options) -> Columns:
         return _COLUMNS
-
-    def folder(self, options: Options) -> str:
-        return "data"
-
-    def splits(self, options: Options) -> tuple[str, ...]:
-        return splits_of(self, options)
 
     def row(self, row: ParquetRow, options: Options) -> Row:
         truth = _truth(row.values["ground_truth"])
@@ -107,14 +102,12 @@ def _key(truth: dict[str, Any]) -> str:
     return f"{meta.get('split', '')}/{meta['image_id']}"
 
 
-register(
-    CordV2(
-        name="cord_v2",
-        repo="naver-clova-ix/cord-v2",
-        title="CORD v2: receipts to JSON",
-        license="cc-by-4.0",
-        published_rows=800,
-        published_bytes=1_831_000_000,
-        default_options={"splits": ("train",)},
-    )
+SOURCE = CordV2(
+    name="cord_v2",
+    repo="naver-clova-ix/cord-v2",
+    title="CORD v2: receipts to JSON",
+    license="cc-by-4.0",
+    published_rows=800,
+    published_bytes=1_831_000_000,
+    default_options={"splits": ("train",)},
 )

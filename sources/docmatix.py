@@ -21,8 +21,8 @@ Quirks handled here:
 - A PDF with a password is ``pdf_encrypted``; one that does not open or render is
   ``pdf_unreadable``.
 
-The identity of a rendered page is the PDF's bytes and the page's number, not the PNG: another
-version of the renderer does not make another sample of it.
+A rendered page is identified by the PDF's bytes and the page's number, not by the PNG: another
+version of the renderer gives the same sample ids.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.errors import UsageError
-from sources.base import Options, RawImage, RawTurn, Row, register
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource
-from sources.pdf import PdfError, render_pdf
-from sources.rows import RowProblem, images_of, turns_of
+from cauldron.sources.base import Options, RawImage, RawTurn, Row
+from cauldron.sources.parquet import ParquetRow
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.pdf import render_pdf
+from cauldron.sources.rows import RowProblem, images_of, turns_of
+
+from cauldron.core.errors import UsageError
 
 _FOLDERS = {"images": "data", "pdf": "pdf"}
 _KEY = re.compile(r"PDFA key:\s*(\d+)")
@@ -80,10 +82,7 @@ class Docmatix(ParquetSource):
             raise RowProblem("bad_row", "the column pdf does not hold bytes")
         if not data:
             raise RowProblem("missing_image", "the PDF has no bytes")
-        try:
-            return [RawImage(page.png, digest=page.digest) for page in render_pdf(data, most)]
-        except PdfError as error:
-            raise RowProblem(error.reason, error.message) from error
+        return [RawImage(page.png, digest=page.digest) for page in render_pdf(data, most)]
 
 
 def _key(texts: Any) -> str:
@@ -94,14 +93,12 @@ def _key(texts: Any) -> str:
     return ""
 
 
-register(
-    Docmatix(
-        name="docmatix",
-        repo="HuggingFaceM4/Docmatix",
-        title="Docmatix: questions on documents of one to four pages",
-        license="mit",
-        published_rows=1_273_215,
-        published_bytes=159_404_414_330,
-        default_options={"config": "images", "max_pages": 4},
-    )
+SOURCE = Docmatix(
+    name="docmatix",
+    repo="HuggingFaceM4/Docmatix",
+    title="Docmatix: questions on documents of one to four pages",
+    license="mit",
+    published_rows=1_273_215,
+    published_bytes=159_404_414_330,
+    default_options={"config": "images", "max_pages": 4},
 )

@@ -1,38 +1,28 @@
-"""Where published files are: a root (the hub, a bucket, a folder) and the repositories below it.
+"""Published files: a root (the hub, a bucket or a folder) holds repositories, which hold files.
 
-A folder or bucket is laid out like the hub: ``ROOT/<org>/<name>/…``. Roots and repositories are
-small values: they pickle, and a worker makes its own with ``Root.open(url).repo_at(id, commit)``,
-which asks nobody anything. Files open for reading by range, so that a parquet footer or one member
-of a zip does not pull the file.
+The interfaces are here. `cauldron.sources.folders` and `cauldron.sources.hub` implement them, and
+`cauldron.sources.roots` picks the one that a user names.
 """
 
 from __future__ import annotations
 
 import abc
-import hashlib
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
-from fsspec.implementations.local import LocalFileSystem
-
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
-from sources.ranges import RangeReader, ShortReadError, patiently
+from cauldron.core.errors import UsageError
 
 HUB = "hub"
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file and what tells one version of its content from another.
+    """A file and the version of its content.
 
     Attributes:
         path: inside its repository, or absolute for files outside any.
         size: bytes.
-        version: etag, blob id or modification time; equal when the content is.
+        version: checksum, etag, blob id or modification time; another one means another content.
     """
 
     path: str
@@ -45,7 +35,7 @@ class Repo(abc.ABC):
 
     Attributes:
         id: ``<org>/<name>``.
-        commit: what the revision resolved to; None where there are no revisions.
+        commit: the commit that the revision resolved to; None if there are no revisions.
     """
 
     id: str
@@ -54,12 +44,12 @@ class Repo(abc.ABC):
     @property
     @abc.abstractmethod
     def url(self) -> str:
-        """Where it is, for people and for `FileInfo`-less messages."""
+        """Its address, for messages."""
 
     @abc.abstractmethod
     def list(self, prefix: str = "") -> list[FileInfo]:
-        """Every file whose path starts with the folder (or file) `prefix`, recursively, sorted by
-        path; empty when there is none."""
+        """Every file in the folder `prefix`, recursively, or the file of that name; sorted by path,
+        empty if there is none."""
 
     @abc.abstractmethod
     def open(self, path: str) -> BinaryIO:
@@ -74,106 +64,33 @@ class Root(abc.ABC):
     """Where repositories live.
 
     Attributes:
-        url: what `open` was given, made explicit: ``hub``, a URL, or an absolute folder.
+        url: ``hub``, a URL, or an absolute path.
     """
 
     url: str
 
-    @staticmethod
-    def open(url: str | None) -> Root:
-        """The root that a user names: None or ``hub``, ``gs://…``, or a folder. Asks nobody."""
-        if url is None or url == HUB:
-            from sources.hub import HubRoot  # importing the hub's client takes half a second
-
-            return HubRoot()
-        if url.startswith("hf://"):
-            raise UsageError(f"--root {url}: leave --root out to read from the hub")
-        return FolderRoot(url)
-
     @abc.abstractmethod
     def repo(self, repo_id: str, revision: str | None = None) -> Repo:
-        """Find a repository, and resolve `revision` to a commit where there are revisions.
+        """Find a repository, and resolve `revision` to a commit if there are revisions.
 
         Raises:
-            cauldron.errors.SourceUnavailable: missing, gated, or no such revision.
+            cauldron.core.errors.SourceUnavailable: missing, gated, or no such revision.
         """
 
     @abc.abstractmethod
     def repo_at(self, repo_id: str, commit: str | None) -> Repo:
-        """A repository that `repo` found before, on whatever machine; nothing is looked up."""
+        """A repository that `repo` found before, maybe on another machine. Sends no request."""
 
     @abc.abstractmethod
     def extra(self, path: str) -> str | None:
-        """Where a file or folder named in a recipe is, or None when it is not there.
+        """Where a file or folder named in a recipe is, or None if it is not there.
 
-        Absolute paths and URLs are taken as they are; relative ones are below the root, and below
-        the hub there are none. Open the result with `open_at`, list a folder with `list_at`.
+        Absolute paths and URLs are used unchanged. Relative paths are below the root; the hub has
+        none. `open_at` and `list_at` of `cauldron.sources.folders` open and list the result.
 
         Raises:
-            cauldron.errors.UsageError: a URL that nothing here can open.
+            cauldron.core.errors.UsageError: a URL of an unknown protocol.
         """
-
-    def extra_info(self, path: str) -> FileInfo | None:
-        """The version of what `extra` finds: of a folder, its files' count, sizes and versions."""
-        location = self.extra(path)
-        return None if location is None else info_at(location)
-
-
-class FolderRoot(Root):
-    """Repositories in a folder, on disk or on anything that fsspec opens (``gs://``)."""
-
-    def __init__(self, url: str) -> None:
-        self.url = _explicit(url)
-
-    def repo(self, repo_id: str, revision: str | None = None) -> Repo:
-        """As in `Root.repo`; a folder has one revision, so `revision` is not looked at."""
-        repo = FolderRepo(self.url, repo_id)
-        remedy = f"put the files there as published, or read {repo_id} from the hub"
-        try:
-            if not _is_folder(self.url):
-                raise SourceUnavailable(repo_id, f"the root {self.url} does not exist", remedy)
-            if not _is_folder(repo.url):
-                raise SourceUnavailable(repo_id, f"there is no folder {repo.url}", remedy)
-        except OSError as error:
-            why = f"cannot look into {self.url} ({_first_line(error)})"
-            raise SourceUnavailable(repo_id, why, "check the credentials and rights") from error
-        return repo
-
-    def repo_at(self, repo_id: str, commit: str | None) -> Repo:
-        return FolderRepo(self.url, repo_id)
-
-    def extra(self, path: str) -> str | None:
-        return existing(path if is_absolute(path) else storage.join(self.url, path))
-
-
-class FolderRepo(Repo):
-    """``ROOT/<org>/<name>`` in a folder or bucket; there are no revisions, so no commit."""
-
-    def __init__(self, root_url: str, repo_id: str) -> None:
-        check_repo_id(repo_id)
-        self.id = repo_id
-        self.commit = None
-        self._url = storage.join(root_url, repo_id)
-
-    @property
-    def url(self) -> str:
-        return self._url
-
-    def list(self, prefix: str = "") -> list[FileInfo]:
-        prefix = prefix.strip("/")
-        if prefix and not is_inside(prefix):
-            return []
-        return _walk(self._url, prefix)
-
-    def open(self, path: str) -> BinaryIO:
-        # Paths also come out of published rows; none may lead outside the repository.
-        if not is_inside(path):
-            raise FileNotFoundError(f"{path!r} is not a path inside {self.id}")
-        return open_at(storage.join(self._url, path))
-
-    def exists(self, path: str) -> bool:
-        fs, bare = storage.filesystem(storage.join(self._url, path))
-        return is_inside(path) and bool(fs.isfile(bare))
 
 
 def check_repo_id(repo_id: str) -> None:
@@ -185,140 +102,10 @@ def check_repo_id(repo_id: str) -> None:
 def is_inside(path: str) -> bool:
     """Whether a relative POSIX path stays below the folder it is meant for.
 
-    False for empty and absolute paths, ``..``, backslashes, drive letters and NUL: what comes out
-    of an archive or a published row is not trusted to be a path.
+    False for empty and absolute paths, ``..``, backslashes, drive letters and NUL. Paths in
+    archives and published rows are not trusted.
     """
     if not path or path.startswith("/") or "\\" in path or "\0" in path:
         return False
     parts = path.split("/")
     return ".." not in parts and parts[0][1:2] != ":"
-
-
-def open_at(location: str) -> BinaryIO:
-    """Open a path or URL for reading by range. Raises FileNotFoundError."""
-    fs, bare = storage.filesystem(location)
-    if isinstance(fs, LocalFileSystem):
-        return storage.open_read(location)
-    size = int(fs.info(bare)["size"])
-
-    def fetch(start: int, stop: int) -> bytes:
-        data = bytes(fs.cat_file(bare, start=start, end=stop))
-        if len(data) != stop - start:
-            raise ShortReadError(f"{location}: {len(data)} bytes instead of {stop - start}")
-        return data
-
-    def fetch_again(start: int, stop: int) -> bytes:
-        # The file system retries what fails; an answer of the wrong length it takes for good.
-        return patiently(lambda: fetch(start, stop), _delay, attempts=3)
-
-    return cast(BinaryIO, RangeReader(location, size, fetch_again))
-
-
-def list_at(location: str) -> list[FileInfo]:
-    """Every file below a folder, recursively, with paths relative to it, sorted."""
-    return _walk(location, "")
-
-
-def existing(location: str) -> str | None:
-    """The location, or None when nothing is there. Raises UsageError for an unknown protocol."""
-    try:
-        return location if storage.exists(location) else None
-    except (ValueError, ImportError) as error:
-        raise UsageError(f"cannot open {location}: {_first_line(error)}") from error
-
-
-def is_absolute(path: str) -> bool:
-    return "://" in path or os.path.isabs(os.path.expanduser(path))
-
-
-def info_at(location: str) -> FileInfo:
-    """A file's size and version, or a folder's in one. Raises FileNotFoundError."""
-    fs, bare = storage.filesystem(location)
-    entry = fs.info(bare)
-    if entry["type"] != "directory":
-        return FileInfo(location, int(entry["size"]), _version(entry))
-    files = _walk(location, "")
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.path}\0{file.size}\0{file.version}\n".encode())
-    version = f"{len(files)}-{digest.hexdigest()[:32]}"
-    return FileInfo(location, sum(file.size for file in files), version)
-
-
-def _walk(base: str, prefix: str) -> list[FileInfo]:
-    fs, bare = storage.filesystem(base)
-    if isinstance(fs, LocalFileSystem):
-        found = _walk_local(bare, prefix)
-    else:
-        top = f"{bare}/{prefix}" if prefix else bare
-        entries = fs.find(top, detail=True)
-        found = [
-            FileInfo(name[len(bare) :].lstrip("/"), int(entry["size"]), _version(entry))
-            for name, entry in entries.items()
-            if entry["type"] == "file"
-        ]
-    return sorted((file for file in found if not _hidden(file.path)), key=lambda file: file.path)
-
-
-def _walk_local(base: str, prefix: str) -> list[FileInfo]:
-    top = os.path.join(base, prefix) if prefix else base
-    if os.path.isfile(top):
-        return [_local_info(top, base)]
-    found = []
-    seen: set[str] = set()
-    # People keep datasets behind links; a link that leads back up is followed once.
-    for folder, folders, names in os.walk(top, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths = [os.path.join(folder, name) for name in names]
-        found += [_local_info(path, base) for path in paths if os.path.isfile(path)]
-    return found
-
-
-def _local_info(path: str, base: str) -> FileInfo:
-    stat = os.stat(path)
-    relative = PurePosixPath(os.path.relpath(path, base)).as_posix()
-    return FileInfo(relative, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
-
-
-def _hidden(path: str) -> bool:
-    """Git's and the download tools' own folders (``.git``, ``.cache``) are not published files."""
-    return any(part.startswith(".") for part in path.split("/")[:-1])
-
-
-def _version(entry: dict[str, Any]) -> str:
-    """What an fsspec entry says about the content: a checksum before an etag before a time."""
-    for key in ("md5Hash", "crc32c", "etag", "ETag"):
-        if entry.get(key):
-            return str(entry[key]).strip('"')
-    if "ino" in entry:
-        return f"{entry['size']}-{os.stat(entry['name']).st_mtime_ns}"
-    times: Iterable[str] = ("mtime", "updated", "LastModified", "created")
-    stamp = next((str(entry[key]) for key in times if entry.get(key)), "")
-    return f"{entry['size']}-{stamp}"
-
-
-def _is_folder(url: str) -> bool:
-    fs, bare = storage.filesystem(url)
-    try:
-        return bool(fs.info(bare)["type"] == "directory")  # isdir would hide a refusal
-    except FileNotFoundError:
-        return False
-
-
-def _explicit(url: str) -> str:
-    if "://" in url:
-        return url.rstrip("/")
-    return os.path.abspath(os.path.expanduser(url))
-
-
-def _delay(error: Exception, attempt: int) -> float | None:
-    return float(attempt) if isinstance(error, ShortReadError) else None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -8,14 +8,14 @@ A row is ``{image, conversations: [{from: human|gpt, value}]}``; `image` is a pa
 ``geoqa_plus/1234.png``, found in the zip as ``images/geoqa_plus/1234.png``. Quirks handled here:
 
 - Neither split is called train; both are read.
-- An image has about twenty rows: all rows of an image become one conversation, alignment first,
+- An image has about twenty rows. All rows of an image become one conversation, alignment first,
   then qa_tuning, in the order of the files, as the authors of Idefics3 merged them. `Row.rows`
-  says how many there were, `origin` where the first stood.
-- ``<image>`` stands before or after a question; taking it out is the transforms' work.
-- A row in which human and gpt do not alternate is ``bad_row`` alone; the image's others stay.
+  is their number and `origin` the place of the first.
+- A question has ``<image>`` before or after it; the transforms remove it.
+- A row in which human and gpt do not alternate is a ``bad_row``; the image's other rows stay.
 
-A piece is the images whose path hashes to its number: every piece reads the rows, 24 MB, and keeps
-its own; images are read from the zip by range.
+A piece has the images whose path hashes to its number. Every piece reads all rows, 24 MB, and
+keeps its own. Images are read from the zip by range.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
-from cauldron.errors import SourceUnavailable
-from cauldron.schema import Origin
-from sources import base
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, register
-from sources.files import FileInfo, Repo, Root, is_inside
-from sources.images import MAX_IMAGE_BYTES
-from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
-from sources.parquet_source import ParquetSource
-from sources.rows import RowProblem, turns_of
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.images import ImageZip
+from cauldron.sources.parquet import ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.rows import RowProblem, turns_of
+
+from cauldron.core.errors import SourceUnavailable
+from cauldron.core.schema import Origin
 
 IMAGES = "images.zip"
 SPLITS = ("alignment", "qa_tuning")
@@ -60,9 +61,6 @@ class Geo170k(ParquetSource):
     def columns(self, options: Options) -> Columns:
         return _COLUMNS
 
-    def folder(self, options: Options) -> str:
-        return "data"
-
     def splits(self, options: Options) -> tuple[str, ...]:
         return SPLITS
 
@@ -84,21 +82,17 @@ class Geo170k(ParquetSource):
         merged = Piece(self.name, IMAGES, MERGED, stop=count, size=size // count, limit=limit)
         return broken + [merged._replace(start=number) for number in range(count)]
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        """For pieces of kind `MERGED`: images whose path hashes to `start`, modulo `stop`."""
-        self.settled(options)
-        if piece.reason:
-            yield from whole_file(piece)
-            return
+        """The images whose path hashes to `piece.start`, modulo `piece.stop`."""
         images: dict[str, _Merged] = {}
         for row in self._published(repo, piece.limit):
             bad = self._merge(row, piece, images)
             if bad is not None:
                 yield bad
         with repo.open(IMAGES) as file:
-            archive = _Images(file)
+            archive = ImageZip(file, IMAGES, _FOLDERS)
             for path, merged in images.items():
                 yield _row(path, merged, archive)
 
@@ -116,7 +110,7 @@ class Geo170k(ParquetSource):
     def _merge(
         self, row: ParquetRow | BadRow, piece: Piece, images: dict[str, _Merged]
     ) -> BadRow | None:
-        """Add a row to its image, if that is the piece's; rows without one are the first's."""
+        """Add a row to its image if the piece has it. Rows without an image belong to piece 0."""
         path = row.values["image"] if isinstance(row, ParquetRow) else ""
         if not isinstance(path, str) or not path:
             if piece.start:
@@ -135,34 +129,11 @@ class Geo170k(ParquetSource):
         return None
 
 
-class _Images:
-    """``images.zip``; one that cannot be opened is told with each image."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._broken: ArchiveError | None = None
-        try:
-            self._zip = open_zip(file)
-            self._members = frozenset(member_names(self._zip))
-        except ArchiveError as error:
-            self._broken = error
-
-    def read(self, path: str) -> bytes:
-        """Raises ArchiveError."""
-        if self._broken is not None:
-            raise ArchiveError(self._broken.reason, self._broken.message)
-        if not is_inside(path):
-            raise ArchiveError("unsafe_member", f"the row asks for {path[:200]!r}")
-        member = next((f + path for f in _FOLDERS if f + path in self._members), None)
-        if member is None:
-            raise ArchiveError("image_not_shipped", f"{IMAGES} has no {path[:200]!r}")
-        return read_member(self._zip, member, MAX_IMAGE_BYTES)
-
-
-def _row(path: str, merged: _Merged, archive: _Images) -> Row | BadRow:
+def _row(path: str, merged: _Merged, archive: ImageZip) -> Row | BadRow:
     try:
         data = archive.read(path)
-    except ArchiveError as error:
-        return BadRow(merged.origin, error.reason, error.message, merged.rows)
+    except RowProblem as problem:
+        return problem.bad_row(merged.origin, merged.rows)
     if not data:
         return BadRow(merged.origin, "missing_image", f"{path} is empty", merged.rows)
     return Row(merged.origin, [RawImage(data, path)], merged.turns, rows=merged.rows)
@@ -177,11 +148,11 @@ def _no_image(row: ParquetRow) -> BadRow:
 
 def _turns(conversations: Any, source: str) -> list[RawTurn]:
     """Questions and answers. Raises RowProblem (``bad_row``) unless human and gpt alternate."""
-    said = turns_of(conversations, source, "from", "value")  # here pairs of speaker and text
-    speakers = [turn.user for turn in said]
-    if not said or speakers != ["human", "gpt"] * (len(said) // 2):
+    messages = turns_of(conversations, source, "from", "value")  # here pairs of speaker and text
+    speakers = [turn.user for turn in messages]
+    if not messages or speakers != ["human", "gpt"] * (len(messages) // 2):
         raise RowProblem("bad_row", f"human and gpt do not alternate: {speakers[:6]}")
-    pairs = zip(said[::2], said[1::2], strict=True)
+    pairs = zip(messages[::2], messages[1::2], strict=True)
     return [RawTurn(question.assistant, answer.assistant, source) for question, answer in pairs]
 
 
@@ -190,13 +161,11 @@ def _number(path: str, count: int) -> int:
     return int.from_bytes(digest) % count
 
 
-register(
-    Geo170k(
-        name="geo170k",
-        repo="Luckyjhg/Geo170K",
-        title="Geo170K: geometry figures described, asked about and solved",
-        license="unknown",
-        published_rows=177_457,
-        published_bytes=170_755_000,
-    )
+SOURCE = Geo170k(
+    name="geo170k",
+    repo="Luckyjhg/Geo170K",
+    title="Geo170K: geometry figures described, asked about and solved",
+    license="unknown",
+    published_rows=177_457,
+    published_bytes=170_755_000,
 )

@@ -1,13 +1,13 @@
 """Repositories on the hub: a revision is resolved to a commit once, files are read by range.
 
-`HF_ENDPOINT` and `HF_TOKEN` are read at every call, so that a worker's environment counts and no
-token travels in a pickle. What is missing, gated or refused is asked of `HfApi` and told in one
-line: `HfFileSystem` alone reports a gated repository as a missing one, and on the hub anybody may
-list a gated dataset, so that the refusal would come with the first file.
+`HF_ENDPOINT` and `HF_TOKEN` are read at every call, so that a worker uses its own environment and
+no pickle contains a token. `HfApi` is asked whether a repository is missing, gated or refused, and
+the user is told in one line. `HfFileSystem` reports a gated repository as missing, and anybody may
+list a gated dataset on the hub, so without this check the first file would be refused.
 
 The client retries listing and ranges itself (huggingface_hub 2.4: five times, honouring
-``Retry-After``). It neither retries its other calls nor notices an answer of the wrong length;
-both are done here.
+``Retry-After``). It does not retry its other calls or notice an answer of the wrong length; this
+module does both.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TypeVar, cast
 
 import httpx2
+from cauldron.sources.files import HUB, FileInfo, Repo, Root, check_repo_id, is_inside
+from cauldron.sources.folders import existing, is_absolute
+from cauldron.sources.ranges import RangeReader, ShortReadError, retry
 from huggingface_hub import HfApi, HfFileSystem, HfFileSystemFile, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -29,18 +32,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
-from cauldron.errors import CauldronError, SourceUnavailable, UsageError
-from sources.files import (
-    HUB,
-    FileInfo,
-    Repo,
-    Root,
-    check_repo_id,
-    existing,
-    is_absolute,
-    is_inside,
-)
-from sources.ranges import RangeReader, ShortReadError, patiently
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 
 T = TypeVar("T")
 Delay = Callable[[Exception, int], float | None]
@@ -49,7 +41,7 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 DATASET = "dataset"
 ATTEMPTS = 6
 LONGEST_BACKOFF = 32.0
-# The hub counts requests in windows of five minutes: a longer wait than that is a refusal.
+# The hub counts requests in windows of five minutes; a longer wait counts as a refusal.
 LONGEST_WAIT = 300.0
 _TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 _TRANSIENT = (
@@ -91,7 +83,7 @@ class HubRoot(Root):
 
 
 class HubRepo(Repo):
-    """A dataset on the hub at a commit; what was listed is remembered, for it cannot change."""
+    """A dataset on the hub at a commit. Listings are cached, because a commit does not change."""
 
     def __init__(self, repo_id: str, commit: str) -> None:
         self.id = repo_id
@@ -137,7 +129,7 @@ class HubRepo(Repo):
             return _file_infos(entries)
 
         try:
-            return _asking(self.id, self.commit, ask, _delay_of_short)
+            return _call_hub(self.id, self.commit, ask, _delay_of_short)
         except EntryNotFoundError:
             return self._paths_info(prefix)
 
@@ -148,12 +140,12 @@ class HubRepo(Repo):
                 api.get_paths_info(self.id, [path], revision=self.commit, repo_type=DATASET)
             )
 
-        return _asking(self.id, self.commit, ask)
+        return _call_hub(self.id, self.commit, ask)
 
 
 class _File(HfFileSystemFile):
-    """The file system's own file, less what it asks besides: with the size given it need not
-    look it up, and with the address given it need not list the folder."""
+    """The file system's file with fewer requests: the size is given, so it is not looked up, and
+    the address is given, so the folder is not listed."""
 
     def __init__(self, repo: HubRepo, info: FileInfo) -> None:
         fs = HfFileSystem(endpoint=endpoint())
@@ -177,8 +169,8 @@ class _Ranges:
     def fetch(self, start: int, stop: int) -> bytes:
         repo = self._repo
         if self._file is None:
-            self._file = _asking(repo.id, repo.commit, lambda: _File(repo, self._info))
-        return _asking(repo.id, repo.commit, lambda: self._fetch(start, stop), _delay_of_short)
+            self._file = _call_hub(repo.id, repo.commit, lambda: _File(repo, self._info))
+        return _call_hub(repo.id, repo.commit, lambda: self._fetch(start, stop), _delay_of_short)
 
     def _fetch(self, start: int, stop: int) -> bytes:
         self._file.seek(start)
@@ -189,7 +181,7 @@ class _Ranges:
 
 
 def _resolve(repo_id: str, revision: str | None) -> str:
-    """The commit of a revision, once it is sure that its files may be read."""
+    """The commit of a revision, after a check that its files may be read."""
 
     def ask() -> str:
         api = HfApi(endpoint=endpoint())
@@ -199,26 +191,26 @@ def _resolve(repo_id: str, revision: str | None) -> str:
         assert info.sha is not None, f"{repo_id}: the hub names no commit"
         return info.sha
 
-    return _asking(repo_id, revision, ask)
+    return _call_hub(repo_id, revision, ask)
 
 
-def _asking(
+def _call_hub(
     repo_id: str, revision: str | None, call: Callable[[], T], delay: Delay | None = None
 ) -> T:
-    """Call the hub: patient with what passes, one line for what does not."""
+    """Call the hub. Retries passing failures and turns the others into one-line errors."""
     try:
-        return patiently(call, delay or _delay, ATTEMPTS)
+        return retry(call, delay or _delay, ATTEMPTS)
     except CauldronError:
         raise
     except Exception as error:
-        told = _told(error, repo_id, revision)
-        if told is None:
+        shown = _user_error(error, repo_id, revision)
+        if shown is None:
             raise
-        raise told from error
+        raise shown from error
 
 
 def _delay(error: Exception, attempt: int) -> float | None:
-    """Seconds to wait after the `attempt`-th failure, or None where waiting does not help."""
+    """Seconds to wait after the `attempt`-th failure, or None if waiting does not help."""
     backoff = min(2.0 ** (attempt - 1), LONGEST_BACKOFF)
     if isinstance(error, HfHubHTTPError):
         if error.response.status_code not in _TRANSIENT_STATUS:
@@ -234,16 +226,16 @@ def _delay(error: Exception, attempt: int) -> float | None:
 
 
 def _delay_of_short(error: Exception, attempt: int) -> float | None:
-    """As `_delay`, for listing and ranges: there the client was patient already."""
+    """As `_delay`, for listing and ranges, which the client itself has already retried."""
     return _delay(error, attempt) if isinstance(error, ShortReadError) else None
 
 
-def _told(error: BaseException, repo_id: str, revision: str | None) -> CauldronError | None:
-    """What the user reads, or None where the error says it best itself."""
+def _user_error(error: BaseException, repo_id: str, revision: str | None) -> CauldronError | None:
+    """The error for the user, or None if `error` should be raised unchanged."""
     where = f"{endpoint()}/datasets/{repo_id}"
     if isinstance(error, FileNotFoundError) and error.__cause__ is not None:
-        # HfFileSystem hides the reason behind a missing file.
-        return _told(error.__cause__, repo_id, revision)
+        # HfFileSystem reports other errors as a missing file.
+        return _user_error(error.__cause__, repo_id, revision)
     if isinstance(error, GatedRepoError):
         remedy = f"accept the terms on its page {where} and set HF_TOKEN"
         return SourceUnavailable(repo_id, "gated on the hub", remedy)

@@ -4,20 +4,20 @@ Where: ``google/imageinwords``, ``datasets/IIW-400/data.jsonl``, 980 kB, as in t
 repository on GitHub; the hub's repository of that name holds a loading script and no data.
 Licence: CC-BY-4.0.
 
-The images are not in it: they belong to DOCCI-AAR, and come as ``docci_images_aar.tar.gz`` from
+The images are not in it. They belong to DOCCI-AAR:
 https://storage.googleapis.com/docci/data/docci_images_aar.tar.gz with members
 ``images_aar/<key>.jpg``. Option ``docci_images`` says where that file, a tar or zip of the same
-members, or a folder of them is: an absolute path or URL, or relative to the root. By default
-``docci/docci_images_aar.tar.gz`` below the root is used when it is there. Without images every
-row is ``image_not_shipped``.
+members, or a folder of them is: an absolute path or URL, or a path relative to the root. The
+default is ``docci/docci_images_aar.tar.gz``, if it is there. Without images every row is
+``image_not_shipped``.
 
 A row is ``{"image/key", "IIW", "objects", …}``: the answer is ``IIW``; the other captions and
 ratings, present in 100 rows only, are not used. The question is one of 20 requests for a
 detailed description, drawn by a hash of the key: the data has none (the authors of Idefics3 drew
 from 20 as well, at random).
 
-A tar cannot be read by range, so it is read once, straight through, and rows come in its order;
-the rows, 1 MB, wait in memory. There is one piece.
+A tar cannot be read by range. So it is read once, from start to end, while the rows (1 MB) are held
+in memory; rows come in the tar's order. There is one piece.
 """
 
 from __future__ import annotations
@@ -25,22 +25,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, ClassVar, NamedTuple
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
-from cauldron.schema import Origin
-from sources.archives import ArchiveError, Member, iter_tar, member_names, open_zip, read_member
-from sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row, Source, register
-from sources.conversations import text_of
-from sources.files import FileInfo, Repo, Root, is_inside, list_at, open_at
-from sources.images import MAX_IMAGE_BYTES
-from sources.jsonio import json_pieces, read_json
-from sources.jsonlines import JsonRow
-from sources.options import settle
-from sources.parquet import whole_file
-from sources.prompts import draw
-from sources.rows import RowProblem
+from cauldron.sources.archives import (
+    ArchiveError,
+    Member,
+    iter_tar,
+    member_names,
+    open_zip,
+    read_member,
+)
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row
+from cauldron.sources.conversations import text_of
+from cauldron.sources.files import FileInfo, Repo, Root, is_inside
+from cauldron.sources.folders import is_folder, list_at, open_at
+from cauldron.sources.images import MAX_IMAGE_BYTES, ImagesElsewhere
+from cauldron.sources.jsonio import json_pieces, read_json
+from cauldron.sources.jsonlines import JsonRow
+from cauldron.sources.prompts import draw
+from cauldron.sources.rows import RowProblem
+
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable
+from cauldron.core.schema import Origin
 
 PATHS = ("datasets/IIW-400/data.jsonl", "IIW-400/data.jsonl", "data.jsonl")
 DEFAULT_IMAGES = "docci/docci_images_aar.tar.gz"
@@ -72,18 +79,20 @@ _NAMES = ("image/key", "IIW")
 
 
 class _Waiting(NamedTuple):
-    """A row that is whole but for its image."""
+    """A row whose image has not been read yet."""
 
     origin: Origin
     turn: RawTurn
 
 
 @dataclass(frozen=True)
-class Iiw400(Source):
+class Iiw400(ImagesElsewhere):
     """IIW-400. Option ``docci_images``: a folder, tar, tar.gz or zip of the images."""
 
+    images_option: ClassVar[str] = "docci_images"
+
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
-        settle(self, options)
+        self.settled(options)
         there = {file.path: file for file in repo.list()}
         found = [there[path] for path in PATHS if path in there]
         if not found:
@@ -91,23 +100,15 @@ class Iiw400(Source):
             raise SourceUnavailable(self.repo, f"no {PATHS[0]}", remedy)
         return found[:1]
 
-    def extra_files(self, root: Root, options: Options) -> list[FileInfo]:
-        location = self._images(root, options)
-        info = root.extra_info(location) if location else None
-        return [info] if info else []
-
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
         file = self.files(repo, options)[0]
         extra = sum(info.size for info in self.extra_files(root, options))
         pieces = json_pieces(self.name, repo, file, limit, max(1, file.size))
         return [piece._replace(size=piece.size + extra) for piece in pieces]
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        if piece.reason:
-            yield from whole_file(piece)
-            return
         waiting: dict[str, list[_Waiting]] = {}
         for item in read_json(repo, piece, _NAMES):
             row = _waiting(item, self.name) if isinstance(item, JsonRow) else item
@@ -115,19 +116,7 @@ class Iiw400(Source):
                 yield row
             else:
                 waiting.setdefault(f"{row.origin.key}.jpg", []).append(row)
-        yield from _join(waiting, self._images(root, options))
-
-    def _images(self, root: Root, options: Options) -> str | None:
-        """Where the images are, or None."""
-        path = settle(self, options)["docci_images"]
-        if path is None:
-            return None
-        if not isinstance(path, str):
-            raise UsageError(f"{self.name}: docci_images must be a path, not {path!r}")
-        location = root.extra(path)
-        if location is None and path != DEFAULT_IMAGES:
-            raise UsageError(f"{self.name}: docci_images {path} does not exist")
-        return location
+        yield from _join(waiting, self.images_at(root, options))
 
 
 def _waiting(item: JsonRow, source: str) -> _Waiting | BadRow:
@@ -137,7 +126,7 @@ def _waiting(item: JsonRow, source: str) -> _Waiting | BadRow:
             raise RowProblem("bad_row", "no image/key or no IIW")
         answer = text_of(item.value["IIW"])
     except RowProblem as problem:
-        return BadRow(item.origin, problem.reason, problem.message)
+        return problem.bad_row(item.origin)
     origin = item.origin.model_copy(update={"key": key})
     if not is_inside(key) or "/" in key:
         return BadRow(origin, "unsafe_member", f"the row asks for image {key[:200]!r}")
@@ -145,7 +134,7 @@ def _waiting(item: JsonRow, source: str) -> _Waiting | BadRow:
 
 
 def _join(waiting: dict[str, list[_Waiting]], location: str | None) -> Iterator[Row | BadRow]:
-    """Rows with the images at `location`, then those that have none."""
+    """Rows with the images at `location`, then the rows without one."""
     why = ArchiveError("image_not_shipped", "the images are DOCCI's: option docci_images")
     if location is not None:
         why = ArchiveError("image_not_shipped", f"{location} does not have it")
@@ -159,18 +148,18 @@ def _join(waiting: dict[str, list[_Waiting]], location: str | None) -> Iterator[
             why = error
     for rows in waiting.values():
         for row in rows:
-            yield BadRow(row.origin, why.reason, why.message)
+            yield why.bad_row(row.origin)
 
 
 def _joined(row: _Waiting, member: Member) -> Row | BadRow:
     if member.error:
-        return BadRow(row.origin, member.error.reason, member.error.message)
+        return member.error.bad_row(row.origin)
     return Row(row.origin, [RawImage(member.data, member.name)], [row.turn])
 
 
 def _members(location: str, names: frozenset[str]) -> Iterator[Member]:
-    """The members called one of `names`, whatever holds them. Raises ArchiveError."""
-    if _is_folder(location):
+    """The members with one of these file names, in a folder, zip or tar. Raises ArchiveError."""
+    if is_folder(location):
         yield from _folder_members(location, names)
         return
     with open_at(location) as file:
@@ -207,20 +196,13 @@ def _base(path: str) -> str:
     return PurePosixPath(path).name
 
 
-def _is_folder(location: str) -> bool:
-    fs, bare = storage.filesystem(location)
-    return bool(fs.isdir(bare))
-
-
-register(
-    Iiw400(
-        name="iiw_400",
-        repo="google/imageinwords",
-        title="IIW-400: photographs described in detail by people",
-        license="cc-by-4.0",
-        published_rows=400,
-        published_bytes=980_175,
-        ships_images=False,
-        default_options={"docci_images": DEFAULT_IMAGES},
-    )
+SOURCE = Iiw400(
+    name="iiw_400",
+    repo="google/imageinwords",
+    title="IIW-400: photographs described in detail by people",
+    license="cc-by-4.0",
+    published_rows=400,
+    published_bytes=980_175,
+    ships_images=False,
+    default_options={"docci_images": DEFAULT_IMAGES},
 )

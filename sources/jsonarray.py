@@ -1,9 +1,9 @@
 """JSON arrays, read element by element: memory is bounded by one element, not by the file.
 
-The decoder of the standard library parses each element straight out of a rolling buffer. That is
-a little faster than ijson's C backend (271 MB/s against 228 on 200 MB of chat rows, 171 against
-151 on 100 MB of short ones; one core, both in under 20 MiB), and it allows going on after damage:
-the next row is the next object after a comma that parses and has one of the names that rows have.
+The decoder of the standard library parses each element from a rolling buffer. That is a little
+faster than ijson's C backend (271 MB/s against 228 on 200 MB of chat rows, 171 against 151 on
+100 MB of short ones; one core, both in under 20 MiB), and it can continue after damage: the next
+row is the next object after a comma that parses and has one of the names that rows have.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, BinaryIO
 
-from cauldron.schema import Origin
-from sources.base import BadRow
-from sources.jsonlines import BOM, JsonRow, kind_of
+from cauldron.sources.base import BadRow
+from cauldron.sources.jsonlines import BOM, JsonRow, kind_of
 
-# Characters of one element; longer ones are damage. Lower than the limit for lines, because the
-# buffer may hold twice as much and a character takes up to four bytes.
+from cauldron.core.schema import Origin
+
+# Characters of one element; longer ones count as damage. Lower than the limit for lines, because
+# the buffer may hold twice as much and a character takes up to four bytes.
 MAX_ELEMENT = 16 * 1024 * 1024
-# Top-level names under which a file that is one object keeps its rows.
+# Names under which a file that is one object may have its array of rows.
 WRAPPERS = ("data", "train", "rows")
 
 _CHUNK = 1024 * 1024
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NEXT_OBJECT = re.compile(r",[ \t\r\n]{0,64}(?=\{)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What a token that the end of the buffer cuts can lie before it: ``\ud83d\ude0`` is the longest.
+# A token cut by the end of the buffer starts at most this far before it; ``\ud83d\ude0`` is the
+# longest.
 _TAIL = 16
 _OVERLAP = 128
 
 
 class DamageError(ValueError):
-    """What stands at the current place is not JSON, however much more of the file is read."""
+    """The text at the current place is not JSON, and reading more of the file cannot change it."""
 
 
 class JsonText:
     """A file as text, a part at a time.
 
     Attributes:
-        buffer: what is held of the text.
-        at: index in `buffer` of the next character to look at.
+        buffer: the part of the text in memory.
+        at: index in `buffer` of the next character.
         start: index in `buffer` of the value parsed last.
     """
 
@@ -54,7 +56,7 @@ class JsonText:
         self._dirty = False
         self._wrapped = False
         self._over = False
-        # Bytes that are not UTF-8 become surrogates, so that they cost one element, not the file.
+        # Bytes that are not UTF-8 become surrogates, so that only their element is lost.
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._decode = json.JSONDecoder().raw_decode
         self.buffer = ""
@@ -67,9 +69,9 @@ class JsonText:
         self.more()
 
     def more(self) -> bool:
-        """Read on, and drop what lies behind `at`; False when the file has ended.
+        """Read on, and drop the text before `at`; False if the file has ended.
 
-        Reads as much again as is held, so an element is tried anew only log(length) times.
+        Doubles the buffer, so that an element is parsed only log(length) times.
         """
         if self._ended:
             return False
@@ -89,7 +91,7 @@ class JsonText:
         return self._read - pending - ahead
 
     def peek(self) -> str:
-        """The next character that is not white space, which stays ahead; "" at the end."""
+        """The next character that is not white space, without stepping over it; "" at the end."""
         while True:
             match = _SPACE.match(self.buffer, self.at)
             assert match is not None
@@ -114,7 +116,7 @@ class JsonText:
                 raise DamageError(error.msg) from error
             except (ValueError, RecursionError) as error:
                 raise DamageError(str(error)) from error
-            # A number that touches the end of the buffer may go on in what is not read yet.
+            # A number at the end of the buffer may have more digits in the file.
             if end == len(self.buffer) and isinstance(value, int | float) and self.more():
                 continue
             self.start, self.at = self.at, end
@@ -157,7 +159,7 @@ class JsonText:
     def enter_array(self) -> bool:
         """Step inside the array of rows: the whole file, or a member of `WRAPPERS`.
 
-        False when there is none; the place is then anywhere.
+        False if there is none; `at` is then undefined.
         """
         if self.peek() == "[":
             self.at += 1
@@ -168,14 +170,14 @@ class JsonText:
             return False
 
     def closed(self) -> bool:
-        """Whether the array ends here, and rightly so."""
+        """Whether the array ends here, and nothing follows that should not."""
         if self._over or self.peek() != "]":
             return self._over
         self.at += 1
         return self.peek() in (("", ",", "}") if self._wrapped else ("",))
 
     def step_over_comma(self) -> None:
-        """A comma that is missing before an object is forgiven. Raises DamageError."""
+        """Step over a comma; one missing before an object is tolerated. Raises DamageError."""
         if self.peek() == ",":
             self.at += 1
         elif self.peek() not in ("]", "{", ""):
@@ -204,12 +206,12 @@ def read_array(
 ) -> Iterator[JsonRow | BadRow]:
     """The objects of the array in a file, in order; `origin.row` is the number of the element.
 
-    Damage costs one BadRow for all that is passed over up to the next row: ``bad_json`` when the
-    array goes on or closes after it, ``unreadable_file`` when the file ends first.
+    Damage gives one BadRow for everything that is skipped up to the next row: ``bad_json`` if the
+    array goes on or closes after it, ``unreadable_file`` if the file ends first.
 
     Args:
-        names: members of which a row has at least one and the objects inside a row have none; by
-            them a row is known after damage.
+        names: keys of which a row has at least one and objects inside a row have none; they
+            identify a row after damage.
     """
     text = JsonText(file, max_element)
     if not text.enter_array():
@@ -227,7 +229,7 @@ def read_array(
             yield _row_of(origin, text)
             text.step_over_comma()
         except DamageError as error:
-            yield _pass_over(text, origin, f"{error} in element {origin.row}", names)
+            yield _skip_damage(text, origin, f"{error} in element {origin.row}", names)
 
 
 def _row_of(origin: Origin, text: JsonText) -> JsonRow | BadRow:
@@ -240,7 +242,7 @@ def _row_of(origin: Origin, text: JsonText) -> JsonRow | BadRow:
     return JsonRow(origin, value)
 
 
-def _pass_over(text: JsonText, origin: Origin, why: str, names: Collection[str]) -> BadRow:
+def _skip_damage(text: JsonText, origin: Origin, why: str, names: Collection[str]) -> BadRow:
     begin = text.position()
     resumed = text.to_next_row(names)
     closes = text.buffer.rstrip(" \t\r\n").endswith(("]", "]}"))
@@ -249,7 +251,7 @@ def _pass_over(text: JsonText, origin: Origin, why: str, names: Collection[str])
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether no byte had to become a surrogate; faster than looking for surrogates."""
+    """Whether no byte became a surrogate; faster than searching for surrogates."""
     if text.isascii():
         return True
     try:

@@ -1,8 +1,8 @@
-"""Files of JSON objects, whichever way they are written: planned as pieces and read.
+"""Files of JSON objects, as lines or as an array: cut into pieces and read.
 
-What a file is called says little: JSON lines come as ``.json`` and arrays as ``.jsonl``. So the
-first bytes decide. Lines are cut into byte ranges; an array, or an object that wraps one, is one
-piece, because only its beginning can be found.
+The first bytes tell the format, not the name: JSON lines come as ``.json`` and arrays as
+``.jsonl``. Lines are cut into byte ranges. An array, or an object that wraps one, is one piece,
+because elements can only be found from its beginning.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 from typing import Literal
 
-from sources import base
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo
-from sources.jsonarray import JsonText, read_array
-from sources.jsonlines import JsonRow, count_lines, cut_lines, read_lines
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.jsonarray import JsonText, read_array
+from cauldron.sources.jsonlines import JsonRow, count_lines, cut_lines, read_lines
 
 Form = Literal["json_lines", "json_array", "empty"]
 LINES: Form = "json_lines"
@@ -29,8 +29,8 @@ def json_pieces(
     """Pieces of one file, at most `limit` rows in all (-1: all of them).
 
     Args:
-        piece_bytes: about this much of a file of lines goes into a piece; None:
-            `sources.base.PIECE_BYTES`.
+        piece_bytes: about the size of a piece of lines; None:
+            `cauldron.sources.base.PIECE_BYTES`.
     """
     if limit == 0:
         return []
@@ -46,7 +46,7 @@ def json_pieces(
 
 
 def _first_rows(repo: Repo, pieces: list[Piece], limit: int) -> list[Piece]:
-    """The pieces that hold the first `limit` rows; reads no further than those."""
+    """The pieces that hold the first `limit` rows; reads only those rows."""
     result = []
     for piece in pieces:
         with repo.open(piece.file) as file:
@@ -60,7 +60,7 @@ def _first_rows(repo: Repo, pieces: list[Piece], limit: int) -> list[Piece]:
 
 
 def form_of(repo: Repo, path: str) -> Form:
-    """How a file holds its objects, from its first bytes."""
+    """The format of a file, from its first bytes."""
     with repo.open(path) as file:
         text = JsonText(file)
         if text.peek() == "":

@@ -1,8 +1,7 @@
 """JSON lines, read by byte ranges: one object per line, streamed, memory bounded by one line.
 
-A line belongs to the range in which it starts, so ranges that touch cover every line once,
-wherever they are cut. Blank lines are not rows. A line that is longer than the limit is passed
-over without being held.
+A line belongs to the range in which it starts, so adjoining ranges cover every line exactly once.
+Blank lines are not rows. A line longer than the limit is skipped and never held in memory.
 """
 
 from __future__ import annotations
@@ -12,8 +11,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple
 
-from cauldron.schema import Origin
-from sources.base import BadRow
+from cauldron.sources.base import BadRow
+
+from cauldron.core.schema import Origin
 
 MAX_LINE = 64 * 1024 * 1024  # bytes of one line, or of one element of a JSON array
 _CHUNK = 1024 * 1024
@@ -21,7 +21,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 class JsonRow(NamedTuple):
-    """One JSON object and where it stood.
+    """One JSON object and its place.
 
     Attributes:
         origin: its `row` is the byte offset of the line, or the index in a JSON array.
@@ -36,7 +36,7 @@ class JsonError(ValueError):
 
 
 def parse_json(data: bytes) -> Any:
-    """Decode one JSON value; NaN and infinities are let through.
+    """Decode one JSON value; NaN and infinities are accepted.
 
     Raises:
         JsonError: not UTF-8, not JSON, or nested deeper than the interpreter allows.
@@ -92,10 +92,10 @@ def iter_lines(
     file: BinaryIO, start: int = 0, stop: int = -1, max_line: int = MAX_LINE
 ) -> Iterator[tuple[int, bytes | None]]:
     """(byte offset, line without its end) of the lines that are not blank; None: too long."""
-    # One byte early: only a line end before `start` makes a line begin there.
+    # One byte early, because a line begins at `start` only after a line end.
     at = max(start - 1, 0)
     file.seek(at)
-    offset = at  # of the line being gathered
+    offset = at  # of the current line
     parts: list[bytes] = []
     held = 0
     ours = start == 0  # False while inside a line that began before `start`
@@ -110,7 +110,7 @@ def iter_lines(
                 return
         held += len(chunk) - begin
         if not ours or held > max_line:
-            parts = []  # the line is not wanted any more, only its end
+            parts = []  # skip to the end of this line
         else:
             parts.append(chunk[begin:])
         at += len(chunk)
@@ -119,7 +119,7 @@ def iter_lines(
 
 
 def _finish(parts: list[bytes], held: int, last: bytes, max_line: int, offset: int) -> bytes | None:
-    """The gathered line; None when it is too long, b"" when it is blank."""
+    """The whole line; None if it is too long, b"" if it is blank."""
     if held + len(last) > max_line:
         return None
     line = b"".join([*parts, last]) if parts else last
@@ -129,6 +129,6 @@ def _finish(parts: list[bytes], held: int, last: bytes, max_line: int, offset: i
 
 
 def kind_of(value: Any) -> str:
-    """What a JSON value is, in the words of JSON."""
+    """The JSON name of a value's type."""
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean"}
     return "null" if value is None else names.get(type(value), "a number")

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sources.base import Options, Row, register
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource, splits_of
-from sources.rows import image_of, turns_of
+from cauldron.sources.base import Options, Row
+from cauldron.sources.parquet import ParquetRow
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.rows import image_of, turns_of
 
 _COLUMNS = Columns(("image", "qa"))
 
@@ -32,26 +33,18 @@ class Lnqa(ParquetSource):
     def columns(self, options: Options) -> Columns:
         return _COLUMNS
 
-    def folder(self, options: Options) -> str:
-        return "data"
-
-    def splits(self, options: Options) -> tuple[str, ...]:
-        return splits_of(self, options)
-
     def row(self, row: ParquetRow, options: Options) -> Row:
         pairs = row.values["qa"]
         turns = turns_of([] if pairs is None else pairs, self.name, "question", "answer")
         return Row(row.origin, [image_of(row.values["image"])], turns)
 
 
-register(
-    Lnqa(
-        name="lnqa",
-        repo="vikhyatk/lnqa",
-        title="LNQA: questions on photographs, made from Localized Narratives",
-        license="cc-by-4.0",
-        published_rows=302_780,
-        published_bytes=93_000_000_000,
-        default_options={"splits": ("train",)},
-    )
+SOURCE = Lnqa(
+    name="lnqa",
+    repo="vikhyatk/lnqa",
+    title="LNQA: questions on photographs, made from Localized Narratives",
+    license="cc-by-4.0",
+    published_rows=302_780,
+    published_bytes=93_000_000_000,
+    default_options={"splits": ("train",)},
 )

@@ -1,8 +1,8 @@
 """Parquet files: cut into pieces of row groups, and read row by row.
 
-A file that cannot be opened, or has other columns, is found in planning and stands as one
-`BadRow`. A row group that cannot be decoded costs the rows from the broken batch on; the next row
-group is read again. For memory see `sources.parquet_files`.
+Planning finds files that cannot be opened or have other columns; each becomes one `BadRow`. In a
+row group that cannot be decoded, the rows from the broken batch on are lost; reading continues
+with the next row group. For memory see `cauldron.sources.parquet_files`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-
-from cauldron.schema import Origin
-from sources import base
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo
-from sources.parquet_files import (
+from cauldron.sources import base
+from cauldron.sources.base import MISSING, BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.parquet_files import (
     MOST_ROWS,
     Columns,
     ParquetError,
@@ -26,26 +24,17 @@ from sources.parquet_files import (
     open_parquet,
     present,
     size_of,
-    told,
     unreadable,
 )
-from sources.shards import Missing, Shards
+from cauldron.sources.shards import Missing, Shards
 
-__all__ = [
-    "MISSING",
-    "PARQUET",
-    "Columns",
-    "ParquetRow",
-    "parquet_pieces",
-    "read_parquet",
-    "whole_file",
-]
+from cauldron.core.errors import first_line
+from cauldron.core.schema import Origin
 
 PARQUET = "parquet"
-MISSING = "missing_shards"
-# Footers lie in other files and are waited for, not computed.
+# Reading footers means waiting for the disk or network, so more threads than cores help.
 _SURVEYORS = 8
-# No real row group holds more; a broken footer may claim it.
+# No real row group holds more rows; a broken footer may claim any number.
 _MOST_LISTED = 100_000
 
 
@@ -53,7 +42,7 @@ class ParquetRow(NamedTuple):
     """A row as Python values.
 
     Attributes:
-        values: by column; a column that the file does not have is absent.
+        values: by column; columns that the file does not have are left out.
     """
 
     origin: Origin
@@ -70,10 +59,10 @@ class Group(NamedTuple):
 def parquet_pieces(
     source: str, repo: Repo, shards: Shards, columns: Columns, limit: int = -1, kind: str = PARQUET
 ) -> list[Piece]:
-    """Cut shards into pieces of about `sources.base.PIECE_BYTES`, in reading order.
+    """Cut shards into pieces of about `cauldron.sources.base.PIECE_BYTES`, in reading order.
 
     A row group is never cut, so a piece may be larger. Every footer is read; with a `limit`, only
-    those up to the file in which it is reached.
+    those up to the file that reaches it.
     """
     if limit == 0:
         return []
@@ -102,24 +91,11 @@ def parquet_pieces(
 
 def read_parquet(repo: Repo, piece: Piece, columns: Columns) -> Iterator[ParquetRow | BadRow]:
     """The rows of a piece made by `parquet_pieces`; `origin.row` counts rows of the file."""
-    if piece.reason:
-        yield from whole_file(piece)
-        return
     try:
         with open_parquet(repo, piece.file, columns) as file:
             yield from _rows(file, piece, present(file, columns))
     except ParquetError as problem:
         yield BadRow(Origin(file=piece.file), problem.reason, problem.message)
-
-
-def whole_file(piece: Piece) -> Iterator[BadRow]:
-    """What a piece with a `reason` yields: one record, or one for each missing shard."""
-    if piece.kind == MISSING:
-        for name in Missing(piece.file, piece.start, piece.stop).names():
-            message = f"there is no {name}"
-            yield BadRow(Origin(file=name), piece.reason, message)
-        return
-    yield BadRow(Origin(file=piece.file), piece.reason, piece.message, max(1, piece.limit))
 
 
 def _rows(file: Any, piece: Piece, names: list[str]) -> Iterator[ParquetRow | BadRow]:
@@ -157,7 +133,7 @@ def _values(batch: pa.RecordBatch, first: Origin) -> Iterator[ParquetRow | BadRo
     try:
         rows = _as_python(batch)
     except (ValueError, OverflowError, pa.ArrowException):
-        # One text that is not UTF-8 spoils the batch: find out which rows it is in.
+        # One text that is not UTF-8 fails the whole batch: find the rows that hold one.
         yield from _values_one_by_one(batch, first)
         return
     for number, values in enumerate(rows):
@@ -170,7 +146,7 @@ def _values_one_by_one(batch: pa.RecordBatch, first: Origin) -> Iterator[Parquet
         try:
             values = _as_python(batch.slice(number, 1))[0]
         except (ValueError, OverflowError, pa.ArrowException) as error:
-            yield BadRow(origin, "bad_row", f"a value cannot be read ({told(error)})")
+            yield BadRow(origin, "bad_row", f"a value cannot be read ({first_line(error)})")
         else:
             yield ParquetRow(origin, values)
 

@@ -1,9 +1,8 @@
-"""Parquet files opened with care: what is damaged becomes a `ParquetError`, what fails does not.
+"""Parquet files, opened so that damage becomes a `ParquetError` and any other failure does not.
 
-Decoding goes a few rows at a time and never holds a row group. What it holds is a page, the
-format's unit, up to three times. Pages of images are as large as 1,024 rows or a row group are,
-whichever is less, and `datasets` wrote row groups of 100 rows: 230 MB in cord-v2, under 50 MB in
-the other published sets.
+Rows are decoded a few at a time; no row group is held whole. Memory holds a page, the format's
+unit, up to three times. A page of images has 1,024 rows or one row group, whichever is less, and
+`datasets` wrote row groups of 100 rows: 230 MB in cord-v2, under 50 MB in the other published sets.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.sources.files import Repo
 from fsspec.implementations.local import LocalFileOpener
 
-from sources.files import Repo
+from cauldron.core.errors import first_line
 
 # A batch of rows is about this large, decoded.
 BATCH_BYTES = 16 * 1024 * 1024
@@ -26,7 +26,8 @@ MOST_ROWS = 2**31 - 1
 # Each column chunk is read through a window of this size, so that small reads do not become
 # requests; a page larger than it is read at once.
 _WINDOW = 1024 * 1024
-# Above it a row group's memory is handed back before the next; below, that only costs time.
+# Memory of a larger row group is freed before the next is read; for smaller ones that costs time
+# and saves little.
 _LARGE_GROUP = 64 * 1024 * 1024
 
 
@@ -35,7 +36,7 @@ class Columns(NamedTuple):
 
     Attributes:
         required: a file without one of these has `wrong_columns`.
-        optional: read where they are there; where nothing is required, one of them must be.
+        optional: read if present; if none is required, at least one of these must be present.
     """
 
     required: tuple[str, ...]
@@ -46,8 +47,8 @@ class ParquetError(Exception):
     """A whole file that cannot be read.
 
     Attributes:
-        reason: a code of `cauldron.reasons`.
-        rows: how many rows the file says it has, -1 when it cannot tell.
+        reason: a code of `cauldron.core.reasons`.
+        rows: how many rows the file says it has, -1 if unknown.
     """
 
     def __init__(self, reason: str, message: str, rows: int = -1) -> None:
@@ -78,10 +79,10 @@ def open_parquet(repo: Repo, path: str, columns: Columns) -> Iterator[Any]:
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether the bytes are to blame, and not the disk, the network or the memory.
+    """Whether the file is damaged, rather than the disk, network or memory failing.
 
-    Arrow reports damage as its own exceptions or as a bare OSError; an error of the machine has a
-    number or a class of its own.
+    Arrow reports damage as its own exceptions or as a plain OSError without an errno; errors of
+    the machine have an errno or a class of their own.
     """
     if isinstance(error, MemoryError):
         return False
@@ -91,15 +92,10 @@ def is_corrupt(error: BaseException) -> bool:
 
 
 def unreadable(error: Exception) -> ParquetError:
-    """The error of a damaged footer. Raises `error` itself when no damage is to blame."""
+    """The error of a damaged footer. Raises `error` itself unless the file is damaged."""
     if not is_corrupt(error):
         raise error
-    return ParquetError("unreadable_file", f"not a whole parquet file ({told(error)})")
-
-
-def told(error: BaseException) -> str:
-    """The first line of a message, at most 300 characters."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return ParquetError("unreadable_file", f"not a whole parquet file ({first_line(error)})")
 
 
 def batches_of(
@@ -122,7 +118,7 @@ def batches_of(
             if not is_corrupt(error):
                 raise
             yield ParquetError(
-                "unreadable_row_group", f"row group {group}: {told(error)}", rows - done
+                "unreadable_row_group", f"row group {group}: {first_line(error)}", rows - done
             )
             return
         if batch is None:
@@ -161,7 +157,7 @@ def _check_columns(file: Any, columns: Columns, rows: int) -> None:
 
 @contextlib.contextmanager
 def _native(stream: BinaryIO) -> Iterator[Any]:
-    """A local file as Arrow reads it itself: through Python each page is copied once more."""
+    """A local file opened by Arrow itself: through Python each page is copied once more."""
     if not isinstance(stream, LocalFileOpener):
         yield stream
         return

@@ -1,4 +1,4 @@
-"""A source whose rows lie in parquet shards, one published row to one row."""
+"""A source whose rows are in parquet shards."""
 
 from __future__ import annotations
 
@@ -6,43 +6,51 @@ import abc
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Options, Piece, Row, Source
-from sources.files import FileInfo, Repo, Root
-from sources.options import settle
-from sources.parquet import ParquetRow, parquet_pieces, read_parquet
-from sources.parquet_files import Columns
-from sources.rows import RowProblem
-from sources.shards import Missing, Shards, choose_shards
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.parquet import ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.shards import Missing, Shards, choose_shards
+
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ParquetSource(Source):
-    """Finds, cuts and reads shards; a reader says where they are and what a row means."""
+    """Finds, cuts and reads shards; a reader defines the columns and what a row means.
+
+    A reader with an option ``splits`` reads the splits that it names, else only ``train``.
+    """
 
     @abc.abstractmethod
     def columns(self, options: Options) -> Columns:
         """The columns to read."""
 
     @abc.abstractmethod
+    def row(self, row: ParquetRow, options: Options) -> Row:
+        """A published row.
+
+        Raises:
+            cauldron.sources.rows.RowProblem: the row cannot be used.
+        """
+
     def folder(self, options: Options) -> str:
         """The folder that holds the shards."""
-
-    @abc.abstractmethod
-    def row(self, row: ParquetRow, options: Options) -> Row:
-        """A published row. Raises `sources.rows.RowProblem` for one that cannot be used."""
-
-    def settled(self, options: Options) -> Options:
-        """The recipe's options over the defaults. Raises UsageError for one that cannot be."""
-        return settle(self, options)
+        return "data"
 
     def splits(self, options: Options) -> tuple[str, ...]:
-        """The splits to read, in this order."""
-        return ("train",)
+        """The splits to read, in this order. Raises UsageError for an option that names none."""
+        value = options.get("splits", "train")
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not names:
+            raise UsageError(f"{self.name}: splits must be a list of names, not {value!r}")
+        if not all(isinstance(name, str) and name.isidentifier() for name in names):
+            raise UsageError(f"{self.name}: {names!r} are not names of splits")
+        return tuple(dict.fromkeys(names))
 
     def shards(self, repo: Repo, options: Options) -> Shards:
         """The shards to read. Raises SourceUnavailable when there is none at all."""
@@ -71,10 +79,9 @@ class ParquetSource(Source):
             _LOG.warning("%s: %s", self.name, note)
         return parquet_pieces(self.name, repo, shards, self.columns(options), limit)
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        options = self.settled(options)
         for row in read_parquet(repo, piece, self.columns(options)):
             yield row if isinstance(row, BadRow) else self.outcome(row, options)
 
@@ -83,7 +90,7 @@ class ParquetSource(Source):
         try:
             return self.row(row, options)
         except RowProblem as problem:
-            return BadRow(row.origin, problem.reason, problem.message)
+            return problem.bad_row(row.origin)
 
 
 def split_shards(there: list[FileInfo], folder: str, split: str) -> Shards:
@@ -100,14 +107,3 @@ def split_shards(there: list[FileInfo], folder: str, split: str) -> Shards:
         and file.path.startswith((f"{stem}-", f"{stem}/", f"{stem}."))
     ]
     return choose_shards(mine) if mine else Shards((Missing(f"{stem}-*", 0, 1),))
-
-
-def splits_of(source: Source, options: Options) -> tuple[str, ...]:
-    """Option ``splits``: names of splits, a list or one name. Raises UsageError."""
-    value: Any = options["splits"]
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list | tuple) or not names:
-        raise UsageError(f"{source.name}: splits must be a list of names, not {value!r}")
-    if not all(isinstance(name, str) and name.isidentifier() for name in names):
-        raise UsageError(f"{source.name}: {names!r} are not names of splits")
-    return tuple(dict.fromkeys(names))

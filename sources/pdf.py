@@ -1,7 +1,8 @@
 """PDF pages as images, rendered with PDFium.
 
-PDFium is not thread-safe, and a runner may read several pieces in threads of one process: every
-call into it holds one lock, and everything is closed under it, never left to the collector.
+PDFium is not thread-safe, and a runner may read several pieces in threads of one process. So every
+call into it holds one lock, and every handle is closed under that lock, not by the garbage
+collector.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pypdfium2
+from cauldron.sources.rows import RowProblem
 from PIL import Image, ImageChops
 
 # How Docmatix was rendered: pdf2image at 150 dpi, longest side capped (its generation code).
@@ -23,21 +25,16 @@ MAX_SIDE = 2940
 _POINTS_PER_INCH = 72
 
 _LOCK = threading.Lock()
-# What FPDF_GetLastError says of a document that needs a password, or a handler PDFium lacks.
+# FPDF_GetLastError for a document that needs a password, or a security handler PDFium lacks.
 _LOCKED = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
 
 
-class PdfError(Exception):
+class PdfError(RowProblem):
     """A PDF that gives no images.
 
     Attributes:
         reason: ``pdf_encrypted``, ``pdf_unreadable`` or ``too_many_pages``.
     """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
-        self.reason = reason
-        self.message = message
 
 
 class PdfPage(NamedTuple):
@@ -45,8 +42,8 @@ class PdfPage(NamedTuple):
 
     Attributes:
         png: encoded, mode RGB, or L for a page without colour.
-        digest: SHA-256 hex over the PDF's bytes and the page's number: the page's identity,
-            whatever renders it.
+        digest: SHA-256 hex over the PDF's bytes and the page's number. It identifies the page
+            whichever renderer drew it.
     """
 
     png: bytes
@@ -82,7 +79,7 @@ def scale_for(width: float, height: float) -> float:
     longest = max(width, height)
     if not (math.isfinite(width) and math.isfinite(height) and min(width, height) > 0):
         raise PdfError("pdf_unreadable", f"a page of {width} x {height} points")
-    # PDFium rounds sides up, so a scale that is too large by a rounding error costs a pixel.
+    # PDFium rounds sides up, so a scale too large by a rounding error would add a pixel.
     return min(DPI / _POINTS_PER_INCH, MAX_SIDE / longest) * (1 - 1e-7)
 
 
@@ -109,7 +106,7 @@ def _page_image(document: Any, number: int) -> Image.Image:
             opened.callback(page.close)
             bitmap = page.render(scale=scale_for(*page.get_size()), rev_byteorder=True)
             opened.callback(bitmap.close)
-            image: Image.Image = bitmap.to_pil().convert("RGB")  # a copy: the bitmap goes
+            image: Image.Image = bitmap.to_pil().convert("RGB")  # a copy: the bitmap is closed
         except pypdfium2.PdfiumError as error:
             raise PdfError("pdf_unreadable", f"page {number + 1}: {error}") from error
     return image

@@ -1,4 +1,4 @@
-"""Questions for sets that were published without any."""
+"""Questions for sets that are published without questions."""
 
 from __future__ import annotations
 

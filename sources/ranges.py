@@ -1,4 +1,4 @@
-"""A remote file that is read by range: no more requests than needed, no more bytes than asked."""
+"""A remote file that is read by range, with few requests and few bytes that nobody asked for."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# The first read-ahead. It is what pyarrow asks for a parquet footer and what a zip's directory of
-# a few hundred members takes; at 500 Mbit/s it costs 1 ms, a tenth of a request's latency.
+# The first read-ahead. pyarrow reads as much for a parquet footer, and the directory of a zip of a
+# few hundred members fits; at 500 Mbit/s it costs 1 ms, a tenth of a request's latency.
 SMALLEST = 64 * 1024
-# Reading on doubles the read-ahead up to this, where latency is under a tenth of the transfer.
+# Sequential reads double the read-ahead up to this, where latency is under a tenth of the transfer.
 LARGEST = 8 * 1024 * 1024
 
 Fetch = Callable[[int, int], bytes]
 
 
 class ShortReadError(OSError):
-    """A range came back with another length than asked: a cut connection, or a changed file."""
+    """An answer has another length than requested: a cut connection, or a changed file."""
 
 
-def patiently(
+def retry(
     call: Callable[[], T], delay: Callable[[Exception, int], float | None], attempts: int
 ) -> T:
     """Call until it works.
 
     Args:
-        call: what to do; called up to `attempts` times.
-        delay: of an error and the number of failures so far, the seconds to wait before the next
-            attempt, or None where another attempt cannot help.
+        call: called up to `attempts` times.
+        delay: takes an error and the number of failures so far; returns the seconds to wait before
+            the next attempt, or None if another attempt cannot help.
 
     Raises:
         Exception: the last error.
@@ -49,10 +49,10 @@ def patiently(
 class RangeReader(io.BufferedIOBase):
     """A seekable binary file over ``fetch(start, stop)``.
 
-    A large read fetches exactly its range. Small reads are served from a buffer whose read-ahead
-    starts at `SMALLEST` and doubles as long as reading goes straight on, so that lines, tar
-    members and zip members stream, while a jump costs one small request. A read near the end
-    fetches the end as a whole: a zip's directory and a parquet footer take one request.
+    A large read fetches exactly its range. Small reads come from a buffer whose read-ahead starts
+    at `SMALLEST` and doubles as long as reads are sequential, so that lines, tar members and zip
+    members stream, and a seek costs one small request. A read near the end fetches the whole end:
+    a zip's directory and a parquet footer take one request.
 
     Args:
         name: for error messages.
@@ -66,7 +66,7 @@ class RangeReader(io.BufferedIOBase):
         self._fetch = fetch
         self._position = 0
         self._buffer = memoryview(b"")
-        self._start = 0  # where in the file the buffer begins
+        self._start = 0  # position in the file of the buffer
         self._ahead = SMALLEST
 
     def readable(self) -> bool:
@@ -108,7 +108,7 @@ class RangeReader(io.BufferedIOBase):
         return self.read(SMALLEST if size < 0 else size)
 
     def peek(self, size: int = 0, /) -> bytes:
-        """What is buffered from here on, at least one byte before the end; `readline` uses it."""
+        """The buffered bytes from here on, at least one unless at the end; `readline` uses it."""
         self._check_open()
         if not len(self._buffered(1)) and self._position < self.size:
             self._look_ahead()

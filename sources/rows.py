@@ -1,7 +1,7 @@
-"""Published values, as Python reads them out of parquet, turned into images and turns.
+"""Published values, as Python reads them from parquet, turned into images and turns.
 
-Nothing is believed of a value's type: files in another layout, and rows with nulls in places
-where no row should have one, come this way.
+The type of every value is checked: a file may have another layout, and a row may have a null where
+none belongs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sources.base import RawImage, RawTurn
+from cauldron.sources.base import BadRow, RawImage, RawTurn
+
+from cauldron.core.schema import Origin
 
 Find = Callable[[str], bytes]
 
@@ -18,7 +20,7 @@ class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a 
     """A row that cannot be used.
 
     Attributes:
-        reason: a code of `cauldron.reasons`.
+        reason: a code of `cauldron.core.reasons`.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -26,13 +28,20 @@ class RowProblem(Exception):  # noqa: N818 - an outcome that is recorded, not a 
         self.reason = reason
         self.message = message
 
+    def __reduce__(self) -> tuple[type[RowProblem], tuple[str, str]]:
+        return type(self), (self.reason, self.message)
+
+    def bad_row(self, origin: Origin, rows: int = 1) -> BadRow:
+        """The record of the row that has the problem."""
+        return BadRow(origin, self.reason, self.message, rows)
+
 
 def image_of(value: Any, number: int = 0, find: Find | None = None) -> RawImage:
     """An image struct ``{bytes, path}``, or bare bytes.
 
     Args:
-        number: which image of the row, for messages.
-        find: gets the bytes of an image that is only a path; may raise `RowProblem`.
+        number: of the image in its row, for messages.
+        find: returns the bytes of an image that is only a path; may raise `RowProblem`.
 
     Raises:
         RowProblem: ``image_not_shipped`` for a path without bytes, ``missing_image`` for neither,
@@ -73,7 +82,7 @@ def turns_of(
 ) -> list[RawTurn]:
     """A list of ``{user, assistant}`` structs.
 
-    A null among them is a turn without question and answer: the turn goes, the row stays.
+    A null in the list becomes a turn without question and answer, so the row can be used.
 
     Raises:
         RowProblem: ``bad_row``, not a list of such structs.
@@ -88,11 +97,11 @@ def _turn(item: Any, number: int, source: str, user: str, assistant: str) -> Raw
         return RawTurn(None, None, source)
     if not isinstance(item, dict):
         raise RowProblem("bad_row", f"turn {number} is {_what(item)}, not a question and an answer")
-    said = item.get(user), item.get(assistant)
-    for text in said:
+    texts = item.get(user), item.get(assistant)
+    for text in texts:
         if not isinstance(text, str | None):
             raise RowProblem("bad_row", f"turn {number} holds {_what(text)} where text should be")
-    return RawTurn(*said, source)
+    return RawTurn(*texts, source)
 
 
 def _what(value: Any) -> str:

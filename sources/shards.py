@@ -1,18 +1,19 @@
-"""Shards by their names: which belong together, which are missing, which are there twice.
+"""Shards by their names: which form a set, which are missing, which are there twice.
 
-``push_to_hub`` writes ``<split>-<i>-of-<n>[-<hash>].parquet``, one commit per shard, and removes
-what it replaces last. A revision in between holds two sets at once (seen: clevr in the Cauldron
+``push_to_hub`` writes ``<split>-<i>-of-<n>[-<hash>].parquet``, one commit per shard, and deletes
+the old shards last. A revision in between holds two sets at once (seen: clevr in the Cauldron
 with 24 shards twice, clevr_math with sets of 4 and of 27), and ``<split>-*`` reads both.
 
 The hashes differ from shard to shard, so names do not tell which of two files with the same
-number belongs to which push. The rule, by the listing alone so that every machine agrees:
+number belongs to which push. The choice uses only the listing, so that every machine agrees:
 
-- Of sets with different n, the one that is most complete is read; then the one with more bytes,
-  because a set cannot hold more rows than it has bytes for; then the larger n.
-- Of files with the same number and n, the larger is read, because an upload that broke off is
+- Of sets with different n, the most complete is read; of equally complete ones that with more
+  bytes, which probably holds more rows; then the larger n.
+- Of files with the same number and n, the larger is read, because an interrupted upload is
   smaller; then the first by name.
 
-Everything left unread is told in a note. Pinning a revision that holds one set avoids the choice.
+A note lists every file that is left unread. Pinning a revision that holds one set avoids the
+choice.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sources.files import FileInfo
+from cauldron.sources.files import FileInfo
 
 _NUMBERED = re.compile(
     r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9A-Za-z]+)?\.parquet"
@@ -34,7 +35,7 @@ class Missing(NamedTuple):
     """A run of shards that are not there.
 
     Attributes:
-        pattern: their names without the hash, ``*`` standing for the number.
+        pattern: their names without the hash, with ``*`` for the number.
         start, stop: the first number and one past the last.
     """
 
@@ -52,7 +53,7 @@ class Shards:
 
     Attributes:
         slots: a file, or a run of shards that are missing.
-        notes: what was left unread, and why.
+        notes: which files were left unread, and why.
     """
 
     slots: tuple[FileInfo | Missing, ...] = ()
@@ -71,8 +72,8 @@ def choose_shards(files: Iterable[FileInfo]) -> Shards:
 
     Args:
         files: of one or more splits. Files whose names have no i-of-n (the hub's conversion,
-            ``train/0000.parquet``) are all read, unless there are numbered ones beside them:
-            then they would be a second copy.
+            ``train/0000.parquet``) are all read, unless there are numbered files too: then they
+            are a second copy.
     """
     stems: dict[str, dict[int, dict[int, list[FileInfo]]]] = {}
     plain = []
@@ -88,14 +89,14 @@ def choose_shards(files: Iterable[FileInfo]) -> Shards:
         return Shards(tuple(plain))
     chosen = Shards()
     for stem, sets in stems.items():
-        chosen += _one_set(stem, sets)
+        chosen += _best_set(stem, sets)
     if plain:
         what = f"not read, because numbered shards lie beside them: {_names(plain)}"
         chosen += Shards((), (what,))
     return chosen
 
 
-def _one_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
+def _best_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
     candidates = {count: _one_each(numbers) for count, numbers in sets.items()}
 
     def rank(count: int) -> tuple[float, int, int]:
@@ -104,13 +105,13 @@ def _one_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
 
     best = max(candidates, key=rank)
     notes = []
-    left = [file for count, files in sets.items() if count != best for file in _flat(files)]
+    left = [file for count, files in sets.items() if count != best for file in _in_order(files)]
     if left:
         counts = " and ".join(str(count) for count in sorted(sets))
         what = f"{stem}: sets of {counts} shards lie side by side; only the {best} are read"
         notes.append(f"{what}, not {_names(left)}")
     taken = candidates[best]
-    twins = [file for file in _flat(sets[best]) if file not in taken.values()]
+    twins = [file for file in _in_order(sets[best]) if file not in taken.values()]
     if twins:
         what = f"{stem}: {len(twins)} of {best} shards are there more than once; the larger is read"
         notes.append(f"{what}, not {_names(twins)}")
@@ -135,7 +136,7 @@ def _one_each(numbers: dict[int, list[FileInfo]]) -> dict[int, FileInfo]:
     }
 
 
-def _flat(numbers: dict[int, list[FileInfo]]) -> list[FileInfo]:
+def _in_order(numbers: dict[int, list[FileInfo]]) -> list[FileInfo]:
     return [file for number in sorted(numbers) for file in numbers[number]]
 
 

@@ -7,40 +7,39 @@ asks for accepted terms. Licence: MIT. Size: 57,289 rows, about 6.5 GB, nearly a
 A row is ``{image, width, height, conversations: [{from: human|gpt, value}]}``; ``image`` is a bare
 file name. Quirks handled here:
 
-- Members carry the annotators' own path, ``mnt/petrelfs/wangwenhai/workspace_cef/4o/image/…``.
-  Repacked archives with another or no folder are read too, as long as the name is unambiguous.
+- Members are under the annotators' own path, ``mnt/petrelfs/wangwenhai/workspace_cef/4o/image/…``.
+  Repacked archives with another or no folder are read too, if only one member has the name.
 - Some images are not in the archive: such rows are ``image_not_shipped``.
-- ``<image>`` stands in the first question; taking it out is the transforms' work.
-- The repository's videos (``video_conversations/``) are no part of the mixture.
+- The first question contains ``<image>``; the transforms remove it.
+- The repository's videos (``video_conversations/``) are not part of the mixture.
 
-Members are read from the zip by range: nothing is unpacked to disk. The archive's directory,
+Members are read from the zip by range; nothing is unpacked to disk. The archive's directory,
 about 7 MB, is read once per piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from cauldron.errors import SourceUnavailable
-from sources import base
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.base import BadRow, Options, Piece, RawImage, Row, Source, register
-from sources.conversations import conversation_of
-from sources.files import FileInfo, Repo, Root, is_inside
-from sources.images import MAX_IMAGE_BYTES
-from sources.jsonio import json_pieces, read_json
-from sources.jsonlines import JsonRow
-from sources.options import settle
-from sources.parquet import whole_file
-from sources.rows import RowProblem
+from cauldron.sources import base
+from cauldron.sources.archives import ArchiveError
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, Row, Source
+from cauldron.sources.conversations import conversation_of
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.images import ImageZip
+from cauldron.sources.jsonio import json_pieces, read_json
+from cauldron.sources.jsonlines import JsonRow
+from cauldron.sources.rows import RowProblem
+
+from cauldron.core.errors import SourceUnavailable
 
 ROWS = "image_conversations/gpt-4o.jsonl"
 IMAGES = "images.zip"
 MEMBER_PREFIX = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
-# Where images lie in the archive as published, and in archives that people packed again.
+# Where the images are in the archive as published, and in archives that users repacked.
 FOLDERS = (MEMBER_PREFIX, "", "images/", "image/")
 
 _NAMES = ("image", "conversations")
@@ -51,7 +50,7 @@ class ShareGpt4o(Source):
     """The image part of ShareGPT-4o; takes no options."""
 
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
-        settle(self, options)
+        self.settled(options)
         there = {file.path: file for file in repo.list()}
         missing = [path for path in (ROWS, IMAGES) if path not in there]
         if missing:
@@ -66,18 +65,15 @@ class ShareGpt4o(Source):
         pieces = json_pieces(self.name, repo, rows, limit, max(1, int(base.PIECE_BYTES / ratio)))
         return [piece._replace(size=int(piece.size * ratio)) for piece in pieces]
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        if piece.reason:
-            yield from whole_file(piece)
-            return
         with repo.open(IMAGES) as file:
-            images = ImageZip(file)
+            images = _Images(file, IMAGES, FOLDERS)
             for item in read_json(repo, piece, _NAMES):
                 yield self._row(item, images) if isinstance(item, JsonRow) else item
 
-    def _row(self, item: JsonRow, images: ImageZip) -> Row | BadRow:
+    def _row(self, item: JsonRow, images: _Images) -> Row | BadRow:
         name = item.value.get("image")
         if not isinstance(name, str) or not name:
             return BadRow(item.origin, "bad_row", "the row names no image")
@@ -86,59 +82,37 @@ class ShareGpt4o(Source):
             system, turns = conversation_of(item.value.get("conversations"), self.name)
             return Row(origin, [RawImage(images.read(name), name)], turns, system)
         except RowProblem as problem:
-            return BadRow(origin, problem.reason, problem.message)
-        except ArchiveError as error:
-            return BadRow(origin, error.reason, error.message)
+            return problem.bad_row(origin)
 
 
-class ImageZip:
-    """``images.zip``, by the names that rows use.
+class _Images(ImageZip):
+    """``images.zip``, in which a name is also found under other folders if it is unique."""
 
-    A zip that cannot be opened is told once per row, as `ArchiveError`, so that each row is
-    accounted for.
-    """
-
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, name: str, folders: Sequence[str]) -> None:
+        super().__init__(file, name, folders)
         self._by_name: dict[str, list[str]] = {}
-        self._broken: ArchiveError | None = None
-        try:
-            self._zip = open_zip(file)
-        except ArchiveError as error:
-            self._broken = error
-            return
-        self._members = frozenset(member_names(self._zip))
-        for member in sorted(self._members):
+        for member in sorted(self.members):
             self._by_name.setdefault(PurePosixPath(member).name, []).append(member)
 
-    def read(self, name: str) -> bytes:
-        """The bytes of the image that a row calls `name`. Raises ArchiveError."""
-        if self._broken:
-            raise self._broken
-        if not is_inside(name):
-            raise ArchiveError("unsafe_member", f"the row asks for {name[:200]!r}")
-        return read_member(self._zip, self._find(name), MAX_IMAGE_BYTES)
-
-    def _find(self, name: str) -> str:
-        for folder in FOLDERS:
-            if folder + name in self._members:
-                return folder + name
-        namesakes = self._by_name.get(PurePosixPath(name).name, [])
-        nearest = [member for member in namesakes if f"/{member}".endswith(f"/{name}")]
+    def member(self, path: str) -> str:
+        for folder in self.folders:
+            if folder + path in self.members:
+                return folder + path
+        namesakes = self._by_name.get(PurePosixPath(path).name, [])
+        nearest = [member for member in namesakes if f"/{member}".endswith(f"/{path}")]
         found = nearest or namesakes
         if len(found) != 1:
             what = f"{len(found)} members called" if found else "no member"
-            raise ArchiveError("image_not_shipped", f"{IMAGES} has {what} {name!r}")
+            raise ArchiveError("image_not_shipped", f"{self.name} has {what} {path!r}")
         return found[0]
 
 
-register(
-    ShareGpt4o(
-        name="sharegpt_4o",
-        repo="OpenGVLab/ShareGPT-4o",
-        title="ShareGPT-4o: images described in detail by GPT-4o",
-        license="mit",
-        published_rows=57_289,
-        published_bytes=6_500_000_000,
-        gated=True,
-    )
+SOURCE = ShareGpt4o(
+    name="sharegpt_4o",
+    repo="OpenGVLab/ShareGPT-4o",
+    title="ShareGPT-4o: images described in detail by GPT-4o",
+    license="mit",
+    published_rows=57_289,
+    published_bytes=6_500_000_000,
+    gated=True,
 )

@@ -14,11 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.normalise import Kept
+from cauldron.transforms.parts import PartNames, PartWriter, finished_parts
+from cauldron.transforms.signatures import Signature
 from PIL import Image
 
-from cauldron import storage
-from cauldron.deciding import Matched, curate, curation_fingerprint
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.manifests import (
     MANIFEST,
     CorpusCounts,
     CorpusManifest,
@@ -33,10 +35,9 @@ from cauldron.manifests import (
     curation_folder,
     quarantine_folder,
 )
-from cauldron.mixing import MixRequest, mix
-from cauldron.recipe import Recipe
-from cauldron.rules import Action, Conflicts
-from cauldron.schema import (
+from cauldron.core.markers import marker_folder
+from cauldron.core.rules import Action, Conflicts
+from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,
     ImageInfo,
@@ -45,9 +46,10 @@ from cauldron.schema import (
     Turn,
     content_id,
 )
-from transforms.normalise import Kept
-from transforms.parts import PartNames, PartWriter, finished_parts
-from transforms.signatures import Signature
+from cauldron.pipeline.decide import Matched, curate, curation_fingerprint
+from cauldron.pipeline.mix import MixRequest, mix
+from cauldron.pipeline.runner import Launcher
+from cauldron.recipe import Recipe
 
 VQA, OKVQA, LNQA, DOLLY, LIMA = (
     "the_cauldron/vqav2", "the_cauldron/okvqa", "lnqa", "dolly", "lima"
@@ -169,7 +171,7 @@ class World:
             counts=CorpusCounts(**sums, bytes_in=0),
         )  # fmt: skip
         storage.write_json(storage.join(folder, MANIFEST), manifest.model_dump(mode="json"))
-        storage.remove(storage.join(folder, "_done"))
+        storage.remove(marker_folder(folder))
         return manifest
 
     def curate(
@@ -194,7 +196,7 @@ class World:
             clusters=(write_clusters(folder, clusters or {}),),
             contamination=(write_contamination(folder, contaminated),),
         )
-        return curate(self.corpora, self.out, list(beam_args), print, matched)
+        return curate(self.corpora, self.out, Launcher(beam_args, print), matched)
 
     def decisions(self, curation: CurationManifest) -> dict[tuple[str, int, int], dict[str, Any]]:
         """All decisions by (source, part, row)."""
@@ -231,7 +233,7 @@ class World:
         }
         recipe = Recipe.model_validate({"name": "test", "stages": {"sft": settings | stage}})
         request = MixRequest(recipe, "sft", self.out, self.corpora, curation, [])
-        return mix(request, list(beam_args), print)
+        return mix(request, Launcher(beam_args, print))
 
     def mixture(self) -> list[dict[str, Any]]:
         paths = storage.list_files(storage.join(self.out, "mixtures/sft/data"))

@@ -2,7 +2,7 @@
 
 `make_out` writes two corpora (one with images in two parts, one of text), the decisions on them
 and a mixture of two shards, through the project's own pack writer and manifests. It works on any
-file system that `cauldron.storage` knows.
+file system that `cauldron.core.storage` knows.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.record_files import RecordFileWriter
 from PIL import Image
 
-from cauldron import storage
-from cauldron.card import write_card
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.manifests import (
     DATA,
     MANIFEST,
     CorpusCounts,
@@ -40,7 +40,7 @@ from cauldron.manifests import (
     mixture_folder,
     quarantine_folder,
 )
-from cauldron.schema import (
+from cauldron.core.schema import (
     CORPUS_SCHEMA,
     DECISION_SCHEMA,
     QUARANTINE_SCHEMA,
@@ -52,7 +52,7 @@ from cauldron.schema import (
     messages_of,
     mixture_schema_with_features,
 )
-from transforms.packs import PackWriter
+from cauldron.inspect.card import write_card
 
 VQAV2 = "the_cauldron/vqav2"
 LIMA = "lima"
@@ -186,7 +186,7 @@ def _write_corpus(
 def _write_pack(
     file: Any, samples: list[tuple[Sample, list[bytes]]], name: str
 ) -> list[dict[str, Any]]:
-    pack = PackWriter(file)
+    pack = RecordFileWriter(file)
     rows = []
     for sample, images in samples:
         placed = pack.add(sample, images)

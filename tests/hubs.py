@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cauldron.build import BuildOptions, build
-from cauldron.manifests import MixtureManifest
+from cauldron.core.manifests import MixtureManifest
+from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
 
 ZIP_PREFIX = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"

@@ -9,15 +9,18 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from cauldron.transforms.record_files import read_record
 
-from cauldron.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
-from cauldron.errors import CauldronError, SourceUnavailable, UsageError
-from cauldron.manifests import CorpusManifest, find_finished
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.finished import find_finished
+from cauldron.core.manifests import CorpusManifest
+from cauldron.pipeline.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
+from cauldron.pipeline.build import BuildOptions
+from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
 from tests.doubles.hub import FakeHub
 from tests.sources.benchmark_files import encoded, picture, struct, write_parquet, write_tsv
-from transforms.packs import read_record
 
 IN_MEMORY = ["--direct_num_workers=1"]
 
@@ -36,9 +39,9 @@ def make(
 ) -> tuple[dict[str, CorpusManifest], list[str]]:
     said: list[str] = []
     planned = plan_benchmarks(recipe, root, str(output), against)
-    manifests = ingest_benchmarks(
-        planned, recipe, root, str(output), beam_args or IN_MEMORY, said.append
-    )
+    launcher = Launcher(beam_args or IN_MEMORY, said.append)
+    options = BuildOptions(recipe, (), root, str(output))
+    manifests = ingest_benchmarks(planned, options, launcher)
     return manifests, said
 
 
@@ -113,7 +116,7 @@ def test_what_is_done_is_not_done_again(recipe: Recipe, tmp_path: Path) -> None:
     make(recipe, output, against)
     before = digests(output)
     _, said = make(recipe, output, against)
-    assert said == ["benchmarks: 3 corpora are there already"]
+    assert said == ["benchmarks: done already"]
     assert digests(output) == before
 
 

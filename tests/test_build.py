@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.transforms.curate.pipeline import CURATE_VERSION
+from cauldron.transforms.ingest import INGEST_VERSION
+from cauldron.transforms.mix import MIX_VERSION
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from cauldron import storage
-from cauldron.build import BuildOptions, build
-from cauldron.errors import CauldronError, UsageError
-from cauldron.manifests import MixtureManifest
-from cauldron.mixture import load_mixture
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.lock import LOCK
+from cauldron.core.manifests import MixtureManifest
+from cauldron.core.mixture import load_mixture
+from cauldron.inspect.verify import verify
+from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
-from cauldron.verify import verify
 from tests import hubs
-from transforms.curate.pipeline import CURATE_VERSION
-from transforms.ingest import INGEST_VERSION
-from transforms.mix import MIX_VERSION
 
 IN_MEMORY = ("--direct_num_workers=1",)
 
@@ -191,9 +192,8 @@ def test_a_full_disk_is_one_line_and_the_rerun_gives_the_same_bytes(
     assert verify(str(output)) == []
 
 
-@pytest.mark.parametrize("moment", ["corpus/*/*/_done/*.json", "mixtures/sft/_done/*.json"])
-def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path, moment):
-    output = tmp_path / "out"
+def start(root: str, output: Path, moment: str) -> subprocess.Popen[bytes]:
+    """A build in a process of its own that has come as far as the first file like `moment`."""
     recipe = hubs.write_recipe(str(output) + ".yaml")
     command = [
         sys.executable, "-m", "cauldron", "build", recipe, "--root", root,
@@ -204,11 +204,59 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path
     while not list(output.glob(moment)) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert shard_digests(run(root, output, recipe=recipe)) == shard_digests(built[1])
-    leftovers = [path for path in output.rglob(".tmp-*") if path.is_file()]
+    return process
+
+
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [
+        (signal.SIGKILL, "corpus/*/*/_done/*.json"),
+        (signal.SIGKILL, "mixtures/sft/_done/*.json"),
+        (signal.SIGINT, "mixtures/sft/_done/*.json"),
+    ],
+)
+def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path, how, moment):
+    output = tmp_path / "out"
+    process = start(root, output, moment)
+    os.killpg(process.pid, how)
+    assert process.wait(timeout=60) != 0
+    # A killed build leaves its lock, which the next one takes over.
+    assert bool(list(output.rglob(LOCK))) == (how == signal.SIGKILL)
+    assert shard_digests(run(root, output)) == shard_digests(built[1])
+    leftovers = [path for path in output.rglob("*") if path.name.startswith((".tmp-", LOCK))]
     assert leftovers == []
+    assert verify(str(output)) == []
+
+
+def test_temporaries_of_a_killed_mix_are_gone_after_the_next_build(root, built, tmp_path):
+    output = tmp_path / "out"
+    run(root, output)
+    mixture = output / "mixtures/sft"
+    (mixture / "manifest.json").unlink()
+    for path in (mixture / ".tmp-1README.md", mixture / "data/.tmp-2train-00000-of-00009.parquet"):
+        path.write_bytes(b"half")
+    assert shard_digests(run(root, output)) == shard_digests(built[1])
+    assert verify(str(output)) == []
+
+
+def test_verify_does_not_mind_a_lock_beside_a_manifest(built):
+    """A build can be killed after it wrote its last manifest and before it removed its lock."""
+    path = built[0] / "mixtures/sft" / LOCK
+    path.write_text("{}")
+    assert verify(str(built[0])) == []
+    path.unlink()
+
+
+def test_of_two_builds_at_once_the_second_is_told_who_is_first(root, built, tmp_path):
+    output = tmp_path / "out"
+    process = start(root, output, f"corpus/*/*/{LOCK}")
+    os.killpg(process.pid, signal.SIGSTOP)
+    with pytest.raises(CauldronError, match=f"process {process.pid} on .* since .*; wait") as told:
+        run(root, output)
+    assert "\n" not in str(told.value)
+    os.killpg(process.pid, signal.SIGCONT)
+    assert process.wait(timeout=60) == 0
+    assert shard_digests(run(root, output)) == shard_digests(built[1])
     assert verify(str(output)) == []
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cauldron.build import BuildOptions, build
-from cauldron.errors import CauldronError
-from cauldron.manifests import MixtureManifest
-from cauldron.query import run_query
+from cauldron.core.errors import CauldronError
+from cauldron.core.manifests import MixtureManifest
+from cauldron.inspect.query import run_query
+from cauldron.inspect.verify import verify
+from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
-from cauldron.verify import verify
 from tests import hubs
 from tests.doubles.gcs import FakeGcs
 from tests.doubles.hub import FakeHub

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from cauldron.card import write_card
-from cauldron.manifests import MixtureManifest, Tokenizer, Unavailable
-from cauldron.mixture import load_mixture
+from cauldron.core.manifests import MixtureManifest, Tokenizer, Unavailable
+from cauldron.core.mixture import load_mixture
+from cauldron.inspect.card import write_card
 from tests.fixtures_out import LIMA, VQAV2, make_out, picture
 
 # The chat template of HuggingFaceM4/Idefics3-8B-Llama3 (chat_template.json).

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from cauldron.sources.catalog import registry
 from click.testing import CliRunner
 
 from cauldron.cli import _recipe_and_beam, main
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
 from cauldron.recipe import load_recipe, with_weights
 
 
@@ -79,15 +80,15 @@ def test_extending_merges_and_null_takes_out(tmp_path):
         "extends: idefics3\nstages: {sft: {mixture: {dolly: null, lima: {share: 0.5}}}}\n"
     )
     mixture = load_recipe(str(path)).stage("sft").mixture
-    assert "dolly" not in mixture
-    assert len(mixture) == 63
+    assert set(mixture) == set(load_recipe("idefics3").stage("sft").mixture) - {"dolly"}
 
 
 def test_plan_json_is_one_object_per_stage_with_the_published_figures():
     found = run("plan", "idefics3", "--stage", "sft", "--json")
     plan = json.loads(found.output)
     assert plan["stage"] == "sft"
-    assert len(plan["sources"]) == 64
+    mixture = load_recipe("idefics3").stage("sft").mixture
+    assert sorted(item["source"] for item in plan["sources"]) == sorted(mixture)
     line = next(item for item in plan["sources"] if item["source"] == "sharegpt_4o")
     assert line["share"] == pytest.approx(0.1303, abs=2e-4)
     assert line["published_percent"] == 13.03
@@ -97,7 +98,7 @@ def test_plan_json_is_one_object_per_stage_with_the_published_figures():
 
 def test_sources_lists_all_with_licence_size_and_access():
     lines = json.loads(run("sources", "--json").output)
-    assert len(lines) == 65
+    assert [line["source"] for line in lines] == list(registry())
     assert {line["source"] for line in lines if line["gated"]} >= {"sharegpt_4o", "lima"}
     assert all(line["license"] for line in lines)
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.transforms.curate import groups
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from cauldron.manifests import CurationManifest, curation_folder
-from cauldron.query import run_query
-from cauldron.verify import verify
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.manifests import CurationManifest, curation_folder
+from cauldron.inspect.query import run_query
+from cauldron.inspect.verify import verify
 from tests.curated import (
     DOLLY,
     LIMA,
@@ -29,7 +30,6 @@ from tests.curated import (
     row,
     turns_of,
 )
-from transforms.curate import groups
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ MANY = [
 
 
 def many_rows(out: str, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr("cauldron.deciding.ROWS_PER_BUCKET", 30)
+    monkeypatch.setattr("cauldron.pipeline.decide.ROWS_PER_BUCKET", 30)
     world = World(out)
     for source in (VQA, OKVQA, LNQA):
         mine = [item for item in MANY if item[0].source == source]

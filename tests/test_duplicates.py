@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from cauldron.cli import main
-from cauldron.explain import explain
-from cauldron.manifests import find_finished
-from cauldron.mixture import load_mixture
-from cauldron.query import connect
+from cauldron.core.finished import find_finished
+from cauldron.core.mixture import load_mixture
+from cauldron.core.rules import DuplicateRules
+from cauldron.inspect.explain import explain
+from cauldron.inspect.query import connect
+from cauldron.inspect.verify import verify
 from cauldron.recipe import Recipe, load_recipe, with_benchmarks
-from cauldron.rules import DuplicateRules
-from cauldron.verify import verify
 from tests.hubs import build_sample
 
 Place = tuple[str, str, int, int]

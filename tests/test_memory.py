@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cauldron.mixture import load_mixture
+from cauldron.core.mixture import load_mixture
 from tests import hubs
 
 GIB = 1024**3

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.finished import find_finished
+from cauldron.core.manifests import (
     CorpusManifest,
     CurationCounts,
     HashedFile,
     RowCounts,
-    find_finished,
     read_manifest,
 )
-from cauldron.mixture import load_mixture
+from cauldron.core.mixture import load_mixture
 from tests.fixtures_out import LIMA, VQAV2, change_manifest, make_out
 
 
@@ -87,7 +87,7 @@ def test_a_manifest_that_is_not_json_says_so(out: str, text: str) -> None:
 
 def test_reading_a_mixture_needs_neither_beam_nor_sources() -> None:
     code = (
-        "import sys, cauldron.mixture;"
+        "import sys, cauldron.core.mixture;"
         "print([m for m in ('apache_beam', 'sources', 'transforms', 'torch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

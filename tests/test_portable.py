@@ -11,18 +11,18 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
+from cauldron.sources.base import Piece
+from cauldron.transforms.curate.index import PartPath
+from cauldron.transforms.curate.pipeline import CurateCorpora
+from cauldron.transforms.curate.records import CurateJob, CurateSource
+from cauldron.transforms.ingest import IngestPieces, PieceWork, SourceJob
+from cauldron.transforms.mix import MixJob, MixShards, MixSource
+from cauldron.transforms.normalise import SourceSettings
+from cauldron.transforms.select import Take
 
-from cauldron import runner
+from cauldron.pipeline import runner
+from cauldron.pipeline.wheel import write_wheel
 from cauldron.recipe import load_recipe
-from cauldron.wheel import write_wheel
-from sources.base import Piece
-from transforms.curate.index import CorpusPart
-from transforms.curate.pipeline import CurateCorpora
-from transforms.curate.records import CurateJob, CurateSource
-from transforms.ingest import IngestPieces, PieceWork, SourceJob
-from transforms.mix import MixJob, MixShards, MixSource
-from transforms.normalise import SourceSettings
-from transforms.select import Take
 
 RECIPE = load_recipe("idefics3")
 
@@ -44,13 +44,13 @@ def ingest(pipeline: beam.Pipeline) -> None:
 
 
 def curate(pipeline: beam.Pipeline) -> None:
-    parts = [CorpusPart(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
+    parts = [PartPath(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
     job = CurateJob((CurateSource("dolly", "gs://b/corpus", 1),), 2, "gs://b/curation")
     _ = pipeline | beam.Create(parts, reshuffle=False) | CurateCorpora(job)
 
 
 def merge(pipeline: beam.Pipeline) -> None:
-    parts = [CorpusPart(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
+    parts = [PartPath(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
     job = CurateJob((CurateSource("lnqa", "gs://b/corpus", 1),), 2, "gs://b/curation", "merge")
     files = [f"gs://b/curation/{stem}-00000-of-00001.parquet" for stem in ("clusters", "leaks")]
     curated = CurateCorpora(job, files[:1], files[1:])
@@ -102,7 +102,7 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
     version = importlib.metadata.version("cauldron-vlm")
     assert (target / f"cauldron_vlm-{version}.dist-info" / "METADATA").exists()
     assert (target / "cauldron" / "recipes" / "idefics3.yaml").exists()
-    code = "import sources.base, transforms.mix; print(len(sources.base.registry()))"
+    code = "import cauldron.sources.catalog as c, cauldron.transforms.mix; print(len(c.registry()))"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(target)},
         capture_output=True, text=True, check=True,

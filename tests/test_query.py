@@ -16,10 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cauldron import database, storage
-from cauldron.errors import CauldronError, UsageError
-from cauldron.query import connect, run_query
-from cauldron.schema import (
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,
     CORPUS_SCHEMA,
@@ -28,7 +27,9 @@ from cauldron.schema import (
     QUARANTINE_SCHEMA,
     mixture_schema_with_features,
 )
-from cauldron.views import MANIFEST_SCHEMA
+from cauldron.inspect import database
+from cauldron.inspect.query import connect, run_query
+from cauldron.inspect.views import MANIFEST_SCHEMA
 from tests.doubles.gcs import FakeGcs
 from tests.fixtures_out import LIMA, VQAV2, make_out
 

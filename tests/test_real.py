@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cauldron.build import BuildOptions, build
+from cauldron.inspect.verify import verify
+from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
-from cauldron.verify import verify
 from tests.real import REAL
 
 HUB = REAL / "hub"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cauldron.errors import CauldronError
-from cauldron.recipe import StageRecipe, load_recipe
-from cauldron.shares import Allocation, SourceCounts, solve
-from cauldron.statistics import AGREEMENT, published
+from cauldron.core.errors import CauldronError
+from cauldron.core.shares import Allocation, SourceCounts, solve
+from cauldron.core.stage import StageRecipe
+from cauldron.core.statistics import AGREEMENT, published
+from cauldron.recipe import load_recipe
 
 
 def stage(mixture: dict, **budget: float) -> StageRecipe:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import gcsfs.retry
 import pytest
+from cauldron.sources.folders import info_at, open_at
+from cauldron.sources.roots import open_root
 from google.cloud import storage as google_storage
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable
-from sources.files import Root, info_at, open_at
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable
 from tests.doubles.gcs import FakeGcs
 
 MIB = 1024 * 1024
@@ -173,7 +174,7 @@ def test_a_root_in_a_bucket_lists_and_reads_like_a_folder(store: FakeGcs) -> Non
         store.put("bucket", f"hub/org/name/data/train-{i}.parquet", NOISE[: i + 1])
     store.put("bucket", "hub/org/name/README.md", b"about")
     store.put("bucket", "hub/org/name-2/README.md", b"other")
-    root = Root.open("gs://bucket/hub")
+    root = open_root("gs://bucket/hub")
     repo = root.repo("org/name")
     files = repo.list()
     assert [file.path for file in files] == [
@@ -198,13 +199,13 @@ def test_a_version_in_a_bucket_is_of_the_content(store: FakeGcs) -> None:
 def test_a_missing_repository_in_a_bucket_says_which(store: FakeGcs) -> None:
     store.put("bucket", "hub/org/name/README.md", b"about")
     with pytest.raises(SourceUnavailable, match=r"no folder gs://bucket/hub/org/other"):
-        Root.open("gs://bucket/hub").repo("org/other")
+        open_root("gs://bucket/hub").repo("org/other")
 
 
 def test_a_bucket_that_may_not_be_read_says_so(store: FakeGcs, slept: list[float]) -> None:
     store.fail(403, times=99)
     with pytest.raises(SourceUnavailable, match="check the credentials"):
-        Root.open("gs://bucket/hub").repo("org/name")
+        open_root("gs://bucket/hub").repo("org/name")
 
 
 def test_a_large_object_is_read_by_range(store: FakeGcs) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cauldron.tiles import resize_steps, tile_count, tile_grid, tokens_per_tile
+from cauldron.core.tiles import resize_steps, tile_count, tile_grid, tokens_per_tile
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from cauldron.verify import verify
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.inspect.verify import verify
 from tests.damage import edit, entry_of, only, some, trust
 from tests.fixtures_out import LIMA, VQAV2, change_manifest, make_out
 

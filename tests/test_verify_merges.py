@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from cauldron.verify import verify
+from cauldron.inspect.verify import verify
 from tests.curated import LNQA, OKVQA, VQA, World, cluster_name, row
 from tests.damage import edit, only, some, trust
 from tests.fixtures_out import change_manifest

@@ -1,25 +1,24 @@
-"""What trains: everything, or adapters on frozen weights; new parameters always do."""
+"""Which parameters train: all of them, or adapters on frozen weights. The connector always does."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from cauldron.training.config import TrainRecipe
+from cauldron.training.dora import use_lean_dora
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from training.config import TrainRecipe
-from training.dora import use_lean_dora
-
-# Parts by the names they have inside an Idefics3Model.
+# Prefixes of parameter names inside an Idefics3.
 _PARTS = {"vision": ("model.vision_model.",), "language": ("model.text_model.", "lm_head.")}
-_NEW = "model.connector."
+_CONNECTOR = "model.connector."
 
 
 def choose_trainable(model: nn.Module, rules: TrainRecipe) -> None:
-    """Freeze what the stage freezes, and put adapters on what it adapts.
+    """Freeze the stage's frozen parts and add its adapters.
 
-    With an adapter, all weights outside the connector are frozen; norms and biases too, as PEFT
-    does it. `frozen` parts get no adapters.
+    With adapters, all weights outside the connector are frozen, norms and biases too, as in PEFT.
+    `frozen` parts get no adapters.
     """
     frozen = rules.frozen if rules.adapter is None else ("vision", "language")
     for name, parameter in model.named_parameters():
@@ -31,14 +30,14 @@ def choose_trainable(model: nn.Module, rules: TrainRecipe) -> None:
     if rules.adapter.dora:
         use_lean_dora(model)
     for name, parameter in model.named_parameters():
-        if name.startswith(_NEW):
+        if name.startswith(_CONNECTOR):
             parameter.requires_grad_(True)
 
 
 def lora_config(model: nn.Module, rules: TrainRecipe, **more: Any) -> LoraConfig:
-    """The adapter's rules as PEFT takes them."""
+    """The adapter's rules in PEFT's form."""
     assert rules.adapter is not None
-    values: dict[str, Any] = {"lora_alpha": rules.adapter.alpha}  # PEFT says int and takes any
+    values: dict[str, Any] = {"lora_alpha": rules.adapter.alpha}  # any number works
     return LoraConfig(
         r=rules.adapter.rank,
         lora_dropout=rules.adapter.dropout,
@@ -51,7 +50,7 @@ def lora_config(model: nn.Module, rules: TrainRecipe, **more: Any) -> LoraConfig
 
 
 def adapted_layers(model: nn.Module, rules: TrainRecipe) -> list[str]:
-    """Full names of the linear layers that get an adapter; never the connector's, which trains."""
+    """Full names of the linear layers that get an adapter; the connector's train themselves."""
     assert rules.adapter is not None
     targets = rules.adapter.targets
     return [
@@ -59,7 +58,7 @@ def adapted_layers(model: nn.Module, rules: TrainRecipe) -> list[str]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
         and name.rpartition(".")[2] in targets
-        and not name.startswith(_NEW)
+        and not name.startswith(_CONNECTOR)
         and not any(name.startswith(_PARTS[part]) for part in rules.frozen)
     ]
 

@@ -1,9 +1,9 @@
-"""Attention for packed sequences: a document sees itself and nothing else.
+"""Attention for packs: a document attends only to itself.
 
-transformers has several ways to say this, and most fail in silence: with `use_cache` left on or a
-mask of ones it falls back to plain causal attention over the whole pack, and the loss still falls.
-Here document boundaries reach one attention function, which cannot do anything but respect them:
-PyTorch's own variable-length FlashAttention on CUDA, a loop over documents elsewhere.
+transformers has several ways to do this, and most fail silently: with `use_cache` on or a mask of
+ones it falls back to causal attention over the whole pack, and the loss still falls. Here document
+boundaries are passed to one attention function that always uses them: PyTorch's variable-length
+FlashAttention on CUDA, a loop over documents elsewhere.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ def packed_attention(
         query: shape (1, heads, tokens, width); key and value may have fewer heads.
         attention_mask: must be None.
         cu_seq_lens_q: int32, shape (documents + 1,), first 0 and last the number of tokens.
-        max_length_q: of the longest document.
+        max_length_q: tokens of the longest document.
 
     Returns:
-        shape (1, tokens, heads, width), and no weights.
+        The output, shape (1, tokens, heads, width), and None for the attention weights.
     """
-    assert attention_mask is None, "packed sequences take boundaries, not masks"
+    assert attention_mask is None, "packs take boundaries, not masks"
     assert cu_seq_lens_q is not None, "packed attention without boundaries would mix documents"
     assert max_length_q is not None
     assert query.shape[0] == 1
     assert dropout == 0.0, "attention dropout is not offered"
-    # FlashAttention knows no fp32.
+    # FlashAttention does not support fp32.
     if query.is_cuda and query.dtype != torch.float32:
         return _varlen(query, key, value, scaling, cu_seq_lens_q, max_length_q), None
     return _documents(query, key, value, scaling, cu_seq_lens_q), None
@@ -76,9 +76,9 @@ def _varlen(
     boundaries: Tensor,
     longest: int,
 ) -> Tensor:
-    # Splitting is FlashAttention's alone. On Hopper cuDNN would be preferred, which makes a plan
-    # for every new number of documents and longest one, that is for every pack (pytorch#190388);
-    # and without splits a document's result does not depend on what stands beside it.
+    # num_splits selects FlashAttention. On Hopper torch would prefer cuDNN, which compiles a plan
+    # for every new number of documents and longest document, so for every pack (pytorch#190388).
+    # Without splits a document's result does not depend on the rest of the pack.
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
     found: Any = varlen_attn(
         q,
@@ -97,6 +97,6 @@ def _varlen(
 
 
 def use_packed_attention(language: Any) -> None:
-    """Make a transformers language model attend by boundaries."""
+    """Make a transformers language model use `packed_attention`."""
     AttentionInterface.register(NAME, packed_attention)
     language.set_attn_implementation(NAME)

@@ -1,35 +1,90 @@
-"""Checkpoints: written beside the training, the last few kept; `saved` tells how they lie.
+"""Checkpoints: written in the background; the last few are kept.
 
-Weights that do not train are not in it: they come from where they came from first.
+    RUN/checkpoints/step-000250/      weights that train, and their Adam moments, by all ranks
+                               run.json   step, data position, fields that must match; written last
+
+A folder is named ``….tmp`` until it is complete. The next start removes incomplete ones. Frozen
+weights are not saved: they are loaded from the base model again.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from cauldron.training.parallel import Ranks
 from torch import nn
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save
 
-from cauldron import storage
-from training.parallel import Ranks
-from training.saved import FOLDER, RUN, Saved, whole_folders
+from cauldron.core import storage
 
+_FOLDER = "checkpoints"
+_RUN = "run.json"
+_NAME = re.compile(r"step-(\d{6,})")
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint: its folder, and the content of its ``run.json``.
+
+    Attributes:
+        step: number of optimizer steps done.
+        position: state of the loader.
+        must_match: fields that must match before it is resumed; see `cauldron.training.resume`.
+    """
+
+    folder: Path
+    step: int
+    position: dict[str, Any]
+    must_match: dict[str, Any]
+
+
+def newest_checkpoint(run: Path) -> Checkpoint | None:
+    """The last complete checkpoint of a run."""
+    folders = _complete_folders(run / _FOLDER)
+    return _read(folders[-1]) if folders else None
+
+
+def checkpoint_at(run: Path, step: int) -> Checkpoint | None:
+    """The checkpoint of a step, if it is complete."""
+    folder = run / _FOLDER / f"step-{step:06d}"
+    return _read(folder) if (folder / _RUN).exists() else None
+
+
+def _read(folder: Path) -> Checkpoint:
+    values = storage.read_json(str(folder / _RUN))
+    return Checkpoint(folder, values["step"], values["position"], values["decides"])
+
+
+def _complete_folders(folder: Path) -> list[Path]:
+    """Complete checkpoints, the oldest first."""
+    found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name)]
+    return sorted((p for p in found if (p / _RUN).exists()), key=lambda p: int(p.name[5:]))
+
+
+def remove_incomplete(run: Path) -> None:
+    """Delete incomplete checkpoints of a killed run. To be called by one rank, before any saves."""
+    complete = set(_complete_folders(run / _FOLDER))
+    for path in (run / _FOLDER).glob("step-*"):
+        if path not in complete:
+            shutil.rmtree(path)
 
 
 def training_state(
     parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW | None
 ) -> dict[str, Any]:
-    """Weights, and with an optimizer their moments, under the names they are stored by.
+    """Weights, and with an optimizer their moments, by the names they are saved under.
 
-    The tensors are those in use: loading into them is loading into the run.
+    The tensors are not copies: loading into them changes the run.
     """
     state: dict[str, Any] = {f"model.{name}": p.detach() for name, p in parameters.items()}
     if optimizer is not None:
@@ -39,10 +94,22 @@ def training_state(
     return state
 
 
-def start_moments(
+def load(
+    saved: Checkpoint,
+    parameters: dict[str, nn.Parameter],
+    optimizer: torch.optim.AdamW,
+    ranks: Ranks,
+) -> None:
+    """Load weights and moments, on any number of ranks."""
+    _init_moments(parameters, optimizer, saved.step)
+    state = training_state(parameters, optimizer)
+    dcp_load(state, checkpoint_id=str(saved.folder), process_group=ranks.saving)
+
+
+def _init_moments(
     parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int
 ) -> None:
-    """Make the optimizer's state, as after `step` steps, to be loaded into."""
+    """Create the optimizer's state after `step` steps, to be loaded into."""
     fused = bool(optimizer.defaults["fused"])
     for parameter in parameters.values():
         device = parameter.device if fused else torch.device("cpu")
@@ -52,28 +119,19 @@ def start_moments(
         }
 
 
-def load(
-    saved: Saved, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, ranks: Ranks
-) -> None:
-    """Take weights and moments over, on any number of ranks."""
-    start_moments(parameters, optimizer, saved.step)
-    state = training_state(parameters, optimizer)
-    dcp_load(state, checkpoint_id=str(saved.folder), process_group=ranks.saving)
-
-
 def load_weights(folder: Path, parameters: dict[str, nn.Parameter]) -> None:
-    """Weights alone, into whole tensors on the CPU; needs no other rank."""
+    """Load weights only, into whole tensors on the CPU, by one rank."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         dcp_load(training_state(parameters, None), checkpoint_id=str(folder), no_dist=True)
 
 
 def _stager(device: torch.device) -> DefaultStager | None:
-    """What copies a GPU's state to pinned memory; None elsewhere: torch's own copy will do.
+    """Copies a GPU's state to pinned memory; None on a CPU, where torch's own copy will do.
 
-    Copies run beside each other at the full rate of the bus, and all are done before training goes
-    on: the next step changes the tensors. The memory is kept for the next checkpoint, since pinning
-    takes longer than the copy.
+    Copies run in parallel at the full rate of the bus. They finish before `save` returns,
+    since the next step changes the tensors. The memory is kept for the next checkpoint, since
+    pinning takes longer than the copy.
     """
     if device.type != "cuda":
         return None
@@ -87,66 +145,67 @@ def _stager(device: torch.device) -> DefaultStager | None:
     )
 
 
-class Checkpoints:
-    """Writes them in the background, one at a time. To be closed.
+class CheckpointWriter:
+    """Writes checkpoints in the background, one at a time. Must be closed.
 
     Args:
-        keep: how many stay.
-        last: step of the newest one on disk, 0 without.
+        must_match: of the first rank; see `Checkpoint`.
+        keep: number of checkpoints to keep.
+        last: step of the newest one on disk, 0 if there is none.
     """
 
     def __init__(
-        self, run: Path, ranks: Ranks, decides: dict[str, Any], keep: int, last: int
+        self, run: Path, ranks: Ranks, must_match: dict[str, Any], keep: int, last: int
     ) -> None:
-        self._folder = run / FOLDER
-        self._ranks, self._decides, self._keep = ranks, decides, keep
+        self._folder = run / _FOLDER
+        self._ranks, self._must_match, self._keep = ranks, must_match, keep
         self._last = last
         self._writing: tuple[Future[Any], Path, dict[str, Any]] | None = None
         self._stager = _stager(ranks.device)
 
     def save(self, step: int, position: dict[str, Any], state: dict[str, Any]) -> None:
         """Copy the state to memory now and write it later, unless this step is saved already."""
-        # Before anything is copied: to the memory of the last one, where memory is kept.
+        # The copy may reuse the memory of the previous checkpoint, which must be written first.
         self.finish()
-        # Not by what lies in the folder: ranks may see that differently, and all must save or none.
+        # Not decided by looking at the disk: ranks may see it differently, but all must save.
         if step == self._last:
             return
         self._last = step
         run = {
             "step": step,
             "position": position,
-            "decides": self._decides,
+            "decides": self._must_match,
             "ranks": self._ranks.world,
         }
-        half = self._folder / f"step-{step:06d}.tmp"
+        partial = self._folder / f"step-{step:06d}.tmp"
         future = async_save(
             state,
-            checkpoint_id=str(half),
+            checkpoint_id=str(partial),
             process_group=self._ranks.saving,
             async_stager=self._stager,
         )
         assert isinstance(future, Future)
-        self._writing = (future, half, run)
+        self._writing = (future, partial, run)
 
     def poll(self) -> None:
-        """Give a checkpoint its name once all of it is written; raises what its writing raised."""
+        """Complete a checkpoint if all of it is written. Raises the error of a failed write."""
         if self._writing is not None and self._writing[0].done():
             self.finish()
 
     def finish(self) -> None:
-        """Wait until the checkpoint in the making has its name."""
+        """Wait until the checkpoint that is being written is complete."""
         if self._writing is None:
             return
-        future, half, run = self._writing
+        future, partial, run = self._writing
         future.result()
         self._writing = None
         if self._ranks.first:
-            storage.write_json(str(half / RUN), run)
-            half.rename(half.with_suffix(""))
-            for old in whole_folders(self._folder)[: -self._keep]:
+            storage.write_json(str(partial / _RUN), run)
+            partial.rename(partial.with_suffix(""))
+            for old in _complete_folders(self._folder)[: -self._keep]:
                 shutil.rmtree(old)
 
     def close(self) -> None:
-        """Give the memory back. What is still being written must be finished before."""
+        """Free the memory. To be called after `finish`."""
         if self._stager is not None:
             self._stager.close()

@@ -1,48 +1,108 @@
-"""What ``cauldron train`` does before and around a run; mistakes are told before torch is there."""
+"""``cauldron train`` up to the first import of torch: options, configuration, checks.
+
+Mistakes are reported before torch is imported, which takes seconds.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
+from cauldron.training.config import TrainConfig, stage_rules
+from cauldron.training.data.settings import check_sources
+from cauldron.training.resume import check_match, fields_to_match
 
-from cauldron.errors import CauldronError, UsageError
-from cauldron.manifests import Tokenizer
-from cauldron.mixture import Mixture, load_mixture
-from cauldron.tokenizer import digest, open_tokenizer
-from training.config import TrainConfig
-from training.identity import check_same, decides
-from training.options import TrainOptions, resolve
-from training.saved import newest
-from training.signals import StopRequest
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.manifests import Tokenizer, mixture_folder
+from cauldron.core.mixture import Mixture, load_mixture
+from cauldron.core.tokenizer import digest, open_tokenizer
+
+OUTPUT = "./cauldron-out"
 
 Say = Callable[[str], None]
+Rules = dict[str, dict[str, Any]]
+
+# What `--model tiny` changes in a stage, so that it runs on a laptop in under a minute and learns
+# something. No adapters: on random weights they would learn nothing.
+TINY: dict[str, Any] = {
+    "adapter": None,
+    "frozen": [],
+    "warmup_steps": 0,
+    "steps": 20,
+    "batch": 4,
+    "sequence_length": 2048,
+    "learning_rate": 5e-3,
+    "workers": 0,
+    "window": 64,
+    "checkpoint_every": 10,
+}
+TINY_TILE = 56
 _EXTRA = "training needs torch, transformers and peft: pip install 'cauldron-vlm[train]'"
 
 
-def train(options: TrainOptions, say: Say) -> int:
-    """Train, or go on training; the exit code. SIGTERM saves a checkpoint and gives 0."""
-    stop = StopRequest()
-    stop.listen()
-    with _told_by_one():
-        config = resolve(options)
-        mixture = load_mixture(config.mixture)
-        check(config, mixture)
-    from training import run
+@dataclass(frozen=True)
+class TrainOptions:
+    """The command line's options; None and empty: the recipe's value or the default.
 
-    run.train(config, mixture, stop, say)
+    Attributes:
+        rules: the ``training`` section of `--recipe`; None: of the mixture's own recipe.
+        packaged: the same of the packaged recipe, for a missing mixture.
+        changes: ``field=value`` of `--set`.
+    """
+
+    stage: str
+    rules: Rules | None = None
+    packaged: Rules = field(default_factory=dict)
+    mixture: str | None = None
+    output: str | None = None
+    model: str | None = None
+    steps: int | None = None
+    changes: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    @property
+    def mixture_folder(self) -> str:
+        return self.mixture or mixture_folder(OUTPUT, self.stage)
+
+
+def train(options: TrainOptions, say: Say) -> int:
+    """Train, or resume training. Returns the exit code: 0 also after SIGTERM, with a checkpoint."""
+    stop_requested = _listen_for_sigterm()
+    with _reported_once():
+        found = _find_mixture(options)
+        config = configure(options, found)
+        mixture = found or load_mixture(config.mixture)
+        check(config, mixture)
+    from cauldron.training import run
+
+    run.train(config, mixture, stop_requested, say)
     return 0
 
 
+def _listen_for_sigterm() -> Callable[[], bool]:
+    """Whether SIGTERM came, by which a scheduler asks the run to save itself and end.
+
+    Called before torch is imported, which takes 4 s or more: SIGTERM would end the process.
+    """
+    received: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    return lambda: bool(received)
+
+
 @contextmanager
-def _told_by_one() -> Iterator[None]:
-    """Ranks find the same mistake: the first of each node says so, the others end like it."""
+def _reported_once() -> Iterator[None]:
+    """All ranks find the same mistake: the first rank of each node reports it, the others exit."""
     try:
         yield
     except CauldronError as error:
@@ -51,19 +111,69 @@ def _told_by_one() -> Iterator[None]:
         raise
 
 
+def resolve(options: TrainOptions) -> TrainConfig:
+    """The run's configuration. Raises UsageError for an unknown stage, field or value."""
+    return configure(options, None if options.rules is not None else _find_mixture(options))
+
+
+def _find_mixture(options: TrainOptions) -> Mixture | None:
+    """The mixture, if it is there: `--print-config` does not need it."""
+    try:
+        return load_mixture(options.mixture_folder)
+    except CauldronError:
+        return None
+
+
+def configure(options: TrainOptions, mixture: Mixture | None) -> TrainConfig:
+    """The run's configuration. Raises UsageError for an unknown stage, field or value."""
+    rules = options.rules
+    if rules is None:
+        rules = (mixture and mixture.manifest.recipe.get("training")) or options.packaged
+    section = {name: dict(values) for name, values in rules.items()}
+    if options.stage in section:
+        values = section[options.stage]
+        if options.model is not None:
+            values["model"] = {"name": options.model}
+        if _is_tiny(values, options.changes):
+            values |= TINY | {"longest_edge": _tiny_edge(values.get("longest_edge", 1820))}
+        if options.steps is not None:
+            values["steps"] = options.steps
+    train = stage_rules(section, options.stage, options.changes)
+    output = options.output or storage.join(OUTPUT, "runs", options.stage)
+    if not storage.is_local(output):
+        raise UsageError(f"--output {output}: a run's folder must be on a disk of this machine")
+    return TrainConfig(
+        stage=options.stage,
+        mixture=options.mixture_folder,
+        output=str(Path(output)),
+        exclude=options.exclude,
+        only=options.only,
+        train=train,
+    )
+
+
+def _is_tiny(values: dict[str, Any], changes: tuple[str, ...]) -> bool:
+    return (values.get("model") or {}).get("name") == "tiny" or "model.name=tiny" in changes
+
+
+def _tiny_edge(edge: Any) -> Any:
+    """The longest edge that gives as many tiny tiles as a large model has. Of a list, the last."""
+    pixels = edge if isinstance(edge, int) else edge[-1][1]
+    return -(-pixels * TINY_TILE // 364)
+
+
 def check(config: TrainConfig, mixture: Mixture) -> None:
-    """Raises UsageError for what does not go together."""
+    """Raises UsageError for settings that contradict each other, the mixture or a checkpoint."""
     config.per_rank(int(os.environ.get("WORLD_SIZE", "1")))
-    names = mixture.manifest.sources
-    unknown = [name for name in (*config.only, *config.exclude) if name not in names]
-    if unknown:
-        known = ", ".join(sorted(names))
-        raise UsageError(f"{mixture.folder} has no source {unknown[0]!r}; it has: {known}")
+    check_sources(mixture, (*config.only, *config.exclude))
     _check_tokenizer(config, mixture)
-    saved = newest(Path(config.output))
-    if saved is not None:
-        check_same(saved.decides, decides(config, mixture), config.output)
     _check_packages(config)
+    # Imports torch.
+    from cauldron.training.checkpoint import newest_checkpoint
+
+    saved = newest_checkpoint(Path(config.output))
+    if saved is not None:
+        check_match(saved.must_match, fields_to_match(config, mixture), config.output)
 
 
 def _check_packages(config: TrainConfig) -> None:
@@ -77,7 +187,7 @@ def _check_packages(config: TrainConfig) -> None:
 
 
 def _check_tokenizer(config: TrainConfig, mixture: Mixture) -> None:
-    """The shares of a mixture are shares of tokens as its tokenizer counts them."""
+    """A mixture's shares are shares of tokens, so they hold for the tokenizer that counted them."""
     counted, model = mixture.manifest.tokenizer, config.train.model
     if counted.estimated or config.train.any_tokenizer or model.name == "tiny":
         return
@@ -91,12 +201,12 @@ def _check_tokenizer(config: TrainConfig, mixture: Mixture) -> None:
 
 
 def _same_tokenizer(counted: Tokenizer, mine: str) -> bool:
-    if counted.digest is None:  # an older manifest: it has the name alone
+    if counted.digest is None:  # an older manifest: it has the name only
         return counted.name in (mine, f"{mine.rstrip('/')}/tokenizer.json")
     try:
         return digest(open_tokenizer(mine)) == counted.digest
     except UsageError:
-        # That there is no such model, or no network, is told when it is loaded.
+        # A missing model, or a missing network, is reported when the model is loaded.
         return True
 
 
@@ -107,9 +217,9 @@ def shown(config: TrainConfig) -> str:
 
 
 def plot(run: str) -> str:
-    """Draw the curves of a run; the picture's path."""
+    """Draw the curves of a run. Returns the picture's path."""
     try:
-        from training.plot import plot as draw
+        from cauldron.training.metrics import plot as draw
     except ImportError as error:
         raise UsageError(f"{_EXTRA} ({error})") from None
     return draw(run)

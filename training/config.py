@@ -1,25 +1,23 @@
-"""What a training run is: the recipe's ``training`` section for a stage, and what was overridden.
+"""The configuration of a run: the recipe's ``training`` section for a stage, with its overrides.
 
-No torch here: ``cauldron train --print-config`` and every mistake in a setting are told before
-anything heavy is imported.
+Does not import torch, so mistakes in settings are reported at once.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from cauldron.errors import UsageError
-from cauldron.rules import Strict, UpscaleChoice
+from cauldron.core.errors import UsageError
+from cauldron.core.rules import Strict, UpscaleChoice
 
 Positive = Annotated[int, Field(gt=0)]
 
 
 class ModelRules(Strict):
-    """Which network is trained: a published checkpoint, or one composed of two.
+    """The model to train: a published checkpoint, or one composed of two.
 
     A hub id may end in ``@`` and a branch, tag or commit.
 
@@ -30,7 +28,7 @@ class ModelRules(Strict):
         language: hub id or folder of a Llama-family language model.
         tile: side of a tile in pixels, for a composed model.
         scale_factor: pixel shuffle; a tile becomes ``(tile / patch / scale_factor) ** 2`` tokens.
-        init_seed: of everything that starts random.
+        init_seed: of all random initial weights.
     """
 
     name: str | None = None
@@ -41,19 +39,11 @@ class ModelRules(Strict):
     init_seed: int = 0
 
     @model_validator(mode="after")
-    def _one_way(self) -> ModelRules:
+    def _name_or_parts(self) -> ModelRules:
         parts = (self.vision, self.language)
         if (self.name is None) == (None in parts) or (self.name and any(parts)):
             raise ValueError("give a name, or vision and language")
         return self
-
-
-def repository(spec: str) -> tuple[str, str | None]:
-    """A hub id and the revision after its ``@``; a folder as it is, without one."""
-    if os.path.isdir(spec):
-        return spec, None
-    repo, _, revision = spec.partition("@")
-    return repo, revision or None
 
 
 class AdapterRules(Strict):
@@ -63,7 +53,11 @@ class AdapterRules(Strict):
     (SmolVLM-2B, tr_348 in huggingface/smollm).
 
     Attributes:
-        targets: last part of the names of the linear layers that get one.
+        rank: of the low-rank matrices.
+        alpha: the adapter's output is scaled by alpha / rank.
+        dropout: of the adapter's input.
+        dora: train the norms of the weights too (DoRA); False: LoRA.
+        targets: last parts of the names of the adapted linear layers.
     """
 
     rank: Positive = 64
@@ -80,28 +74,41 @@ class TrainRecipe(Strict):
     """How one stage trains.
 
     Attributes:
+        model: the network to train.
         steps: optimizer steps.
-        learning_rate: after the warm-up; `schedule` ``constant`` keeps it, ``linear`` takes it to
-            zero at the last step.
-        batch: packed sequences in a step, over all ranks.
-        sequence_length: tokens in a sequence; a longer sample is dropped.
-        longest_edge: pixels; a list of [first step, pixels] grows it during the stage.
+        learning_rate: after the warm-up.
+        schedule: ``constant`` keeps the learning rate, ``linear`` lowers it to zero at the last
+            step.
+        warmup_steps: steps in which the learning rate rises from zero.
+        batch: packs in a step, over all ranks.
+        sequence_length: most tokens in a pack; a longer document is dropped.
+        longest_edge: of images, in pixels; a list of [first step, pixels] changes it during the
+            stage.
         upscale: of small images, as in the recipe's stages; None: as the mixture was counted.
-        frozen: parts whose weights stay: ``vision``, ``language``. The connector always trains.
-        neftune_alpha: noise on the input embeddings; None: none.
+        frozen: parts that do not train: ``vision``, ``language``. The connector always trains.
+        adapter: train adapters on frozen weights; None: train the weights themselves.
+        neftune_alpha: noise on the input embeddings; None: no noise.
         weight_decay: not on biases and norms.
+        betas: of AdamW.
         clip: largest norm of the gradient.
-        window: rows in which the best fit into sequences is looked for.
-        max_bad_rows: so many undecodable rows in a row end the run.
-        checkpoint_every, keep: steps between checkpoints, and how many stay.
-        shard: ranks that divide one copy of the weights among them. None: all (FSDP), the least
-            memory; 1: each has its own (as DDP); the GPUs of a node: gathering weights stays
-            inside it and only gradients cross the network (HSDP).
-        recompute: activations computed again in the backward pass: ``none``, ``vision``, ``all``.
+        seed: of the order of rows, dropout and noise.
+        window: rows packed together; more rows fill packs better and take more memory.
+        workers: processes of a rank that prepare packs; 0: the rank's own process does.
+        max_bad_rows: more undecodable rows in a row end the run.
+        checkpoint_every, keep: steps between checkpoints, and number of checkpoints to keep.
+        precision: ``bf16``: on a GPU, computed in bf16 with fp32 master weights; ``fp32``: in fp32.
+        shard: number of ranks that shard one copy of the weights. None: all (FSDP), the least
+            memory; 1: each rank has a copy (as DDP); the GPUs of a node: weights are gathered
+            inside the node, and only gradients cross the network (HSDP).
+        recompute: activations recomputed in the backward pass: ``none``, ``vision``, ``all``.
+            Saves memory and costs time.
+        compile: with ``torch.compile``.
         head_chunk: supervised positions whose logits exist at a time.
-        export: adapters ``merged`` into the exported model, or ``adapter``: a PEFT folder of them
-            and of the connector, to lay over the model that the run began with.
-        any_tokenizer: train although the mixture's tokens were counted by another tokenizer.
+        export: ``merged``: adapters merged into the exported model; ``adapter``: a PEFT folder of
+            the adapters and the connector, to load over the base model.
+        any_tokenizer: train although another tokenizer counted the mixture's tokens.
+        tensorboard: write curves for TensorBoard into the run's folder.
+        wandb_project: report to this project of Weights & Biases; None: do not.
     """
 
     model: ModelRules = ModelRules(name="HuggingFaceM4/Idefics3-8B-Llama3")
@@ -137,27 +144,36 @@ class TrainRecipe(Strict):
 
     @field_validator("longest_edge", mode="after")
     @classmethod
-    def _grows_from_the_start(cls, value: Any) -> Any:
+    def _starts_at_step_0(cls, value: Any) -> Any:
         if isinstance(value, tuple):
             steps = [step for step, _ in value]
             if not steps or steps[0] != 0 or steps != sorted(set(steps)):
-                raise ValueError("longest_edge must start at step 0 and go on in order")
+                raise ValueError("longest_edge must start at step 0, with steps in ascending order")
         return value
 
+    def learning_rate_at(self, step: int) -> float:
+        """Rises during the warm-up, then stays constant or falls to zero at `steps`."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        if self.schedule == "constant":
+            return self.learning_rate
+        left = (self.steps - step) / max(1, self.steps - self.warmup_steps)
+        return self.learning_rate * max(0.0, left)
+
     def longest_edge_at(self, step: int) -> int:
-        """The resolution of a step, in pixels."""
+        """The longest edge at a step, in pixels."""
         if isinstance(self.longest_edge, int):
             return self.longest_edge
         return [pixels for first, pixels in self.longest_edge if first <= step][-1]
 
 
 class TrainConfig(Strict):
-    """One run: what it reads, where it writes, and how it trains.
+    """One run: its input, its output, and its rules.
 
     Attributes:
         mixture: folder of a finished mixture, local or ``gs://``.
         output: the run's folder.
-        exclude, only: sources left out of, or alone taken from, the mixture.
+        exclude, only: sources not to use, or the only sources to use.
     """
 
     stage: str
@@ -168,7 +184,7 @@ class TrainConfig(Strict):
     train: TrainRecipe
 
     def per_rank(self, world: int) -> int:
-        """Sequences of a step for each rank. Raises UsageError when ranks do not divide."""
+        """Packs of a step for each rank. Raises UsageError when they do not divide evenly."""
         shard = self.train.shard
         if shard is not None and world % shard:
             raise UsageError(
@@ -187,7 +203,7 @@ def stage_rules(section: dict[str, Any], stage: str, changes: tuple[str, ...]) -
     """The rules of a stage from a recipe's ``training`` section.
 
     Args:
-        changes: ``field=value`` as typed, the value in YAML; ``adapter.rank=8`` reaches inside.
+        changes: ``field=value``, the value in YAML; ``adapter.rank=8`` sets a nested field.
 
     Raises:
         UsageError: unknown stage, field or value.

@@ -1,14 +1,15 @@
-"""DoRA with one product by the frozen weight, and magnitudes in fp32.
+"""DoRA with one multiplication by the frozen weight, and magnitudes in fp32.
 
     y = m / |W + s B A| (W x + s B A drop(x)) + b          (Liu et al., arXiv 2402.09353)
 
-PEFT puts adapters in, stores and merges them; only its forward is replaced. With dropout that one
-multiplies by W twice, forward and backward (0.89 instead of 0.44 GF a token for a layer of an 8B
-model), forms B A to measure its rows, and rounds the factor m / |W + s B A| to the 8 bits of bf16,
-steps of 0.4 to 0.8 %: what is trained would not be what is merged.
+PEFT adds, saves and merges the adapters; only its forward is replaced. With dropout, PEFT's forward
+multiplies by W twice, forward and backward (0.89 instead of 0.44 GFLOP a token for a layer of an 8B
+model), computes B A to measure its rows, and rounds the factor m / |W + s B A| to the 8 bits of
+bf16, steps of 0.4 to 0.8 %. Trained and merged weights would differ.
 
-The official code drops inputs of the whole correction, of (m / |..| - 1) W x too. Here only the
-low-rank part sees the dropout, as in LoRA; without dropout, and when a run begins, both are equal.
+The official code applies dropout to the whole correction, (m / |..| - 1) W x included. Here it
+applies to the low-rank part only, as in LoRA. Without dropout, and at the start of a run, both are
+equal.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-# The only adapter of a run, by PEFT's own name for it.
+# PEFT's name for the only adapter of a run.
 _ADAPTER = "default"
 
 
 def use_lean_dora(model: nn.Module) -> None:
-    """Replace the forward of every DoRA layer that PEFT put into a model.
+    """Replace the forward of every DoRA layer that PEFT added to a model.
 
-    Magnitudes begin as the norms of the rows in fp32: PEFT's have the precision of the weight.
+    Magnitudes start as the norms of the rows in fp32; PEFT's have the precision of the weight.
     """
     for module in model.modules():
         if isinstance(module, Linear) and _ADAPTER in module.lora_magnitude_vector:
@@ -51,10 +52,10 @@ def _forward(self: Any, x: Tensor) -> Tensor:
 
 
 class _Scaled(torch.autograd.Function):
-    """Values times an fp32 factor of their last dimension, rounded once.
+    """Multiply values by an fp32 factor per entry of the last dimension, and round once.
 
-    Written as a product and a conversion it would hold all values in fp32 for a moment; with the
-    factor in bf16 a change of it by 0.1 % would be lost.
+    A plain product would hold all values in fp32 before the conversion. With the factor in bf16, a
+    change of 0.1 % would be lost.
     """
 
     @staticmethod
@@ -76,14 +77,14 @@ def _times(values: Tensor, factor: Tensor) -> Tensor:
 
 
 def row_norms(weight: Tensor) -> Tensor:
-    """fp32, shape (out,), of a weight of shape (out, in)."""
+    """Norms of the rows of a weight of shape (out, in): fp32, shape (out,)."""
     norms: Tensor = torch.linalg.vector_norm(weight.detach(), dim=1, dtype=torch.float32)
     return norms
 
 
 @torch.no_grad()
 def adapted_norms(weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
-    """The norms of the rows of ``weight + scaling * b @ a``, without forming it; no gradient.
+    """Norms of the rows of ``weight + scaling * b @ a``, without computing that; no gradient.
 
     |w + s b A|^2 = |w|^2 + 2 s (w A^T) b + s^2 b (A A^T) b, for rows w and b.
 

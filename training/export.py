@@ -1,7 +1,9 @@
-"""A finished run as a folder that transformers and vLLM load.
+"""``RUN/model``: the run's model as a folder that transformers and vLLM load.
 
-Made from the last checkpoint on the CPU by one rank, so it needs no memory of the GPUs and can be
-made again later.
+Made from the last checkpoint on the CPU by one rank, so it needs no GPU memory and can be made
+again later. ``exported.json`` records the step and the form, so that only another step or form is
+exported again. The folder is replaced by renames: a kill in the middle leaves the old one, the new
+one, or none, and the same command then makes it again.
 """
 
 from __future__ import annotations
@@ -12,6 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cauldron.training.adapters import lora_config
+from cauldron.training.checkpoint import Checkpoint, load_weights
+from cauldron.training.config import TrainConfig
+from cauldron.training.model import LoadedModel, load_model
+from cauldron.training.network import load_adapted
+from cauldron.training.new_tokens import NAME, NewTokens, merge_new_tokens
+from cauldron.training.special_tokens import END_OF_UTTERANCE
 from peft import PeftModel
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -19,40 +28,60 @@ from torch import nn
 from transformers import GenerationConfig, Idefics3ImageProcessor, Idefics3Processor
 from transformers.utils import logging
 
-from training.adapters import lora_config
-from training.checkpoint import load_weights
-from training.config import TrainConfig
-from training.model import LoadedModel, load_model
-from training.network import adapted
-from training.new_tokens import NAME, NewTokens, fold
-from training.special_tokens import END_OF_UTTERANCE
+from cauldron.core import storage
+
+_FOLDER = "model"
+_EXPORTED = "exported.json"
 
 
-def export(config: TrainConfig, saved: Path, target: Path) -> None:
-    """Write the model of a checkpoint with all that a user of it needs.
+def export_run(config: TrainConfig, last: Checkpoint) -> tuple[Path, bool]:
+    """Export the run's last checkpoint. Returns the folder, and whether it was made now."""
+    run, rules = Path(config.output), config.train
+    target, new, old = (run / f"{_FOLDER}{suffix}" for suffix in ("", ".new", ".old"))
+    for leftover in (new, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    wanted = {"step": last.step, "export": "whole" if rules.adapter is None else rules.export}
+    if _exported(target) == wanted:
+        return target, False
+    write_model(config, last.folder, new)
+    storage.write_json(str(new / _EXPORTED), wanted)
+    if target.exists():
+        target.rename(old)
+    new.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+    return target, True
+
+
+def _exported(target: Path) -> dict[str, Any] | None:
+    """What an exported folder holds; None if it is missing or of a version without the file."""
+    try:
+        found: dict[str, Any] = storage.read_json(str(target / _EXPORTED))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found
+
+
+def write_model(config: TrainConfig, saved: Path, folder: Path) -> None:
+    """Write the model of a checkpoint, its tokenizer and its settings to a new folder.
 
     Args:
         saved: folder of the checkpoint.
-        target: must not be there yet; it is there whole or not at all.
     """
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    loaded = trained(config, saved)
-    half = target.with_name(target.name + ".tmp")
-    shutil.rmtree(half, ignore_errors=True)
+    loaded = load_trained(config, saved)
     dtype = torch.bfloat16 if config.train.precision == "bf16" else torch.float32
     if config.train.adapter is not None and config.train.export == "adapter":
-        as_adapter(config, loaded).to(dtype).save_pretrained(str(half))
+        as_adapter(config, loaded).to(dtype).save_pretrained(str(folder))
     else:
         merge_adapters(loaded.model)
-        fold(loaded.model)
-        loaded.model.to(dtype).save_pretrained(half)
-    write_processor(config, loaded, half)
-    half.rename(target)
+        merge_new_tokens(loaded.model)
+        loaded.model.to(dtype).save_pretrained(folder)
+    write_processor(config, loaded, folder)
 
 
-def trained(config: TrainConfig, saved: Path) -> LoadedModel:
-    """The model on the CPU in fp32, adapters beside the weights they adapt."""
-    loaded = adapted(config.train, torch.float32)
+def load_trained(config: TrainConfig, saved: Path) -> LoadedModel:
+    """The model of a checkpoint on the CPU in fp32, with its adapters not merged."""
+    loaded = load_adapted(config.train, torch.float32)
     weights = {name: p for name, p in loaded.model.named_parameters() if p.requires_grad}
     load_weights(saved, weights)
     loaded.model.eval()
@@ -70,7 +99,7 @@ def merge_adapters(model: nn.Module) -> None:
 
 
 def as_adapter(config: TrainConfig, loaded: LoadedModel) -> PeftModel:
-    """The same weights as PEFT keeps them: adapters, and the connector whole."""
+    """The same weights in PEFT's form: adapters, and the whole connector."""
     rules = config.train
     base = load_model(rules.model).model
     new: NewTokens = loaded.model.get_submodule(NAME)
@@ -83,10 +112,10 @@ def as_adapter(config: TrainConfig, loaded: LoadedModel) -> PeftModel:
     found = PeftModel(base, lora_config(base, rules, **more))
     weights = {name: p for name, p in loaded.model.named_parameters() if p.requires_grad}
     weights = {name: p for name, p in weights.items() if not name.startswith(NAME)}
-    whole = "model.connector."
+    connector = "model.connector."
     renamed = {
-        f"base_model.model.{name.replace(whole, whole + 'modules_to_save.default.')}": weight
-        for name, weight in weights.items()
+        f"base_model.model.{name.replace(connector, connector + 'modules_to_save.default.')}": p
+        for name, p in weights.items()
     }
     unknown = found.load_state_dict(renamed, strict=False).unexpected_keys
     assert not unknown, unknown
@@ -98,7 +127,7 @@ def as_adapter(config: TrainConfig, loaded: LoadedModel) -> PeftModel:
 
 
 def write_processor(config: TrainConfig, loaded: LoadedModel, folder: Path) -> None:
-    """Tokenizer, image settings, chat template and how generation ends."""
+    """Write tokenizer, image settings, chat template and generation settings."""
     tokenizer = loaded.tokenizer
     edge = config.train.longest_edge_at(config.train.steps)
     images = Idefics3ImageProcessor(
@@ -109,12 +138,12 @@ def write_processor(config: TrainConfig, loaded: LoadedModel, folder: Path) -> N
         images, tokenizer, image_seq_len=loaded.tile_tokens, chat_template=template
     )
     processor.save_pretrained(folder)
-    # vLLM and older releases read the image settings from a file of their own.
+    # vLLM and older releases read the image settings from this file.
     values = json.loads(images.to_json_string()) | {"processor_class": "Idefics3Processor"}
     (folder / "preprocessor_config.json").write_text(json.dumps(values, indent=2) + "\n")
-    ends = GenerationConfig(  # type: ignore[no-untyped-call]
+    generation = GenerationConfig(  # type: ignore[no-untyped-call]
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.convert_tokens_to_ids(END_OF_UTTERANCE),
         pad_token_id=tokenizer.pad_token_id,
     )
-    ends.save_pretrained(folder)
+    generation.save_pretrained(folder)

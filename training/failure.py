@@ -1,10 +1,10 @@
-"""What ranks say when a run fails, and how their processes end.
+"""How ranks report a failed run and end their processes.
 
-All may meet the same mistake (no such model, a loss that blew up) or one alone, while the others
-wait for it inside a collective. One more collective would wait with them, so each rank leaves a
-note of what it met and looks for the others' a few seconds long: what all met, the first tells;
-what others did not meet, the rank tells itself, with its number. A rank that only lost another
-says nothing where that one told why.
+All ranks may fail in the same way (a missing model, a loss that is not finite), or one rank fails
+while the others wait for it inside a collective. Another collective would hang too, so each rank
+writes its failure to the store and waits a few seconds for those of the others. A failure of all
+ranks is reported by the first one, any other by its own rank, with its number. A rank that failed
+only because it lost another one reports nothing if that one did.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import NoReturn, Protocol
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
-PATIENCE = 10.0
+WAIT_SECONDS = 10.0
 _INTERRUPTED = 130
 
 
-class Notes(Protocol):
-    """What a torch.distributed Store can do that is needed here."""
+class Store(Protocol):
+    """The part of torch.distributed.Store that is used here."""
 
     def set(self, key: str, value: str, /) -> None: ...
 
@@ -41,8 +41,8 @@ class Failure:
     """Why a rank ends.
 
     Attributes:
-        text: one line where it was to be expected, else a traceback.
-        code: of the process.
+        text: one line for an expected error, else a traceback.
+        code: exit code of the process.
     """
 
     text: str
@@ -60,12 +60,12 @@ class Failure:
         return cls("".join(traceback.format_exception(error)).rstrip(), 1, False)
 
 
-def told(failure: Failure, rank: int, world: int, notes: Notes) -> str | None:
-    """What this rank is to say; None where another one says it."""
+def message_for(failure: Failure, rank: int, world: int, store: Store) -> str | None:
+    """The message that this rank prints; None if another rank reports the failure."""
     try:
-        found = _noted(failure, rank, world, notes)
+        found = _all_failures(failure, rank, world, store)
     except RuntimeError:
-        # The notes are torchrun's, or else the first rank's: it is gone, and took this one along.
+        # Without torchrun the store ends with the first rank, which has ended.
         if not failure.expected:
             return f"rank {rank}: the first rank is gone ({failure.text.splitlines()[-1]})"
         found = {rank: failure}
@@ -79,39 +79,39 @@ def told(failure: Failure, rank: int, world: int, notes: Notes) -> str | None:
     return f"rank {rank}: {failure.text}"
 
 
-def _noted(failure: Failure, rank: int, world: int, notes: Notes) -> dict[int, Failure]:
-    """All failures, by rank, that are there once every rank has failed, or after a while."""
+def _all_failures(failure: Failure, rank: int, world: int, store: Store) -> dict[int, Failure]:
+    """The failures by rank, once every rank has failed or `WAIT_SECONDS` have passed."""
     keys = [f"failed/{at}" for at in range(world)]
-    notes.set(keys[rank], json.dumps(asdict(failure)))
-    _wait(lambda: notes.check(keys))
+    store.set(keys[rank], json.dumps(asdict(failure)))
+    _wait(lambda: store.check(keys))
     found = {
-        at: Failure(**json.loads(notes.get(key)))
+        at: Failure(**json.loads(store.get(key)))
         for at, key in enumerate(keys)
-        if notes.check([key])
+        if store.check([key])
     }
-    read = notes.add("failures read", 1)
+    read = store.add("failures read", 1)
     if rank == 0 and read < len(found):
-        # Without torchrun the notes end with this process.
-        _wait(lambda: notes.add("failures read", 0) >= len(found))
+        # Without torchrun the store ends with this process, so the others must have read it.
+        _wait(lambda: store.add("failures read", 0) >= len(found))
     return found
 
 
 def _wait(ready: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + WAIT_SECONDS
     while not ready() and time.monotonic() < end:
         time.sleep(0.05)
 
 
 def end(
-    error: BaseException, rank: int, world: int, notes: Notes, say: Callable[[str], None]
+    error: BaseException, rank: int, world: int, store: Store, say: Callable[[str], None]
 ) -> NoReturn:
-    """Tell what is to be told and end the process, whatever still waits in it.
+    """Report the failure and end the process at once.
 
-    The thread that writes a checkpoint may be waiting for a rank that is gone, and an ordinary
+    The thread that writes a checkpoint may be waiting for a rank that has ended, and an ordinary
     exit waits for threads.
     """
     failure = Failure.of(error)
-    text = told(failure, rank, world, notes)
+    text = message_for(failure, rank, world, store)
     if text is not None:
         say(f"cauldron: {text}")
     sys.stdout.flush()

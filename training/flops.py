@@ -1,4 +1,4 @@
-"""Floating-point operations of a packed sequence: vision tower, connector, language model, head.
+"""Floating-point operations of a pack: vision tower, connector, language model, head.
 
 One multiply-add is two operations. With h the width, m the width of the MLP, a forward pass is
 
@@ -6,17 +6,17 @@ One multiply-add is two operations. With h the width, m the width of the MLP, a 
   for the patch embedding;
 * connector, a tile: 2 x tokens x (h_vision x shuffle^2) x h_language;
 * language, a document of L tokens: layers x (2 L (2 h q + 2 h kv + 3 h m) + 2 L^2 q), with q and
-  kv the widths of all query and key heads. Attention is causal and stays in its document, so half
-  of L^2 counts;
-* head: 2 h vocabulary for each supervised position (it runs nowhere else).
+  kv the widths of all query and key heads. Attention is causal within a document, so half of
+  L^2 counts;
+* head: 2 h vocabulary for each supervised position (it runs only there).
 
 This gives 0.665 TFLOP for a SigLIP-SO400M tile of 384, and 3.42 and 14.5 GFLOP a token for
-language models of 1.7B and 8B in documents of 2,000 tokens. "6 x parameters x tokens" leaves the
-vision tower out and is wrong by 2 to 3 times for a 2B model.
+language models of 1.7B and 8B in documents of 2,000 tokens. "6 x parameters x tokens" ignores the
+vision tower and is wrong by a factor of 2 to 3 for a 2B model.
 
-A backward pass costs one forward for the gradients of activations and one for those of weights;
-`Passes` says which are needed. Recomputed activations are not counted: utilisation by these
-numbers is MFU, not HFU.
+A backward pass costs one forward pass for the gradients of activations and one for those of
+weights; `Passes` says which are needed. Recomputed activations are not counted: utilisation by
+these numbers is MFU, not HFU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class VisionShape:
-    """A SigLIP-like tower. `patches`: of a tile; `patch`: its side in pixels."""
+    """A SigLIP-like tower. `patches`: number in a tile; `patch`: side of one in pixels."""
 
     layers: int
     hidden: int
@@ -52,10 +52,10 @@ class LanguageShape:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What the operations of an Idefics3-like model follow from.
+    """The sizes of an Idefics3-like model that determine its operations.
 
     Attributes:
-        tokens_per_tile: tokens that the connector makes of a tile.
+        tokens_per_tile: image tokens of a tile.
         shuffle: side of the square of patches that becomes one token.
     """
 
@@ -66,7 +66,7 @@ class ModelShape:
 
     @classmethod
     def of(cls, config: Any) -> ModelShape:
-        """From an Idefics3 or SmolVLM configuration of transformers, or anything like it."""
+        """From a transformers configuration of an Idefics3, SmolVLM or similar model."""
         vision, text = config.vision_config, config.text_config
         side = vision.image_size // vision.patch_size
         heads = text.num_attention_heads
@@ -94,10 +94,10 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """How many forward passes a step of each part is worth.
+    """The cost of a step of each part, in forward passes.
 
-    3: its weights train. 2: they are frozen (or have adapters, whose own cost is a percent), but
-    the gradient goes through. 1: nothing below it trains, so it runs forward only.
+    3: its weights train. 2: they are frozen (or have adapters, which cost a percent), but the
+    gradient passes through. 1: nothing before it trains, so it runs forward only.
     """
 
     vision: int = 3
@@ -107,7 +107,7 @@ class Passes:
 
     @classmethod
     def of(cls, *, vision: str = "full", language: str = "full") -> Passes:
-        """For a connector that trains, and towers ``full``, with ``adapter``, or ``frozen``."""
+        """For a trained connector and towers that are ``full``, ``adapter`` or ``frozen``."""
         worth = {"full": 3, "adapter": 2}
         through = worth.get(language, 2)
         return cls(vision=worth.get(vision, 1), connector=3, language=through, head=through)
@@ -127,7 +127,7 @@ class Flops:
         return self.vision + self.connector + self.language + self.head
 
 
-# SigLIP-SO400M and Llama 3.1 8B with tiles of 364: the default for costs that only compare.
+# SigLIP-SO400M and Llama 3.1 8B with tiles of 364: the default where costs are only compared.
 IDEFICS3_8B = ModelShape(
     vision=VisionShape(layers=27, hidden=1152, intermediate=4304, patches=676, patch=14),
     language=LanguageShape(
@@ -172,7 +172,7 @@ def pack_flops(
         tiles: inputs of the vision tower, global views included.
         lengths: tokens of each document.
         supervised: positions that the head runs on.
-        passes: what trains. None: everything.
+        passes: None: all parts train.
     """
     worth = passes or Passes()
     wide = shape.vision.hidden * shape.shuffle**2

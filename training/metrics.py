@@ -1,21 +1,23 @@
-"""What a run tells: a line on the screen, a line of JSON, TensorBoard, Weights & Biases."""
+"""Metrics of a run: a line on the screen, a line of JSON, TensorBoard, Weights & Biases, a plot."""
 
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import defaultdict, deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from cauldron.training.config import TrainConfig
+from cauldron.training.step import StepResult
 
-from training.config import TrainConfig
-from training.step import StepResult
+from cauldron.core.errors import UsageError
 
 METRICS = "metrics.jsonl"
 
-# bf16 operations per second without sparsity, by NVIDIA's data sheets of each product (where one
-# gives a figure with sparsity only, half of it). A name that stands alone is the SXM module.
+# bf16 operations per second without sparsity, from NVIDIA's data sheet of each product (half the
+# figure where only one with sparsity is given). A name without a suffix is the SXM module.
 _PEAKS = {
     "GB200": 2500e12,  # GB200 NVL72, a GPU of the two
     "B200": 2250e12,  # HGX B200
@@ -33,12 +35,15 @@ _PEAKS = {
     "L4": 121e12,
 }
 _RECENT = 20
+# Values that a plotted mean is taken over, and most sources in a plot.
+_WINDOW = 25
+_SOURCES = 8
 
 
 def peak_of(device_name: str) -> float | None:
-    """Of a GPU by its name; None where it is not known.
+    """A GPU's peak operations per second, by its name; None if unknown.
 
-    Whole words only and the longest name first: an L40 is no L4, an H100 PCIe no SXM module.
+    Matches whole words, longest name first: an L40 is not an L4, an H100 PCIe not an SXM module.
     """
     words = f" {device_name.replace('-', ' ')} ".lower()
     names = sorted(_PEAKS, key=len, reverse=True)
@@ -46,7 +51,7 @@ def peak_of(device_name: str) -> float | None:
 
 
 class Sink(Protocol):
-    """Takes the scalars of a step."""
+    """Records the scalars of a step."""
 
     def write(self, step: int, values: dict[str, float]) -> None: ...
 
@@ -54,29 +59,29 @@ class Sink(Protocol):
 
 
 class Metrics:
-    """Of the first rank.
+    """Records metrics, on the first rank.
 
     Args:
-        first: the step that comes first; lines from it on, of a run that was killed, are cut off.
-        peak: operations per second of all ranks together, where it is known.
+        first: the first step; later lines of a killed run are deleted.
+        peak: operations per second of all ranks together; None if unknown.
     """
 
     def __init__(self, config: TrainConfig, first: int, peak: float | None) -> None:
         path = Path(config.output) / METRICS
         path.parent.mkdir(parents=True, exist_ok=True)
-        cut(path, first)
+        truncate(path, first)
         self._file = path.open("a", encoding="utf-8")
         self._rules, self._peak = config.train, peak
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._sinks = _sinks(config, first)
 
     def step(self, number: int, result: StepResult, seconds: float, skipped: int) -> str:
-        """Record a step; returns the line to show.
+        """Record a step. Returns the line to show.
 
         Args:
             seconds: of the whole step.
-            skipped: rows this rank skipped so far: those that every rank finds bad when it plans,
-                and of those that turn out bad when they are decoded, this rank's share.
+            skipped: rows that this rank has skipped so far: all that could not be measured, and
+                this rank's share of those that could not be decoded.
         """
         self._recent.append(seconds)
         room = result.packs * self._rules.sequence_length
@@ -124,18 +129,18 @@ class Metrics:
             sink.close()
 
 
-def cut(path: Path, first: int) -> None:
-    """Keep the lines of steps that are done: up to `first`, which counts from 0."""
+def truncate(path: Path, first: int) -> None:
+    """Keep the lines of the first `first` steps."""
     if not path.exists():
         return
-    kept = [line for line in read(path) if line["step"] <= first]
-    half = path.with_suffix(".tmp")
-    half.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    half.rename(path)
+    kept = [line for line in read_metrics(path) if line["step"] <= first]
+    partial = path.with_suffix(".tmp")
+    partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    partial.rename(path)
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run; the last one, which a kill may have cut short, only if it is whole."""
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a run, without a last line that a kill left incomplete."""
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1]]
 
@@ -171,7 +176,7 @@ class _TensorBoard:
 
 
 class _WeightsAndBiases:
-    """One run there for a run here, however often it is gone on with."""
+    """A run keeps its id when it is resumed."""
 
     def __init__(self, config: TrainConfig, project: str, first: int) -> None:
         import wandb  # type: ignore[import-not-found]
@@ -193,3 +198,57 @@ class _WeightsAndBiases:
 
     def close(self) -> None:
         self._run.finish()
+
+
+def plot(run: str) -> str:
+    """Draw ``RUN/metrics.png`` and return its path. Raises UsageError without metrics."""
+    path = Path(run) / METRICS
+    lines = read_metrics(path) if path.exists() else []
+    if not lines:
+        raise UsageError(f"{run} has no {METRICS} with a step in it; give the folder of a run")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(12, 8), layout="constrained")
+    steps = [line["step"] for line in lines]
+    _curve(axes[0, 0], steps, [line["loss"] for line in lines], "loss per answer token (nats)")
+    _by_source(axes[0, 1], lines)
+    _curve(axes[1, 0], steps, [line["grad_norm"] for line in lines], "gradient norm")
+    rates = [line["tokens_per_second"] for line in lines]
+    _curve(axes[1, 1], steps, rates, "tokens per second")
+    for axis in axes.flat:
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.3)
+    figure.suptitle(Path(run).name)
+    target = Path(run) / "metrics.png"
+    figure.savefig(target, dpi=120)
+    pyplot.close(figure)
+    return str(target)
+
+
+def _curve(axis: Any, steps: Sequence[int], values: Sequence[float], title: str) -> None:
+    axis.plot(steps, values, alpha=0.35)
+    axis.plot(steps, smoothed(values), color="C0")
+    axis.set_title(title)
+
+
+def _by_source(axis: Any, lines: Sequence[dict[str, Any]]) -> None:
+    """Losses of the sources with the most answer tokens."""
+    weights: dict[str, int] = defaultdict(int)
+    for line in lines:
+        for name, found in line["sources"].items():
+            weights[name] += found["answer_tokens"]
+    for name in sorted(weights, key=lambda name: (-weights[name], name))[:_SOURCES]:
+        seen = [(line["step"], line["sources"][name]["loss"])
+                for line in lines if name in line["sources"]]  # fmt: skip
+        axis.plot([step for step, _ in seen], smoothed([loss for _, loss in seen]), label=name)
+    axis.legend(fontsize="small")
+    axis.set_title("loss by source")
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """The mean of each value and the 24 before it."""
+    windows = (values[max(0, end - _WINDOW) : end] for end in range(1, len(values) + 1))
+    return [sum(window) / len(window) for window in windows]

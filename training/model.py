@@ -1,4 +1,4 @@
-"""The network of a run: a published one, two composed with a new connector, or a tiny one."""
+"""Loads the model of a run: published, composed of two with a new connector, or tiny."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
+from cauldron.training import tiny
+from cauldron.training.attention import use_packed_attention
+from cauldron.training.config import ModelRules
+from cauldron.training.forward import use_fast_vision
+from cauldron.training.new_tokens import untie_head
+from cauldron.training.special_tokens import ADDED, CHAT_TEMPLATE
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -17,18 +23,13 @@ from transformers import (
 )
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
-from cauldron.errors import UsageError
-from training import tiny
-from training.attention import use_packed_attention
-from training.config import ModelRules, repository
-from training.new_tokens import untie
-from training.special_tokens import ADDED, CHAT_TEMPLATE
-from training.vision import use_fast_vision
+from cauldron.core.errors import UsageError
+from cauldron.core.tokenizer import split_revision
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A network and what reads its input.
+    """A model, its tokenizer and the size of its tiles.
 
     Attributes:
         model: ``Idefics3ForConditionalGeneration``.
@@ -44,16 +45,16 @@ class LoadedModel:
 
 
 def load_model(rules: ModelRules, dtype: torch.dtype = torch.float32) -> LoadedModel:
-    """Make the network, in `dtype`, on the CPU.
+    """Load the model, in `dtype`, on the CPU.
 
     Raises:
-        UsageError: there is no such checkpoint, or it is of another kind.
+        UsageError: there is no such checkpoint, or it is of another type.
     """
     if rules.name == "tiny":
         tokenizer = tiny.tiny_tokenizer()
         made: Any = tiny.tiny_model(tokenizer, rules.init_seed)
         for parameter in made.parameters():
-            # Not all of it: rotary frequencies are buffers, and useless in bf16.
+            # Only parameters: rotary frequencies are buffers, and too imprecise in bf16.
             parameter.data = parameter.data.to(dtype)
         return _loaded(made, tokenizer)
     try:
@@ -61,9 +62,9 @@ def load_model(rules: ModelRules, dtype: torch.dtype = torch.float32) -> LoadedM
             return _published(rules.name, dtype)
         return _composed(rules, dtype)
     except (OSError, ValueError) as error:
-        # What transformers says of a missing or gated checkpoint runs over many lines.
-        said = str(error).strip().splitlines()[0]
-        raise UsageError(f"the model cannot be loaded: {said}") from error
+        # The message of transformers for a missing or gated checkpoint has many lines.
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"the model cannot be loaded: {reason}") from error
 
 
 def _published(name: str, dtype: torch.dtype) -> LoadedModel:
@@ -80,22 +81,22 @@ def _published(name: str, dtype: torch.dtype) -> LoadedModel:
 
 def _load(kind: Any, spec: str, **options: Any) -> Any:
     """Args: kind: has a `from_pretrained`. spec: folder, or hub id with or without revision."""
-    name, revision = repository(spec)
+    name, revision = split_revision(spec)
     return kind.from_pretrained(name, revision=revision or "main", **options)
 
 
 def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
     """SigLIP and Llama in an Idefics3; the connector is random, new tokens are the mean.
 
-    The parts are moved, not copied: an 8B model is in memory once. Position embeddings of the
-    vision model are resized where its image size differs.
+    The parts are moved, not copied, so an 8B model is in memory once. Position embeddings of the
+    vision model are resized if its image size differs.
     """
     assert rules.vision
     assert rules.language
     vision = _load(SiglipVisionModel, rules.vision, dtype=dtype)
     language = _load(AutoModelForCausalLM, rules.language, dtype=dtype)
     tokenizer = _load(AutoTokenizer, rules.language)
-    untie(language)
+    untie_head(language)
     added = add_tokens(tokenizer)
     grow_embeddings(language, len(tokenizer), added)
     seen = vision.config.to_dict() | {"image_size": rules.tile}
@@ -124,7 +125,7 @@ def _fresh_connector(model: Any, seed: int) -> nn.Module:
 
 def _load_vision(target: nn.Module, siglip: nn.Module) -> None:
     inner: Any = getattr(siglip, "vision_model", siglip)
-    # Idefics3 reads hidden states: SigLIP's pooling head has no place in it.
+    # Idefics3 reads hidden states and has no pooling head.
     weights = {k: v for k, v in inner.state_dict().items() if not k.startswith("head.")}
     name = "embeddings.position_embedding.weight"
     wanted = target.state_dict()[name].shape[0]
@@ -133,11 +134,11 @@ def _load_vision(target: nn.Module, siglip: nn.Module) -> None:
 
 
 def resized_positions(positions: torch.Tensor, wanted: int) -> torch.Tensor:
-    """Position embeddings of a square grid for a grid of another size, bicubic.
+    """Resize the position embeddings of a square grid, bicubic.
 
     Args:
         positions: shape (side * side, width).
-        wanted: the new side * side.
+        wanted: side * side of the new grid.
     """
     if len(positions) == wanted:
         return positions
@@ -148,14 +149,14 @@ def resized_positions(positions: torch.Tensor, wanted: int) -> torch.Tensor:
 
 
 def add_tokens(tokenizer: Any) -> int:
-    """Give a language model's tokenizer Idefics3's tokens and template; how many are new."""
+    """Add Idefics3's tokens and template to a tokenizer. Returns the number of new tokens."""
     tokenizer.chat_template = CHAT_TEMPLATE
     added = tokenizer.add_special_tokens({"additional_special_tokens": list(ADDED)})
     return int(added)
 
 
 def grow_embeddings(language: Any, size: int, added: int) -> None:
-    """Make room for `added` new tokens, each the mean of those that were there."""
+    """Add rows for `added` new tokens, each the mean of the existing rows."""
     before = size - added
     if added == 0:
         return

@@ -1,4 +1,4 @@
-"""The network as a run trains it: what trains, what is recomputed, compiled and divided."""
+"""The network as a run trains it: adapted, compiled, recomputed and sharded."""
 
 from __future__ import annotations
 
@@ -6,27 +6,42 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from cauldron.training.adapters import choose_trainable, parameter_groups
+from cauldron.training.config import TrainRecipe
+from cauldron.training.forward import DevicePack, pack_losses
+from cauldron.training.model import LoadedModel, load_model
+from cauldron.training.new_tokens import train_new_tokens, untie_head
+from cauldron.training.parallel import Ranks, compute_dtype, layers, shard_weights
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from cauldron.errors import UsageError
-from training.adapters import choose_trainable, parameter_groups
-from training.config import TrainRecipe
-from training.forward import Sequence, sequence_losses
-from training.model import LoadedModel, load_model
-from training.new_tokens import train_new_tokens, untie
-from training.parallel import Ranks, compute_dtype, divide, layers
-from training.seeds import seed_of
+from cauldron.core.errors import UsageError
 
 _ADAPTERS = 1
 _COMPILED_VARIANTS = 32
+_MASK = 2**64 - 1
+
+
+def seed_of(*parts: int) -> int:
+    """A seed of 63 bits; different parts give unrelated seeds (SplitMix64 over the parts).
+
+    Everything random in a step is seeded by its purpose and place. No generator state is carried
+    from step to step, so a resumed run draws the same numbers on any ranks.
+    """
+    state = 0
+    for part in parts:
+        state = (state ^ (part & _MASK)) + 0x9E3779B97F4A7C15 & _MASK
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & _MASK
+        state ^= state >> 31
+    return state >> 1
 
 
 class Network(nn.Module):
-    """An Idefics3 whose forward takes a packed sequence.
+    """An Idefics3 whose forward takes a pack.
 
-    FSDP gathers what belongs to no layer (embeddings, connector, head) when this is called, and
-    not when parts of it are.
+    FSDP gathers what belongs to no layer (embeddings, connector, head) only when this module is
+    called, not when its parts are.
     """
 
     def __init__(self, loaded: LoadedModel, rules: TrainRecipe) -> None:
@@ -36,11 +51,11 @@ class Network(nn.Module):
         self._chunk = rules.head_chunk
         self._neftune_alpha = rules.neftune_alpha
 
-    def forward(self, sequence: Sequence) -> tuple[Tensor, Tensor, Tensor]:
-        """The parts of `Losses`; a tuple, since FSDP looks for tensors in it."""
-        found = sequence_losses(
+    def forward(self, pack: DevicePack) -> tuple[Tensor, Tensor, Tensor]:
+        """The fields of `PackLosses`, as a tuple in which FSDP finds the tensors."""
+        found = pack_losses(
             self.model,
-            sequence,
+            pack,
             tile=self._tile,
             chunk=self._chunk,
             neftune_alpha=self._neftune_alpha,
@@ -48,31 +63,30 @@ class Network(nn.Module):
         return found.total, found.tokens, found.documents
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """By the names they have inside the Idefics3, adapters among them."""
+        """Trainable parameters, adapters included, by their names inside the Idefics3."""
         return {name: p for name, p in self.model.named_parameters() if p.requires_grad}
 
 
-def adapted(rules: TrainRecipe, dtype: torch.dtype) -> LoadedModel:
-    """The model that a run begins with, on the CPU; see `adapt`."""
+def load_adapted(rules: TrainRecipe, dtype: torch.dtype) -> LoadedModel:
+    """The model at the start of a run, on the CPU; see `adapt`."""
     loaded = load_model(rules.model, dtype)
     adapt(loaded, rules)
     return loaded
 
 
 def adapt(loaded: LoadedModel, rules: TrainRecipe) -> None:
-    """Freeze, add adapters, and give what trains fp32 weights.
+    """Freeze weights, add adapters, and convert what trains to fp32.
 
-    The same on every rank, and when it is made again for an export: what starts random follows
-    from `init_seed`.
+    Random initial weights depend only on `init_seed`, so every rank and the export get the same.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(rules.model.init_seed, _ADAPTERS))
         choose_trainable(loaded.model, rules)
     if rules.adapter is not None or "language" in rules.frozen:
-        if untie(loaded.model) and rules.adapter is not None and rules.export == "adapter":
+        if untie_head(loaded.model) and rules.adapter is not None and rules.export == "adapter":
             raise UsageError(
-                "the model's head is its embeddings, over which an adapter cannot be laid; "
-                "give --set export=merged"
+                "the model's head shares the weights of its embeddings, so its adapter cannot be "
+                "exported alone; give --set export=merged"
             )
         train_new_tokens(loaded.model, loaded.tokenizer)
     for parameter in loaded.model.parameters():
@@ -81,7 +95,7 @@ def adapt(loaded: LoadedModel, rules: TrainRecipe) -> None:
 
 
 def base_dtype(rules: TrainRecipe, device: torch.device) -> torch.dtype:
-    """Of weights as they are loaded: halves where they stay as they are."""
+    """The dtype to load weights in: the compute dtype if some are frozen, else fp32."""
     frozen = rules.adapter is not None or bool(rules.frozen)
     return compute_dtype(rules, device) if frozen else torch.float32
 
@@ -94,16 +108,16 @@ def make_network(loaded: LoadedModel, rules: TrainRecipe, ranks: Ranks) -> Netwo
     if rules.compile:
         _compile(parts)
     _recompute(loaded.model, rules)
-    divide(network, parts, rules, ranks)
+    shard_weights(network, parts, rules, ranks)
     return network
 
 
 def _compile(parts: list[nn.Module]) -> None:
-    """Layers, before they are recomputed: around a checkpoint nothing of them would compile."""
-    # First static shapes, then dynamic ones, text alone, one tile: more than the default of 8.
+    """Compile layers. To be called before `_recompute`: a checkpointed layer would not compile."""
+    # Static shapes, then dynamic ones, text only, one tile: more variants than the default of 8.
     torch._dynamo.config.recompile_limit = _COMPILED_VARIANTS
     for part in parts:
-        # Not the whole call: what FSDP hangs on it stays outside.
+        # Only the forward: FSDP's hooks on the call stay outside.
         part.forward = torch.compile(part.forward)  # type: ignore[method-assign]
 
 

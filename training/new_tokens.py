@@ -1,8 +1,8 @@
-"""The rows of the tokens that Idefics3 adds, trained while all other embeddings are frozen.
+"""Trains the rows of the tokens that Idefics3 adds, while all other embeddings are frozen.
 
-New tokens start with one and the same row, the mean. Frozen, the head could not tell
-``<end_of_utterance>`` from the two others: no answer would ever end with a probability above 1/3.
-What trains is the difference to the rows, 6 of them; PEFT's way (`trainable_token_indices`) copies
+All new tokens start with the same row, the mean. If they were frozen, the head could not separate
+``<end_of_utterance>`` from the two others, and its probability would never exceed 1/3. Only the
+differences to the frozen rows are parameters, 6 vectors. PEFT's `trainable_token_indices` copies
 the whole matrix each time the head runs, 1 GB for an 8B model.
 """
 
@@ -11,16 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from cauldron.training.special_tokens import ADDED
 from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
-
-from training.special_tokens import ADDED
 
 NAME = "new_tokens"
 
 
 class NewTokens(nn.Module):
-    """What is added to the embeddings of some tokens, and to the head's rows for them.
+    """Trained differences to the embeddings of some tokens and to the head's rows for them.
 
     Args:
         ids: of the tokens.
@@ -31,19 +30,19 @@ class NewTokens(nn.Module):
         super().__init__()
         self.ids = ids
         self.places: Tensor
-        # On the device beforehand: made when the head runs, it would hold the device up.
+        # A buffer, because creating it when the head runs would synchronise with the device.
         self.register_buffer("places", torch.tensor(ids), persistent=False)
         self.embedding = nn.Parameter(torch.zeros(len(ids), width))
         self.head = nn.Parameter(torch.zeros(len(ids), width))
 
     def attach(self, model: Any) -> None:
-        """Hook into the embeddings and the head of an Idefics3, under the name `NAME`."""
+        """Hook into the embeddings and the head of an Idefics3, as its module `NAME`."""
         model.add_module(NAME, self)
         model.get_input_embeddings().register_forward_hook(self._embed)
         model.lm_head.register_forward_hook(self._predict)
 
     def _embed(self, module: nn.Module, given: tuple[Tensor], found: Tensor) -> Tensor:
-        # Row 0 is of all other tokens.
+        # Row 0, zeros, is for all other tokens.
         places = torch.zeros_like(given[0])
         for place, token in enumerate(self.ids, start=1):
             places = torch.where(given[0] == token, place, places)
@@ -55,27 +54,27 @@ class NewTokens(nn.Module):
         return found.index_add(-1, self.places, more)
 
 
-def untie(model: Any) -> bool:
-    """Give a head that shares the embeddings' weights its own; whether it shared them."""
+def untie_head(model: Any) -> bool:
+    """Give the head its own weights if it shares those of the embeddings; whether it did."""
     embeddings, head = model.get_input_embeddings(), model.lm_head
     if head.weight is not embeddings.weight:
         return False
     shared = head.weight
     head.weight = nn.Parameter(shared.detach().clone(), requires_grad=shared.requires_grad)
-    # Each decides, in another library: transformers by the first, vLLM by the second.
+    # transformers reads the first, vLLM the second.
     for config in (model.config, model.config.get_text_config()):
         config.tie_word_embeddings = False
     return True
 
 
 def train_new_tokens(model: Any, tokenizer: Any) -> None:
-    """Train the rows of the added tokens; nothing changes before the first step."""
+    """Make the rows of the added tokens trainable. The model's output does not change."""
     ids = [int(tokenizer.convert_tokens_to_ids(token)) for token in ADDED]
     NewTokens(ids, model.lm_head.weight.shape[1]).attach(model)
 
 
-def fold(model: Any) -> None:
-    """Put what was learned into the rows themselves."""
+def merge_new_tokens(model: Any) -> None:
+    """Add the trained differences to the rows, and remove the module and its hooks."""
     new = getattr(model, NAME, None)
     if new is None:
         return

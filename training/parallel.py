@@ -1,8 +1,8 @@
-"""The ranks of a run: one process, or those that torchrun started; and how weights are divided.
+"""The ranks of a run, one process or those of torchrun, and how the weights are sharded.
 
-FSDP2 divides layer by layer: fp32 master weights, bf16 where they are used. One process on a GPU
-goes the same way, for the master weights, and so do ranks that each hold all of them, instead of
-by DDP, which knows no master weights; one on a CPU computes in fp32 and divides nothing.
+FSDP2 shards layer by layer, with fp32 master weights and bf16 compute. A single process on a GPU
+uses it too, for the master weights, and so do ranks that each hold a full copy, since DDP has no
+master weights. A single process on a CPU computes in fp32 without FSDP.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from cauldron.training.config import TrainRecipe
 from torch import nn
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-from training.config import TrainRecipe
-
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where this process stands.
+    """This process among the ranks.
 
     Attributes:
-        control: a gloo group for small agreements between steps.
-        saving: a gloo group for checkpoints alone: their thread and the training may not share
-            one, or each waits for the other's messages.
+        control: a gloo group for small messages between steps.
+        saving: a gloo group for checkpoints. Their thread and the training would block each other
+            in a shared group.
     """
 
     rank: int
@@ -39,7 +38,7 @@ class Ranks:
 
     @classmethod
     def join(cls) -> Ranks:
-        """Meet the other ranks. To be followed by `leave`."""
+        """Initialise the process groups. To be followed by `leave`."""
         on_gpu = torch.cuda.is_available()
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         if on_gpu:
@@ -63,7 +62,7 @@ class Ranks:
         return self.rank == 0
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so on any rank."""
+        """Whether the flag is set on any rank."""
         if self.world == 1:
             return flag
         found = torch.tensor([int(flag)])
@@ -77,17 +76,18 @@ class Ranks:
 
 
 def layers(model: Any) -> list[nn.Module]:
-    """Of an Idefics3: those of the vision tower, then the language model's."""
+    """The layers of an Idefics3: vision tower, then language model."""
     return [*model.model.vision_model.encoder.layers, *model.model.text_model.layers]
 
 
 def compute_dtype(rules: TrainRecipe, device: torch.device) -> torch.dtype:
+    """bf16 on a GPU, unless the recipe says fp32; fp32 on a CPU."""
     half = rules.precision == "bf16" and device.type == "cuda"
     return torch.bfloat16 if half else torch.float32
 
 
 def _mesh(rules: TrainRecipe, ranks: Ranks) -> DeviceMesh:
-    """Ranks in one group that divides the weights, or in several that each do so."""
+    """All ranks in one group that shards the weights, or several groups that each do."""
     shard = rules.shard or ranks.world
     if shard == ranks.world:
         return init_device_mesh(ranks.device.type, (shard,))
@@ -98,17 +98,19 @@ def _mesh(rules: TrainRecipe, ranks: Ranks) -> DeviceMesh:
     )
 
 
-def _magnitudes_stay(parameter: nn.Parameter) -> torch.dtype | None:
-    """fp32 for DoRA's magnitudes (`training.dora`), the only vectors that train beside adapters."""
+def _magnitudes_in_fp32(parameter: nn.Parameter) -> torch.dtype | None:
+    """fp32 for DoRA's magnitudes, which are the only trained vectors with adapters."""
     return torch.float32 if parameter.requires_grad and parameter.ndim == 1 else None
 
 
-def divide(root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: Ranks) -> None:
-    """Put the weights on the device, each rank its share.
+def shard_weights(
+    root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: Ranks
+) -> None:
+    """Move each rank's shard of the weights to its device.
 
     Args:
-        root: whose forward is called.
-        parts: layers inside, gathered one at a time.
+        root: the module that is called.
+        parts: layers inside, whose weights are gathered one layer at a time.
     """
     if ranks.world == 1 and ranks.device.type == "cpu":
         return
@@ -117,15 +119,15 @@ def divide(root: nn.Module, parts: list[nn.Module], rules: TrainRecipe, ranks: R
         param_dtype=compute_dtype(rules, ranks.device), reduce_dtype=torch.float32
     )
     if rules.adapter is not None:
-        policy = replace(policy, param_dtype_override_fn=_magnitudes_stay)
-    # Alone there is nobody to gather from; but what is gathered is a copy, and frozen weights
-    # would stay there twice.
+        policy = replace(policy, param_dtype_override_fn=_magnitudes_in_fp32)
+    # A single rank need not gather again in the backward pass. But gathered weights are a copy, and
+    # frozen weights would be in memory twice.
     keep = (rules.shard or ranks.world) == 1 and rules.adapter is None and not rules.frozen
     for part in parts:
         fully_shard(part, mesh=mesh, mp_policy=policy, reshard_after_forward=not keep)
     fully_shard(root, mesh=mesh, mp_policy=policy)
     for module in root.modules():
         if isinstance(module, FSDPModule):
-            # The loss is a sum over tokens, not a mean over ranks. (gloo cannot scale and sum.)
+            # The loss is a sum over tokens, not a mean over ranks. (gloo cannot scale a sum.)
             module.set_force_sum_reduction_for_comms(True)
             module.set_gradient_divide_factor(1.0)

@@ -1,4 +1,4 @@
-"""A whole run: meet the other ranks, build, go on from a checkpoint, train, export."""
+"""A run from start to end: join the ranks, build the network, load a checkpoint, train, export."""
 
 from __future__ import annotations
 
@@ -7,106 +7,81 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from cauldron.training import checkpoint, failure
+from cauldron.training.checkpoint import Checkpoint, CheckpointWriter, checkpoint_at
+from cauldron.training.config import TrainConfig, TrainRecipe
+from cauldron.training.data.loader import PackLoader
+from cauldron.training.data.settings import loader_settings
+from cauldron.training.data.tokenization import TokenLayout
+from cauldron.training.export import export_run
+from cauldron.training.flops import ModelShape
+from cauldron.training.metrics import Metrics, peak_of
+from cauldron.training.model import LoadedModel
+from cauldron.training.network import (
+    Network,
+    base_dtype,
+    load_adapted,
+    make_network,
+    make_optimizer,
+)
+from cauldron.training.parallel import Ranks
+from cauldron.training.resume import check_match, fields_to_match
+from cauldron.training.step import Stepper, Stopped
 from torch.distributed.distributed_c10d import _get_default_store
 
-from cauldron import storage
-from cauldron.errors import CauldronError, UsageError
-from cauldron.mixture import Mixture
-from cauldron.rules import upscale_of
-from training import checkpoint, failure
-from training.config import TrainConfig, TrainRecipe
-from training.data.loader import PackLoader
-from training.data.prompts import TokenLayout
-from training.data.settings import LoaderSettings
-from training.exported import export_run
-from training.flops import ModelShape, Passes
-from training.identity import check_same, decides
-from training.loop import run_steps
-from training.metrics import Metrics, peak_of
-from training.model import LoadedModel
-from training.network import Network, adapted, base_dtype, make_network, make_optimizer
-from training.parallel import Ranks
-from training.saved import Saved, at_step, newest, remove_leftovers
-from training.signals import StopRequest
-from training.step import Stepper
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.mixture import Mixture
 
 Say = Callable[[str], None]
+StopRequested = Callable[[], bool]
 _CONFIG = "config.json"
-# So long a node may go on not seeing a file that another wrote (NFS keeps that up to a minute).
+# A node may not see a new file of another node for this long (NFS: up to a minute).
 _DISK_SECONDS = 60.0
 
 
-def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) -> LoaderSettings:
-    """What the loader needs of a run's configuration."""
-    rules = config.train
-    upscale = mixture.upscale if rules.upscale is None else upscale_of(rules.upscale)
-    return LoaderSettings(
-        batch=rules.batch,
-        sequence_length=rules.sequence_length,
-        longest_edge=rules.longest_edge,
-        upscale=upscale,
-        seed=rules.seed,
-        workers=rules.workers,
-        window_rows=rules.window,
-        max_bad_rows=rules.max_bad_rows,
-        only=config.only,
-        exclude=config.exclude,
-        shape=shape,
-        passes=passes(rules),
-    )
+def train(config: TrainConfig, mixture: Mixture, stop_requested: StopRequested, say: Say) -> None:
+    """Run to the end, or until a stop is requested. Raises CauldronError for a user's mistake.
 
-
-def passes(rules: TrainRecipe) -> Passes:
-    """Which passes the stage's frozen and adapted parts need."""
-
-    def how(part: str) -> str:
-        if part in rules.frozen:
-            return "frozen"
-        return "full" if rules.adapter is None else "adapter"
-
-    return Passes.of(vision=how("vision"), language=how("language"))
-
-
-def train(config: TrainConfig, mixture: Mixture, stop: StopRequest, say: Say) -> None:
-    """Run to the end, or until SIGTERM. Raises CauldronError for what the user can mend.
-
-    With several ranks it does not raise but tells, and ends the process; see `training.failure`.
+    With several ranks it does not raise: it prints the error and ends the process (see
+    `cauldron.training.failure`).
     """
-    # Pillow tells of every chunk of every image.
+    # Pillow logs every chunk of every image.
     logging.getLogger("PIL").setLevel(logging.INFO)
     ranks = Ranks.join()
     try:
-        saved = _found(config, ranks)
-        if _train(config, mixture, saved, ranks, stop, say) and ranks.first:
-            _exported(config, mixture, say)
+        saved = _find_checkpoint(config, ranks)
+        if _train(config, mixture, saved, ranks, stop_requested, say) and ranks.first:
+            _export(config, mixture, say)
     except BaseException as error:
-        known = _explained(config, error)
+        shown = _explained(config, error)
         if ranks.world > 1:
-            failure.end(known, ranks.rank, ranks.world, _get_default_store(), say)
+            failure.end(shown, ranks.rank, ranks.world, _get_default_store(), say)
         ranks.leave()
-        if known is error:
+        if shown is error:
             raise
-        raise known from None
+        raise shown from None
     ranks.leave()
 
 
-def _found(config: TrainConfig, ranks: Ranks) -> Saved | None:
-    """The checkpoint to go on from, the same on all ranks; nothing half written is left.
+def _find_checkpoint(config: TrainConfig, ranks: Ranks) -> Checkpoint | None:
+    """The checkpoint to resume, the same on all ranks. Incomplete ones are deleted.
 
-    Raises UsageError, on all ranks, when one does not see what the first sees.
+    Raises UsageError, on all ranks, when a rank does not see the files of the first rank.
     """
     run, saved = Path(config.output), None
     if ranks.first:
-        remove_leftovers(run)
+        checkpoint.remove_incomplete(run)
         run.mkdir(parents=True, exist_ok=True)
         storage.write_json(str(run / _CONFIG), config.model_dump(mode="json"))
-        saved = newest(run)
-    # The first rank's: what lies there may look different from another node.
+        saved = checkpoint.newest_checkpoint(run)
+    # The first rank decides: another node may see other files.
     step = int(ranks.total(torch.tensor([saved.step if saved else 0])))
     if not ranks.first:
-        saved = _seen(run, step)
+        saved = _wait_for_checkpoint(run, step)
     if ranks.any(not ranks.first and (bool(step) != bool(saved) or not (run / _CONFIG).exists())):
         what = f"its checkpoint of step {step}" if step else f"its {_CONFIG}"
         raise UsageError(
@@ -116,11 +91,11 @@ def _found(config: TrainConfig, ranks: Ranks) -> Saved | None:
     return saved
 
 
-def _seen(run: Path, step: int) -> Saved | None:
-    """The first rank's checkpoint. A network disk may show what is new with a delay."""
+def _wait_for_checkpoint(run: Path, step: int) -> Checkpoint | None:
+    """The first rank's checkpoint. A network disk may show new files with a delay."""
     end = time.monotonic() + _DISK_SECONDS
     while True:
-        saved = at_step(run, step) if step else None
+        saved = checkpoint_at(run, step) if step else None
         if ((run / _CONFIG).exists() and (saved or not step)) or time.monotonic() > end:
             return saved
         time.sleep(0.2)
@@ -129,32 +104,36 @@ def _seen(run: Path, step: int) -> Saved | None:
 def _train(
     config: TrainConfig,
     mixture: Mixture,
-    saved: Saved | None,
+    saved: Checkpoint | None,
     ranks: Ranks,
-    stop: StopRequest,
+    stop_requested: StopRequested,
     say: Say,
 ) -> bool:
-    """Whether the run came to its end."""
+    """Whether the run was trained to its end."""
     if saved is not None and saved.step >= config.train.steps:
         return True
-    tell = say if ranks.first else _silent
-    loaded = adapted(config.train, base_dtype(config.train, ranks.device))
-    # Before anything goes to the GPU: what does not go together is told here.
-    with _loader(config, mixture, loaded, ranks, saved) as loader:
+    say = say if ranks.first else (lambda line: None)
+    loaded = load_adapted(config.train, base_dtype(config.train, ranks.device))
+    # Before anything goes to the GPU, so that mistakes are reported early.
+    with _make_loader(config, mixture, loaded, ranks, saved) as loader:
         network = make_network(loaded, config.train, ranks)
         optimizer = make_optimizer(network, config.train, ranks.device)
         if saved is not None:
             checkpoint.load(saved, network.trainable(), optimizer, ranks)
-            tell(f"going on from step {saved.step}, {saved.folder}")
-        tell(_summary(config, mixture, network, ranks))
+            say(f"resuming from step {saved.step}, {saved.folder}")
+        say(_summary(config, mixture, network, ranks))
         run = _Run(config, mixture, ranks, network, optimizer, loader)
-        ended = run.steps(saved.step if saved else 0, stop, tell)
-        _tell_end(ended, loader, tell)
+        ended = run.steps(saved.step if saved else 0, stop_requested, say)
+        _report_end(ended, loader, say)
     return ended
 
 
-def _loader(
-    config: TrainConfig, mixture: Mixture, loaded: LoadedModel, ranks: Ranks, saved: Saved | None
+def _make_loader(
+    config: TrainConfig,
+    mixture: Mixture,
+    loaded: LoadedModel,
+    ranks: Ranks,
+    saved: Checkpoint | None,
 ) -> PackLoader:
     tokens = TokenLayout(loaded.tokenizer, loaded.tile, loaded.tile_tokens)
     settings = loader_settings(config, mixture, ModelShape.of(loaded.model.config))
@@ -164,31 +143,27 @@ def _loader(
 
 def _summary(config: TrainConfig, mixture: Mixture, network: Network, ranks: Ranks) -> str:
     rules = config.train
-    trains = sum(p.numel() for p in network.trainable().values())
-    every = sum(p.numel() for p in network.parameters())
-    of = "rank" if ranks.world == 1 else "ranks"
+    trainable = sum(p.numel() for p in network.trainable().values())
+    total = sum(p.numel() for p in network.parameters())
+    noun = "rank" if ranks.world == 1 else "ranks"
     return (
         f"{config.stage}: {mixture.manifest.totals.rows:,} rows of {mixture.folder}; "
-        f"{trains / 1e6:,.2f} of {every / 1e6:,.2f} M parameters train; {ranks.world} {of} on "
+        f"{trainable / 1e6:,.2f} of {total / 1e6:,.2f} M parameters train; {ranks.world} {noun} on "
         f"{ranks.device.type}; {rules.batch} sequences of {rules.sequence_length:,} tokens a step"
     )
 
 
-def _silent(line: str) -> None:
-    """Of ranks other than the first."""
-
-
-def _tell_end(ended: bool, loader: PackLoader, say: Say) -> None:
+def _report_end(ended: bool, loader: PackLoader, say: Say) -> None:
     long, bad = sum(loader.too_long.values()), sum(loader.bad_rows.values())
     if long or bad:
-        say(f"rows left out: {long} longer than a sequence, {bad} that could not be read")
+        say(f"rows skipped: {long} longer than a sequence, {bad} that could not be read")
     if not ended:
-        say("stopped by SIGTERM; the same command goes on from here")
+        say("stopped by SIGTERM; the same command resumes from here")
 
 
 @dataclass(frozen=True)
 class _Run:
-    """What the steps of a run are made with."""
+    """The objects that the steps of a run need."""
 
     config: TrainConfig
     mixture: Mixture
@@ -197,14 +172,14 @@ class _Run:
     optimizer: torch.optim.AdamW
     loader: PackLoader
 
-    def steps(self, first: int, stop: StopRequest, tell: Say) -> bool:
-        """Whether all were done."""
+    def steps(self, first: int, stop_requested: StopRequested, say: Say) -> bool:
+        """Train from a step on; whether all steps were done."""
         rules, parameters = self.config.train, self.network.trainable()
         metrics = self._metrics(first) if self.ranks.first else None
-        checkpoints = checkpoint.Checkpoints(
+        checkpoints = CheckpointWriter(
             Path(self.config.output),
             self.ranks,
-            decides(self.config, self.mixture) if self.ranks.first else {},
+            fields_to_match(self.config, self.mixture) if self.ranks.first else {},
             rules.keep,
             first,
         )
@@ -213,14 +188,14 @@ class _Run:
                 first,
                 rules,
                 self.loader,
-                self._stepper(stop),
+                self._stepper(stop_requested),
                 checkpoints,
                 lambda: checkpoint.training_state(parameters, self.optimizer),
                 metrics,
-                tell,
+                say,
             )
         except CauldronError:
-            # The line says to go on from the last one: it may be written and lack only its name.
+            # The message says to resume the last checkpoint, which may only lack its final name.
             checkpoints.poll()
             raise
         checkpoints.close()
@@ -228,17 +203,16 @@ class _Run:
             metrics.close()
         return ended
 
-    def _stepper(self, stop: StopRequest) -> Stepper:
+    def _stepper(self, stop_requested: StopRequested) -> Stepper:
         shape = ModelShape.of(self.network.model.config)
-        settings = loader_settings(self.config, self.mixture, shape)
         return Stepper(
             self.network,
             self.optimizer,
             self.config.train,
             self.ranks,
             sorted(self.mixture.manifest.sources),
-            settings.cost,
-            lambda: stop.came,
+            loader_settings(self.config, self.mixture, shape).cost,
+            stop_requested,
         )
 
     def _metrics(self, first: int) -> Metrics:
@@ -248,27 +222,66 @@ class _Run:
         return Metrics(self.config, first, peak and peak * self.ranks.world)
 
 
-def _exported(config: TrainConfig, mixture: Mixture, say: Say) -> None:
-    last = newest(Path(config.output))
+def run_steps(
+    first: int,
+    rules: TrainRecipe,
+    loader: PackLoader,
+    stepper: Stepper,
+    checkpoints: CheckpointWriter,
+    state: Callable[[], dict[str, Any]],
+    metrics: Metrics | None,
+    say: Say,
+) -> bool:
+    """Train from a step on. Returns whether all steps were done, or False if a stop was requested.
+
+    In both cases a checkpoint of the last finished step is on disk on return.
+
+    Args:
+        state: the tensors that a checkpoint holds, not copied.
+        metrics: of the first rank.
+    """
+    for number in range(first, rules.steps):
+        position = loader.state()
+        start = time.perf_counter()
+        try:
+            result = stepper.step(number, next(loader))
+        except Stopped:
+            # The step is repeated after resuming: a batch of 1,024 may take longer than the
+            # seconds that a scheduler grants.
+            if number:
+                checkpoints.save(number, position, state())
+            checkpoints.finish()
+            return False
+        seconds = time.perf_counter() - start
+        if metrics is not None:
+            skipped = sum(loader.bad_rows.values())
+            say(metrics.step(number, result, seconds, skipped))
+        checkpoints.poll()
+        done = number + 1
+        if done % rules.checkpoint_every == 0 or done == rules.steps:
+            checkpoints.save(done, loader.state(), state())
+    checkpoints.finish()
+    return True
+
+
+def _export(config: TrainConfig, mixture: Mixture, say: Say) -> None:
+    last = checkpoint.newest_checkpoint(Path(config.output))
     assert last is not None
-    # The model below the adapters is loaded again, days after the run began perhaps.
-    check_same(last.decides, decides(config, mixture), config.output)
+    # The base weights are loaded again and may have changed since the run began.
+    check_match(last.must_match, fields_to_match(config, mixture), config.output)
     target, made = export_run(config, last)
     say(f"model: {target}" if made else f"done already: {target}")
 
 
 def _explained(config: TrainConfig, error: BaseException) -> BaseException:
-    if isinstance(error, torch.OutOfMemoryError):
-        return CauldronError(_out_of_memory(config, error))
-    return error
-
-
-def _out_of_memory(config: TrainConfig, error: Exception) -> str:
+    """The error, or for a lack of GPU memory one that says which settings to change."""
+    if not isinstance(error, torch.OutOfMemoryError):
+        return error
     rules = config.train
     less = [f"--set sequence_length={rules.sequence_length // 2}"]
     if rules.recompute != "all":
         less.insert(0, "--set recompute=all")
     if rules.head_chunk > 256:
         less.append("--set head_chunk=256")
-    said = str(error).split(". ")[0]
-    return f"out of GPU memory ({said}); use more GPUs, or {', '.join(less)}"
+    reason = str(error).split(". ")[0]
+    return CauldronError(f"out of GPU memory ({reason}); use more GPUs, or {', '.join(less)}")

@@ -1,6 +1,6 @@
-"""The tokens that Idefics3 adds to a language model's, and its chat template.
+"""The tokens that Idefics3 adds to a language model's tokenizer, and its chat template.
 
-Published in ``HuggingFaceM4/Idefics3-8B-Llama3`` (tokenizer_config.json, chat_template.json).
+From ``HuggingFaceM4/Idefics3-8B-Llama3`` (tokenizer_config.json, chat_template.json).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ END_OF_UTTERANCE = "<end_of_utterance>"
 GLOBAL_IMAGE = "<global-img>"
 
 ADDED = (FAKE_IMAGE, IMAGE, END_OF_UTTERANCE)
-# Plain text for Idefics3's tokenizer, tokens of their own for SmolVLM's; a grid has at most six
-# rows and columns.
+# Plain text in Idefics3's tokenizer, tokens in SmolVLM's. Markers exist for at most six rows and
+# columns of tiles.
 LARGEST_GRID = 6
 GRID = (
     GLOBAL_IMAGE,

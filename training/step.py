@@ -1,9 +1,9 @@
 """One optimizer step: this rank's packs forward and backward, then an update by all ranks.
 
-The loss is the sum over supervised tokens, divided once by their number on all ranks: a mean of
-each pack's mean would weigh tokens by how few stand beside them (6.6 % off in the gradient,
-facts/training.md). The division waits until gradients are summed, since a row may turn out bad
-when its pack is built, and is one multiplication together with clipping.
+The loss is the sum over supervised tokens, divided once by their number on all ranks. A mean of the
+packs' means would give tokens of packs with few of them more weight (6.6 % off in the gradient).
+The division is done after gradients are summed, since a row may turn out to be bad when its pack is
+built; together with clipping it is one multiplication.
 """
 
 from __future__ import annotations
@@ -16,25 +16,23 @@ from functools import partial
 from typing import Any
 
 import torch
+from cauldron.training.config import TrainRecipe
+from cauldron.training.data.collate import Pack
+from cauldron.training.data.tokenization import IGNORED
+from cauldron.training.forward import DevicePack
+from cauldron.training.network import Network, seed_of
+from cauldron.training.parallel import Ranks
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from cauldron.errors import CauldronError
-from training.config import TrainRecipe
-from training.data.pack import Pack
-from training.data.prompts import IGNORED
-from training.forward import Sequence
-from training.network import Network
-from training.parallel import Ranks
-from training.schedule import learning_rate
-from training.seeds import seed_of
+from cauldron.core.errors import CauldronError
 
 _NOISE, _DROPOUT = 2, 3
 _SCALARS = 4
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
-    """A rank was asked to stop; the step in progress is abandoned on all of them."""
+    """A stop was requested on some rank; the step is abandoned on all ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +41,10 @@ class StepResult:
 
     Attributes:
         loss: per supervised token, in nats.
-        tokens: in the packs; `supervised` of them are learned.
-        flops: of the forward and backward passes, nothing recomputed counted.
-        waited: seconds that ranks waited for packs, their mean.
-        losses: of each source that was seen, per supervised token, with how many these were.
+        tokens: tokens in all packs; `supervised` of them count in the loss.
+        flops: of the forward and backward passes, recomputation not counted.
+        waited: seconds that a rank waited for packs, on average.
+        losses: by source: loss per supervised token, and the number of these tokens.
         grad_norm: before clipping.
     """
 
@@ -62,12 +60,12 @@ class StepResult:
 
 
 class Stepper:
-    """Does steps.
+    """Trains one step at a time.
 
     Args:
-        sources: of the mixture, in an order that all ranks share.
-        cost: operations of a pack, by tiles, document lengths and supervised tokens.
-        stop: asked before each pack.
+        sources: of the mixture, in the same order on all ranks.
+        cost: operations of a pack, from tiles, document lengths and supervised tokens.
+        stop: whether to stop; called before each pack.
     """
 
     def __init__(
@@ -87,7 +85,7 @@ class Stepper:
         self._parameters = list(network.trainable().values())
 
     def step(self, number: int, packs: Iterable[Pack]) -> StepResult:
-        """Raises Stopped, with weights as they were, and CauldronError when the loss blows up."""
+        """Raises Stopped with unchanged weights, and CauldronError when the loss is not finite."""
         sums = torch.zeros((2, len(self._sources)), dtype=torch.float64, device=self._ranks.device)
         scalars = [0.0] * _SCALARS
         for pack, waited in timed(packs):
@@ -105,10 +103,10 @@ class Stepper:
 
     def _backward(self, pack: Pack, sums: Tensor) -> None:
         place = (pack.position.epoch, pack.position.round, pack.position.index)
-        # Dropout's; a function of the pack, so that no rank's count of packs matters.
+        # For dropout. It depends on the pack only, not on how many packs a rank has run.
         torch.manual_seed(seed_of(self._rules.seed, _DROPOUT, *place))
-        sequence = on_device(pack, self._ranks.device, seed_of(self._rules.seed, _NOISE, *place))
-        total, tokens, documents = self._network(sequence)
+        moved = on_device(pack, self._ranks.device, seed_of(self._rules.seed, _NOISE, *place))
+        total, tokens, documents = self._network(moved)
         total.backward()
         owners = [self._sources.get(name, 0) for name in pack.document_sources]
         sources = _move(torch.tensor(owners), sums.device)[documents]
@@ -124,9 +122,9 @@ class Stepper:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise CauldronError(
                 f"step {number + 1}: the loss is {loss} and the gradient's norm {norm}; lower "
-                "learning_rate, and go on from the last checkpoint with the same command"
+                "learning_rate, and run the same command to resume from the last checkpoint"
             )
-        rate = learning_rate(self._rules, number)
+        rate = self._rules.learning_rate_at(number)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
@@ -142,7 +140,7 @@ class Stepper:
         )
 
     def _clip(self, supervised: float) -> float:
-        """Divide gradients by the number of tokens and shorten them; the norm before shortening."""
+        """Divide gradients by the number of tokens and clip them. Returns the norm before that."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         found: Any = torch.nn.utils.get_total_norm(gradients)
         norm = float(found.full_tensor() if isinstance(found, DTensor) else found)
@@ -153,7 +151,7 @@ class Stepper:
 
 
 def timed(packs: Iterable[Pack]) -> Iterator[tuple[Pack, float]]:
-    """Each pack with the seconds that it was waited for."""
+    """Each pack with the seconds spent waiting for it."""
     source = iter(packs)
     while True:
         start = time.perf_counter()
@@ -164,16 +162,16 @@ def timed(packs: Iterable[Pack]) -> Iterator[tuple[Pack, float]]:
 
 
 def _move(tensor: Tensor, device: torch.device) -> Tensor:
-    """From pinned memory, so that the copy runs beside the network and nothing waits for it."""
+    """Copy from pinned memory, so that the copy overlaps with computation."""
     if device.type == "cpu":
         return tensor
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def on_device(pack: Pack, device: torch.device, noise_seed: int) -> Sequence:
+def on_device(pack: Pack, device: torch.device, noise_seed: int) -> DevicePack:
     """Copy a pack to the device."""
     move = partial(_move, device=device)
-    return Sequence(
+    return DevicePack(
         input_ids=move(pack.input_ids),
         labels=move(pack.labels),
         position_ids=move(pack.position_ids),

@@ -1,7 +1,7 @@
-"""``--model tiny``: a random Idefics3 of 0.2 M parameters and a tokenizer, made without a network.
+"""``--model tiny``: a random Idefics3 of 0.2 M parameters and a tokenizer, made offline.
 
-For trying a recipe and for tests: a step takes some 40 ms on one core. Its tiles have 56 pixels a
-side and 4 tokens; the grid of tiles is that of the large model.
+For trying a recipe and for tests: a step takes about 40 ms on one core. Its tiles have 56 pixels a
+side and 4 tokens; images have as many tiles as in the large model.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from cauldron.training.special_tokens import ADDED, CHAT_TEMPLATE, GRID
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration, PreTrainedTokenizerFast
-
-from training.special_tokens import ADDED, CHAT_TEMPLATE, GRID
 
 TILE = 56
 _PATCH = 14
 _VOCABULARY = 512
 _BOS, _EOS, _PAD = "<|begin_of_text|>", "<|end_of_text|>", "<|pad|>"
 
-# Enough to learn merges of common words from; the vocabulary falls back to bytes.
+# Enough to learn merges of common words; the vocabulary falls back to bytes.
 _LINES = (
     "User: What is shown in the image?",
     "Assistant: The chart shows the value of each year.",
@@ -85,7 +84,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Idefics3Config:
 
 
 def tiny_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Idefics3ForConditionalGeneration:
-    """The same weights for the same seed; the caller's random state is left alone."""
+    """The same weights for the same seed; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Idefics3ForConditionalGeneration(tiny_config(tokenizer))

@@ -1,21 +1,27 @@
-"""One copy of a sample as a mixture row: its turns chosen and ordered, its tokens counted."""
+"""One copy of a sample as a mixture row: turns are chosen and ordered, tokens counted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.recipe import StageRecipe
-from cauldron.rules import upscale_of
-from cauldron.schema import Sample, messages_of
-from cauldron.tiles import tile_count, tokens_per_tile
-from transforms.order import turn_order
+from cauldron.transforms.order import turn_order
+
+from cauldron.core.rules import upscale_of
+from cauldron.core.schema import Sample, messages_of
+from cauldron.core.stage import StageRecipe
+from cauldron.core.tiles import tile_count, tokens_per_tile
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """Which copy of a sample: pass number, how many copies the mixture holds in all, and the
-    cluster of near-duplicates that the sample is in."""
+    """A copy of a sample in a mixture.
+
+    Attributes:
+        epoch: number of the pass over the source.
+        repeat: number of copies of the sample in the mixture.
+        cluster: the sample's cluster of near-duplicates, if any.
+    """
 
     epoch: int
     repeat: int
@@ -29,8 +35,7 @@ def mixture_row(
 
     Args:
         images: stored bytes, in the sample's order.
-        dialogue: the source's turns build on each other: they keep their order, and a cap keeps
-            the first ones.
+        dialogue: turns build on each other: they keep their order, and a cap keeps the first.
     """
     order = list(range(len(sample.turns)))
     if stage.turns.shuffle and not dialogue:
@@ -44,9 +49,7 @@ def mixture_row(
     answer = sum(turn.answer_tokens for turn in turns)
     text = sample.system_tokens + answer + sum(turn.user_tokens for turn in turns)
     texts = [(turn.user, turn.assistant) for turn in turns]
-    return {
-        "id": sample.id,
-        "source": sample.source,
+    return sample.model_dump(include={"id", "source", "origin", "license", "language"}) | {
         "images": [{"bytes": data, "path": None} for data in images],
         "messages": messages_of(sample.system, texts, len(images)),
         "image_info": [
@@ -56,9 +59,6 @@ def mixture_row(
         "tokens": {"answer": answer, "text": text, "image": sum(tiles) * per_tile},
         "tiles": sum(tiles),
         "turn_sources": [turn.source for turn in turns],
-        "origin": sample.origin.model_dump(),
-        "license": sample.license,
-        "language": sample.language,
         "cluster": copy.cluster,
         "epoch": copy.epoch,
         "repeat": copy.repeat,

@@ -1,14 +1,14 @@
 """Perceptual hashes of an image: 64 and 256 bits, comparable with ``imagehash.phash``.
 
 ``imagehash`` scales the full picture to 32 x 32 (64 x 64 for 256 bits) with Lanczos, takes the 2-D
-DCT and sets a bit for each of the 8 x 8 (16 x 16) lowest frequencies that lies above their median.
-Scaling is nearly all of its time (1.5 of 1.9 ms for 640 x 480, 13 ms for a page), so here a large
-picture is first averaged over whole blocks, once for both hashes; JPEGs come in smaller already,
-from a scaled decode. The 256 bits skip scaling altogether: their DCT is that of the picture with
-each pixel replaced by its block's average.
+DCT and sets a bit for each of the 8 x 8 (16 x 16) lowest frequencies that is above their median.
+Most of its time is scaling (1.5 of 1.9 ms for 640 x 480, 13 ms for a page). So here a large
+picture is first averaged over blocks, once for both hashes; JPEGs are decoded at a reduced size.
+The 256-bit hash needs no scaling: its DCT is that of the picture with each pixel replaced by its
+block's average.
 
-Hamming distance to ``imagehash.phash`` of the published file, median, mean and most. Both always
-set half of the bits, so distances are even where nothing is flat.
+Hamming distance to ``imagehash.phash`` of the published file: median, mean, maximum. Both hashes
+set half of the bits, so distances are even, except for flat pictures.
 
                                              64 bits         256 bits
     generated photographs, JPEG (168)        0   0.3   2     2   1.5    6
@@ -18,9 +18,9 @@ set half of the bits, so distances are even where nothing is flat.
     real tables, PNG (300 of TabMWP)         0   0.3   6     4   5.3   14
     real receipts, JPEG (80)                 0   0.8   6     6   6.1   18
 
-Line art that is its own mirror image is the worst, up to 50 of 256: half of its frequencies are
-zero, and in ``imagehash`` rounding decides about them. Nothing falls back to ``imagehash``: up to
-256 x 256 pixels the 64 bits come from the same scaling, and every other image takes the fast way.
+The largest distance is up to 50 of 256, for line art that is its own mirror image: half of its
+frequencies are zero, and in ``imagehash`` their bits depend on rounding. Up to 256 x 256 pixels the
+64-bit hash is made with the same scaling as in ``imagehash``; larger images use averages.
 """
 
 from __future__ import annotations
@@ -32,36 +32,35 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.lanczos import LONGEST, UNTHREADED, Matrix, lanczos
 from PIL import Image
-
-from transforms.lanczos import LONGEST, UNTHREADED, Matrix, lanczos
 
 SIDE = 32
 KEPT = 8
 WIDE_SIDE = 64
 WIDE_KEPT = 16
 
-# Up to here the exact scaling costs less than 0.2 ms; small tables of thin text gain most by it.
+# Up to this size exact scaling costs less than 0.2 ms. It matters most for small tables of thin
+# text.
 EXACT_PIXELS = 256 * 256
-# Sides of the averaged picture are this long at least and less than twice as long, or as long as
-# the picture's own.
+# Sides of the averaged picture are between this and twice this, or those of a smaller picture.
 AVERAGED_SIDE = 96
 
-# A decoder may shrink a picture before it is hashed as long as its shortest side keeps this many
-# pixels: recall of near-duplicates then stays within a point of the exact hash.
+# A decoder may reduce a picture before hashing if its shortest side keeps this many pixels. Recall
+# of near-duplicates is then within one percentage point of that with the exact hash.
 SHORTEST_SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class GreyPicture:
-    """What all signatures are made from.
+    """A picture in grey, in the forms that hashes and signatures need.
 
     Attributes:
-        grey: L, fully decoded or reduced with the shortest side at `SHORTEST_SIDE` or more.
+        grey: mode L, full size, or reduced with the shortest side at least `SHORTEST_SIDE`.
         averages: `grey` averaged over blocks.
-        levels: the same, shape (height, width).
-        values: the same in floating point.
-        block: width and height of a block; those at the right and the bottom may be smaller.
+        levels: `averages` as an array of shape (height, width).
+        values: `levels` in floating point.
+        block: width and height of a block; blocks at the right and bottom edge may be smaller.
     """
 
     grey: Image.Image
@@ -82,14 +81,14 @@ def phash64(picture: GreyPicture) -> int:
     """The hash as an unsigned 64-bit number, bits in the order of ``imagehash``'s hex string."""
     (width, height), block = picture.grey.size, picture.block
     if width * height > EXACT_PIXELS:
-        # What Pillow's `resize` does with reducing_gap=3, but for averaging once more.
+        # As Pillow's `resize` with reducing_gap=3, except that the averages are reused.
         small = lanczos(picture.values, (width / block[0], height / block[1]), SIDE)
     elif max(width, height) <= LONGEST and height <= 100 * width:
         small = lanczos(_levels(picture.grey), (width, height), SIDE)
     else:
-        # Strips; Pillow scales the height first where it is more than 100 times the width.
+        # For long strips, whose scaling Pillow does in another order.
         small = np.asarray(picture.grey.resize((SIDE, SIDE), Image.Resampling.LANCZOS), np.float64)
-    # The first product stays below 2**33, which floating point holds exactly; the second does not.
+    # The first product is below 2**33, exact in floating point. The second needs integers.
     low = (_DCT @ small).astype(np.int64) @ _DCT_TRANSPOSED
     return int.from_bytes(_above_median(low), "big")
 
@@ -98,8 +97,8 @@ def phash256(picture: GreyPicture) -> bytes:
     """The hash as 32 bytes, bits in the order of ``imagehash``'s hex string with hash_size=16."""
     (width, height), pixels = picture.grey.size, picture.values
     if min(width, height) < WIDE_SIDE:
-        # Frequencies above what so few pixels can hold: scaled up as imagehash does. Only the
-        # short side, and that of the averages: a strip may be a million pixels long.
+        # Too few pixels for the frequencies: scale up, as imagehash does. Only the short side, and
+        # only of the averages, because a strip may be a million pixels long.
         width, height = max(width, WIDE_SIDE), max(height, WIDE_SIDE)
         wanted = np.maximum(picture.averages.size, WIDE_SIDE)
         larger = picture.averages.resize(wanted, Image.Resampling.LANCZOS)
@@ -112,9 +111,9 @@ def phash256(picture: GreyPicture) -> bytes:
 
 
 def raw_pixels(image: Image.Image, most: int) -> Iterator[bytes]:
-    """The pixels of an RGB or L image as bytes, row by row, in pieces of `most` or one row.
+    """The pixels of an RGB or L image as bytes, row by row, in pieces of `most` bytes or one row.
 
-    What `Image.tobytes` does without joining them, and half of what ``np.asarray`` takes.
+    Like `Image.tobytes`, without joining the pieces. It takes half the time of ``np.asarray``.
     """
     (width, height), done = image.size, 0
     encoder = Image._getencoder(image.mode, "raw", image.mode)
@@ -122,11 +121,6 @@ def raw_pixels(image: Image.Image, most: int) -> Iterator[bytes]:
     while not done:
         _, done, piece = encoder.encode(max(most, 4 * width))
         yield piece
-
-
-def hamming(first: int, second: int) -> int:
-    """How many of 64 bits differ."""
-    return (first ^ second).bit_count()
 
 
 def _levels(grey: Image.Image) -> npt.NDArray[np.uint8]:
@@ -139,16 +133,16 @@ def _above_median(low: npt.NDArray[Any]) -> bytes:
     flat = low.ravel()
     half = flat.size // 2
     ordered = np.sort(flat)
-    # Twice the value against the sum of the middle two: the median without a division.
+    # The median is the mean of the middle two; this avoids the division.
     return np.packbits(2 * flat > ordered[half - 1] + ordered[half]).tobytes()
 
 
 def _cosines() -> npt.NDArray[np.int64]:
     """The first rows of the DCT-II matrix as integers.
 
-    Integers make the hash the same on every processor: in floating point the order of additions
-    decides on which side of the median a frequency falls that equals it, as in flat pictures.
-    20 bits keep the largest sum, 255 * 32 * 32 * 2**40, below 2**63.
+    Integers make the hash the same on every processor. In floating point the order of additions
+    would decide the bit of a frequency that equals the median, as in flat pictures. With 20 bits
+    the largest sum, 255 * 32 * 32 * 2**40, is below 2**63.
     """
     frequency = np.arange(KEPT)[:, None]
     position = np.arange(SIDE)[None, :]
@@ -161,17 +155,17 @@ def _cosines() -> npt.NDArray[np.int64]:
 def _block_cosines(length: int, block: int) -> Matrix:
     """The first rows of the DCT-II matrix of a side, summed over blocks and divided by `block`.
 
-    Whole numbers again, but in floating point, where the matrix product is six times as fast: with
-    14 bits and sides below 192 the largest sum, 255 * (191 * 2**14)**2, is below 2**53, so every
-    addition is exact in any order. Each row but the first is made to sum to zero, so that flat
-    pictures of all sizes have one hash. An entry is at most 24 kB.
+    Whole numbers again, but stored in floating point, where the matrix product is six times as
+    fast. With 14 bits and sides below 192 the largest sum, 255 * (191 * 2**14)**2, is below 2**53,
+    so additions are exact in any order. Each row except the first sums to zero, so that flat
+    pictures of all sizes have the same hash. A cache entry is at most 24 kB.
 
     Returns:
         shape (16, number of blocks).
     """
     edges = np.append(np.arange(0, length, block), length)
     frequency = np.pi * np.arange(1, WIDE_KEPT)[:, None] / length
-    # The cosines of a block are a difference of sines.
+    # The sum of the cosines of a block is a difference of sines.
     sums = np.diff(np.sin(frequency * edges)) / (2 * np.sin(frequency / 2))
     rows = np.rint(np.concatenate([np.diff(edges)[None], sums]) / block * 2**14)
     rows[1:, rows.shape[1] // 2] -= rows[1:].sum(axis=1)

@@ -1,24 +1,23 @@
-"""An image as published in, an image fit to be stored out: checked, hashed, rarely re-encoded.
+"""Check, hash and, if necessary, re-encode published images.
 
-Bytes pass through unchanged when every reader takes them as they are: JPEG, PNG and still WebP,
-RGB or L, upright, within the recipe's limits. Everything else is decoded and written anew: JPEG
-as JPEG (quality 95, no chroma subsampling), the rest as PNG (level 4: level 6 takes a fifth to a
-half longer for nothing on photographs and 2 % on pages), always without metadata. A colour
-profile goes with it: what reads training data reads pixel values and ignores profiles, also in
-the files that keep theirs.
+Bytes are kept unchanged if every reader can use them: JPEG, PNG and still WebP, RGB or L, upright,
+within the recipe's limits. Other images are decoded and encoded again: JPEG as JPEG (quality 95, no
+chroma subsampling), the rest as PNG. PNG uses level 4; level 6 takes 20 to 50 % longer and saves
+nothing on photographs and 2 % on pages. Re-encoded images have no metadata and no colour profile:
+readers of training data ignore profiles anyway.
 
-An image is decoded once. For a JPEG that passes, that is a grey decode at a fraction of its size,
-which proves that the file is whole and feeds all hashes. Microseconds of one core:
+An image is decoded once. A JPEG that is kept is decoded in grey at a reduced size, which proves
+that the file is complete and is enough for the hashes. Microseconds on one core:
 
                                       header  SHA-256  checksums  decode  signature    all
     photograph 640 x 480, JPEG 66 kB      23       33          -     508        130    690
     A4 page at 150 dpi, PNG 164 kB        25       81         29   5,460        651  6,270
 
-SHA-256 and the one decode, which nothing can do without, are 78 and 88 % of that.
+SHA-256 and the decode cannot be avoided; they are 78 and 88 % of the total.
 
-Every image is hostile until checked. The format is told by content; only the parsers below are
-ever reached (Pillow's others run Ghostscript or parse exotic containers); size limits hold for
-what the header announces, before any pixel is decoded.
+Images are not trusted. The format is detected by content, and only the parsers below are used:
+others of Pillow run Ghostscript or parse rare containers. The size in the header is checked before
+any pixel is decoded.
 """
 
 from __future__ import annotations
@@ -33,6 +32,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cauldron.sources.base import RawImage
+from cauldron.transforms.hashes import SHORTEST_SIDE
+from cauldron.transforms.pixels import REDUCING_GAP, flat, scaled, target_size
+from cauldron.transforms.signatures import Signature, sign
 from PIL import ExifTags, Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -41,12 +44,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from cauldron.rules import ImageRules
-from cauldron.schema import ImageInfo
-from sources.base import RawImage
-from transforms.hashes import SHORTEST_SIDE
-from transforms.pixels import REDUCING_GAP, flat, scaled, target_size
-from transforms.signatures import Signature, sign
+from cauldron.core.rules import ImageRules
+from cauldron.core.schema import ImageInfo
 
 _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
@@ -63,7 +62,7 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
 _PASSED = (JpegImageFile, PngImageFile, WebPImageFile)
 _JPEG_END = b"\xff\xd9"
 
-# Where EXIF or XMP may say which way is up; asking Pillow without one of these costs a decode.
+# Fields that may hold the orientation. Without them Pillow is not asked, as that costs a decode.
 _ORIENTED_BY = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,8 +75,8 @@ _TURNS = {
 }
 _UNREADABLE = 0
 
-# Pillow's `load` with its switch for truncated files on. The switch is a global of the module,
-# so turning it would change what other threads decode; a copy with globals of its own does not.
+# Pillow's `load`, with LOAD_TRUNCATED_IMAGES on. That is a global of Pillow's module; a copy of the
+# function with its own globals does not affect other threads.
 _lenient_load = types.FunctionType(
     ImageFile.ImageFile.load.__code__, {**vars(ImageFile), "LOAD_TRUNCATED_IMAGES": True}
 )
@@ -87,7 +86,7 @@ class ImageProblem(Exception):  # noqa: N818 - an outcome of the data, not of th
     """An image that cannot be stored.
 
     Attributes:
-        reason: a code from `cauldron.reasons`.
+        reason: a code from `cauldron.core.reasons`.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -100,10 +99,10 @@ class ImageProblem(Exception):  # noqa: N818 - an outcome of the data, not of th
 
 @dataclass(slots=True)
 class StoredImage:
-    """An image as it is written.
+    """An image as it is stored.
 
     Attributes:
-        digest: SHA-256 hex of what was published, which the sample's id is made from.
+        digest: SHA-256 hex of the published bytes, part of the sample's id.
     """
 
     data: bytes
@@ -113,14 +112,14 @@ class StoredImage:
 
 
 def prepare_image(raw: RawImage, rules: ImageRules) -> StoredImage:
-    """Check an image, hash it, and re-encode it where it must be.
+    """Check an image, hash it, and re-encode it if necessary.
 
-    A JPEG without its end marker, a PNG without its last chunk and a WebP shorter than it says
-    count as truncated even where all pixels are there: other readers refuse them. Bytes after the
-    end are no fault. Of animations and multi-page files the first picture is kept.
+    A JPEG without its end marker, a PNG without its last chunk and a WebP that is shorter than its
+    header says are truncated, even if all pixels decode, because other readers refuse them. Bytes
+    after the end are allowed. Of animations and multi-page files the first picture is kept.
 
     Raises:
-        ImageProblem: it is empty, cannot be decoded, ends early, or breaks a limit of `rules`.
+        ImageProblem: it is empty, undecodable or truncated, or exceeds a limit of `rules`.
     """
     data = raw.data
     if not data:
@@ -148,7 +147,7 @@ def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> Sto
         image.draft("L", (SHORTEST_SIDE, SHORTEST_SIDE))
     image.load()
     if isinstance(image, PngImageFile) and _orientation(image) != 1:
-        return _reencoded(image, digest, rules)  # PNG may say it after the pixels
+        return _reencoded(image, digest, rules)  # a PNG may have it after the pixels
     phash, signature = sign(image, whole=not isinstance(image, JpegImageFile))
     info = ImageInfo(
         width=width,
@@ -162,11 +161,8 @@ def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> Sto
 
 
 def _salvaged(data: bytes, digest: str, rules: ImageRules) -> StoredImage:
-    """What decodes of a file that ends early, re-encoded so that the stored one is whole.
-
-    TIFF and WebP decode whole or not at all.
-    """
-    # A progressive JPEG shows nothing before its decoder has seen an end.
+    """Re-encode the part of a truncated file that decodes. TIFF and WebP decode fully or not."""
+    # The decoder of a progressive JPEG needs an end marker.
     image = _open(data + _JPEG_END if data.startswith(_FORMATS[0][0]) else data, rules)
     if isinstance(image, PngImageFile | GifImageFile | BmpImageFile):
         _lenient_load(image)
@@ -174,19 +170,19 @@ def _salvaged(data: bytes, digest: str, rules: ImageRules) -> StoredImage:
 
 
 def _open(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:
-    """Parse the header alone, by the parser that the content asks for."""
+    """Parse the header, with the parser for the content."""
     parser = next((parser for start, parser in _FORMATS if data.startswith(start)), None)
     if parser is None:
         raise ImageProblem("image_unreadable", f"no known image format, it starts {data[:12]!r}")
     _check_announced(data, rules)
-    # Not Image.open: its own limit on pixels is one global for the whole process.
+    # Not Image.open, whose limit on pixels is a global of the process.
     image = parser(io.BytesIO(data))
     _check_size(*image.size, rules)
     return image
 
 
 def _check_announced(data: bytes, rules: ImageRules) -> None:
-    """Refuse by size what Pillow would allocate for already while it opens the file."""
+    """Check the size of a WebP before Pillow, which allocates its pixels while opening it."""
     if not data.startswith(b"RIFF"):
         return
     if data[8:16] == b"WEBPVP8X" and len(data) >= 30:
@@ -209,7 +205,7 @@ def _check_size(width: int, height: int, rules: ImageRules) -> None:
 
 
 def _check_png(data: bytes) -> None:
-    """Walk the chunks: Pillow skips the checksums of pixel data, and does not miss the end."""
+    """Check the chunks of a PNG: Pillow ignores wrong checksums of pixel data and a missing end."""
     position, view = 8, memoryview(data)
     while True:
         end = position + 12
@@ -231,7 +227,7 @@ def _check_png(data: bytes) -> None:
 
 @contextlib.contextmanager
 def _decoding() -> Iterator[None]:
-    """Whatever a decoder raises on bytes from outside is a problem of the image."""
+    """Turn exceptions of decoders into an `ImageProblem`."""
     try:
         yield
     except (ImageProblem, MemoryError):
@@ -239,7 +235,7 @@ def _decoding() -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise ImageProblem("image_too_large", str(error)) from error
     except Exception as error:
-        # Pillow turns what it meets at the end of a header into SyntaxError, and keeps the cause.
+        # Pillow raises SyntaxError for a truncated header; the cause tells.
         ran_out = isinstance(error.__cause__, IndexError | EOFError | struct.error)
         truncated = ran_out or "truncated" in str(error).lower()
         reason = "image_truncated" if truncated else "image_unreadable"
@@ -258,9 +254,9 @@ def _may_pass(image: ImageFile.ImageFile, rules: ImageRules) -> bool:
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    """EXIF orientation, 1 to 8; `_UNREADABLE` where a reader that asks for it would fail."""
+    """EXIF orientation, 1 to 8; `_UNREADABLE` if it cannot be read."""
     if isinstance(image, TiffImageFile) or not any(key in image.info for key in _ORIENTED_BY):
-        return 1  # Pillow turns TIFF itself while it decodes
+        return 1  # Pillow itself turns a TIFF when it decodes
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
@@ -277,7 +273,7 @@ def _reencoded(image: ImageFile.ImageFile, digest: str, rules: ImageRules) -> St
     image.load()
     turn = _TURNS.get(_orientation(image))
     if box is None:
-        target = target_size(image.size, rules)  # TIFF has turned meanwhile
+        target = target_size(image.size, rules)  # `load` may have turned a TIFF
     plain = scaled(flat(image), target, box)
     if turn is not None:
         plain = plain.transpose(turn)

@@ -1,7 +1,7 @@
-"""Ingest: pieces of published files become corpus parts.
+"""Ingest: from pieces of published files to corpus parts.
 
-A piece is the unit of work: one worker reads it from its source row by row, normalises each row
-and writes one part. No row crosses a shuffle; only the small descriptions of pieces do.
+A piece is the unit of work: a worker reads it row by row, normalises each row and writes one part.
+Only the small descriptions of pieces cross a shuffle, never rows.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import apache_beam as beam
+from cauldron.sources.base import BadRow, Piece, Row, Source
+from cauldron.sources.catalog import registry
+from cauldron.sources.files import Repo
+from cauldron.sources.roots import open_root
+from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
+from cauldron.transforms.parts import PartNames, PartWriter
 
-from sources.base import BadRow, Piece, Row, Source, registry
-from sources.files import Repo, Root
-from transforms.normalise import Kept, Rejected, SourceSettings, normalise
-from transforms.parts import PartNames, PartWriter
-
-# Part of every corpus fingerprint. Raise it when the same rows would come out differently; the
-# golden test of the sample hub fails until that is done.
+# Part of every corpus fingerprint. Raise it if a change alters the bytes of corpora; the golden
+# test of the sample hub fails until that is done.
 INGEST_VERSION = 2
 
 
@@ -33,10 +34,10 @@ class PieceWork(NamedTuple):
 
 @dataclass(frozen=True)
 class SourceJob:
-    """What a worker must know of a source to ingest its pieces.
+    """The settings that a worker needs to ingest the pieces of a source.
 
     Attributes:
-        source, repo: of a source that is not in the registry, or not below the root.
+        source, repo: for a source that is not in the registry, or not under the root.
     """
 
     settings: SourceSettings
@@ -51,7 +52,7 @@ class SourceJob:
 def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
     """Read a piece and write its part. Idempotent: the same piece gives the same files."""
     source = job.source or registry()[work.source]
-    root = Root.open(job.root)
+    root = open_root(job.root)
     repo = job.repo or root.repo_at(source.repo, job.commit)
     names = PartNames(job.corpus, job.quarantine, work.part, work.parts)
     with PartWriter(names, work.source) as writer:
@@ -83,7 +84,7 @@ class IngestPieces(beam.PTransform):
     def expand(self, pieces: beam.PCollection[PieceWork]) -> beam.PCollection[str]:
         return (
             pieces
-            # Spreads the pieces over the workers: without it, what Create made stays together.
+            # Without it, all elements of a Create stay on one worker.
             | "Spread pieces" >> beam.Reshuffle()
             | "Read, normalise, write" >> beam.ParDo(_IngestPiece(self._jobs))
         )

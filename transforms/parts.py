@@ -1,15 +1,14 @@
-"""Corpus parts: what one piece of a source becomes on disk.
+"""Corpus parts: the files that one piece of a source becomes.
 
-A part is a parquet file of text and numbers, the pack of its records, and a quarantine file when
-rows were not kept. A marker in ``_done/`` says that the part is whole and what went into it: a
-killed build goes on after the last marker, and the manifest is made from them. Everything about a
-part follows from its piece, so a retried or duplicated worker writes the same bytes again.
+A part is a parquet file of text and numbers, a record file, and a quarantine file if some rows were
+not kept. A marker in ``_done/`` says that the part is complete and holds its counts. A restarted
+build skips parts with a marker, and the manifest is made from the markers. All bytes of a part
+follow from its piece, so a retried or duplicated worker writes the same bytes again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -17,20 +16,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.normalise import Kept, Rejected
+from cauldron.transforms.record_files import Placed, RecordFileWriter
 
-from cauldron import storage
-from cauldron.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, messages_of
-from transforms.normalise import Kept, Rejected
-from transforms.packs import PackWriter, Placed
+from cauldron.core import storage
+from cauldron.core.markers import list_markers, marker_path
+from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA
 
-# Rows of text held before they are written as one row group.
+# Limits of a row group, which is held in memory.
 _ROW_GROUP_ROWS = 2_000
 _ROW_GROUP_CHARS = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class PartNames:
-    """Where the files of one part go."""
+    """The folders and the file names of one part."""
 
     corpus: str
     quarantine: str
@@ -45,17 +45,22 @@ class PartNames:
         return self._numbered("part", ".parquet")
 
     @property
-    def pack(self) -> str:
+    def record_file(self) -> str:
         return self._numbered("images", ".tar")
 
     @property
     def marker(self) -> str:
-        return storage.join(self.corpus, "_done", self._numbered("part", ".json"))
+        return marker_path(self.corpus, "part", self.part, self.parts)
+
+
+def record_file(corpus: str, part: int, parts: int) -> str:
+    """The path of the record file of a corpus part."""
+    return storage.join(corpus, PartNames(corpus, "", int(part), parts).record_file)
 
 
 @dataclass
 class PartCounts:
-    """What became of the rows of a part. ``rows_in`` is the sum of all that follows it."""
+    """What happened to the rows of a part. ``rows_in`` is the sum of the four counts after it."""
 
     rows_in: int = 0
     kept: int = 0
@@ -77,7 +82,7 @@ class PartCounts:
 
 
 class PartWriter:
-    """Writes one part; use as a context manager. Nothing appears if the block raises."""
+    """Writes one part; a context manager. If the block raises, no file is left behind."""
 
     def __init__(self, names: PartNames, source: str) -> None:
         self._names = names
@@ -90,15 +95,13 @@ class PartWriter:
 
     def __enter__(self) -> PartWriter:
         names = self._names
-        # Closed in reverse: the parquet file, by which a reader finds the pack, appears last.
-        self._table_file = self._files.enter_context(
-            storage.atomic_write(storage.join(names.corpus, names.parquet))
-        )
-        self._pack_file = self._files.enter_context(
-            storage.atomic_write(storage.join(names.corpus, names.pack))
+        # Closed in reverse order: the parquet file, which refers to the record file, appears last.
+        self._table_file, self._record_file = (
+            self._files.enter_context(storage.atomic_write(storage.join(names.corpus, name)))
+            for name in (names.parquet, names.record_file)
         )
         self._table = pq.ParquetWriter(self._table_file, CORPUS_SCHEMA, compression="zstd")
-        self._pack = PackWriter(self._pack_file)  # type: ignore[arg-type]
+        self._records = RecordFileWriter(self._record_file)  # type: ignore[arg-type]
         return self
 
     def __exit__(
@@ -113,12 +116,12 @@ class PartWriter:
         with self._files:
             self._flush()
             self._table.close()
-            self._pack.finish()
+            self._records.finish()
             quarantine = self._write_quarantine()
         storage.write_json(self._names.marker, self._summary(quarantine))
 
     def add(self, result: Kept | Rejected, rows: int) -> None:
-        """Take one outcome, for `rows` published rows."""
+        """Add one outcome, which stands for `rows` published rows."""
         self.counts.rows_in += rows
         self.counts.turns_dropped.update(result.turns_dropped)
         if isinstance(result, Kept):
@@ -143,8 +146,8 @@ class PartWriter:
 
     def _keep(self, kept: Kept) -> None:
         sample = kept.sample
-        placed = self._pack.add(sample, kept.images)
-        row = corpus_row(kept, placed, self._names.pack)
+        placed = self._records.add(sample, kept.images)
+        row = corpus_row(kept, placed, self._names.record_file)
         self._rows.append(row)
         self._chars += sum(len(turn.user) + len(turn.assistant) for turn in sample.turns)
         self.counts.turns += len(sample.turns)
@@ -166,47 +169,28 @@ class PartWriter:
         table = pa.Table.from_pylist(self._rejects, schema=QUARANTINE_SCHEMA)
         with storage.atomic_write(path) as file:
             pq.write_table(table, file, compression="zstd")
-        return _file_entry(self._names.parquet, file) | {"rows": table.num_rows}
+        return file.entry(self._names.parquet, table.num_rows)
 
     def _summary(self, quarantine: dict[str, Any] | None) -> dict[str, Any]:
-        table = _file_entry(self._names.parquet, self._table_file)
         return {
             "part": self._names.part,
-            "parquet": table | {"rows": self.counts.kept},
-            "pack": _file_entry(self._names.pack, self._pack_file),
+            "parquet": self._table_file.entry(self._names.parquet, self.counts.kept),
+            "pack": self._record_file.entry(self._names.record_file),
             "quarantine": quarantine,
             "counts": self.counts.to_json(),
         }
 
 
-def _file_entry(name: str, file: storage.HashingWriter) -> dict[str, Any]:
-    return {"name": name, "bytes": file.size, "sha256": file.sha256}
-
-
-def corpus_row(kept: Kept, placed: Placed, pack: str) -> dict[str, Any]:
+def corpus_row(kept: Kept, placed: Placed, file_name: str) -> dict[str, Any]:
     """A row of `CORPUS_SCHEMA`."""
-    sample = kept.sample
-    turns = sample.turns
-    return {
-        "id": sample.id,
-        "source": sample.source,
-        "messages": messages_of(
-            sample.system, [(turn.user, turn.assistant) for turn in turns], len(sample.images)
-        ),
+    columns = kept.sample.columns()
+    images = zip(columns["image_info"], kept.signatures, placed.images, strict=True)
+    return columns | {
         "image_info": [
-            info.model_dump() | asdict(signature) | {"offset": offset, "length": length}
-            for info, signature, (offset, length) in zip(
-                sample.images, kept.signatures, placed.images, strict=True
-            )
+            info | asdict(signature) | {"offset": offset, "length": length}
+            for info, signature, (offset, length) in images
         ],
-        "answer_tokens": sample.answer_tokens,
-        "text_tokens": sample.text_tokens,
-        "turns": len(turns),
-        "turn_sources": [turn.source for turn in turns],
-        "origin": sample.origin.model_dump(),
-        "license": sample.license,
-        "language": sample.language,
-        "pack": pack,
+        "pack": file_name,
         "offset": placed.offset,
         "length": placed.length,
     }
@@ -214,5 +198,5 @@ def corpus_row(kept: Kept, placed: Placed, pack: str) -> dict[str, Any]:
 
 def finished_parts(corpus: str) -> list[dict[str, Any]]:
     """The markers of the parts that are whole, by part number."""
-    paths: Iterable[str] = storage.list_files(storage.join(corpus, "_done"), ".json")
-    return sorted((storage.read_json(path) for path in paths), key=lambda mark: mark["part"])
+    marks = [storage.read_json(path) for path in list_markers(corpus)]
+    return sorted(marks, key=lambda mark: mark["part"])

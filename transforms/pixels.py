@@ -1,4 +1,4 @@
-"""Pixels of any mode and size to RGB or L within the recipe's limits."""
+"""Convert pixels of any mode and size to RGB or L within the recipe's limits."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cauldron.rules import ImageRules
+from cauldron.core.rules import ImageRules
 
-# Blocks are averaged down to three times the wanted size before Lanczos, so that it sees enough
-# pixels to be indistinguishable from a scaling of the whole.
+# Large images are first averaged to three times the wanted size. The result of Lanczos then looks
+# the same as if the full image were scaled.
 REDUCING_GAP = 3.0
 
 
 def target_size(size: tuple[int, int], rules: ImageRules) -> tuple[int, int]:
-    """The size within the recipe's limits, aspect kept to within a pixel; never scaled up."""
+    """The size within the recipe's limits, with the same aspect to a pixel; never larger."""
     width, height = size
     longest = max(size)
     if rules.max_side is not None and longest > rules.max_side:
@@ -25,7 +25,7 @@ def target_size(size: tuple[int, int], rules: ImageRules) -> tuple[int, int]:
     if rules.max_pixels is not None and width * height > rules.max_pixels:
         scale = math.sqrt(rules.max_pixels / (width * height))
         width, height = max(1, int(width * scale)), max(1, int(height * scale))
-        # A side that cannot go below one pixel leaves the other too long.
+        # If one side would be below one pixel, the other is still too long.
         width = max(1, min(width, rules.max_pixels // height))
         height = min(height, rules.max_pixels // width)
     return width, height
@@ -34,10 +34,10 @@ def target_size(size: tuple[int, int], rules: ImageRules) -> tuple[int, int]:
 def scaled(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
-    """The image at `size`, Lanczos.
+    """The image scaled to `size` with Lanczos.
 
     Args:
-        box: the part of the image that counts, where a decoder padded its edge.
+        box: the part of the image to use, if the decoder padded its edge.
     """
     if image.size == size:
         return image
@@ -45,10 +45,10 @@ def scaled(
 
 
 def flat(image: Image.Image) -> Image.Image:
-    """RGB or L, 8 bits; whatever is transparent lies on white, as in the authors' code.
+    """Convert to RGB or L with 8 bits; transparent pixels become white, as in the authors' code.
 
-    CMYK in a JPEG is taken as inverted, the Adobe convention, whether its marker is there or not:
-    so Pillow reads it, and so the authors saw it.
+    CMYK in a JPEG is read as inverted (Adobe's convention), with or without Adobe's marker. Pillow
+    does so, and the authors used Pillow.
     """
     if image.mode.startswith(("I", "F")):
         return eight_bits(image)
@@ -65,11 +65,11 @@ def flat(image: Image.Image) -> Image.Image:
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
-    """16 and 32 bits a pixel to L.
+    """Convert 16 or 32 bits a pixel to L.
 
-    16 bits are scaled by their range. The 32-bit modes (TIFF) declare none: values from 0 to 1 in
-    floating point, to 255 or to 65,535 are taken for these ranges, all others are stretched from
-    least to greatest.
+    16-bit values are scaled by their range. 32-bit modes (TIFF) have no fixed range: if all values
+    are within 0 to 1 (floating point only), 0 to 255 or 0 to 65,535, the first such range is used;
+    otherwise the range from the least to the greatest value.
     """
     values: Any = np.asarray(image)
     transparent = image.info.get("transparency")

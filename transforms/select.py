@@ -1,8 +1,8 @@
 """Which rows a mixture takes: counts from the decisions, and a threshold for each source.
 
-A source passed over 3.4 times gives three copies of every row and a fourth of 40 % of them: those
-whose hash of (seed, id, pass) is smallest. The threshold is the exact order statistic, so the
-number of copies is right to one row, and every worker can tell from a row's id alone.
+With 3.4 epochs a source gives three copies of every row, and a fourth of 40 % of them: those whose
+hash of (seed, id, pass) is smallest. The threshold is the exact order statistic, so the number of
+copies is exact, and a worker needs only a row's id to decide.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.order import U64, id_halves, mix64
 
-from cauldron import storage
-from cauldron.shares import SourceCounts
-from transforms.order import U64, id_halves, mix64
+from cauldron.core import storage
+from cauldron.core.shares import SourceCounts
 
 _NUMBERS = ["answer_tokens", "turns", "part", "offset", "length"]
 _MERGED = ["merged_file", "merged_offset", "merged_length"]
@@ -28,9 +28,9 @@ class KeptRows:
     """The kept rows of one source in one decisions file.
 
     Attributes:
-        cluster: shape (n, 2), the two halves of the cluster's id, 0 where there is none.
-        merged_file, merged_offset, merged_length: where the text of a row lies that others were
-            merged into; the length is 0 where none were.
+        cluster: shape (n, 2), the two halves of the cluster's id, 0 if none.
+        merged_file, merged_offset, merged_length: place of the merged text; the length is 0 if
+            no rows were merged into this one.
     """
 
     source: str
@@ -48,7 +48,7 @@ class KeptRows:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Totals of a source's kept rows; `delivered` is the answer tokens of a pass after the cap."""
+    """Totals of a source's kept rows; `delivered` is a pass's answer tokens after the cap."""
 
     rows: int = 0
     answer_tokens: int = 0
@@ -61,12 +61,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """How a source's rows are taken.
+    """How often a source's rows are taken.
 
     Attributes:
-        passes: every row is taken in each of these passes.
-        extra: rows taken in one pass more.
-        threshold: the largest hash of those rows, when `extra` is above zero.
+        passes: number of passes that take every row.
+        extra: number of rows that are taken once more.
+        threshold: the largest hash of these rows, if `extra` is above 0.
     """
 
     passes: int
@@ -75,7 +75,7 @@ class Take:
 
 
 def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
-    """Stream the kept rows of decisions files, source by source within each file."""
+    """Read the kept rows of decisions files, one source of one file at a time."""
     for path in paths:
         with storage.open_read(path) as file:
             columns = ["source", "id", "decision", "cluster", *_NUMBERS, *_MERGED]
@@ -103,8 +103,8 @@ def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
     """Totals by source.
 
     Args:
-        cap: turns that a copy keeps. Which turns is a hash's choice, so a row of T turns is
-            expected to deliver ``cap / T`` of its tokens.
+        cap: most turns of a copy. A hash chooses them, so a row of T turns is expected to
+            deliver ``cap / T`` of its tokens.
     """
     totals: dict[str, Tally] = {}
     for kept in kept_rows(paths):
@@ -123,11 +123,11 @@ def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
 def takes(
     paths: Iterable[str], epochs: Mapping[str, float], rows: Mapping[str, int], seed: int
 ) -> dict[str, Take]:
-    """Turn epochs into passes and thresholds; sources without any copy are left out.
+    """Passes and thresholds from epochs; sources without any copy are left out.
 
     Args:
         epochs: of each source, fractional.
-        rows: kept rows of each source.
+        rows: number of kept rows of each source.
     """
     copies = {name: round(epochs[name] * rows.get(name, 0)) for name in epochs}
     split = {name: divmod(n, rows[name]) for name, n in copies.items() if n > 0}

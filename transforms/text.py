@@ -1,17 +1,16 @@
-"""Questions and answers as published in, turns fit for training out.
+"""Clean published questions and answers.
 
-What is changed, in this order:
+Texts are changed in this order:
 
-* Line ends ``\\r\\n`` become ``\\n``; NUL characters go; a lone surrogate, which no UTF-8 file can
-  hold, becomes U+FFFD. Mojibake is data and stays.
-* ``<image>`` placeholders are taken out and the text around them stripped, as published code does
-  (replace, then strip); a text without one keeps its white space.
-* "?." becomes "?" and "!." becomes "!" where the full stop ends a sentence: before white space,
-  a closing quote or bracket, or the end. The authors replace these two characters wherever they
-  stand; that would also break ellipses ("?...") and code ("a?.b"), so both stay as they are here.
+* Line ends ``\\r\\n`` become ``\\n``. NUL characters are removed. A lone surrogate, which UTF-8
+  cannot hold, becomes U+FFFD. Mojibake is not changed.
+* ``<image>`` placeholders are removed and the text is stripped, as in the authors' code. A text
+  without a placeholder keeps its white space.
+* "?." becomes "?" and "!." becomes "!" before white space, a closing quote or bracket, or the end.
+  The authors replace them everywhere, which also changes ellipses ("?...") and code ("a?.b").
 
-Then a turn is left out when its question or answer is empty, when the answer holds a refusal
-phrase, or when either holds a special token. The authors drop the whole row for the last two.
+Then a turn is left out if its question or answer is empty, if the answer contains a refusal phrase,
+or if either contains a special token. In the last two cases the authors drop the whole row.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cauldron.rules import TextRules
-from sources.base import RawTurn
+from cauldron.sources.base import RawTurn
+
+from cauldron.core.rules import TextRules
 
 IMAGE_TOKEN = "<image>"
 
@@ -31,12 +31,12 @@ _WRONG_STOP = re.compile("([?!])\\.(?=$|[\\s\"'\u201d\u2019)\\]])")
 
 @dataclass(slots=True)
 class CleanText:
-    """What is left of a row's turns.
+    """The cleaned turns of a row.
 
     Attributes:
-        turns: (user, assistant, source) of each turn that stays, in order.
-        dropped: turns left out, by code (`cauldron.reasons.TURN_DROPPED`).
-        problem: code and message when the whole row cannot stay; `turns` is then empty.
+        turns: (user, assistant, source) of each kept turn, in order.
+        dropped: turns left out, by code (`cauldron.core.reasons.TURN_DROPPED`).
+        problem: code and message if the whole row is rejected; `turns` is then empty.
     """
 
     turns: list[tuple[str, str, str]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class CleanText:
 
 
 def clean_turns(turns: Sequence[RawTurn], rules: TextRules) -> CleanText:
-    """Clean every turn of a row and leave out the bad ones."""
+    """Clean the turns of a row and leave out bad ones."""
     result = CleanText()
     if len(turns) > rules.max_turns:
         result.problem = ("too_many_turns", f"{len(turns)} turns, the limit is {rules.max_turns}")
@@ -72,10 +72,10 @@ def clean_turns(turns: Sequence[RawTurn], rules: TextRules) -> CleanText:
 
 
 def clean_text(text: str, rules: TextRules) -> str:
-    """One question, answer or system prompt, cleaned; it can always be written as UTF-8."""
+    """Clean one question, answer or system prompt. The result can be written as UTF-8."""
     text = _encodable(text)
     if rules.strip_image_tokens and IMAGE_TOKEN in text:
-        # Taking one out can put another together: "<ima<image>ge>".
+        # Removing one can form another: "<ima<image>ge>".
         while IMAGE_TOKEN in text:
             text = text.replace(IMAGE_TOKEN, "")
         text = text.strip()
@@ -94,7 +94,7 @@ def _encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # Through UTF-16, so that two halves standing side by side become their character.
+        # Through UTF-16, so that a pair of surrogates becomes its character.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 

@@ -1,13 +1,13 @@
-"""How many text tokens a text makes: by a tokenizer named in the recipe, or estimated.
+"""Count the tokens of texts, with the recipe's tokenizer or by an estimate.
 
-The estimate counts bytes by class. A letter is 0.16 of a token, a space 0.45 (it mostly joins the
-word that follows, and every text starts with one, as in SentencePiece), a byte of a non-ASCII
-character 0.35, a digit, a line break or any other sign 1. Mistral-7B's tokenizer, by which the
-published counts were made, splits numbers into digits, so plain bytes per token would not do:
-they range from 4.27 in descriptions to 1.03 in sums (4.27 for all would be 76 % off there).
+The estimate counts bytes by class. A letter is 0.16 tokens; a space 0.45, because it is mostly part
+of the next word, and each text starts with one, as in SentencePiece; a byte of a non-ASCII
+character 0.35; a digit, a line break or any other sign 1. A single ratio of bytes to tokens would
+not do. The published counts were made with Mistral-7B's tokenizer, which splits numbers into
+digits: the ratio is 4.27 in descriptions and 1.03 in sums.
 
-Against that tokenizer (its SentencePiece model, no special tokens), total tokens and error of
-the estimate, on the sets that the figures above were chosen on:
+Error of the estimate against that tokenizer (its SentencePiece model, no special tokens), on the
+texts that the figures above were fitted to:
 
     IIW-400 descriptions    400 texts  102,624   -0.1 %
     TabMWP questions      2,000 texts   72,648   -0.6 %
@@ -18,7 +18,7 @@ the estimate, on the sets that the figures above were chosen on:
     English Markdown         52 texts    2,484   +5.5 %
     Python source            10 texts    2,498  +13.6 %
 
-The published counts hold one BOS an answer more: 102,624 + 400 is IIW-400's 103,024.
+The published counts include one BOS per answer: for IIW-400 102,624 + 400 = 103,024.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from cauldron.tokenizer import digest, open_tokenizer
+from cauldron.core.tokenizer import digest, open_tokenizer
 
 _LETTERS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NON_ASCII = bytes(range(128, 256))
 _SPACE = b" "
 
-# Thousandths of a token; fitted to the sets above.
+# In thousandths of a token.
 LETTER, SPACE, NON_ASCII, OTHER = 160, 450, 350, 1000
 
 
@@ -42,8 +42,8 @@ class TokenCounter(abc.ABC):
     """Counts the tokens of texts, special tokens not included.
 
     Attributes:
-        name: for manifests: the recipe's own name of the tokenizer, or what the estimate is.
-        estimated: the counts are not a tokenizer's.
+        name: the recipe's name of the tokenizer, or a description of the estimate.
+        estimated: the counts are estimated.
     """
 
     name: str
@@ -54,12 +54,12 @@ class TokenCounter(abc.ABC):
         """Tokens of each text; an empty text has none."""
 
     def digest(self) -> str | None:
-        """What the same tokenizer by another name has too; None with the estimate."""
+        """A digest that identifies the tokenizer under any name; None for the estimate."""
         return None
 
 
 class ByteEstimate(TokenCounter):
-    """The estimate described above: integers only, the same on every machine."""
+    """The estimate described above. It uses integers only, so it is the same on every machine."""
 
     name = "estimated from bytes"
     estimated = True
@@ -78,8 +78,8 @@ class TokenizerFile(TokenCounter):
         self._tokenizer = tokenizer
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        # One by one: a batch starts a pool of threads, one per core in each worker, and a process
-        # forked after that can hang in it. The batch saves 15 % of the time without its threads.
+        # Not as a batch: that starts a thread per core in each worker, and a process forked after
+        # that can hang. Without threads a batch would save 15 % of the time.
         return [len(self._tokenizer.encode(text, add_special_tokens=False)) for text in texts]
 
     def digest(self) -> str:
@@ -90,16 +90,16 @@ def token_counter(spec: str | None) -> TokenCounter:
     """The counter that a recipe asks for.
 
     Args:
-        spec: None for the estimate; else as `cauldron.tokenizer.open_tokenizer` takes it.
+        spec: None for the estimate; else as for `cauldron.core.tokenizer.open_tokenizer`.
 
     Raises:
-        UsageError: there is no such file, it cannot be fetched, or it is no tokenizer.
+        UsageError: the file does not exist, cannot be fetched, or is not a tokenizer.
     """
     return ByteEstimate() if spec is None else TokenizerFile(spec, open_tokenizer(spec))
 
 
 def _estimate(text: str) -> int:
-    """Tokens of a text, rounded, at least one unless it is empty."""
+    """Tokens of a text, rounded; at least 1 unless it is empty."""
     data = text.encode("utf-8", "replace")
     if not data:
         return 0

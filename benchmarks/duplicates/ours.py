@@ -14,31 +14,38 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 import numpy as np
-
-from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
-from cauldron import storage
-from cauldron.rules import DuplicateRules, ImageRules
-from sources.base import RawImage
-from transforms.images import prepare_image
-from transforms.matching.bucket import join_key
-from transforms.matching.components import label
-from transforms.matching.links import KNOWN
-from transforms.matching.members import read_compared, read_edges, read_members
-from transforms.matching.passes import plan_blocks
-from transforms.matching.pictures import write_range
-from transforms.matching.ranges import prepare_range
-from transforms.matching.records import OCCURRENCE, PAIR, PICTURE, VERDICT, MatchJob, MatchSource
-from transforms.matching.representatives import (
+from cauldron.sources.base import RawImage
+from cauldron.transforms.arrays import Array, from_bytes, read_array, split_by
+from cauldron.transforms.images import prepare_image
+from cauldron.transforms.matching.cluster.components import label
+from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
+from cauldron.transforms.matching.cluster.representatives import (
     COMPARED,
     FOLLOWER,
     PASSES,
     REPRESENTATIVE,
     advance,
 )
-from transforms.matching.verify import Judge, batches, write_verdicts
-from transforms.order import id_halves
-from transforms.packed import Packed, read_packed, split_by, unpack
-from transforms.parts import PartNames
+from cauldron.transforms.matching.compare.pipeline import Judge, batches, write_verdicts
+from cauldron.transforms.matching.contamination.leaks import KNOWN
+from cauldron.transforms.matching.join.passes import plan_blocks
+from cauldron.transforms.matching.join.ranges import prepare_range
+from cauldron.transforms.matching.join.search import join_key
+from cauldron.transforms.matching.pictures import write_range
+from cauldron.transforms.matching.records import (
+    OCCURRENCE,
+    PAIR,
+    PICTURE,
+    VERDICT,
+    MatchJob,
+    MatchSource,
+)
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.parts import PartNames
+
+from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
+from cauldron.core import storage
+from cauldron.core.rules import DuplicateRules, ImageRules
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def find(datas: Sequence[bytes]) -> Run:
             write_verdicts(0, [(True, verdicts.tobytes())], job)
         with _timed("clusters", seconds):
             clusters, asked = _clusters(job, judge)
-        pictures = read_packed(job.pictures(0), PICTURE)
+        pictures = read_array(job.pictures(0), PICTURE)
     of_picture = _places(occurrences, pictures)
     same = verdicts[verdicts["same"] == 1]
     found = Found(
@@ -96,12 +103,14 @@ def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[step] = time.perf_counter() - start
 
 
-def _ingest(datas: Sequence[bytes], job: MatchJob) -> Packed:
+def _ingest(datas: Sequence[bytes], job: MatchJob) -> Array:
     """Check and sign every picture and put it into the pack; `row` is its place in `datas`."""
     rules, offset = ImageRules(), 0
     records = np.zeros(len(datas), dtype=OCCURRENCE)
     corpus = job.sources[0].corpus
-    with storage.atomic_write(storage.join(corpus, PartNames(corpus, "", 0, 1).pack)) as pack:
+    with storage.atomic_write(
+        storage.join(corpus, PartNames(corpus, "", 0, 1).record_file)
+    ) as pack:
         for number, data in enumerate(datas):
             stored = prepare_image(RawImage(data), rules)
             info, signature, record = stored.info, stored.signature, records[number]
@@ -119,7 +128,7 @@ def _ingest(datas: Sequence[bytes], job: MatchJob) -> Packed:
     return records
 
 
-def _join(job: MatchJob) -> Packed:
+def _join(job: MatchJob) -> Array:
     left = prepare_range(0, job, tell=True)
     plan = plan_blocks(len(left.records), job.radius)
     found = [left.pairs]
@@ -129,14 +138,14 @@ def _join(job: MatchJob) -> Packed:
     return np.concatenate(found)
 
 
-def _judged(pairs: Packed, judge: Judge) -> Packed:
-    pieces = (judge.judge(unpack([batch], PAIR)) for batch in batches(pairs))
+def _judged(pairs: Array, judge: Judge) -> Array:
+    pieces = (judge.judge(from_bytes([batch], PAIR)) for batch in batches(pairs))
     return np.concatenate([np.zeros(0, dtype=VERDICT), *pieces])
 
 
-def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Packed]:
+def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Array]:
     """Numbers of the pictures in each cluster, alone ones too; and the verdicts asked for late."""
-    pictures = len(read_packed(job.pictures(0), PICTURE))
+    pictures = len(read_array(job.pictures(0), PICTURE))
     labels = label(read_edges(0, job, np.zeros(0, dtype=KNOWN)))
     members = read_members(labels, 0, job)
     pieces = [np.zeros(0, dtype=COMPARED), *(c for _, c in read_compared(labels, 0, job))]
@@ -155,11 +164,11 @@ def _clusters(job: MatchJob, judge: Judge) -> tuple[list[list[int]], Packed]:
     return list(groups.values()), np.concatenate(late)
 
 
-def _as_compared(verdicts: Packed) -> Packed:
+def _as_compared(verdicts: Array) -> Array:
     return verdicts[list(COMPARED.names or ())].astype(COMPARED)
 
 
-def _places(occurrences: Packed, pictures: Packed) -> list[list[int]]:
+def _places(occurrences: Array, pictures: Array) -> list[list[int]]:
     """For each picture the images that show it, as places in what was given."""
     keys = {
         (int(high), int(low)): number
@@ -171,7 +180,7 @@ def _places(occurrences: Packed, pictures: Packed) -> list[list[int]]:
     return places
 
 
-def _expanded(pieces: Sequence[Packed], of_picture: Sequence[Sequence[int]]) -> Pairs:
+def _expanded(pieces: Sequence[Array], of_picture: Sequence[Sequence[int]]) -> Pairs:
     """Pairs of pictures as pairs of images; images of one picture are a pair already."""
     pairs = [pair for group in of_picture for pair in within([group]).tolist()]
     for verdicts in pieces:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from cauldron import storage
-from cauldron.errors import UsageError
+from cauldron.core import storage
+from cauldron.core.errors import UsageError
 from cauldron.sample import publish_others, publish_text, receipts, rows, texts
 from cauldron.sample.model import Item, Rng
 from cauldron.sample.planted import extra_rows
@@ -80,7 +80,7 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
         What ``ground_truth.json`` holds.
 
     Raises:
-        cauldron.errors.UsageError: fewer rows than 6, or a folder that holds something else.
+        cauldron.core.errors.UsageError: fewer rows than 6, or a folder that holds something else.
     """
     if rows < LEAST_ROWS:
         raise UsageError(f"a sample hub needs at least {LEAST_ROWS} rows per source, not {rows}")

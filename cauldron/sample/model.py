@@ -47,7 +47,7 @@ class Fate:
 
     Attributes:
         outcome: ``kept``, ``merged``, ``dropped`` or ``quarantined``.
-        reason: a code from `cauldron.reasons`, ``exact_copy``, ``same_image``, or "" when kept.
+        reason: a code from `cauldron.core.reasons`, ``exact_copy``, ``same_image``; "" when kept.
         turns: turns left out by reason, where the row itself is kept.
     """
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from cauldron import storage
+from cauldron.core import storage
 from cauldron.sample import layouts
 from cauldron.sample.model import Item
 
@@ -23,7 +23,7 @@ class Placed:
     Attributes:
         source: the source's name.
         file: path inside the repository.
-        row: as `cauldron.schema.Origin.row` counts: row of a parquet file or JSON array, byte
+        row: as `cauldron.core.schema.Origin.row` counts: row of a parquet file or JSON array, byte
             offset of a JSON line, member of an archive; -1 for a whole file.
         rows: published rows behind it.
     """

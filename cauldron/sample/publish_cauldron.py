@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from cauldron import storage
+from cauldron.core import storage
 from cauldron.sample import layouts
 from cauldron.sample.data import load
 from cauldron.sample.model import Item, Picture, quarantined

@@ -1,11 +1,11 @@
 """Benchmarks whose pictures must not be trained on: readers of their published layouts.
 
-What a user means by ``--against NAME=PATH`` is found in `places`; which of its files are read is
-decided in `selection`; what their columns are for in `layouts`, where the published layouts are
-listed. `source` makes them an ordinary source, so that ingest writes them like a corpus.
+`places` finds what a user names with ``--against NAME=PATH``. `selection` picks the files to read.
+`layouts` lists the published layouts and assigns a role to each column. `source` makes the
+benchmark an ordinary source, so that ingest writes it like a corpus.
 """
 
-from sources.benchmarks.places import Place, find_place
-from sources.benchmarks.source import BenchmarkSource
+from cauldron.sources.benchmarks.places import Place, find_place
+from cauldron.sources.benchmarks.source import BenchmarkSource
 
 __all__ = ["BenchmarkSource", "Place", "find_place"]

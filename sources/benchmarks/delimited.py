@@ -1,14 +1,12 @@
 """TSV and CSV, streamed: VLMEvalKit's benchmarks, and the metadata of a folder of images.
 
-A field that begins with a quote ends at the next single one and may hold line ends; a quote
-anywhere else is a sign like others. That is how pandas writes and reads. Python's own ``csv``
-stops at fields of 131,072 characters, and its limit is one global of the process; a picture in
-base64 is larger.
+A field that begins with a quote ends at the next single quote and may contain line ends; any other
+quote is an ordinary character. pandas writes and reads in this way. Python's ``csv`` refuses fields
+over 131,072 characters, and its limit is a global of the process; a picture in base64 is larger.
 
-A quote that is never closed would swallow the rest of the file: then the one line is bad and
-reading goes on with the next. Memory is bounded by `MAX_RECORD`. On one core, from memory: 1,100
-MB/s with pictures of 400 kB, 0.75 s for one record of 100 MB, and 20 MB/s where a field is
-nothing but quotes.
+If a quote is never closed, only its line is bad and reading continues with the next line. Memory
+is bounded by `MAX_RECORD`. On one core, from memory: 1,100 MB/s with pictures of 400 kB, 0.75 s
+for one record of 100 MB, and 20 MB/s if a field is all quotes.
 """
 
 from __future__ import annotations
@@ -17,13 +15,13 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from sources.jsonlines import BOM
+from cauldron.sources.jsonlines import BOM
 
 MAX_RECORD = 256 * 1024 * 1024
 TAB, COMMA = b"\t", b","
 _CHUNK = 1024 * 1024
 _QUOTE, _LINE_END = b'"', b"\n"
-# Never goes back, so that no run of quotes takes longer than its length.
+# Without backtracking, so that the time is linear in a run of quotes.
 _TO_CLOSING_QUOTE = re.compile(rb'[^"]*+(?:""[^"]*+)*+"')
 
 
@@ -31,8 +29,8 @@ class Record(NamedTuple):
     """One record, or why it cannot be read.
 
     Attributes:
-        offset, length: where it stands in the file, in bytes.
-        fields: empty where there is a problem.
+        offset, length: its place in the file, in bytes.
+        fields: empty if there is a problem.
     """
 
     offset: int
@@ -44,7 +42,7 @@ class Record(NamedTuple):
 def read_records(
     file: BinaryIO, delimiter: bytes, max_record: int = MAX_RECORD
 ) -> Iterator[Record]:
-    """The records of a file; blank lines are none."""
+    """The records of a file; blank lines are skipped."""
     held = _Held(file)
     held.more()
     held.position = len(BOM) if held.data.startswith(BOM) else 0
@@ -54,11 +52,11 @@ def read_records(
 
 
 class _Held:
-    """What is in memory of a file, and how far it is read.
+    """The part of a file that is in memory.
 
     Attributes:
-        start: where in the file `data` begins.
-        position: the first byte of `data` that is not read yet.
+        start: position of `data` in the file.
+        position: the first byte of `data` that has not been parsed.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -69,7 +67,7 @@ class _Held:
         self.ended = False
 
     def more(self) -> None:
-        """Read on, as much as is held already: a record of any size is copied a few times only."""
+        """Read on and double what is held, so that a long record is copied only a few times."""
         rest = self.data[self.position :]
         self.start += self.position
         chunk = self._file.read(max(_CHUNK, len(rest)))
@@ -77,7 +75,7 @@ class _Held:
         self.ended = not chunk
 
     def skip_line(self) -> None:
-        """Go behind the next line end without holding what is before it."""
+        """Go past the next line end without holding the line."""
         while True:
             end = self.data.find(_LINE_END, self.position)
             if end >= 0 or self.ended:
@@ -88,7 +86,7 @@ class _Held:
 
 
 def _next(held: _Held, delimiter: bytes, max_record: int) -> Record | None:
-    """The next record, or None at the end; the position goes behind it."""
+    """The next record, or None at the end; moves the position past it."""
     while True:
         offset = held.start + held.position
         if held.position < len(held.data):
@@ -112,8 +110,8 @@ def _next(held: _Held, delimiter: bytes, max_record: int) -> Record | None:
 
 
 def _cut(held: _Held, delimiter: bytes) -> tuple[list[bytes], int] | None:
-    """The fields of the record that begins here and where it ends; None when it goes on behind
-    what is held."""
+    """The fields of the record that begins here and where it ends; None if it is not all in
+    memory."""
     data, at = held.data, held.position
     fields: list[bytes] = []
     line_end = -1
@@ -139,7 +137,7 @@ def _cut(held: _Held, delimiter: bytes) -> tuple[list[bytes], int] | None:
 
 
 def _closing_quote(data: bytes, at: int, ended: bool) -> int:
-    """Where the quote is that ends a field, or -1 when that cannot be told yet."""
+    """The place of the quote that ends a field, or -1 if it is not in memory yet."""
     match = _TO_CLOSING_QUOTE.match(data, at)
     if match is None or (match.end() == len(data) and not ended):
         return -1

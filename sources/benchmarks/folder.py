@@ -1,9 +1,8 @@
 """A folder of image files, with or without ``metadata.jsonl`` or ``metadata.csv``.
 
-The layout of ``datasets``' imagefolder: a metadata file stands above the images that it names
-(``file_name``, ``file_names`` or any ``…_file_name``), relative to itself. Here an image is a row
-whether it is named or not: every one of them can leak. What several lines say of one image are
-its turns.
+The layout of ``datasets``' imagefolder: a metadata file is in a folder above the images and names
+them relative to itself (``file_name``, ``file_names`` or any ``…_file_name``). Here every image is
+a row, named or not, because every one can leak. Each line about an image is one of its turns.
 """
 
 from __future__ import annotations
@@ -15,31 +14,33 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
 
-from cauldron.schema import Origin
-from sources import base
-from sources.base import BadRow, Piece, RawImage, RawTurn, Row
-from sources.benchmarks.delimited import COMMA, read_records
-from sources.benchmarks.layouts import Roles, roles_of, text_kinds
-from sources.benchmarks.values import first_said, no_question, read_image, text_of, turn_of
-from sources.files import FileInfo, Repo, is_inside
-from sources.jsonlines import JsonRow, read_lines
-from sources.rows import RowProblem
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Piece, RawImage, RawTurn, Row
+from cauldron.sources.benchmarks.delimited import COMMA, read_records
+from cauldron.sources.benchmarks.layouts import Roles, roles_of, text_kinds
+from cauldron.sources.benchmarks.values import first_text, no_question, text_of, turn_of
+from cauldron.sources.files import FileInfo, Repo, is_inside
+from cauldron.sources.images import read_image
+from cauldron.sources.jsonlines import JsonRow, read_lines
+from cauldron.sources.rows import RowProblem
+
+from cauldron.core.schema import Origin
 
 IMAGES = "images"
 METADATA = ("metadata.jsonl", "metadata.csv")
 
-# Files of a piece are named in it, so that no worker lists the folder again.
+# A piece lists its files, so that no worker lists the folder again.
 _FILES_IN_A_PIECE = 1_000
-# Small files are waited for, not read.
+# Reading small files is mostly waiting, so more threads than cores help.
 _READERS = 8
 _NAMED = 4
 
 
-class Said(NamedTuple):
-    """What a metadata file says.
+class Metadata(NamedTuple):
+    """The content of a metadata file.
 
     Attributes:
-        lines: values of its lines, by image path.
+        lines: its lines as values, by image path.
         broken: lines that cannot be read, or name no image.
     """
 
@@ -48,7 +49,7 @@ class Said(NamedTuple):
 
 
 def image_pieces(name: str, repo: Repo, images: list[FileInfo], metadata: list[str]) -> list[Piece]:
-    """Pieces of a folder, and one for each thing that is wrong with its metadata."""
+    """Pieces of a folder, and one for each kind of problem in its metadata."""
     pieces = []
     for run in _runs(images):
         paths = [file.path for file in run]
@@ -58,9 +59,9 @@ def image_pieces(name: str, repo: Repo, images: list[FileInfo], metadata: list[s
         pieces.append(Piece(name, paths[0], IMAGES, size=size, detail=detail))
     there = {file.path for file in images}
     for path in metadata:
-        said = read_metadata(repo, path)
-        lost = sorted(said.lines.keys() - there)
-        problems = (("missing_image", "no such file", lost), ("bad_row", "unread", said.broken))
+        found = read_metadata(repo, path)
+        lost = sorted(found.lines.keys() - there)
+        problems = (("missing_image", "no such file", lost), ("bad_row", "unread", found.broken))
         for reason, why, items in problems:
             if items:
                 message = f"{why}: {', '.join(items[:_NAMED])}"[:300]
@@ -90,10 +91,10 @@ def _is_above(metadata: str, paths: Iterable[str]) -> bool:
 def read_images(repo: Repo, piece: Piece, name: str) -> Iterator[Row | BadRow]:
     """A row for each image of a piece made by `image_pieces`."""
     detail = json.loads(piece.detail)
-    said = [read_metadata(repo, path).lines for path in detail["metadata"]]
+    found = [read_metadata(repo, path).lines for path in detail["metadata"]]
 
     def read(path: str) -> Row | BadRow:
-        values = [line for lines in said for line in lines.get(path, [])]
+        values = [line for lines in found for line in lines.get(path, [])]
         return _row(repo, path, values, name)
 
     with ThreadPoolExecutor(_READERS) as pool:
@@ -103,12 +104,12 @@ def read_images(repo: Repo, piece: Piece, name: str) -> Iterator[Row | BadRow]:
 def _row(repo: Repo, path: str, lines: list[dict[str, Any]], name: str) -> Row | BadRow:
     roles = [_roles(values) for values in lines]
     keys = [text_of(line.get(role.key)) for line, role in zip(lines, roles, strict=True)]
-    key = first_said(*keys, path)
+    key = first_text(*keys, path)
     origin = Origin(file=path, key=key)
     try:
         image = RawImage(read_image(repo, path), path)
     except RowProblem as problem:
-        return BadRow(origin, problem.reason, problem.message)
+        return problem.bad_row(origin)
     turns = [turn_of(line, role, name, key) for line, role in zip(lines, roles, strict=True)]
     return Row(origin, [image], turns or [RawTurn(key, key, no_question(name))])
 
@@ -117,25 +118,25 @@ def _roles(values: Mapping[str, Any]) -> Roles:
     return roles_of(text_kinds(key for key in values if not _names_files(key)), "")
 
 
-def read_metadata(repo: Repo, path: str) -> Said:
-    """What a metadata file says of the images below it."""
-    said = Said({}, [])
+def read_metadata(repo: Repo, path: str) -> Metadata:
+    """Read a metadata file."""
+    found = Metadata({}, [])
     folder = posixpath.dirname(path)
     for values in _lines(repo, path):
         names = list(_file_names(values)) if isinstance(values, dict) else []
         if not names:
-            said.broken.append(values if isinstance(values, str) else "a line that names no file")
+            found.broken.append(values if isinstance(values, str) else "a line that names no file")
         for name in names:
             plain = posixpath.normpath(posixpath.join(folder, name))
             if is_inside(name) and is_inside(plain):
-                said.lines.setdefault(plain, []).append(values)  # type: ignore[arg-type]
+                found.lines.setdefault(plain, []).append(values)  # type: ignore[arg-type]
             else:
-                said.broken.append(f"{name[:100]!r} leads out of the folder")
-    return said
+                found.broken.append(f"{name[:100]!r} leads out of the folder")
+    return found
 
 
 def _lines(repo: Repo, path: str) -> Iterator[dict[str, Any] | str]:
-    """The lines of a metadata file as values, or why one cannot be read."""
+    """The lines of a metadata file as values, or as text if one cannot be read."""
     with repo.open(path) as file:
         if path.endswith(".jsonl"):
             for line in read_lines(file, path):

@@ -1,7 +1,6 @@
-"""What the columns of a benchmark's tables are for.
+"""The role of each column of a benchmark's tables: picture, question, answer and so on.
 
-The layouts as published (hub repositories, with their variants), and the columns that hold
-pictures:
+The layouts as published (hub repositories, with their variants), picture columns first:
 
     mmmu       MMMU/MMMU: a folder for each of 30 subjects with dev, validation, test; image_1 to
                image_7, id, question, options (a Python list, written out), answer ("?" in test).
@@ -24,8 +23,8 @@ pictures:
 and of each VLMEvalKit's TSV file: index, question, A to D, answer, image as base64 text, a list
 of such in Python's spelling where there are several, or another row's index; or image_path.
 
-A file of a known benchmark that has none of its picture columns is an error of that file. Under
-any other name every column of pictures is taken.
+A file of a known benchmark without any of its picture columns is an error of that file. Under any
+other name every column of pictures is used.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-# Of a column: pictures as ``{bytes, path}`` or lists of such, bytes of any kind, text.
+# Kinds of columns: pictures as ``{bytes, path}`` or lists of them, other bytes, text.
 PICTURES, BYTES, TEXT, OTHER = "pictures", "bytes", "text", "other"
 
 _IMAGE = ("image", "image_path")
@@ -52,7 +51,7 @@ IMAGE_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "mmbench": _IMAGE,
 }
 
-# Case and the signs between words do not count. The first that is there is taken.
+# Case, spaces and hyphens do not matter. The first name that a table has is used.
 _QUESTION = ("question", "query", "prompt", "problem", "instruction")
 _OPTIONS = ("options", "choices")
 _LETTERS = tuple("ABCDEFGHIJ")
@@ -67,7 +66,7 @@ _NAMED_LIKE_IMAGES = re.compile(
 
 
 class Roles(NamedTuple):
-    """Which column is what; "" and () where there is none."""
+    """The column of each role; "" or () if there is none."""
 
     images: tuple[str, ...] = ()
     question: str = ""
@@ -92,16 +91,16 @@ class Roles(NamedTuple):
 
 
 def known_layout(name: str) -> str:
-    """The published layout that a benchmark of this name has, or "": ``MMMU_val`` is ``mmmu``."""
+    """The published layout of a benchmark by its name, or ""; ``MMMU_val`` has ``mmmu``."""
     first = re.split(r"[^a-z0-9]", name.lower(), maxsplit=1)[0]
     return first if first in IMAGE_COLUMNS else ""
 
 
 def roles_of(kinds: Mapping[str, str], layout: str) -> Roles:
-    """What the columns of a table are for.
+    """Assign roles to the columns of a table.
 
     Args:
-        kinds: of each column, in order.
+        kinds: the kind of each column, in order.
         layout: a known one, or "".
     """
 
@@ -128,7 +127,7 @@ def _plain(column: str) -> str:
 
 
 def _image_columns(kinds: Mapping[str, str], layout: str) -> tuple[str, ...]:
-    """Columns of pictures; where there is none, of bytes, of base64 text, or of paths."""
+    """Columns of pictures; if there are none, columns of bytes, of base64 text or of paths."""
     wanted = [name for name in IMAGE_COLUMNS[layout] if name in kinds] if layout else list(kinds)
     pictures = [name for name in wanted if kinds[name] == PICTURES]
     data = [name for name in wanted if kinds[name] == BYTES]
@@ -148,7 +147,7 @@ def text_kinds(columns: Iterable[str]) -> dict[str, str]:
 
 
 def parquet_kinds(schema: pa.Schema) -> dict[str, str]:
-    """The kind of each column. Sounds and films are stored like pictures; their features differ."""
+    """The kind of each column. Audio and video are stored like pictures but declared otherwise."""
     declared = _declared_features(schema)
     return {
         field.name: OTHER if declared.get(field.name, "Image") != "Image" else _kind(field.type)
@@ -172,7 +171,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _declared_features(schema: pa.Schema) -> dict[str, str]:
-    """By column the feature of ``datasets`` that holds a file: Image, Audio, Video, Pdf."""
+    """Columns that ``datasets`` declares as Image, Audio, Video or Pdf."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         items = list(features.items())

@@ -1,12 +1,12 @@
-"""Where a benchmark is: what a user writes after ``--against NAME=``, found.
+"""Finds the benchmark that a user names with ``--against NAME=PATH``.
 
 PATH may be a parquet, TSV or image file, a folder, ``gs://…``, or a dataset repository,
-``org/name[@revision][:configuration]``. What exists on this machine is a path; a repository is
-looked for under the build's root, or on the hub where the build reads from the hub.
-``hf://datasets/org/name`` is the hub whatever the root is.
+``org/name[@revision][:configuration]``. If it exists on this machine it is a path. Otherwise it is
+a repository under the build's root, which may be the hub; ``hf://datasets/org/name`` is always on
+the hub.
 
-A folder came from somebody, links and all: nothing is read through a link that leads out of it.
-The hub's own cache is the exception: its snapshots are links into ``blobs`` beside them.
+A folder is not trusted: nothing is read through a link that leads out of it. The hub's own cache is
+the exception, because its snapshots are links into ``blobs`` beside them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
-from sources.files import HUB, FileInfo, FolderRepo, Repo, Root, existing
+from cauldron.sources.files import HUB, FileInfo, Repo, Root
+from cauldron.sources.folders import FolderRepo, existing
+from cauldron.sources.roots import open_root
+
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 _HUB_ID = re.compile(
     r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?(?::(?P<config>[\w. -]+))?"
 )
 _HUB_URL = "hf://datasets/"
-# Nothing is fetched from the web: an address may be a private one, or another file tomorrow.
+# Nothing is fetched from the web: an address may be private, or its content may change.
 _PROTOCOLS = ("gs", "gcs", "s3", "file")
 _CACHE_SNAPSHOT = re.compile(r"(?P<repo>.*/datasets--[^/]+)/snapshots/.+")
 _FOLDERS_NAMED = 40
@@ -37,8 +40,8 @@ class Place:
 
     Attributes:
         repo: opens and lists them.
-        only: the one file that is meant, "" for all.
-        config: the configuration that is meant, "" for all.
+        only: the one file to read, "" for all.
+        config: the one configuration to read, "" for all.
         revision: as the user wrote it.
     """
 
@@ -48,7 +51,7 @@ class Place:
     revision: str | None = None
 
     def files(self) -> list[FileInfo]:
-        """The files that are meant, sorted by path. Raises UsageError."""
+        """The files to read, sorted by path. Raises UsageError."""
         there = self.repo.list(self.only)
         if not self.config:
             return there
@@ -62,7 +65,7 @@ class Place:
 
 
 def _names(path: str) -> tuple[str, ...]:
-    """What a configuration may be called by: a folder above the file, or the file itself."""
+    """Names of a file's configuration: the folders above it and its own stem."""
     pure = PurePosixPath(path)
     return (*pure.parts[:-1], pure.stem)
 
@@ -72,8 +75,8 @@ class FolderPlace(FolderRepo):
 
     Args:
         url: of the folder.
-        name: for messages and manifests; None: the address.
-        only: a file in it that is read even where it is a link: the user named it.
+        name: for messages and manifests; None: `url`.
+        only: a file that is read even if it is a link, because the user named it.
     """
 
     def __init__(self, url: str, name: str | None = None, only: str = "") -> None:
@@ -105,7 +108,7 @@ class FolderPlace(FolderRepo):
 
 
 def _own_paths(url: str, only: str) -> tuple[str, ...]:
-    """The real paths below which the files of a folder lie; none for a bucket."""
+    """The real paths that may contain the files of a folder; none for a bucket."""
     if not storage.is_local(url):
         return ()
     folder = storage.filesystem(url)[1].rstrip("/")
@@ -117,14 +120,14 @@ def _own_paths(url: str, only: str) -> tuple[str, ...]:
 
 
 def find_place(path: str, root: Root) -> Place:
-    """Find what a user means by `path`.
+    """Find the file, folder or repository at `path`.
 
     Raises:
         UsageError: it is neither there nor the name of a repository.
         SourceUnavailable: the repository is missing or gated.
     """
     if path.startswith(_HUB_URL):
-        return _repository(path.removeprefix(_HUB_URL), Root.open(None))
+        return _repository(path.removeprefix(_HUB_URL), open_root(None))
     protocol, separator, _ = path.partition("://")
     if separator and (protocol not in _PROTOCOLS or "::" in path):
         raise UsageError(f"{protocol}:// is not read; download the files first")

@@ -1,9 +1,9 @@
-"""Which files of a benchmark are read: tables where there are any, images otherwise.
+"""Which files of a benchmark are read: tables if there are any, else images.
 
-Every split that a benchmark is scored on is read, whatever it is called: a leak may be in any.
-A ``train`` split is not, where others stand beside it: DocVQA, TextVQA and ChartQA ship theirs
-in the same repository, it is what models are trained on, and keeping it out would empty the
-training set of the same name. Somebody who means it names its file or folder.
+Every split that a benchmark is scored on is read, because any may leak. A ``train`` split is left
+out if there are other splits: DocVQA, TextVQA and ChartQA ship theirs in the same repository,
+models are trained on it, and keeping its pictures out would empty the training set of the same
+name. To read it, name its file or folder.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from cauldron.errors import SourceUnavailable
-from sources.benchmarks.folder import METADATA
-from sources.benchmarks.places import Place
-from sources.benchmarks.values import IMAGE_SUFFIXES
-from sources.files import FileInfo
-from sources.shards import Missing, choose_shards
+from cauldron.sources.benchmarks.folder import METADATA
+from cauldron.sources.benchmarks.places import Place
+from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES
+from cauldron.sources.files import FileInfo
+from cauldron.sources.shards import Missing, choose_shards
+
+from cauldron.core.errors import SourceUnavailable
 
 TABLE_SUFFIXES = (".parquet", ".tsv")
 
@@ -31,13 +32,13 @@ _NAMED = 6
 
 @dataclass
 class Selection:
-    """What is read of a benchmark.
+    """The files of a benchmark that are read.
 
     Attributes:
         tables, images: one of them is empty.
-        metadata: paths of what is said of the images.
+        metadata: metadata files of the images.
         beside: image files that rows of the tables may name.
-        notes: what was read and what was left, a line each.
+        notes: what is read and what is left unread, a line each.
     """
 
     tables: list[FileInfo] = field(default_factory=list)
@@ -57,7 +58,7 @@ def select(place: Place) -> Selection:
 
     Raises:
         UsageError: it has no such configuration.
-        SourceUnavailable: nothing here can be read, or a shard is not there.
+        SourceUnavailable: no file can be read, or a shard is missing.
     """
     there = [file for file in place.files() if not _base(file.path).startswith(".")]
     tables = [file for file in there if file.path.lower().endswith(TABLE_SUFFIXES)]
@@ -74,7 +75,7 @@ def select(place: Place) -> Selection:
     else:
         found.images = kept
         found.metadata = [file for file in there if _base(file.path) in METADATA]
-    _say_what_is_read(found)
+    _note_what_is_read(found)
     return found
 
 
@@ -100,9 +101,9 @@ def _is_train(path: str, is_table: bool) -> bool:
 
 
 def _whole_sets(tables: list[FileInfo], place: Place, notes: list[str]) -> list[FileInfo]:
-    """The tables, of numbered shards exactly one set.
+    """The tables, with exactly one set of numbered shards.
 
-    A missing shard would leave its pictures in the training data unseen, so it is an error.
+    A missing shard is an error, because its pictures could stay in the training data unnoticed.
     """
     numbered = [file for file in tables if _NUMBERED.search(file.path)]
     shards = choose_shards(numbered)
@@ -115,11 +116,11 @@ def _whole_sets(tables: list[FileInfo], place: Place, notes: list[str]) -> list[
     return sorted([*shards.files, *plain], key=lambda file: file.path)
 
 
-def _say_what_is_read(found: Selection) -> None:
+def _note_what_is_read(found: Selection) -> None:
     if found.images:
         found.notes.insert(0, f"{len(found.images)} image files read")
         return
-    # Splits are told by the first word of a shard's name: test-00000-of-00002.parquet.
+    # The first word of a shard's name is its split: test-00000-of-00002.parquet.
     first = (re.split(r"[-.]", _base(file.path), maxsplit=1)[0] for file in found.tables)
     counts = sorted(Counter(first).items())
     splits = _some(f"{name} ({count})" for name, count in counts)

@@ -1,7 +1,7 @@
 """A benchmark as a source: found, cut into pieces and read like any other.
 
-It differs in what it is for. Nothing of it is trained on, so nothing is filtered, and whatever
-cannot be read is a loss: of a picture that is not indexed, the copy in the training data stays.
+Its purpose differs: its rows are not trained on, so nothing is filtered. A picture that cannot be
+read is a loss, because its copies then stay in the training data.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from cauldron.errors import CauldronError
-from sources.base import BadRow, Options, Piece, Row, Source
-from sources.benchmarks.folder import IMAGES, image_pieces, read_images
-from sources.benchmarks.layouts import Roles, known_layout
-from sources.benchmarks.places import Place
-from sources.benchmarks.selection import Selection, select
-from sources.benchmarks.tables import Table, columns_of, cut, named, survey
-from sources.benchmarks.tsv import TSV, read_tsv
-from sources.benchmarks.values import find_in, row_of
-from sources.files import FileInfo, Repo, Root
-from sources.parquet import ParquetRow, read_parquet, whole_file
-from sources.rows import Find, RowProblem
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.benchmarks.folder import IMAGES, image_pieces, read_images
+from cauldron.sources.benchmarks.layouts import Roles, known_layout
+from cauldron.sources.benchmarks.places import Place
+from cauldron.sources.benchmarks.selection import Selection, select
+from cauldron.sources.benchmarks.tables import Table, columns_of, cut, named, survey
+from cauldron.sources.benchmarks.tsv import TSV, read_tsv
+from cauldron.sources.benchmarks.values import find_in, row_of
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.parquet import ParquetRow, read_parquet
+from cauldron.sources.rows import Find, RowProblem
 
-# Headers and footers lie in other files and are waited for, not computed.
+from cauldron.core.errors import CauldronError
+
+# Reading headers and footers is mostly waiting, so more threads than cores help.
 _SURVEYORS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSource(Source):
-    """A benchmark, under the name that the user gives it; never in the registry.
+    """A benchmark, under the name that the user gives it; it is not in the catalog.
 
     Attributes:
         place: where its files are.
@@ -39,14 +40,14 @@ class BenchmarkSource(Source):
     _surveyed: list[Table] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def selection(self) -> Selection:
-        """What is read. Raises UsageError, SourceUnavailable."""
+        """The files to read. Raises UsageError, SourceUnavailable."""
         return select(self.place)
 
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
         return self.selection().files
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
-        """As in `Source.pieces`, but always all of it: half a benchmark protects nothing.
+        """As in `Source.pieces`, but always all: a part of a benchmark protects little.
 
         Raises:
             CauldronError: no table has a column of pictures.
@@ -68,17 +69,14 @@ class BenchmarkSource(Source):
             found = pool.map(lambda table: cut(repo, table, self.name), wanted)
             return [piece for pieces in found for piece in pieces]
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        if piece.reason:
-            yield from whole_file(piece)
-        elif piece.kind == IMAGES:
-            yield from read_images(repo, piece, self.name)
-        elif piece.kind == TSV:
-            yield from read_tsv(repo, piece, self.name, Roles.from_json(piece.detail))
-        else:
-            yield from self._read_parquet(repo, piece)
+        if piece.kind == IMAGES:
+            return read_images(repo, piece, self.name)
+        if piece.kind == TSV:
+            return read_tsv(repo, piece, self.name, Roles.from_json(piece.detail))
+        return self._read_parquet(repo, piece)
 
     def notes(self, repo: Repo, options: Options) -> list[str]:
         selected = self.selection()
@@ -97,10 +95,10 @@ class BenchmarkSource(Source):
         try:
             return row_of(row.values, roles, row.origin, self.name, find)
         except RowProblem as problem:
-            return BadRow(row.origin, problem.reason, problem.message)
+            return problem.bad_row(row.origin)
 
     def _tables(self, repo: Repo, selected: Selection) -> list[Table]:
-        """The tables and what their columns are for; asked once."""
+        """The tables with the roles of their columns; surveyed once."""
         if not self._surveyed:
             layout = known_layout(self.name)
             with ThreadPoolExecutor(_SURVEYORS) as pool:

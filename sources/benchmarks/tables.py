@@ -1,4 +1,4 @@
-"""A benchmark's tables before they are read: which columns they have, and what those are for."""
+"""A benchmark's tables before they are read: their columns and the role of each."""
 
 from __future__ import annotations
 
@@ -6,31 +6,30 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
-
-from sources.base import Piece
-from sources.benchmarks.layouts import (
+from cauldron.sources.base import Piece
+from cauldron.sources.benchmarks.layouts import (
     IMAGE_COLUMNS,
     Roles,
     parquet_kinds,
     roles_of,
     text_kinds,
 )
-from sources.benchmarks.tsv import TSV, read_header
-from sources.files import FileInfo, Repo
-from sources.parquet import Columns, parquet_pieces
-from sources.parquet_files import ParquetError, unreadable
-from sources.rows import RowProblem
-from sources.shards import Shards
+from cauldron.sources.benchmarks.tsv import TSV, read_header
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.parquet import parquet_pieces
+from cauldron.sources.parquet_files import Columns, ParquetError, unreadable
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.shards import Shards
 
 _COLUMNS_NAMED = 20
 
 
 class Table(NamedTuple):
-    """What is known of a table.
+    """A table whose header or footer has been read.
 
     Attributes:
-        columns: its names, in order.
-        reason, message: why it is not read, where it is not.
+        columns: their names, in order.
+        reason, message: why it cannot be read, if so.
     """
 
     file: FileInfo

@@ -1,11 +1,11 @@
 """VLMEvalKit's TSV files: one benchmark, one file, pictures as base64 text in its rows.
 
-A row may name another row's index in place of a picture (MMBench asks each question four times
-and keeps the picture once). Such a picture is read again where it stands; only places are
-remembered. Rows that point forward come last.
+A row may have another row's index instead of a picture (MMBench asks each question four times and
+stores the picture once). The picture is then read again from that row; only places are kept in
+memory. Rows that refer to a later row come last.
 
-A file is one piece and one worker reads it: where a quote may hold line ends, no byte says
-whether a line begins there.
+A file is one piece, read by one worker: quotes may contain line ends, so a line can only be found
+from the beginning of the file.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import BinaryIO
 
-from cauldron.schema import Origin
-from sources.base import BadRow, Piece, Row
-from sources.benchmarks.delimited import TAB, Record, read_records
-from sources.benchmarks.layouts import Roles
-from sources.benchmarks.values import find_in, row_of
-from sources.files import Repo
-from sources.rows import Find, RowProblem
+from cauldron.sources.base import BadRow, Piece, Row
+from cauldron.sources.benchmarks.delimited import TAB, Record, read_records
+from cauldron.sources.benchmarks.layouts import Roles
+from cauldron.sources.benchmarks.values import find_in, row_of
+from cauldron.sources.files import Repo
+from cauldron.sources.rows import Find, RowProblem
+
+from cauldron.core.schema import Origin
 
 TSV = "tsv"
 _IMAGE, _INDEX = "image", "index"
-# VLMEvalKit's own rule for what is an index and what a picture, in characters.
+# VLMEvalKit's own rule: longer values are pictures, shorter ones indices. In characters.
 _LONGEST_INDEX = 64
 
 
@@ -56,7 +57,7 @@ def read_tsv(repo: Repo, piece: Piece, name: str, roles: Roles) -> Iterator[Row 
 
 
 class _Table:
-    """The columns of one file, and where the rows with pictures of their own stand."""
+    """The columns of one file, and the places of rows with pictures of their own."""
 
     def __init__(self, file: BinaryIO, path: str, columns: list[str], roles: Roles) -> None:
         self._file = file
@@ -66,7 +67,7 @@ class _Table:
         self._own: dict[bytes, Record] = {}
 
     def points_forward(self, record: Record) -> bool:
-        """Whether the row shows the picture of one that has not been read yet."""
+        """Whether the row uses the picture of a row that has not been read yet."""
         target = self._target(record)
         if not target:
             self._own.setdefault(self._field(record, _INDEX), record._replace(fields=[]))
@@ -81,7 +82,7 @@ class _Table:
                 values |= self._values(self._row_of(target), self._roles.images)
             return row_of(values, self._roles, origin, name, find)
         except RowProblem as problem:
-            return BadRow(origin, problem.reason, problem.message)
+            return problem.bad_row(origin)
 
     def read_again(self, record: Record) -> Record:
         self._file.seek(record.offset)
@@ -96,7 +97,7 @@ class _Table:
         return self.read_again(self._own[index])
 
     def _target(self, record: Record) -> bytes:
-        """The index of the row whose picture this one shows, b"" where it has its own or none."""
+        """The index of the row whose picture this row uses, b"" if it has its own or none."""
         value = self._field(record, _IMAGE) if _IMAGE in self._roles.images else b""
         if len(value) > _LONGEST_INDEX or value.startswith(b"[") or b"." in value:
             return b""

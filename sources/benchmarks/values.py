@@ -1,10 +1,10 @@
 """A benchmark's values as rows: pictures, question with its options, answer.
 
-A turn of the chat schema has a question and an answer, and many benchmarks publish neither or
-only one: test sets keep their answers back, a folder of pictures has no text. What is missing is
-filled with the row's own name (its key, or the file and number of the row), never with invented
-text, and a turn without a published question says so in its source. Only benchmarks are read
-like this: no such row is training data.
+A turn of the chat schema has a question and an answer, and many benchmarks publish only one or
+neither: test sets withhold answers, a folder of pictures has no text. A missing text is replaced
+by the row's own name (its key, or the file and number of the row), never by invented text, and the
+source of a turn says if the question was not published. Only benchmarks are read in this way; their
+rows are not training data.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cauldron.schema import NO_QUESTION, Origin
-from sources.base import RawImage, RawTurn, Row
-from sources.benchmarks.layouts import Roles
-from sources.files import Repo, is_inside
-from sources.images import MAX_IMAGE_BYTES
-from sources.rows import Find, RowProblem, image_of
+from cauldron.sources.base import RawImage, RawTurn, Row
+from cauldron.sources.benchmarks.layouts import Roles
+from cauldron.sources.files import Repo, is_inside
+from cauldron.sources.images import MAX_IMAGE_BYTES, read_image
+from cauldron.sources.rows import Find, RowProblem, image_of
+
+from cauldron.core.schema import NO_QUESTION, Origin
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
-# What ingest takes out of every text.
+# Ingest removes it from every text.
 IMAGE_TOKEN = "<image>"
 _WHITE_SPACE = b" \t\r\n"
 _QUOTED = re.compile(rb"'([^']*)'|\"([^\"]*)\"")
-# Of a list of options written out in Python: no question has as many, and parsing costs time.
+# Characters of a list of options written in Python; no real list is longer, and parsing is slow.
 _LONGEST_LIST = 100_000
 _LONGEST_PATH = 1_024
 _DEEPEST = 4
-# Below it a float is a whole number exactly: pandas makes floats of ids where one is missing.
+# Whole numbers below this are exact as floats; pandas turns ids into floats if one is missing.
 _EXACT = 2**53
 
 
@@ -45,33 +46,34 @@ def no_question(name: str) -> str:
 
 
 def turn_of(values: Mapping[str, Any], roles: Roles, name: str, row_name: str) -> RawTurn:
-    """The turn of a row of benchmark `name`; `row_name` stands in for what is not published."""
+    """The turn of a row of benchmark `name`; `row_name` replaces a text that is not published."""
     asked = text_of(values.get(roles.question))
     parts = [text_of(values.get(roles.hint)) if asked else "", asked]
     parts += option_lines(values, roles.options)
     user = "\n".join(part for part in parts if part) or text_of(values.get(roles.caption))
     answer = text_of(values.get(roles.answer))
-    source = name if first_said(user) else no_question(name)
-    return RawTurn(first_said(user, row_name), first_said(answer, row_name), source)
+    source = name if first_text(user) else no_question(name)
+    return RawTurn(first_text(user, row_name), first_text(answer, row_name), source)
 
 
 def row_of(
     values: Mapping[str, Any], roles: Roles, origin: Origin, name: str, find: Find | None
 ) -> Row:
-    """A table's row. Raises `RowProblem` for one whose pictures cannot be had.
+    """A table's row. A row without pictures is valid.
 
-    A row without any picture has nothing to be matched by, and stays.
+    Raises:
+        RowProblem: a picture cannot be read.
     """
     key = text_of(values.get(roles.key))
     images = [image for column in roles.images for image in images_in(values.get(column), find)]
     paths = [image.path for image in images]
-    row_name = first_said(key, *paths, f"{origin.file} row {origin.row}")
+    row_name = first_text(key, *paths, f"{origin.file} row {origin.row}")
     turn = turn_of(values, roles, name, row_name)
     return Row(origin.model_copy(update={"key": key}), images, [turn])
 
 
-def first_said(*texts: str) -> str:
-    """The first text of which something is left when it is cleaned, or ""."""
+def first_text(*texts: str) -> str:
+    """The first text that is not empty after cleaning, or ""."""
     return next((text for text in texts if _cleaned(text)), "")
 
 
@@ -83,8 +85,8 @@ def _cleaned(text: str) -> str:
 
 
 def text_of(value: Any, depth: int = 0) -> str:
-    """A published value as text; "" for none. Several (ten annotators' answers) take a line each,
-    equal ones once."""
+    """A published value as text, "" if there is none. Several values (ten annotators' answers) take
+    a line each, equal ones once."""
     if isinstance(value, str):
         text = value.strip()
         return "" if text.lower() == "nan" else text  # what pandas writes for a missing text
@@ -101,13 +103,13 @@ def text_of(value: Any, depth: int = 0) -> str:
 
 
 def option_lines(values: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
-    """The options of a question, ``A. …`` in a line each."""
+    """The options of a question, one line each: ``A. …``."""
     if len(columns) > 1:
         found = {column: text_of(values.get(column)) for column in columns}
         return [f"{letter}. {text}" for letter, text in found.items() if text]
     value = values.get(columns[0]) if columns else None
     if isinstance(value, str):
-        value = written_list(value)
+        value = python_list(value)
     if isinstance(value, list):
         return [f"{_letter(number)}. {text_of(item)}" for number, item in enumerate(value)]
     if isinstance(value, dict):
@@ -119,8 +121,8 @@ def _letter(number: int) -> str:
     return chr(ord("A") + number) if number < 26 else str(number + 1)
 
 
-def written_list(text: str) -> Any:
-    """A list in Python's own spelling, as MMMU writes its options; the text where it is none."""
+def python_list(text: str) -> Any:
+    """A list in Python syntax, as MMMU writes its options; the text itself if it is not one."""
     if not text.lstrip().startswith(("[", "{")) or len(text) > _LONGEST_LIST:
         return text
     try:
@@ -130,7 +132,7 @@ def written_list(text: str) -> Any:
 
 
 def images_in(value: Any, find: Find | None) -> Iterator[RawImage]:
-    """The pictures in one value of a column: a struct, bytes, text, or a list of those.
+    """The pictures in a value: a struct, bytes, text, or a list of those.
 
     Raises:
         RowProblem: ``missing_image`` (empty, not in the folder, only an address), ``bad_row``,
@@ -155,7 +157,7 @@ def _not_here(path: str) -> bytes:
 
 
 def text_images(text: bytes, find: Find | None) -> list[RawImage]:
-    """Pictures in a text: base64, a data URI, a path, or a list of such as Python writes it."""
+    """Pictures in a text: base64, a data URI, a path, or a list of these in Python syntax."""
     text = text.strip(_WHITE_SPACE)
     if not text or text.lower() == b"nan":
         return []
@@ -192,8 +194,8 @@ def decode_base64(text: bytes) -> bytes:
 
 
 def find_in(repo: Repo, table: str) -> Find:
-    """A function from the path in a table's row to the bytes of that file, which lies beside the
-    table or below the repository. It raises `RowProblem`."""
+    """A function from the path in a table's row to the bytes of that file, relative to the table or
+    to the repository. It raises `RowProblem`."""
     folder = posixpath.dirname(table)
 
     def find(path: str) -> bytes:
@@ -206,15 +208,3 @@ def find_in(repo: Repo, table: str) -> Find:
         raise RowProblem("missing_image", f"there is no {path[:300]!r} in the benchmark")
 
     return find
-
-
-def read_image(repo: Repo, path: str) -> bytes:
-    """The bytes of an image file. Raises RowProblem: ``missing_image``, ``member_too_large``."""
-    try:
-        with repo.open(path) as file:
-            data = file.read(MAX_IMAGE_BYTES + 1)
-    except FileNotFoundError as error:
-        raise RowProblem("missing_image", f"{path} is gone, or a link out of its folder") from error
-    if len(data) > MAX_IMAGE_BYTES:
-        raise RowProblem("member_too_large", f"{path} is over {MAX_IMAGE_BYTES} bytes")
-    return data

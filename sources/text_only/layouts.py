@@ -1,4 +1,4 @@
-"""How a row of a text-only set says its conversation."""
+"""Where a row of a text-only set has its conversation."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sources.base import RawTurn
-from sources.conversations import Conversation, conversation_of, text_of
-from sources.rows import RowProblem
+from cauldron.sources.base import RawTurn
+from cauldron.sources.conversations import Conversation, conversation_of, text_of
+from cauldron.sources.rows import RowProblem
 
 
 class Layout(Protocol):
     """Reads a row.
 
     Attributes:
-        names: columns of which a row has at least one; the objects inside a row have none.
-        columns: every column that is looked at.
+        names: columns of which a row has at least one, and objects inside a row have none.
+        columns: every column that is used.
     """
 
     @property
@@ -26,7 +26,7 @@ class Layout(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     def conversation(self, row: Mapping[str, Any], source: str) -> Conversation:
-        """Raises `sources.rows.RowProblem` for a row of another structure."""
+        """Raises `cauldron.sources.rows.RowProblem` for a row of another structure."""
         ...
 
 
@@ -36,7 +36,7 @@ class Pair:
 
     Attributes:
         question, answer: columns in order of preference; the first that is not empty counts.
-        context: a column joined to the question by an empty line, where it says something.
+        context: a column appended to the question after an empty line, unless it is blank.
     """
 
     question: tuple[str, ...]

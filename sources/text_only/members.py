@@ -1,6 +1,6 @@
-"""A zip of JSON files, one row each: pieces are runs of members as they lie in the archive.
+"""A zip of JSON files, one row each: pieces are runs of members in the order of the archive.
 
-In that order a run is one stretch of the file, so over a network it comes in one request.
+In that order a run is one range of the file, so it takes one request over a network.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from cauldron.schema import Origin
-from sources.archives import ArchiveError, member_names, open_zip, read_member
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo
-from sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
+from cauldron.sources.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.jsonlines import JsonError, JsonRow, kind_of, parse_json
+
+from cauldron.core.schema import Origin
 
 MEMBERS = "zip_members"
-# Compressed bytes of a piece: small, because a row costs far more than its bytes here.
+# Compressed bytes of a piece: small, because the cost is per member rather than per byte.
 _RUN_BYTES = 8 * 1024 * 1024
 _RUN_MEMBERS = 10_000
 _MAX_MEMBER = 16 * 1024 * 1024
-_HEADERS = 8192  # what a member takes besides its content, with room to spare
+_HEADERS = 8192  # more than the headers of one member take
 
 
 def zip_pieces(source: str, repo: Repo, file: FileInfo, limit: int = -1) -> list[Piece]:
@@ -78,7 +79,7 @@ def _row_of(archive: zipfile.ZipFile, name: str, origin: Origin) -> JsonRow | Ba
 
 
 def _rows_in(archive: zipfile.ZipFile) -> list[str]:
-    """Members that are rows: not what file managers leave in an archive."""
+    """Members that are rows, without the files that file managers add to an archive."""
     return [
         name
         for name in member_names(archive)
@@ -94,7 +95,7 @@ def _prefetch(stream: BinaryIO, archive: zipfile.ZipFile, names: list[str]) -> N
         return
     first, last = archive.getinfo(names[0]), archive.getinfo(names[-1])
     length = last.header_offset + last.compress_size + _HEADERS - first.header_offset
-    # Members between which other files lie are fetched one by one instead.
+    # If other files are in between, members are fetched one by one instead.
     if length <= 2 * _RUN_BYTES:
         stream.seek(first.header_offset)
         prefetch(length)

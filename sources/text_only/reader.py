@@ -1,4 +1,4 @@
-"""The one reader of the text-only sets: finds the rows' files and reads each by its form."""
+"""The reader of all text-only sets: finds the files and reads each by its format."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cauldron.errors import SourceUnavailable
-from cauldron.schema import Origin
-from sources.base import BadRow, Options, Piece, Row, Source
-from sources.conversations import key_of
-from sources.files import FileInfo, Repo, Root
-from sources.jsonio import EXTENSIONS, json_pieces, read_json
-from sources.jsonlines import JsonRow
-from sources.options import settle
-from sources.parquet import (
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.conversations import key_of
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.jsonio import EXTENSIONS, json_pieces, read_json
+from cauldron.sources.jsonlines import JsonRow
+from cauldron.sources.parquet import (
     PARQUET,
-    Columns,
     ParquetRow,
     parquet_pieces,
     read_parquet,
-    whole_file,
 )
-from sources.rows import RowProblem
-from sources.shards import choose_shards
-from sources.text_only.layouts import Layout
-from sources.text_only.members import MEMBERS, read_zip, zip_pieces
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.shards import choose_shards
+from cauldron.sources.text_only.layouts import Layout
+from cauldron.sources.text_only.members import MEMBERS, read_zip, zip_pieces
 
-# Where copies of a set keep their rows: what the hub's own conversion and `push_to_hub` write,
-# then any table or JSON file.
+from cauldron.core.errors import SourceUnavailable
+from cauldron.core.schema import Origin
+
+# Files of copies of a set: those that `push_to_hub` and the hub's own conversion write, then any
+# parquet or JSON file.
 MIRRORS = (
     "data/train-*.parquet",
     "default/train/*.parquet",
@@ -40,7 +39,7 @@ MIRRORS = (
     "*.jsonl",
     "*.json",
 )
-# Rows held out for testing are not training data, and card files are no rows.
+# Rows held out for testing are not training data, and card files have no rows.
 _OTHER_SPLIT = re.compile(r"(^|[-_./])(test|val|valid|validation|eval|dev)([-_./]|$)", re.I)
 _CARD = re.compile(r"(^|/)(dataset_infos?|config|state|package(-lock)?)\.json$")
 
@@ -50,9 +49,9 @@ class TextOnly(Source):
     """A set of conversations without images; takes no options.
 
     Attributes:
-        layout: how a row says its conversation.
-        published: patterns of the publisher's file names, before those of `MIRRORS`; the first
-            pattern that any file matches decides.
+        layout: where a row has its conversation.
+        published: patterns of the publisher's file names, tried before those of `MIRRORS`; the
+            first pattern that any file matches decides.
     """
 
     layout: Layout
@@ -60,7 +59,7 @@ class TextOnly(Source):
     ships_images: bool | None = None
 
     def files(self, repo: Repo, options: Options) -> list[FileInfo]:
-        settle(self, options)
+        self.settled(options)
         found = self._found(repo)
         return choose_shards(found).files if _is_parquet(found[0]) else found
 
@@ -69,7 +68,7 @@ class TextOnly(Source):
         return list(choose_shards(found).notes) if _is_parquet(found[0]) else []
 
     def _found(self, repo: Repo) -> list[FileInfo]:
-        """The files of the first pattern that any file matches, all of one form."""
+        """The files of the first pattern that any file matches, all of one format."""
         there = [
             file
             for file in repo.list()
@@ -97,12 +96,9 @@ class TextOnly(Source):
                     break
         return pieces
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        if piece.reason:
-            yield from whole_file(piece)
-            return
         for item in self._items(repo, piece):
             if isinstance(item, BadRow):
                 yield item
@@ -126,7 +122,7 @@ class TextOnly(Source):
         try:
             system, turns = self.layout.conversation(values, self.name)
         except RowProblem as problem:
-            return BadRow(origin, problem.reason, problem.message)
+            return problem.bad_row(origin)
         if not origin.key and (key := key_of(values.get("id"))):
             origin = origin.model_copy(update={"key": key})
         return Row(origin, [], turns, system)

@@ -2,36 +2,33 @@
 
 Where: ``HuggingFaceM4/the_cauldron``, one folder per configuration,
 ``<config>/train-<i>-of-<n>-<hash>.parquet``; each is the source ``the_cauldron/<config>``.
-Licence: each set has its own, to be found on its card; the authors' prompts are CC-BY-4.0.
-Size: 1.88 M rows, about 169 GB. Rows are in ``sources/data/the_cauldron.csv``, from the dataset's
-page (``page``) or as others report them (``reported``). Bytes there are the sums of the listed
-files; where there are none, `published_bytes` is an estimate: rows times the mean of the rest.
+Licence: each set has its own, named on its card; the authors' prompts are CC-BY-4.0.
+Size: 1.88 M rows, about 169 GB. ``sources/data/the_cauldron.csv`` has the rows of each set, from
+the dataset's page (``page``) or as others report them (``reported``), and the bytes of its listed
+files. If the bytes are missing, `published_bytes` is an estimate: rows times the mean of the rest.
 
 A row is ``{images: [{bytes, path}], texts: [{user, assistant, source}]}``: one image (or tuple of
 images) with all its questions. Quirks handled here:
 
-- Images come as bytes; as bytes with a path; or, in ``clevr_math`` and ``okvqa``, as nothing but
-  a path on the authors' cluster. For those two see the modules of that name; such a row in any
-  other configuration is ``image_not_shipped``. A path's extension says nothing about the format.
+- Images come as bytes, as bytes with a path, or, in ``clevr_math`` and ``okvqa``, only as a path
+  on the authors' cluster. For those two see the modules of that name; such a row in any other
+  configuration is ``image_not_shipped``. A path's extension says nothing about the format.
 - ``nlvr2``, ``mimic_cgd``, ``spot_the_diff``, ``raven`` and ``multihiertt`` have rows of several
   images, whose order is kept: questions speak of "the left image".
-- The `source` in a turn is spelled in the publisher's way (``AI2D``, ``vismrc``, ``MIMIC-IT -
-  SN``); turns are given the name of the configuration that they lie in.
-- A revision may hold two sets of shards at once: see `sources.shards`.
-- Rows were cut to 200,000 per set, and those with a picture of MMBench, MathVista or MMMU taken
-  out, before publication: counts are below the paper's.
-- Questions of one row are independent of each other; they are no dialogue.
+- The `source` of a turn has the publisher's spelling (``AI2D``, ``vismrc``, ``MIMIC-IT - SN``);
+  turns get the name of their configuration instead.
+- A revision may hold two sets of shards at once: see `cauldron.sources.shards`.
+- Before publication, rows were cut to 200,000 per set and those with a picture of MMBench,
+  MathVista or MMMU removed, so counts are below the paper's.
+- Questions of one row are independent of each other; they are not a dialogue.
 """
 
 from __future__ import annotations
 
-import csv
-import importlib.resources
-
-from sources.base import register
-from sources.the_cauldron.clevr_math import ClevrMath
-from sources.the_cauldron.okvqa import DEFAULT_IMAGES, OkVqa
-from sources.the_cauldron.reader import TheCauldron
+from cauldron.sources.tables import read_table
+from cauldron.sources.the_cauldron.clevr_math import ClevrMath
+from cauldron.sources.the_cauldron.okvqa import DEFAULT_IMAGES, OkVqa
+from cauldron.sources.the_cauldron.reader import TheCauldron
 
 REPO = "HuggingFaceM4/the_cauldron"
 LICENSE = "see dataset card; prompts cc-by-4.0"
@@ -56,6 +53,4 @@ def _configuration(entry: dict[str, str]) -> TheCauldron:
     )
 
 
-_TABLE = importlib.resources.files("sources") / "data" / "the_cauldron.csv"
-for _entry in csv.DictReader(_TABLE.read_text(encoding="utf-8").splitlines()):
-    register(_configuration(_entry))
+SOURCES = tuple(_configuration(entry) for entry in read_table("the_cauldron"))

@@ -1,12 +1,12 @@
 """CLEVR-Math in the Cauldron: 70,000 rows of text whose images are only paths.
 
-A path ends in the file name of a CLEVR image, ``CLEVR_train_000123.png``, and the configuration
-``clevr`` ships those images with the same names: the rows are joined to them. The images are
-13 GB and the rows 2 MB, so the images drive: a piece is a run of ``clevr``'s row groups, streamed
-once, and holds the rows that ask for them. Where ``clevr`` has a name twice, the first counts; a
-row that brings its own bytes uses those. One more piece tells what is left: rows that cannot be
-used, rows with their own bytes, and those whose image ``clevr`` does not have or that find no
-``clevr`` under the root (``image_not_shipped``).
+A path ends in the file name of a CLEVR image, ``CLEVR_train_000123.png``. The configuration
+``clevr`` ships those images with the same names, so the rows are joined to them. The images are
+13 GB and the rows 2 MB; therefore a piece is a run of ``clevr``'s row groups, streamed once, and
+yields the rows that ask for an image in it. If ``clevr`` has a name twice, the first counts. A row
+with bytes of its own uses those. One more piece yields the rest: rows that cannot be used, rows
+with bytes of their own, and rows whose image is not in ``clevr`` or that find no ``clevr`` under
+the root (``image_not_shipped``).
 
 Planning reads the rows and the names (not the images) of ``clevr``, about 20 MB.
 """
@@ -20,23 +20,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cauldron.schema import Origin
-from sources import base
-from sources.base import BadRow, Options, Piece, Row
-from sources.files import FileInfo, Repo, Root
-from sources.images import base_name
-from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet, whole_file
-from sources.parquet_source import split_shards
-from sources.rows import RowProblem, image_of, turns_of
-from sources.shards import Missing, Shards
-from sources.the_cauldron.names import names_by_group
-from sources.the_cauldron.reader import COLUMNS, TheCauldron
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Options, Piece, Row
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.images import base_name
+from cauldron.sources.parquet import ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import split_shards
+from cauldron.sources.rows import RowProblem, image_of, turns_of
+from cauldron.sources.shards import Missing, Shards
+from cauldron.sources.the_cauldron.names import names_by_group
+from cauldron.sources.the_cauldron.reader import COLUMNS, TheCauldron
+
+from cauldron.core.schema import Origin
 
 JOIN = "join"
 REST = "rest"
 _CLEVR = "clevr"
 _IMAGES = Columns(("images",))
-# Every join piece reads all rows of clevr_math for its few, so it takes more images than others.
+# Every join piece reads all rows of clevr_math, so it takes more images than other pieces.
 _JOIN_PIECES = 4
 _READERS = 8
 
@@ -48,8 +50,8 @@ class _Claim(NamedTuple):
 
     Attributes:
         size: compressed bytes of its images.
-        names: wanted images that are here first.
-        taken: wanted images that are here and in an earlier row group.
+        names: wanted images whose first place is here.
+        taken: wanted images that are here but also in an earlier row group.
     """
 
     file: str
@@ -81,23 +83,19 @@ class ClevrMath(TheCauldron):
         if readable:
             size = sum(piece.size for piece in readable)
             pieces.append(Piece(self.name, self.config, REST, size=size, limit=limit))
-            wanted = {name for row in self._published(repo, limit) if (name := _asked(row))}
+            wanted = {name for row in self._published(repo, limit) if (name := _wanted_name(row))}
             pieces += self._joins(_claims(repo, wanted, in_parallel=limit < 0), limit)
         return pieces
 
-    def read(
+    def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        options = self.settled(options)
-        if piece.reason:
-            yield from whole_file(piece)
-        elif piece.kind == REST:
-            yield from self._rest(repo, piece, options)
-        else:
-            yield from self._join(repo, piece)
+        if piece.kind == REST:
+            return self._rest(repo, piece, options)
+        return self._join(repo, piece)
 
     def _joins(self, claims: list[_Claim], limit: int) -> Iterator[Piece]:
-        """Runs of row groups that hold a wanted image, with the names that are taken before."""
+        """A piece for each run of adjoining row groups that hold a wanted image."""
         run: list[_Claim] = []
         for claim in claims:
             if run and not _follows(run, claim):
@@ -123,7 +121,7 @@ class ClevrMath(TheCauldron):
         here = {name for row in names.values() for name in row} - taken
         wanted: dict[str, list[ParquetRow]] = {}
         for row in self._published(repo, piece.limit):
-            if isinstance(row, ParquetRow) and (name := _asked(row)) in here:
+            if isinstance(row, ParquetRow) and (name := _wanted_name(row)) in here:
                 wanted.setdefault(name, []).append(row)
         wanted.pop("", None)
         lost = BadRow(Origin(file=piece.file), "unreadable_row_group", "it ends early")
@@ -143,16 +141,16 @@ class ClevrMath(TheCauldron):
             image = image_of(found.values["images"][number], number)
             return Row(row.origin, [image], turns_of(row.values["texts"], self.name))
         except RowProblem as problem:
-            return BadRow(row.origin, problem.reason, problem.message)
+            return problem.bad_row(row.origin)
 
     def _rest(self, repo: Repo, piece: Piece, options: Options) -> Iterator[Row | BadRow]:
         published = self._published(repo, piece.limit)
-        wanted = {name for row in published if (name := _asked(row))}
+        wanted = {name for row in published if (name := _wanted_name(row))}
         claims = _claims(repo, wanted, in_parallel=piece.limit < 0)
         claimed = {name for claim in claims for name in claim.names}
         why = "clevr has no image" if _clevr(repo).files else "clevr is not there, which has image"
         for row in self._published(repo, piece.limit):
-            name = _asked(row)
+            name = _wanted_name(row)
             if isinstance(row, BadRow):
                 yield row
             elif not name:
@@ -165,13 +163,13 @@ class ClevrMath(TheCauldron):
         return parquet_pieces(self.name, repo, shards, COLUMNS, limit)
 
     def _published(self, repo: Repo, limit: int) -> Iterator[ParquetRow | BadRow]:
-        """The rows of clevr_math itself, in file order, less the files that cannot be read."""
+        """The rows of clevr_math itself, in file order, without files that cannot be read."""
         for piece in self._published_pieces(repo, limit):
             if not piece.reason:
                 yield from read_parquet(repo, piece, COLUMNS)
 
 
-def _asked(row: ParquetRow | BadRow) -> str:
+def _wanted_name(row: ParquetRow | BadRow) -> str:
     """The name of the one image that a row wants from clevr, "" for a row that wants none."""
     images = row.values["images"] if isinstance(row, ParquetRow) else None
     if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):
@@ -217,7 +215,7 @@ def _claims(repo: Repo, wanted: set[str], in_parallel: bool) -> list[_Claim]:
 
 
 def _follows(run: list[_Claim], claim: _Claim) -> bool:
-    """Whether a row group goes into the same piece as those before it."""
+    """Whether a row group goes into the same piece as the run before it."""
     last = run[-1]
     size = sum(item.size for item in run) + claim.size
     adjoins = (claim.file, claim.group) == (last.file, last.group + 1)

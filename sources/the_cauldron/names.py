@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sources.files import Repo
-from sources.images import base_name
-from sources.parquet import Columns
-from sources.parquet_files import ParquetError, is_corrupt, open_parquet, size_of
-from sources.rows import RowProblem
+from cauldron.sources.files import Repo
+from cauldron.sources.images import base_name
+from cauldron.sources.parquet_files import Columns, ParquetError, is_corrupt, open_parquet, size_of
+from cauldron.sources.rows import RowProblem
 
 _IMAGES = "images"
 
@@ -20,8 +19,8 @@ class GroupNames(NamedTuple):
     Attributes:
         first: row in the file of the group's first row.
         size: compressed bytes of the images.
-        rows: for each row the file names of its images, in order, "" for one without; empty when
-            the names cannot be read.
+        rows: for each row the file names of its images, in order, "" for an image without one;
+            empty if the names cannot be read.
     """
 
     first: int
@@ -48,7 +47,7 @@ def names_by_group(repo: Repo, path: str, start: int = 0, stop: int = -1) -> lis
                 for group in range(start, stop)
             ]
     except ParquetError:
-        return []  # a file of another configuration, whose own pieces say what is wrong
+        return []  # the configuration that owns the file reports what is wrong with it
 
 
 def _names(file: Any, group: int, rows: int) -> list[list[str]]:
@@ -67,7 +66,7 @@ def _names(file: Any, group: int, rows: int) -> list[list[str]]:
 
 
 def _leaf_of_paths(file: Any) -> str:
-    """``images.list.element.path``, or however the writer spelled the list's element."""
+    """``images.list.element.path``; writers name the list's element differently."""
     leaves = (file.schema.column(i).path for i in range(len(file.schema)))
     wanted = (leaf for leaf in leaves if leaf.split(".")[0] == _IMAGES and leaf.endswith(".path"))
     return next(wanted, "")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sources.base import Options, Row
-from sources.parquet import Columns, ParquetRow
-from sources.parquet_source import ParquetSource
-from sources.rows import images_of, turns_of
+from cauldron.sources.base import Options, Row
+from cauldron.sources.parquet import ParquetRow
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.parquet_source import ParquetSource
+from cauldron.sources.rows import images_of, turns_of
 
 COLUMNS = Columns(("images", "texts"))
 

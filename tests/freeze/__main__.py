@@ -111,7 +111,11 @@ def compare(before: Path, after: Path) -> None:
     for part in sorted(old.keys() | new.keys()):
         a, b = old.get(part), new.get(part)
         if isinstance(a, dict) and isinstance(b, dict):
-            lines += [f"{part}: {name}" for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
+            lines += [
+                f"{part}: {name}"
+                for name in sorted(a.keys() | b.keys())
+                if a.get(name) != b.get(name)
+            ]
         elif a != b:
             lines.append(f"{part}: {a} became {b}")
     for line in lines:

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from cauldron.sources.catalog import registry
 from PIL import Image
 
-from cauldron.errors import UsageError
+from cauldron.core.errors import UsageError
+from cauldron.recipe import load_recipe
 from cauldron.sample import write_sample_hub
 from cauldron.sample.hub import CONFIGS, OTHERS
 from tests.sample.conftest import ROWS
@@ -43,10 +45,9 @@ def test_same_seed_and_rows_give_the_same_bytes(hub: Hub, tmp_path: Path) -> Non
     assert digests(str(tmp_path / "again")) == digests(hub[0])
 
 
-def test_every_source_is_there(hub: Hub) -> None:
-    assert len(CONFIGS) == 50
+def test_every_source_of_the_recipe_is_there(hub: Hub) -> None:
     names = {f"the_cauldron/{config}" for config in CONFIGS} | set(OTHERS)
-    assert len(names) == 65
+    assert set(load_recipe("sample").stage("sft").mixture) <= names <= set(registry())
     assert set(hub[1]["sources"]) == names | {"docmatix:pdf"}
 
 

@@ -11,14 +11,15 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.base import BadRow
+from cauldron.sources.catalog import registry
+from cauldron.sources.roots import open_root
+from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from PIL import Image
 
-from cauldron import reasons
+from cauldron.core import reasons
+from cauldron.core.rules import LanguageRules
 from cauldron.recipe import load_recipe
-from cauldron.rules import LanguageRules
-from sources.base import BadRow, registry
-from sources.files import Root
-from transforms.normalise import Kept, SourceSettings, normalise
 
 Hub = tuple[str, dict[str, Any]]
 # Nothing in a published layout leads to these with the default recipe, or only at great size.
@@ -39,7 +40,7 @@ def outcomes(hub: Hub) -> dict[str, dict[str, Any]]:
 
 
 def outcome_of_source(folder: str, name: str) -> dict[str, Any]:
-    recipe, root = load_recipe("idefics3"), Root.open(folder)
+    recipe, root = load_recipe("idefics3"), open_root(folder)
     source = registry()[name.removesuffix(":pdf")]
     options = {**recipe.source(source.name).options, **({"config": "pdf"} if ":" in name else {})}
     settings = SourceSettings(

@@ -10,11 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.benchmarks import BenchmarkSource, find_place
+from cauldron.sources.roots import open_root
 from PIL import Image
-
-from sources.base import BadRow, Row
-from sources.benchmarks import BenchmarkSource, find_place
-from sources.files import Root
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -56,13 +55,13 @@ def encoded(number: int) -> str:
 
 
 def source_of(name: str, path: Path | str, root: str | None = "/nonexistent") -> BenchmarkSource:
-    place = find_place(str(path), Root.open(root))
+    place = find_place(str(path), open_root(root))
     return BenchmarkSource(name=name, repo=place.repo.id, title=name, license="", place=place)
 
 
 def read(source: BenchmarkSource) -> list[Row | BadRow]:
     """All rows, with everything pickled on the way as it is to workers."""
-    root = Root.open("/nonexistent")
+    root = open_root("/nonexistent")
     pieces = source.pieces(root, source.place.repo, {})
     worker, repo, pieces = pickle.loads(pickle.dumps((source, source.place.repo, pieces)))
     return [row for piece in pieces for row in worker.read(root, repo, piece, {})]

@@ -14,9 +14,7 @@ import zlib
 from typing import Any
 
 import pytest
-
-from cauldron.reasons import outcome_of
-from sources.archives import (
+from cauldron.sources.archives import (
     MAX_TAR_HEADER_BYTES,
     ArchiveError,
     Member,
@@ -25,7 +23,9 @@ from sources.archives import (
     open_zip,
     read_member,
 )
-from sources.ranges import RangeReader
+from cauldron.sources.ranges import RangeReader
+
+from cauldron.core.reasons import outcome_of
 
 MIB = 1024 * 1024
 

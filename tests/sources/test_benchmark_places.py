@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.benchmarks import find_place
+from cauldron.sources.benchmarks.layouts import known_layout
+from cauldron.sources.roots import open_root
 
-from cauldron import storage
-from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Row
-from sources.benchmarks import find_place
-from sources.benchmarks.layouts import known_layout
-from sources.files import Root
+from cauldron.core import storage
+from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.doubles.gcs import FakeGcs
 from tests.doubles.hub import FakeHub
 from tests.sources.benchmark_files import (
@@ -85,9 +85,9 @@ def test_a_split_of_images_to_train_on_is_left_out(tmp_path: Path) -> None:
 
 
 def test_many_images_make_several_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sources.benchmarks.folder._FILES_IN_A_PIECE", 3)
+    monkeypatch.setattr("cauldron.sources.benchmarks.folder._FILES_IN_A_PIECE", 3)
     source = source_of("ours", image_folder(tmp_path))
-    assert len(source.pieces(Root.open("/nonexistent"), source.place.repo, {})) == 2
+    assert len(source.pieces(open_root("/nonexistent"), source.place.repo, {})) == 2
     assert len(read(source)) == 4
 
 
@@ -100,7 +100,7 @@ def test_nothing_is_read_through_a_link_that_leads_out(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"outside\.png is a link that leads out"):
         source_of("ours", folder).selection()
     with pytest.raises(FileNotFoundError):
-        find_place(str(folder), Root.open("/nonexistent")).repo.open("outside.png")
+        find_place(str(folder), open_root("/nonexistent")).repo.open("outside.png")
 
 
 def test_the_cache_of_the_hub_is_made_of_links_and_is_read(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_cache_of_the_hub_is_made_of_links_and_is_read(tmp_path: Path) -> No
 )
 def test_what_is_neither_there_nor_a_repository_is_told(path: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        find_place(path, Root.open("/nonexistent"))
+        find_place(path, open_root("/nonexistent"))
 
 
 def test_a_folder_with_nothing_to_read_is_told(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_repository_is_read_from_the_hub_and_retried(
         assert row.images[0].data == picture(1)
         assert source.place.repo.commit == hub.commit("AI4Math/MathVista")
         # The hub whatever the root is.
-        place = find_place("hf://datasets/AI4Math/MathVista", Root.open(str(tmp_path)))
+        place = find_place("hf://datasets/AI4Math/MathVista", open_root(str(tmp_path)))
         assert place.repo.commit == source.place.repo.commit
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.benchmarks.delimited import COMMA, TAB, read_records
 
-from sources.base import BadRow, Row
-from sources.benchmarks.delimited import COMMA, TAB, read_records
 from tests.sources.benchmark_files import (
     encoded,
     one_turn,

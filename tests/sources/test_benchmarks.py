@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.base import BadRow, Row
 
-from cauldron.errors import CauldronError
-from sources.base import BadRow, Row
+from cauldron.core.errors import CauldronError
 from tests.sources.benchmark_files import (
     IMAGE,
     encoded,

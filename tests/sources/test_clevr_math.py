@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.roots import open_root
 
-from sources.base import BadRow, Row
-from sources.files import Root
 from tests.sources.reader_base import (
     Outcome,
     ReaderTests,
@@ -92,7 +92,7 @@ class TestClevrMath(ReaderTests):
         assert len(found) == 11
         reasons = [outcome_of(r).reason for r in found]
         assert reasons.count("image_not_shipped") == 9
-        notes = self.source.notes(Root.open(str(root)).repo(REPO), {})
+        notes = self.source.notes(open_root(str(root)).repo(REPO), {})
         assert "clevr is not there" in notes[0]
 
     def test_a_lost_shard_of_clevr_loses_only_its_rows(self, root: Path) -> None:

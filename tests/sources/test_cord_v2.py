@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.catalog import registry
+from cauldron.sources.cord_v2 import PROMPTS
+from cauldron.sources.prompts import draw
+from cauldron.sources.roots import open_root
 
-from cauldron.errors import UsageError
-from sources.base import BadRow, Row, registry
-from sources.cord_v2 import PROMPTS
-from sources.files import Root
-from sources.prompts import draw
+from cauldron.core.errors import UsageError
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
@@ -126,7 +127,7 @@ class TestCordV2(ReaderTests):
 
     @pytest.mark.parametrize("splits", [[], 3, ["../x"], [1]])
     def test_splits_must_be_names(self, root: Path, splits: Any) -> None:
-        repo = Root.open(str(root)).repo(self.source.repo)
+        repo = open_root(str(root)).repo(self.source.repo)
         with pytest.raises(UsageError, match="split"):
             self.source.files(repo, {"splits": splits})
 

@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources import pdf
+from cauldron.sources.base import Row
+from cauldron.sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
+from cauldron.sources.roots import open_root
 from PIL import Image
 
-from cauldron.errors import UsageError
-from sources import pdf
-from sources.base import Row
-from sources.files import Root
-from sources.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
+from cauldron.core.errors import UsageError
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
@@ -127,7 +127,7 @@ class TestImages(ReaderTests):
     def test_wrong_options_are_told_before_anything_is_read(
         self, root: Path, options: dict[str, Any]
     ) -> None:
-        opened_root = Root.open(str(root))
+        opened_root = open_root(str(root))
         with pytest.raises(UsageError, match=next(iter(options))):
             self.source.pieces(opened_root, opened_root.repo(self.source.repo), options)
 

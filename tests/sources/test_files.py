@@ -9,9 +9,11 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from cauldron.sources.files import is_inside
+from cauldron.sources.folders import info_at, list_at, open_at
+from cauldron.sources.roots import open_root
 
-from cauldron.errors import SourceUnavailable, UsageError
-from sources.files import Root, info_at, is_inside, list_at, open_at
+from cauldron.core.errors import SourceUnavailable, UsageError
 
 REPO = "google/imageinwords"
 
@@ -35,7 +37,7 @@ def put(root_url: str, path: str, data: bytes) -> None:
 
 
 def test_a_listing_is_recursive_relative_and_sorted(root_url: str) -> None:
-    files = Root.open(root_url).repo(REPO).list()
+    files = open_root(root_url).repo(REPO).list()
     assert [(file.path, file.size) for file in files] == [
         ("README.md", 5),
         ("datasets/IIW-400/data.jsonl", 81),
@@ -44,7 +46,7 @@ def test_a_listing_is_recursive_relative_and_sorted(root_url: str) -> None:
 
 
 def test_a_listing_below_a_folder_or_of_one_file(root_url: str) -> None:
-    repo = Root.open(root_url).repo(REPO)
+    repo = open_root(root_url).repo(REPO)
     put(root_url, f"{REPO}/datasets-old/data.jsonl", b"")
     for prefix in ("datasets", "datasets/", "datasets/IIW-400/data.jsonl"):
         assert [file.path for file in repo.list(prefix)] == ["datasets/IIW-400/data.jsonl"]
@@ -53,14 +55,14 @@ def test_a_listing_below_a_folder_or_of_one_file(root_url: str) -> None:
 
 
 def test_a_file_reads_by_range(root_url: str) -> None:
-    with Root.open(root_url).repo(REPO).open("datasets/IIW-400/data.jsonl") as file:
+    with open_root(root_url).repo(REPO).open("datasets/IIW-400/data.jsonl") as file:
         file.seek(9)
         assert file.read(9) == b'{"a": 1}\n'
         assert len(list(file)) == 7
 
 
 def test_existence_is_of_files(root_url: str) -> None:
-    repo = Root.open(root_url).repo(REPO)
+    repo = open_root(root_url).repo(REPO)
     assert repo.exists("README.md")
     assert not repo.exists("datasets")
     assert not repo.exists("absent")
@@ -68,7 +70,7 @@ def test_existence_is_of_files(root_url: str) -> None:
 
 @pytest.mark.parametrize("path", ["../imageinwords/README.md", "/etc/passwd", "a\\b", "", "a\0b"])
 def test_no_path_leads_out_of_a_repository(root_url: str, path: str) -> None:
-    repo = Root.open(root_url).repo(REPO)
+    repo = open_root(root_url).repo(REPO)
     assert not repo.exists(path)
     with pytest.raises(FileNotFoundError):
         repo.open(path)
@@ -76,12 +78,12 @@ def test_no_path_leads_out_of_a_repository(root_url: str, path: str) -> None:
 
 def test_a_file_that_is_not_there(root_url: str) -> None:
     with pytest.raises(FileNotFoundError):
-        Root.open(root_url).repo(REPO).open("absent")
+        open_root(root_url).repo(REPO).open("absent")
 
 
 def test_a_missing_repository_says_which_folder_and_what_to_do(root_url: str) -> None:
     with pytest.raises(SourceUnavailable) as caught:
-        Root.open(root_url).repo("GAIR/lima")
+        open_root(root_url).repo("GAIR/lima")
     message = str(caught.value)
     assert message.startswith("GAIR/lima: there is no folder")
     assert "hub" in message
@@ -90,40 +92,40 @@ def test_a_missing_repository_says_which_folder_and_what_to_do(root_url: str) ->
 
 def test_a_missing_root_is_not_called_a_missing_repository(root_url: str) -> None:
     with pytest.raises(SourceUnavailable, match=r"the root .* does not exist"):
-        Root.open(f"{root_url}/absent").repo(REPO)
+        open_root(f"{root_url}/absent").repo(REPO)
 
 
 @pytest.mark.parametrize("repo_id", ["name", "a/b/c", "../x", "/a/b", ""])
 def test_what_is_not_a_repository_id_is_a_usage_error(root_url: str, repo_id: str) -> None:
     with pytest.raises(UsageError, match="<org>/<name>"):
-        Root.open(root_url).repo(repo_id)
+        open_root(root_url).repo(repo_id)
 
 
 def test_a_root_on_the_hub_is_asked_for_by_leaving_it_out() -> None:
     with pytest.raises(UsageError, match="leave --root out"):
-        Root.open("hf://datasets/a/b")
+        open_root("hf://datasets/a/b")
 
 
 def test_roots_and_repositories_are_rebuilt_from_their_names(root_url: str) -> None:
-    root = Root.open(root_url)
+    root = open_root(root_url)
     repo = pickle.loads(pickle.dumps(root.repo(REPO, "any-revision")))
     assert repo.commit is None
     assert repo.open("README.md").read() == b"about"
-    assert Root.open(root.url).repo_at(REPO, None).open("README.md").read() == b"about"
+    assert open_root(root.url).repo_at(REPO, None).open("README.md").read() == b"about"
 
 
 def test_a_repository_found_before_is_not_looked_up_again(tmp_path: Path) -> None:
-    assert Root.open(str(tmp_path / "absent")).repo_at(REPO, None).id == REPO
+    assert open_root(str(tmp_path / "absent")).repo_at(REPO, None).id == REPO
 
 
 def test_a_relative_root_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Root.open("hub-copy").url == str(tmp_path / "hub-copy")
+    assert open_root("hub-copy").url == str(tmp_path / "hub-copy")
 
 
 def test_extra_files_are_below_the_root_or_named_in_full(root_url: str, tmp_path: Path) -> None:
     put(root_url, "coco/train2014.zip", b"zip")
-    root = Root.open(root_url)
+    root = open_root(root_url)
     location = root.extra("coco/train2014.zip")
     assert location is not None
     assert open_at(location).read() == b"zip"
@@ -132,32 +134,32 @@ def test_extra_files_are_below_the_root_or_named_in_full(root_url: str, tmp_path
     elsewhere.write_bytes(b"other")
     assert root.extra(str(elsewhere)) == str(elsewhere)
     assert root.extra("docci/absent.tar.gz") is None
-    assert root.extra_info("docci/absent.tar.gz") is None
+    assert root.extra("docci/absent.tar.gz") is None
 
 
 def test_an_extra_file_at_an_unknown_protocol_is_a_usage_error(root_url: str) -> None:
     with pytest.raises(UsageError, match="nowhere://x"):
-        Root.open(root_url).extra("nowhere://x/train2014.zip")
+        open_root(root_url).extra("nowhere://x/train2014.zip")
 
 
 def test_the_version_of_an_extra_folder_changes_with_any_file_in_it(root_url: str) -> None:
     put(root_url, "coco/a.jpg", b"1")
     put(root_url, "coco/b.jpg", b"22")
-    root = Root.open(root_url)
-    before = root.extra_info("coco")
+    root = open_root(root_url)
+    before = info_at(root.extra("coco"))
     assert before is not None
     assert before.size == 3
     assert before.version.startswith("2-")
-    assert root.extra_info("coco") == before
+    assert info_at(root.extra("coco")) == before
     put(root_url, "coco/b.jpg", b"333")
-    after = root.extra_info("coco")
+    after = info_at(root.extra("coco"))
     assert after is not None
     assert after.version != before.version
 
 
 def test_an_extra_folder_lists_relative_to_itself(root_url: str) -> None:
     put(root_url, "coco/train2014/a.jpg", b"1")
-    location = Root.open(root_url).extra("coco")
+    location = open_root(root_url).extra("coco")
     assert location is not None
     assert [file.path for file in list_at(location)] == ["train2014/a.jpg"]
 
@@ -169,14 +171,14 @@ def test_the_version_of_a_local_file_is_its_size_and_time(tmp_path: Path) -> Non
     assert info_at(str(path)).version == "3-1700000000123456789"
     (tmp_path / REPO).mkdir(parents=True)
     path.rename(tmp_path / REPO / "a")
-    (file,) = Root.open(str(tmp_path)).repo(REPO).list()
+    (file,) = open_root(str(tmp_path)).repo(REPO).list()
     assert file.version == "3-1700000000123456789"
 
 
 def test_hidden_folders_of_the_tools_are_not_published_files(root_url: str) -> None:
     put(root_url, f"{REPO}/.cache/huggingface/download/x.lock", b"")
     put(root_url, f"{REPO}/.gitattributes", b"")
-    paths = [file.path for file in Root.open(root_url).repo(REPO).list()]
+    paths = [file.path for file in open_root(root_url).repo(REPO).list()]
     assert ".gitattributes" in paths
     assert not [path for path in paths if path.startswith(".cache")]
 
@@ -190,7 +192,7 @@ def test_datasets_behind_links_are_found_and_loops_end(tmp_path: Path) -> None:
     (repo / "data").symlink_to(real)
     (repo / "loop").symlink_to(repo)
     (repo / "dangling").symlink_to(tmp_path / "nothing")
-    paths = [file.path for file in Root.open(str(tmp_path / "root")).repo(REPO).list()]
+    paths = [file.path for file in open_root(str(tmp_path / "root")).repo(REPO).list()]
     assert paths == ["data/a.parquet"]
 
 

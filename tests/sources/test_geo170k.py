@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources import images
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.roots import open_root
 
-from cauldron.errors import SourceUnavailable
-from sources import geo170k
-from sources.base import BadRow, Row
-from sources.files import Root
+from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import (
     HASHES,
     Outcome,
@@ -108,7 +108,7 @@ class TestGeo170k(ReaderTests):
     def test_an_image_is_whole_however_many_pieces_there_are(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sources.base.PIECE_BYTES", 100)
+        monkeypatch.setattr("cauldron.sources.base.PIECE_BYTES", 100)
         assert len(self.plan(root)) > 10
         found = sorted((outcome_of(r) for r in self.read(root)), key=repr)
         assert found == sorted(self.expected(), key=repr)
@@ -129,7 +129,7 @@ class TestGeo170k(ReaderTests):
     def test_an_image_that_unpacks_too_large_is_refused(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(geo170k, "MAX_IMAGE_BYTES", 10)
+        monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 10)
         reasons = [outcome_of(r).reason for r in self.read(root)]
         assert reasons.count("member_too_large") == 3
 
@@ -142,4 +142,4 @@ class TestGeo170k(ReaderTests):
     def test_without_the_zip_the_source_is_unavailable(self, root: Path) -> None:
         (root / self.source.repo / "images.zip").unlink()
         with pytest.raises(SourceUnavailable, match=r"images\.zip"):
-            self.source.files(Root.open(str(root)).repo(self.source.repo), {})
+            self.source.files(open_root(str(root)).repo(self.source.repo), {})

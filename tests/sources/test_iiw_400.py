@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.catalog import registry
+from cauldron.sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
+from cauldron.sources.prompts import draw
+from cauldron.sources.roots import open_root
 
-from cauldron.errors import SourceUnavailable, UsageError
-from sources.base import BadRow, Row, registry
-from sources.files import Root
-from sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
-from sources.prompts import draw
+from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.real import REAL
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
@@ -145,7 +146,7 @@ def test_rows_of_another_structure_say_so(tmp_path: Path) -> None:
 
 def test_the_images_are_part_of_the_fingerprint(tmp_path: Path) -> None:
     source = registry()["iiw_400"]
-    root = Root.open(str(tmp_path))
+    root = open_root(str(tmp_path))
     assert source.extra_files(root, {}) == []
     write_tar(tmp_path / DEFAULT_IMAGES, {"a.jpg": b"x"})
     assert [info.path for info in source.extra_files(root, {})] == [str(tmp_path / DEFAULT_IMAGES)]

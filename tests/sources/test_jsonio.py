@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from sources import jsonarray, jsonio, jsonlines
-from sources.base import BadRow, Piece
-from sources.files import FileInfo, Repo, Root
-from sources.jsonarray import read_array
-from sources.jsonlines import JsonRow, cut_lines, read_lines
+from cauldron.sources import jsonarray, jsonio, jsonlines
+from cauldron.sources.base import BadRow, Piece
+from cauldron.sources.files import FileInfo, Repo
+from cauldron.sources.jsonarray import read_array
+from cauldron.sources.jsonlines import JsonRow, cut_lines, read_lines
+from cauldron.sources.roots import open_root
 
 NAMES = ("q", "turns")
 
@@ -37,7 +37,7 @@ def write(folder: Path, name: str, data: bytes) -> tuple[Repo, FileInfo]:
     path = folder / "org" / "set" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    repo = Root.open(str(folder)).repo("org/set")
+    repo = open_root(str(folder)).repo("org/set")
     return repo, FileInfo(name, len(data), "1")
 
 

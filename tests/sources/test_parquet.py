@@ -11,12 +11,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from sources import base, parquet
-from sources.base import BadRow, Piece
-from sources.files import FolderRepo, Repo
-from sources.parquet import Columns, ParquetRow, parquet_pieces, read_parquet
-from sources.shards import Missing, choose_shards
+from cauldron.sources import base, parquet
+from cauldron.sources.base import BadRow, Piece, lost_rows
+from cauldron.sources.files import Repo
+from cauldron.sources.folders import FolderRepo
+from cauldron.sources.parquet import ParquetRow, parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.shards import Missing, choose_shards
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
 BOTH = Columns(("id", "text"))
@@ -40,7 +41,11 @@ def plan(repo: Repo, limit: int = -1, columns: Columns = BOTH) -> list[Piece]:
 
 
 def rows_of(repo: Repo, limit: int = -1, columns: Columns = BOTH) -> list[ParquetRow | BadRow]:
-    return [r for piece in plan(repo, limit, columns) for r in read_parquet(repo, piece, columns)]
+    return [
+        row
+        for piece in plan(repo, limit, columns)
+        for row in (lost_rows(piece) if piece.reason else read_parquet(repo, piece, columns))
+    ]
 
 
 def ids(rows: list[ParquetRow | BadRow]) -> list[Any]:
@@ -123,7 +128,7 @@ def test_batches_do_not_show(
     repo: Repo, rows_per_batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(repo, "a.parquet", 25)
-    monkeypatch.setattr("sources.parquet_files.BATCH_ROWS", rows_per_batch)
+    monkeypatch.setattr("cauldron.sources.parquet_files.BATCH_ROWS", rows_per_batch)
     assert ids(rows_of(repo)) == list(range(25))
     assert ids(rows_of(repo, 12)) == list(range(12))
 
@@ -190,7 +195,7 @@ def test_a_broken_row_group_costs_its_rows_alone(repo: Repo) -> None:
 def test_a_page_that_breaks_costs_the_rows_from_there_on(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sources.parquet_files.BATCH_ROWS", 5)
+    monkeypatch.setattr("cauldron.sources.parquet_files.BATCH_ROWS", 5)
     how = {"use_dictionary": False, "compression": "none", "data_page_size": 1}
     file = write(repo, "a.parquet", 30, 20, write_batch_size=5, **how)
     data = file.read_bytes()
@@ -259,9 +264,10 @@ def test_many_missing_shards_are_one_piece(repo: Repo) -> None:
 MEASURE = """
 import resource, sys
 import pyarrow as pa
-from sources.files import FolderRepo
-from sources.parquet import Columns, parquet_pieces, read_parquet
-from sources.shards import choose_shards
+from cauldron.sources.folders import FolderRepo
+from cauldron.sources.parquet import parquet_pieces, read_parquet
+from cauldron.sources.parquet_files import Columns
+from cauldron.sources.shards import choose_shards
 repo = FolderRepo(sys.argv[1], "org/name")
 columns = Columns(("image",))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -8,8 +8,7 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from sources.ranges import LARGEST, SMALLEST, RangeReader, ShortReadError, patiently
+from cauldron.sources.ranges import LARGEST, SMALLEST, RangeReader, ShortReadError, retry
 
 
 class Remote:
@@ -132,7 +131,7 @@ def test_patience_ends_after_the_last_attempt(monkeypatch: pytest.MonkeyPatch) -
         raise ConnectionError("down")
 
     with pytest.raises(ConnectionError):
-        patiently(call, lambda error, attempt: float(attempt), attempts=4)
+        retry(call, lambda error, attempt: float(attempt), attempts=4)
     assert len(calls) == 4
     assert slept == [1.0, 2.0, 3.0]
 
@@ -144,4 +143,4 @@ def test_patience_is_not_wasted_on_what_does_not_pass(monkeypatch: pytest.Monkey
         raise ValueError("wrong")
 
     with pytest.raises(ValueError, match="wrong"):
-        patiently(call, lambda error, attempt: None, attempts=4)
+        retry(call, lambda error, attempt: None, attempts=4)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sources.files import FileInfo
-from sources.shards import Shards, choose_shards
+from cauldron.sources.files import FileInfo
+from cauldron.sources.shards import Shards, choose_shards
 
 
 def info(path: str, size: int = 100) -> FileInfo:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from cauldron.sources import base, images
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.catalog import registry
+from cauldron.sources.roots import open_root
+from cauldron.sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
 
-from cauldron.errors import SourceUnavailable
-from sources import base, sharegpt_4o
-from sources.base import BadRow, Row, registry
-from sources.files import Root
-from sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
+from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all
 
 REPO = "OpenGVLab/ShareGPT-4o"
@@ -99,7 +100,7 @@ def test_repacked_zips_are_read_too(tmp_path: Path, prefix: str) -> None:
 def test_rows_whose_image_cannot_be_had_say_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharegpt_4o, "MAX_IMAGE_BYTES", 10)
+    monkeypatch.setattr(images, "MAX_IMAGE_BYTES", 10)
     rows = [row_of(name) for name in ["a.jpg", "../../x", "/etc/passwd", "gone.jpg", "big.jpg"]]
     rows += [row_of(None), row_of("a.jpg", conversations=[]), row_of("a.jpg", conversations="x")]
     rows += [row_of("a.jpg", conversations=[{"from": "tool", "value": "x"}])]
@@ -137,7 +138,7 @@ def test_pieces_are_cut_by_the_images_behind_them(
     names = [f"{number}.jpg" for number in range(40)]
     write(tmp_path, [row_of(name) for name in names], dict.fromkeys(names, b"x" * 2000))
     source = registry()["sharegpt_4o"]
-    root = Root.open(str(tmp_path))
+    root = open_root(str(tmp_path))
     repo = root.repo(REPO)
     pieces = source.pieces(root, repo, {})
     assert 4 <= len(pieces) <= 6

@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.base import BadRow, RawTurn, Row
+from cauldron.sources.catalog import registry
+from cauldron.sources.conversations import conversation_of, text_of
+from cauldron.sources.roots import open_root
+from cauldron.sources.rows import RowProblem
+from cauldron.sources.text_only import members, reader
 
-from sources.base import BadRow, RawTurn, Row, registry
-from sources.conversations import conversation_of, text_of
-from sources.files import Root
-from sources.rows import RowProblem
-from sources.text_only import members, reader
 from tests.sources.reader_base import Outcome, ReaderTests, kept, read_all
 
 Rows = list[dict[str, Any]]
@@ -233,7 +234,7 @@ def test_notes_tell_of_shards_left_unread(tmp_path: Path) -> None:
         path = place(tmp_path, "goat", f"data/train-00000-of-{count:05}.parquet")
         as_parquet(path, [SUM] * count)
     source = registry()["goat"]
-    repo = Root.open(str(tmp_path)).repo(source.repo)
+    repo = open_root(str(tmp_path)).repo(source.repo)
     assert [file.path for file in source.files(repo, {})] == ["data/train-00000-of-00001.parquet"]
     assert len(source.notes(repo, {})) == 1
     assert len(read(tmp_path, "goat")) == 1
@@ -304,7 +305,7 @@ class TestZip:
         monkeypatch.setattr(members, "_RUN_MEMBERS", 4)
         rows = [{"message_1": str(number), "message_2": "A"} for number in range(10)]
         as_zip(place(tmp_path, self.NAME, "math.zip"), rows)
-        root = Root.open(str(tmp_path))
+        root = open_root(str(tmp_path))
         source = registry()[self.NAME]
         pieces = source.pieces(root, root.repo(source.repo), {})
         assert [(piece.start, piece.stop) for piece in pieces] == [(0, 4), (4, 8), (8, 10)]

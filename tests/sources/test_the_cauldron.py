@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.catalog import registry
+from cauldron.sources.roots import open_root
 
-from cauldron.errors import UsageError
-from sources.base import BadRow, Row, registry
-from sources.files import Root
+from cauldron.core.errors import UsageError
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
@@ -114,7 +115,7 @@ class TestCauldron(ReaderTests):
             old = root / REPO / shard("ai2d", i, 3, mark=3)
             write_parquet(old, [row([image(b"old")])], SCHEMA)
         assert self.read(root) == whole
-        repo = Root.open(str(root)).repo(REPO)
+        repo = open_root(str(root)).repo(REPO)
         assert [file.path for file in self.source.files(repo, {})] == self.published
         (note,) = self.source.notes(repo, {})
         assert "sets of 2 and 3 shards" in note
@@ -207,7 +208,7 @@ class TestOkVqa(ReaderTests):
         (root / "coco/train2014.zip").unlink()
         found = [outcome_of(r).reason for r in self.read(root)]
         assert found == ["image_not_shipped"] * 4 + ["", *["image_not_shipped"] * 2]
-        assert self.source.extra_files(Root.open(str(root)), self.options) == []
+        assert self.source.extra_files(open_root(str(root)), self.options) == []
 
     def test_a_zip_that_is_none_is_told_with_each_row(self, root: Path) -> None:
         (root / "coco/train2014.zip").write_bytes(b"not a zip")
@@ -216,18 +217,18 @@ class TestOkVqa(ReaderTests):
 
     def test_an_archive_named_in_vain_is_a_usage_error(self, root: Path) -> None:
         with pytest.raises(UsageError, match="does not exist"):
-            self.source.extra_files(Root.open(str(root)), {"coco_train2014": "no/such.zip"})
+            self.source.extra_files(open_root(str(root)), {"coco_train2014": "no/such.zip"})
 
     def test_the_archive_counts_as_a_file(self, root: Path) -> None:
-        opened = Root.open(str(root))
+        opened = open_root(str(root))
         before = self.source.extra_files(opened, self.options)
         assert before[0].path.endswith("coco/train2014.zip")
         (root / "coco/train2014.zip").write_bytes(b"other")
         assert self.source.extra_files(opened, self.options) != before
 
 
-def test_all_fifty_configurations_are_registered() -> None:
-    table = importlib.resources.files("sources") / "data" / "the_cauldron.csv"
+def test_all_fifty_configurations_are_in_the_catalog() -> None:
+    table = importlib.resources.files("cauldron.sources") / "data" / "the_cauldron.csv"
     configs = [line["config"] for line in csv.DictReader(table.read_text().splitlines())]
     assert len(configs) == 50
     assert configs == sorted(configs)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Several
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from cauldron.training.data.tokenization import IGNORED
+from cauldron.training.forward import DevicePack
+from cauldron.training.tiny import TILE, tiny_tokenizer
 from torch import Tensor
-
-from training.data.prompts import IGNORED
-from training.forward import Sequence
-from training.tiny import TILE, tiny_tokenizer
 
 TILE_TOKENS = 4
 
@@ -32,7 +31,7 @@ def chat(seed: int, tiles: int, text: int) -> Chat:
     return Chat(torch.cat([images, words]), pixels.to(torch.uint8))
 
 
-def packed(chats: Several[Chat], noise_seed: int = 0) -> Sequence:
+def packed(chats: Sequence[Chat], noise_seed: int = 0) -> DevicePack:
     """One sequence of all; every token of text but the first is learned."""
     image = tiny_tokenizer().convert_tokens_to_ids("<image>")
     ids = torch.cat([one.ids for one in chats])
@@ -40,7 +39,7 @@ def packed(chats: Several[Chat], noise_seed: int = 0) -> Sequence:
     labels = [torch.cat([one.ids[1:], torch.tensor([IGNORED])]) for one in chats]
     target = torch.cat(labels)
     target[target == image] = IGNORED
-    return Sequence(
+    return DevicePack(
         input_ids=ids,
         labels=target,
         position_ids=torch.cat([torch.arange(length) for length in lengths]),

@@ -11,21 +11,20 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from cauldron.training import attention  # noqa: E402
+from cauldron.training.attention import packed_attention  # noqa: E402
+from cauldron.training.forward import pack_losses, use_fast_vision  # noqa: E402
+from cauldron.training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
 from torch.nn.attention import varlen  # noqa: E402
 
 from tests.training.packs import Chat, four_chats, packed  # noqa: E402
-from training import attention  # noqa: E402
-from training.attention import packed_attention  # noqa: E402
-from training.forward import sequence_losses  # noqa: E402
-from training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
-from training.vision import use_fast_vision  # noqa: E402
 
 NOISE = 2e-6
 
 
 def network(attention: str | None = None) -> Any:
     """The tiny model as a run prepares it, or with another attention."""
-    from training.attention import use_packed_attention
+    from cauldron.training.attention import use_packed_attention
 
     model = tiny_model(tiny_tokenizer(), 3)
     use_fast_vision(model.model.vision_model)
@@ -37,7 +36,7 @@ def network(attention: str | None = None) -> Any:
 
 
 def losses(model: Any, chats: list[Chat]) -> Any:
-    return sequence_losses(model, packed(chats), tile=TILE, chunk=16).tokens
+    return pack_losses(model, packed(chats), tile=TILE, chunk=16).tokens
 
 
 def largest_difference(model: Any) -> float:
@@ -80,11 +79,11 @@ def test_boundaries_hold_with_a_cache_too() -> None:
 def test_gradients_of_a_packed_sequence_are_the_sum_of_its_documents() -> None:
     model = network()
     chats = four_chats()
-    sequence_losses(model, packed(chats), tile=TILE, chunk=16).total.backward()
+    pack_losses(model, packed(chats), tile=TILE, chunk=16).total.backward()
     together = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
     for one in chats:
-        sequence_losses(model, packed([one]), tile=TILE, chunk=16).total.backward()
+        pack_losses(model, packed([one]), tile=TILE, chunk=16).total.backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(together[name], parameter.grad, atol=2e-4, rtol=1e-4)
 

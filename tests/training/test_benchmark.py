@@ -58,8 +58,8 @@ def test_no_two_steps_are_alike() -> None:
 
 def test_adapters_train_the_same_parts_on_both_sides() -> None:
     """PEFT names them otherwise, so they are counted, by part."""
-    from training.model import LoadedModel
-    from training.network import adapt
+    from cauldron.training.model import LoadedModel
+    from cauldron.training.network import adapt
 
     size = dataclasses.replace(SIZES["tiny"], dora=True)
     loaded = LoadedModel(random_model(size, torch.float32), Words(size), 56, 4)

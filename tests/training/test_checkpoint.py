@@ -10,12 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from cauldron.training import checkpoint  # noqa: E402
+from cauldron.training.checkpoint import checkpoint_at, newest_checkpoint, remove_incomplete  # noqa: E402
+from cauldron.training.parallel import Ranks  # noqa: E402
 from torch.distributed.checkpoint.api import CheckpointException  # noqa: E402
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions  # noqa: E402
-
-from training import checkpoint  # noqa: E402
-from training.parallel import Ranks  # noqa: E402
-from training.saved import at_step, newest, remove_leftovers  # noqa: E402
 
 
 @pytest.fixture
@@ -42,15 +41,15 @@ def test_what_was_saved_is_what_was_there_when_it_was_asked_for(
     parameters, optimizer = trained()
     state = checkpoint.training_state(parameters, optimizer)
     wanted = {name: tensor.clone() for name, tensor in state.items()}
-    saving = checkpoint.Checkpoints(tmp_path, ranks, {"batch": 3}, keep=1, last=0)
+    saving = checkpoint.CheckpointWriter(tmp_path, ranks, {"batch": 3}, keep=1, last=0)
     saving.save(2, {"at": 5}, state)
     with torch.no_grad():
         for tensor in state.values():
             tensor.fill_(7.0)
     saving.finish()
-    saved = newest(tmp_path)
+    saved = newest_checkpoint(tmp_path)
     assert saved is not None
-    assert (saved.step, saved.position, saved.decides) == (2, {"at": 5}, {"batch": 3})
+    assert (saved.step, saved.position, saved.must_match) == (2, {"at": 5}, {"batch": 3})
     fresh, other = trained()
     checkpoint.load(saved, fresh, other, ranks)
     found = checkpoint.training_state(fresh, other)
@@ -60,20 +59,20 @@ def test_what_was_saved_is_what_was_there_when_it_was_asked_for(
 
 def test_nothing_is_there_before_it_is_whole(ranks: Ranks, tmp_path: Path) -> None:
     parameters, optimizer = trained()
-    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=1, last=0)
+    saving = checkpoint.CheckpointWriter(tmp_path, ranks, {}, keep=1, last=0)
     saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
-    assert newest(tmp_path) is None
+    assert newest_checkpoint(tmp_path) is None
     saving.finish()
-    assert newest(tmp_path) is not None
+    assert newest_checkpoint(tmp_path) is not None
 
 
 def test_a_step_is_saved_once(ranks: Ranks, tmp_path: Path) -> None:
     parameters, optimizer = trained()
     state = checkpoint.training_state(parameters, optimizer)
-    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=2, last=4)
+    saving = checkpoint.CheckpointWriter(tmp_path, ranks, {}, keep=2, last=4)
     saving.save(4, {}, state)
     saving.finish()
-    assert newest(tmp_path) is None
+    assert newest_checkpoint(tmp_path) is None
 
 
 def test_leftovers_go_and_whole_ones_stay(tmp_path: Path) -> None:
@@ -85,14 +84,14 @@ def test_leftovers_go_and_whole_ones_stay(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     (whole / "run.json").write_text("{}")
     (half / "run.json").write_text("{}")
-    remove_leftovers(tmp_path)
+    remove_incomplete(tmp_path)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-000001"]
 
 
 def test_a_writer_that_failed_is_heard(ranks: Ranks, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("not a folder")
     parameters, optimizer = trained()
-    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=1, last=0)
+    saving = checkpoint.CheckpointWriter(tmp_path, ranks, {}, keep=1, last=0)
     saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
     with pytest.raises(CheckpointException, match="Not a directory"):
         saving.finish()
@@ -108,7 +107,7 @@ def test_memory_that_is_kept_is_not_written_over_while_it_is_read(
     monkeypatch.setattr(checkpoint, "_stager", lambda device: stager)
     parameters, optimizer = trained()
     state = checkpoint.training_state(parameters, optimizer)
-    saving = checkpoint.Checkpoints(tmp_path, ranks, {}, keep=3, last=0)
+    saving = checkpoint.CheckpointWriter(tmp_path, ranks, {}, keep=3, last=0)
     for step in (1, 2, 3):
         with torch.no_grad():
             for tensor in state.values():
@@ -119,7 +118,7 @@ def test_memory_that_is_kept_is_not_written_over_while_it_is_read(
     saving.close()
     assert closed
     for step in (1, 2, 3):
-        saved = at_step(tmp_path, step)
+        saved = checkpoint_at(tmp_path, step)
         assert saved is not None
         fresh, other = trained()
         checkpoint.load(saved, fresh, other, ranks)

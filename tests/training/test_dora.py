@@ -10,10 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from cauldron.training.dora import adapted_norms, row_norms, use_lean_dora  # noqa: E402
 from peft import LoraConfig, inject_adapter_in_model  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from training.dora import adapted_norms, row_norms, use_lean_dora  # noqa: E402
 
 RANK, WIDE, LONG = 4, 24, 40
 

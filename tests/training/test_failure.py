@@ -8,10 +8,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from cauldron.training import failure
+from cauldron.training.failure import Failure, message_for
 
-from cauldron.errors import CauldronError, UsageError
-from training import failure
-from training.failure import Failure, told
+from cauldron.core.errors import CauldronError, UsageError
 
 
 class Board:
@@ -44,7 +44,7 @@ class Gone(Board):
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failure, "PATIENCE", 0.3)
+    monkeypatch.setattr(failure, "WAIT_SECONDS", 0.3)
 
 
 def said(world: int, errors: dict[int, BaseException]) -> dict[int, str | None]:
@@ -52,7 +52,7 @@ def said(world: int, errors: dict[int, BaseException]) -> dict[int, str | None]:
     board = Board()
     with ThreadPoolExecutor(world) as pool:
         found = {
-            rank: pool.submit(told, Failure.of(error), rank, world, board)
+            rank: pool.submit(message_for, Failure.of(error), rank, world, board)
             for rank, error in errors.items()
         }
     return {rank: future.result() for rank, future in found.items()}
@@ -86,8 +86,8 @@ def test_a_fault_of_ours_keeps_its_traceback() -> None:
 
 
 def test_without_notes_every_rank_speaks_for_itself() -> None:
-    assert told(Failure.of(UsageError("x")), 1, 2, Gone()) == "rank 1: x"
-    lost = told(Failure.of(RuntimeError("Connection closed")), 1, 2, Gone())
+    assert message_for(Failure.of(UsageError("x")), 1, 2, Gone()) == "rank 1: x"
+    lost = message_for(Failure.of(RuntimeError("Connection closed")), 1, 2, Gone())
     assert lost == "rank 1: the first rank is gone (RuntimeError: Connection closed)"
 
 
@@ -95,10 +95,10 @@ def test_a_process_ends_although_a_checkpoint_is_being_written() -> None:
     """Its thread waits for a rank that will never answer."""
     program = (
         "import threading, time\n"
-        "from cauldron.errors import UsageError\n"
+        "from cauldron.core.errors import UsageError\n"
         "from tests.training.test_failure import Board\n"
-        "from training import failure\n"
-        "failure.PATIENCE = 0.1\n"
+        "from cauldron.training import failure\n"
+        "failure.WAIT_SECONDS = 0.1\n"
         "threading.Thread(target=time.sleep, args=(600,)).start()\n"
         "failure.end(UsageError('too much'), 1, 2, Board(), print)\n"
     )

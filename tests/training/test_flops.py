@@ -5,8 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-
-from training.flops import (
+from cauldron.training.flops import (
     IDEFICS3_8B,
     LanguageShape,
     ModelShape,

@@ -12,11 +12,20 @@ import pytest
 
 pytest.importorskip("torch")
 
-from cauldron.errors import UsageError
-from training.config import TrainConfig, TrainRecipe
-from training.metrics import METRICS, Metrics, cut, duration, peak_of, read
-from training.plot import plot, smoothed
-from training.step import StepResult
+from cauldron.training.config import TrainConfig, TrainRecipe
+from cauldron.training.metrics import (
+    METRICS,
+    Metrics,
+    duration,
+    peak_of,
+    plot,
+    read_metrics,
+    smoothed,
+    truncate,
+)
+from cauldron.training.step import StepResult
+
+from cauldron.core.errors import UsageError
 
 
 def config(output: Path, **changes: Any) -> TrainConfig:
@@ -52,14 +61,14 @@ def test_utilisation_is_left_out_where_the_peak_is_not_known(tmp_path: Path) -> 
     metrics = Metrics(config(tmp_path), 0, peak=None)
     assert "MFU" not in metrics.step(0, result(), seconds=1.0, skipped=0)
     metrics.close()
-    assert "mfu" not in read(tmp_path / METRICS)[0]
+    assert "mfu" not in read_metrics(tmp_path / METRICS)[0]
 
 
 def test_going_on_cuts_the_lines_that_will_be_written_again(tmp_path: Path) -> None:
     path = tmp_path / METRICS
     path.write_text("".join(json.dumps({"step": step}) + "\n" for step in range(1, 8)) + '{"st')
-    cut(path, 5)
-    assert [line["step"] for line in read(path)] == [1, 2, 3, 4, 5]
+    truncate(path, 5)
+    assert [line["step"] for line in read_metrics(path)] == [1, 2, 3, 4, 5]
 
 
 def test_tensorboard_gets_every_scalar(tmp_path: Path) -> None:

@@ -10,14 +10,15 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.errors import UsageError  # noqa: E402
+from cauldron.training.config import ModelRules  # noqa: E402
+from cauldron.training.forward import pack_losses  # noqa: E402
+from cauldron.training.model import load_model  # noqa: E402
+from cauldron.training.resume import base_weights  # noqa: E402
+from cauldron.training.special_tokens import ADDED  # noqa: E402
+from cauldron.training.tiny import tiny_model, tiny_tokenizer  # noqa: E402
+
+from cauldron.core.errors import UsageError  # noqa: E402
 from tests.training.packs import four_chats, packed  # noqa: E402
-from training.base_model import base_weights  # noqa: E402
-from training.config import ModelRules  # noqa: E402
-from training.forward import sequence_losses  # noqa: E402
-from training.model import load_model  # noqa: E402
-from training.special_tokens import ADDED  # noqa: E402
-from training.tiny import tiny_model, tiny_tokenizer  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_a_published_folder_computes_what_was_saved(tmp_path: Path) -> None:
     direct = load_model(ModelRules(name="tiny", init_seed=4))
     with torch.no_grad():
         ours, wanted = (
-            sequence_losses(model, packed(four_chats()), tile=56, chunk=64).tokens
+            pack_losses(model, packed(four_chats()), tile=56, chunk=64).tokens
             for model in (loaded.model.eval(), direct.model.eval())
         )
     torch.testing.assert_close(ours, wanted)

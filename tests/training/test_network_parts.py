@@ -11,20 +11,24 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.errors import UsageError  # noqa: E402
+from cauldron.training.adapters import parameter_groups  # noqa: E402
+from cauldron.training.config import AdapterRules, ModelRules, TrainRecipe  # noqa: E402
+from cauldron.training.export import merge_adapters  # noqa: E402
+from cauldron.training.forward import (  # noqa: E402
+    add_noise,
+    normalise,
+    pack_losses,
+    token_losses,
+    use_fast_vision,
+)
+from cauldron.training.model import load_model, resized_positions  # noqa: E402
+from cauldron.training.network import load_adapted, seed_of  # noqa: E402
+from cauldron.training.new_tokens import merge_new_tokens, train_new_tokens  # noqa: E402
+from cauldron.training.special_tokens import ADDED  # noqa: E402
+from cauldron.training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
+
+from cauldron.core.errors import UsageError  # noqa: E402
 from tests.training.packs import chat, four_chats, packed  # noqa: E402
-from training.adapters import parameter_groups  # noqa: E402
-from training.config import AdapterRules, ModelRules, TrainRecipe  # noqa: E402
-from training.export import merge_adapters  # noqa: E402
-from training.forward import sequence_losses  # noqa: E402
-from training.head import token_losses  # noqa: E402
-from training.model import load_model, resized_positions  # noqa: E402
-from training.neftune import with_noise  # noqa: E402
-from training.network import adapted  # noqa: E402
-from training.new_tokens import fold, train_new_tokens  # noqa: E402
-from training.special_tokens import ADDED  # noqa: E402
-from training.tiny import TILE, tiny_model, tiny_tokenizer  # noqa: E402
-from training.vision import normalised, use_fast_vision  # noqa: E402
 
 TINY = ModelRules(name="tiny")
 NEW_ROWS = {"new_tokens.embedding", "new_tokens.head"}
@@ -33,7 +37,7 @@ DORA = TrainRecipe(model=TINY, adapter=AdapterRules(rank=4, dropout=0.0))
 
 def test_fast_vision_is_the_published_forward_bit_for_bit() -> None:
     vision: Any = tiny_model(tiny_tokenizer(), 1).model.vision_model.eval()
-    pixels = normalised(chat(1, 5, 1).tiles, torch.float32)
+    pixels = normalise(chat(1, 5, 1).tiles, torch.float32)
     with torch.no_grad():
         wanted = vision(pixel_values=pixels).last_hidden_state
         use_fast_vision(vision)
@@ -56,7 +60,7 @@ def test_the_head_in_chunks_is_the_whole_cross_entropy(chunk: int) -> None:
 def test_a_sequence_with_nothing_to_learn_goes_through_forward_and_backward() -> None:
     model = load_model(TINY).model
     sequence = packed([chat(1, 0, 1)])
-    found = sequence_losses(model, sequence, tile=TILE, chunk=8)
+    found = pack_losses(model, sequence, tile=TILE, chunk=8)
     found.total.backward()
     assert found.total.item() == 0
     assert len(found.tokens) == 0
@@ -65,7 +69,7 @@ def test_a_sequence_with_nothing_to_learn_goes_through_forward_and_backward() ->
 def test_the_empty_tile_of_a_text_only_sequence_changes_nothing() -> None:
     model = load_model(TINY).model
     text = chat(3, 0, 12)
-    found = sequence_losses(model, packed([text]), tile=TILE, chunk=8)
+    found = pack_losses(model, packed([text]), tile=TILE, chunk=8)
     found.total.backward()
     assert all(p.grad is not None for p in model.parameters())
     assert not any(p.grad.any() for p in model.model.vision_model.parameters())
@@ -74,14 +78,14 @@ def test_the_empty_tile_of_a_text_only_sequence_changes_nothing() -> None:
 def test_losses_tell_whose_document_each_is() -> None:
     model = load_model(TINY).model
     sequence = packed(four_chats())
-    found = sequence_losses(model, sequence, tile=TILE, chunk=8)
+    found = pack_losses(model, sequence, tile=TILE, chunk=8)
     counts = torch.bincount(found.documents, minlength=4).tolist()
     assert counts == [20, 31, 11, 25]
 
 
 def test_noise_follows_from_its_seed_and_keeps_its_size() -> None:
     embeddings = torch.zeros((1, 40, 16))
-    one, same, other = (with_noise(embeddings, 5.0, seed) for seed in (1, 1, 2))
+    one, same, other = (add_noise(embeddings, 5.0, seed) for seed in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
     assert one.abs().max() <= 5.0 / (40 * 16) ** 0.5
@@ -89,13 +93,13 @@ def test_noise_follows_from_its_seed_and_keeps_its_size() -> None:
 
 def test_frozen_towers_leave_the_connector_and_new_tokens_to_train() -> None:
     rules = TrainRecipe(model=TINY, frozen=("vision", "language"))
-    model = adapted(rules, torch.float32).model
+    model = load_adapted(rules, torch.float32).model
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert trained == {"model.connector.modality_projection.proj.weight", *NEW_ROWS}
 
 
 def test_adapters_train_beside_frozen_weights_and_the_connector() -> None:
-    model = adapted(DORA, torch.float32).model
+    model = load_adapted(DORA, torch.float32).model
     trained = [name for name, p in model.named_parameters() if p.requires_grad]
     kinds = {name for name in trained if "lora_" not in name}
     assert kinds == {"model.connector.modality_projection.proj.weight", *NEW_ROWS}
@@ -104,23 +108,23 @@ def test_adapters_train_beside_frozen_weights_and_the_connector() -> None:
 
 
 def test_adapters_start_the_same_on_every_rank_whatever_was_drawn_before() -> None:
-    first = adapted(DORA, torch.float32).model.state_dict()
+    first = load_adapted(DORA, torch.float32).model.state_dict()
     torch.rand(7)
-    second = adapted(DORA, torch.float32).model.state_dict()
+    second = load_adapted(DORA, torch.float32).model.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_merged_adapters_compute_the_same() -> None:
-    model = adapted(DORA, torch.float32).model.eval()
+    model = load_adapted(DORA, torch.float32).model.eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name or "magnitude" in name:
                 parameter.add_(torch.randn_like(parameter) * 0.05)
-        before = sequence_losses(model, packed(four_chats()), tile=TILE, chunk=64).tokens
+        before = pack_losses(model, packed(four_chats()), tile=TILE, chunk=64).tokens
         plain = load_model(TINY).model.eval()
-        untrained = sequence_losses(plain, packed(four_chats()), tile=TILE, chunk=64).tokens
+        untrained = pack_losses(plain, packed(four_chats()), tile=TILE, chunk=64).tokens
         merge_adapters(model)
-        after = sequence_losses(model, packed(four_chats()), tile=TILE, chunk=64).tokens
+        after = pack_losses(model, packed(four_chats()), tile=TILE, chunk=64).tokens
     assert not any("lora" in name for name in model.state_dict())
     assert (before - untrained).abs().max() > 1e-3
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
@@ -144,7 +148,7 @@ def test_rows_of_new_tokens_train_alone_and_fold_into_the_model() -> None:
             parameter.add_(torch.randn_like(parameter))
         embedded = model.get_input_embeddings()(ids)
         logits = model.lm_head(embedded)
-        fold(model)
+        merge_new_tokens(model)
         torch.testing.assert_close(model.get_input_embeddings()(ids), embedded)
         torch.testing.assert_close(model.lm_head(embedded), logits)
     after = dict(model.named_parameters())
@@ -171,7 +175,7 @@ def tied(tmp_path: Path) -> ModelRules:
 def test_a_tied_head_is_untied_where_rows_of_it_train_alone(tied: ModelRules) -> None:
     whole = load_model(tied).model
     assert whole.lm_head.weight is whole.get_input_embeddings().weight
-    model = adapted(DORA.model_copy(update={"model": tied}), torch.float32).model
+    model = load_adapted(DORA.model_copy(update={"model": tied}), torch.float32).model
     new = model.new_tokens
     with torch.no_grad():
         new.embedding.add_(torch.randn_like(new.embedding))
@@ -179,7 +183,7 @@ def test_a_tied_head_is_untied_where_rows_of_it_train_alone(tied: ModelRules) ->
         ids = torch.tensor(new.ids)
         embedded = model.get_input_embeddings()(ids)
         logits = model.lm_head(embedded)
-        fold(model)
+        merge_new_tokens(model)
         torch.testing.assert_close(model.get_input_embeddings()(ids), embedded)
         torch.testing.assert_close(model.lm_head(embedded), logits)
     assert not model.config.tie_word_embeddings
@@ -188,7 +192,7 @@ def test_a_tied_head_is_untied_where_rows_of_it_train_alone(tied: ModelRules) ->
 def test_an_adapter_over_a_tied_head_is_refused_before_training(tied: ModelRules) -> None:
     rules = DORA.model_copy(update={"model": tied, "export": "adapter"})
     with pytest.raises(UsageError, match="export=merged"):
-        adapted(rules, torch.float32)
+        load_adapted(rules, torch.float32)
 
 
 def test_only_matrices_decay() -> None:
@@ -203,3 +207,10 @@ def test_positions_keep_their_values_on_the_same_grid_and_grow_to_another() -> N
     positions = torch.randn(16, 8)
     assert torch.equal(resized_positions(positions, 16), positions)
     assert resized_positions(torch.ones(16, 8), 25).allclose(torch.ones(25, 8))
+
+
+def test_seeds_differ_by_every_part_and_its_place() -> None:
+    seeds = {seed_of(a, b, c) for a in range(8) for b in range(8) for c in range(8)}
+    assert len(seeds) == 512
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert seed_of(1, 2) == 6_804_074_658_870_690_613

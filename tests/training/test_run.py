@@ -12,18 +12,20 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.errors import CauldronError, UsageError  # noqa: E402
-from cauldron.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.training import command, run  # noqa: E402
+from cauldron.training.checkpoint import newest_checkpoint  # noqa: E402
+from cauldron.training.command import TrainOptions, resolve  # noqa: E402
+from cauldron.training.config import TrainConfig  # noqa: E402
+from cauldron.training.flops import IDEFICS3_8B  # noqa: E402
+from cauldron.training.metrics import read_metrics  # noqa: E402
+
+from cauldron.core.errors import CauldronError, UsageError  # noqa: E402
+from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.recipe import load_recipe  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
-from training import command, run  # noqa: E402
-from training.config import TrainConfig  # noqa: E402
-from training.flops import IDEFICS3_8B  # noqa: E402
-from training.metrics import read  # noqa: E402
-from training.options import TrainOptions, resolve  # noqa: E402
-from training.saved import newest  # noqa: E402
-from training.signals import StopRequest  # noqa: E402
 
+PACKAGED = load_recipe("idefics3").training
 SMALL = ("batch=2", "sequence_length=1024", "precision=fp32", "checkpoint_every=2",
          "tensorboard=false")  # fmt: skip
 
@@ -37,6 +39,7 @@ def config(mixture: Mixture, output: Path, *changes: str, **typed: Any) -> Train
     values: dict[str, Any] = {"stage": "sft", "model": "tiny", "steps": 4}
     return resolve(
         TrainOptions(
+            packaged=PACKAGED,
             mixture=mixture.folder,
             output=str(output),
             changes=(*SMALL, *changes),
@@ -49,10 +52,15 @@ def silent(line: str) -> None:
     """Nothing is said."""
 
 
+def never() -> bool:
+    """No stop is requested."""
+    return False
+
+
 def train(settings: TrainConfig, stop: Any = None) -> None:
     mixture = load_mixture(settings.mixture)
     command.check(settings, mixture)
-    run.train(settings, mixture, stop or StopRequest(), silent)
+    run.train(settings, mixture, stop or never, silent)
 
 
 def weights(output: Path) -> dict[str, Any]:
@@ -68,20 +76,19 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 class StopAfter:
-    """As SIGTERM would, when it was asked for the so-manieth time."""
+    """Requests a stop, as SIGTERM does, after it was asked so many times."""
 
     def __init__(self, packs: int) -> None:
         self._left = packs
 
-    @property
-    def came(self) -> bool:
+    def __call__(self) -> bool:
         self._left -= 1
         return self._left < 0
 
 
 def test_the_loss_falls_by_a_third(mixture: Mixture, tmp_path: Path) -> None:
     train(config(mixture, tmp_path, "learning_rate=0.01", "batch=4", steps=20))
-    lines = read(tmp_path / "metrics.jsonl")
+    lines = read_metrics(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines] == list(range(1, 21))
     assert lines[-1]["loss"] < 2 / 3 * lines[0]["loss"]
 
@@ -95,13 +102,13 @@ def test_a_run_that_was_stopped_twice_ends_with_equal_weights(
     settings = config(mixture, cut, "adapter.rank=4", steps=5)
     for packs, step in ((3, 1), (5, 3)):
         train(settings, StopAfter(packs))
-        saved = newest(cut)
+        saved = newest_checkpoint(cut)
         assert saved is not None
         assert saved.step == step
         assert not (cut / "model").exists()
     train(settings)
     assert_same_weights(whole, cut)
-    lines, others = read(whole / "metrics.jsonl"), read(cut / "metrics.jsonl")
+    lines, others = read_metrics(whole / "metrics.jsonl"), read_metrics(cut / "metrics.jsonl")
     assert [line["loss"] for line in lines] == [line["loss"] for line in others]
 
 
@@ -143,7 +150,7 @@ def test_a_finished_run_is_exported_again_only_in_another_form(
     train(config(mixture, tmp_path, "adapter.rank=4", steps=1))
     for changes in ((), ("export=adapter",), ("export=adapter",)):
         settings = config(mixture, tmp_path, "adapter.rank=4", *changes, steps=1)
-        run.train(settings, mixture, StopRequest(), lines.append)
+        run.train(settings, mixture, never, lines.append)
     assert [line.partition(":")[0] for line in lines] == ["done already", "model", "done already"]
     assert (tmp_path / "model" / "adapter_config.json").exists()
 
@@ -153,10 +160,10 @@ def test_no_export_over_other_weights(
 ) -> None:
     """They changed while the run trained."""
     answers = iter([{"org/base": "a" * 40}, {"org/base": "b" * 40}])
-    monkeypatch.setattr("training.identity.base_weights", lambda rules: next(answers))
+    monkeypatch.setattr("cauldron.training.resume.base_weights", lambda rules: next(answers))
     settings = config(mixture, tmp_path, "adapter.rank=4", steps=1)
     with pytest.raises(UsageError, match=r"weights of org/base were a+, are b+"):
-        run.train(settings, mixture, StopRequest(), silent)
+        run.train(settings, mixture, never, silent)
     assert not (tmp_path / "model").exists()
 
 
@@ -182,10 +189,10 @@ def test_ranks_go_on_from_the_first_ones_checkpoint(
     settings = config(mixture, tmp_path, steps=4)
     train(settings)
     for step in (2, 4):
-        saved = run._found(settings, SecondRank(step))  # type: ignore[arg-type]
+        saved = run._find_checkpoint(settings, SecondRank(step))  # type: ignore[arg-type]
         assert saved is not None
         assert saved.step == step
-    assert run._found(settings, SecondRank(0)) is None  # type: ignore[arg-type]
+    assert run._find_checkpoint(settings, SecondRank(0)) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("step", "what"), [(2, "its checkpoint of step 2"), (0, "its config")])
@@ -194,7 +201,7 @@ def test_a_disk_that_is_not_shared_is_told(
 ) -> None:
     monkeypatch.setattr(run, "_DISK_SECONDS", 0.0)
     with pytest.raises(UsageError, match=f"on a disk that all nodes share.*{what}") as found:
-        run._found(config(mixture, tmp_path / "here"), SecondRank(step))  # type: ignore[arg-type]
+        run._find_checkpoint(config(mixture, tmp_path / "here"), SecondRank(step))  # type: ignore[arg-type]
     assert "\n" not in str(found.value)
 
 
@@ -205,7 +212,7 @@ def test_adapters_leave_frozen_weights_out_of_checkpoints(mixture: Mixture, tmp_
     from torch.distributed.checkpoint import FileSystemReader
 
     train(config(mixture, tmp_path, "adapter.rank=4", steps=1))
-    saved = newest(tmp_path)
+    saved = newest_checkpoint(tmp_path)
     assert saved is not None
     names = FileSystemReader(str(saved.folder)).read_metadata().state_dict_metadata
     assert all(any(part in name for part in _TRAINED) for name in names)
@@ -215,15 +222,14 @@ def test_adapters_leave_frozen_weights_out_of_checkpoints(mixture: Mixture, tmp_
 def test_the_export_computes_what_the_run_computes(
     mixture: Mixture, tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
+    from cauldron.training.export import load_trained
     from transformers import AutoProcessor, GenerationConfig, Idefics3ForConditionalGeneration
-
-    from training.export import trained
 
     settings = config(mixture, tmp_path, *changes, steps=2)
     train(settings)
-    saved = newest(tmp_path)
+    saved = newest_checkpoint(tmp_path)
     assert saved is not None
-    ours: Any = trained(settings, saved.folder).model
+    ours: Any = load_trained(settings, saved.folder).model
     folder = tmp_path / "model"
     theirs: Any = Idefics3ForConditionalGeneration.from_pretrained(folder).eval()
     assert theirs.config.text_config._attn_implementation == "sdpa"
@@ -239,25 +245,24 @@ def test_the_export_computes_what_the_run_computes(
 def test_the_adapter_export_lies_over_the_model_it_began_with(
     mixture: Mixture, tmp_path: Path
 ) -> None:
+    from cauldron.training.export import load_trained
+    from cauldron.training.tiny import tiny_model, tiny_tokenizer
     from peft import PeftModel
-
-    from training.export import trained
-    from training.tiny import tiny_model, tiny_tokenizer
 
     settings = config(mixture, tmp_path, "adapter.rank=4", "export=adapter", steps=2)
     train(settings)
-    saved = newest(tmp_path)
+    saved = newest_checkpoint(tmp_path)
     assert saved is not None
     base = tiny_model(tiny_tokenizer(), 0)
     laid: Any = PeftModel.from_pretrained(base, str(tmp_path / "model")).eval()
-    assert_equal_logits(trained(settings, saved.folder).model, laid)
+    assert_equal_logits(load_trained(settings, saved.folder).model, laid)
 
 
 def assert_equal_logits(ours: Any, theirs: Any) -> None:
     """Of one conversation, with and without `packed` attention."""
     one = four_chats()[1]
     pixels = ((one.tiles.float() / 255 - 0.5) / 0.5).unsqueeze(0)
-    from training.vision import image_features
+    from cauldron.training.forward import image_features
 
     with torch.no_grad():
         inner = ours.model
@@ -283,7 +288,7 @@ def test_sources_are_left_out_or_taken_alone(mixture: Mixture, tmp_path: Path) -
 
 
 def seen(output: Path) -> set[str]:
-    return {name for line in read(output / "metrics.jsonl") for name in line["sources"]}
+    return {name for line in read_metrics(output / "metrics.jsonl") for name in line["sources"]}
 
 
 def test_a_checkpoint_of_another_recipe_is_named(mixture: Mixture, tmp_path: Path) -> None:
@@ -318,7 +323,7 @@ def test_a_checkpoint_that_is_written_when_the_run_fails_gets_its_name(
     monkeypatch.setattr(run, "run_steps", fails)
     with pytest.raises(CauldronError, match="the loss is nan"):
         train(config(mixture, tmp_path, "schedule=constant", "learning_rate=0.01", steps=3))
-    saved = newest(tmp_path)
+    saved = newest_checkpoint(tmp_path)
     assert saved is not None
     assert saved.step == 2
 
@@ -372,7 +377,7 @@ def test_compiled_layers_train_as_those_that_are_not(mixture: Mixture, tmp_path:
     train(config(mixture, tmp_path / "plain", *more, steps=2))
     train(config(mixture, tmp_path / "compiled", *more, "compile=true", steps=2))
     ours, theirs = (
-        [line["loss"] for line in read(tmp_path / name / "metrics.jsonl")]
+        [line["loss"] for line in read_metrics(tmp_path / name / "metrics.jsonl")]
         for name in ("plain", "compiled")
     )
     assert ours == pytest.approx(theirs, abs=1e-4)

@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.training.checkpoint import newest_checkpoint  # noqa: E402
+from cauldron.training.metrics import read_metrics  # noqa: E402
+
+from cauldron.core.mixture import Mixture, load_mixture  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.launch import Ranks, steps_done, wait_for  # noqa: E402
-from training.metrics import read  # noqa: E402
-from training.saved import newest  # noqa: E402
 
 pytestmark = pytest.mark.slow
 STEPS = 24
@@ -57,7 +58,7 @@ def assert_weights(one: Path, other: Path, tolerance: float = 0.0) -> None:
 
 
 def losses(output: Path) -> list[float]:
-    return [line["loss"] for line in read(output / "metrics.jsonl")]
+    return [line["loss"] for line in read_metrics(output / "metrics.jsonl")]
 
 
 def test_ranks_that_are_killed_go_on_to_equal_weights(
@@ -71,7 +72,7 @@ def test_ranks_that_are_killed_go_on_to_equal_weights(
     wait_for(lambda: steps_done(output) >= 8)
     ranks.signal(signal.SIGKILL)
     assert [code for code, _ in ranks.wait()] == [-signal.SIGKILL] * 2
-    saved = newest(output)
+    saved = newest_checkpoint(output)
     assert saved is not None
     assert 5 <= saved.step < STEPS
     Ranks(2, *arguments(mixture, output)).finish()
@@ -88,7 +89,7 @@ def test_sigterm_to_one_rank_stops_all_with_a_checkpoint_and_0(
     wait_for(lambda: steps_done(output) >= 6)
     ranks.processes[1].send_signal(signal.SIGTERM)
     ranks.finish()
-    saved = newest(output)
+    saved = newest_checkpoint(output)
     assert saved is not None
     assert saved.step == len(losses(output)) < STEPS
     assert not (output / "model").exists()
@@ -145,7 +146,7 @@ def test_sigterm_while_starting_ends_with_0(mixture: Mixture, tmp_path: Path) ->
     wait_for(lambda: handles_sigterm(ranks.processes[0].pid))
     ranks.signal(signal.SIGTERM)
     ranks.finish()
-    assert newest(output) is None
+    assert newest_checkpoint(output) is None
     assert steps_done(output) == 0
 
 

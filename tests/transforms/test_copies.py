@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cauldron.transforms.copies import Copy, mixture_row
 
-from cauldron.recipe import StageRecipe
-from cauldron.schema import ImageInfo, Origin, Sample, Turn
-from transforms.copies import Copy, mixture_row
+from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
+from cauldron.core.stage import StageRecipe
 
 
 def counted(upscale: Any, **stage: Any) -> tuple[list[int], int]:

@@ -13,13 +13,13 @@ import zlib
 import imagehash
 import numpy as np
 import pytest
+from cauldron.sources.base import RawImage
+from cauldron.transforms.images import ImageProblem, StoredImage, prepare_image
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
-from cauldron.reasons import DROPPED, QUARANTINED
-from cauldron.rules import ImageRules
-from sources.base import RawImage
+from cauldron.core.reasons import DROPPED, QUARANTINED
+from cauldron.core.rules import ImageRules
 from tests.transforms.pictures import chart, decoded, encoded, page, photograph
-from transforms.images import ImageProblem, StoredImage, prepare_image
 
 RULES = ImageRules()
 PHOTO, CHART = photograph(1), chart(1)

@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
+from cauldron.transforms.hashes import SIDE, GreyPicture
+from cauldron.transforms.lanczos import LONGEST, UNTHREADED, _weights, lanczos
 from PIL import Image
-
-from transforms.hashes import SIDE, GreyPicture
-from transforms.lanczos import LONGEST, UNTHREADED, _weights, lanczos
 
 SIZES = [(320, 240), (257, 256), (480, 320), (968, 338), (1240, 1754), (191, 400), (70_000, 1)]
 SIZES += [

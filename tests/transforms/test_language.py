@@ -7,9 +7,9 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from cauldron.transforms.language import MAX_CHARS, TextClassifier, default_model_path, identify
 
-from cauldron.errors import UsageError
-from transforms.language import MAX_CHARS, TextClassifier, default_model_path, identify
+from cauldron.core.errors import UsageError
 
 
 def tiny_model(supervised: bool = True) -> bytes:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from cauldron.sources.base import RawImage, RawTurn, Row
+from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
 
-from cauldron.reasons import outcome_of
-from cauldron.rules import ImageRules, LanguageRules, TextRules
-from cauldron.schema import Origin
-from sources.base import RawImage, RawTurn, Row
+from cauldron.core.reasons import outcome_of
+from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.schema import Origin
 from tests.hubs import photo
-from transforms.normalise import Kept, Rejected, SourceSettings, normalise
 
 ENGLISH = ("What is standing in front of the house?", "A red bicycle leans against the fence.")
 GERMAN = ("Was steht da vor dem Haus?", "Ein rotes Fahrrad lehnt am Zaun neben der Tür.")
@@ -101,7 +101,7 @@ def test_an_unforeseen_error_is_the_rows_outcome_and_names_itself(monkeypatch):
     def broken(*args: object) -> None:
         raise ZeroDivisionError("never seen before")
 
-    monkeypatch.setattr("transforms.normalise.prepare_image", broken)
+    monkeypatch.setattr("cauldron.transforms.normalise.prepare_image", broken)
     found = normalise(row(ENGLISH, images=(photo(1),), rows=3), settings())
     assert reason(found) == "processing_error"
     assert found.row.message == "ZeroDivisionError: never seen before"
@@ -112,11 +112,11 @@ def test_an_error_of_the_machine_is_raised(monkeypatch):
     def full(*args: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("transforms.normalise.prepare_image", full)
+    monkeypatch.setattr("cauldron.transforms.normalise.prepare_image", full)
     with pytest.raises(MemoryError):
         normalise(row(ENGLISH, images=(photo(1),)), settings())
 
 
 def test_images_together_above_the_limit_are_refused(monkeypatch):
-    monkeypatch.setattr("transforms.normalise.MAX_RECORD_BYTES", 100)
+    monkeypatch.setattr("cauldron.transforms.normalise.MAX_RECORD_BYTES", 100)
     assert reason(normalise(row(ENGLISH, images=(photo(1),)), settings())) == "row_too_large"

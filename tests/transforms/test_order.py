@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-
-from transforms.order import id_halves, mix64, turn_order
+from cauldron.transforms.order import id_halves, mix64, turn_order
 
 
 def ids(n: int) -> np.ndarray:

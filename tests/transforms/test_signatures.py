@@ -11,21 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
+from cauldron.sources.base import RawImage, RawTurn, Row
+from cauldron.transforms.images import prepare_image
+from cauldron.transforms.normalise import Kept, SourceSettings, normalise
+from cauldron.transforms.parts import PartNames, PartWriter
+from cauldron.transforms.record_files import read_record
+from cauldron.transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 from PIL import ExifTags, Image
 
-from cauldron.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
 from cauldron.sample import rows
 from cauldron.sample.draw import photograph as photographs
 from cauldron.sample.studio import Studio
-from cauldron.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
-from sources.base import RawImage, RawTurn, Row
 from tests.real import REAL
 from tests.transforms.pictures import chart, decoded, encoded, photograph
-from transforms.images import prepare_image
-from transforms.normalise import Kept, SourceSettings, normalise
-from transforms.packs import read_record
-from transforms.parts import PartNames, PartWriter
-from transforms.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
 
 CHART, PHOTO = chart(1), photograph(1)
 TURNED = Image.Exif()
@@ -220,7 +220,7 @@ def write_part(folder: Path) -> tuple[dict, bytes]:
         writer.add(kept, 1)
     table = pq.read_table(folder / names.parquet)
     assert table.schema.equals(CORPUS_SCHEMA)
-    return table.to_pylist()[0], (folder / names.pack).read_bytes()
+    return table.to_pylist()[0], (folder / names.record_file).read_bytes()
 
 
 def test_a_corpus_row_has_the_signatures_of_its_images_in_order(tmp_path: Path):

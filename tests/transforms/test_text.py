@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
+from cauldron.sources.base import RawTurn
+from cauldron.transforms.text import clean_text, clean_turns
 
-from cauldron.reasons import TURN_DROPPED, outcome_of
-from cauldron.rules import TextRules
-from sources.base import RawTurn
-from transforms.text import clean_text, clean_turns
+from cauldron.core.reasons import TURN_DROPPED, outcome_of
+from cauldron.core.rules import TextRules
 
 RULES = TextRules()
 FILTERED = TextRules(

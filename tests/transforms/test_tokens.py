@@ -9,14 +9,14 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from cauldron.transforms.tokens import token_counter
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from cauldron.errors import UsageError
-from cauldron.tokenizer import PROBE
+from cauldron.core.errors import UsageError
+from cauldron.core.tokenizer import PROBE
 from tests.doubles.hub import FakeHub
 from tests.doubles.web import Request, Response
 from tests.real import REAL
-from transforms.tokens import token_counter
 
 TEXTS = ["What is the colour of the dog?", "The dog is brown.", "", "12 + 5 = 17"]
 

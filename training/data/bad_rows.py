@@ -1,4 +1,4 @@
-"""Rows that cannot be trained on: why, which, how many, and when there are too many."""
+"""Rows that cannot be trained on: they are named, counted, and too many of them end the run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 
 log = logging.getLogger(__name__)
 
 
-class BadRow(Exception):  # noqa: N818 - a finding about one row, caught where rows are read
+class BadRow(Exception):  # noqa: N818 - not a failure, caught where rows are read
     """This row is skipped.
 
     Args:
-        reason: a short code, counted.
-        message: what was found.
+        reason: a short code that rows are counted by.
+        message: details.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -30,8 +30,8 @@ class BadRow(Exception):  # noqa: N818 - a finding about one row, caught where r
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """A row that was left out. `shard` and `row` say where it stands in the mixture."""
+class SkippedRow:
+    """A row that was skipped. `shard` and `row` locate it in the mixture."""
 
     id: str
     source: str
@@ -42,14 +42,13 @@ class Skipped:
 
 
 class BadRows:
-    """Counts and names skipped rows; too many in a row end the run.
+    """Counts and logs skipped rows. Too many in a row end the run.
 
-    A shard that went missing or a codec that is not installed makes every row bad: the run ends
-    instead of training on what happens to be left.
+    A missing shard or codec makes every row bad: the run ends instead of training on the rest.
 
     Args:
-        limit: so many in a row are too many.
-        quiet: count only; another rank names them.
+        limit: most bad rows in a row.
+        quiet: count only; another rank logs them.
 
     Attributes:
         counts: skipped rows by (source, reason).
@@ -61,12 +60,8 @@ class BadRows:
         self._quiet = quiet
         self._in_a_row = 0
 
-    def good(self) -> None:
-        """A row was fine."""
-        self._in_a_row = 0
-
-    def bad(self, row: Skipped) -> None:
-        """Count and name a row. Raises CauldronError when it is one too many in a row."""
+    def _skip(self, row: SkippedRow) -> None:
+        """Count and log a row."""
         self.counts[row.source, row.reason] += 1
         if not self._quiet:
             log.warning(
@@ -81,10 +76,14 @@ class BadRows:
                 f"{row.message}; check the mixture with cauldron verify"
             )
 
-    def seen(self, rows: Iterable[Skipped | None]) -> None:
-        """Rows in order; None stands for one that was fine."""
+    def record(self, rows: Iterable[SkippedRow | None]) -> None:
+        """Take in rows in order; None is a good row.
+
+        Raises:
+            CauldronError: there are more than `limit` bad rows in a row.
+        """
         for row in rows:
             if row is None:
-                self.good()
+                self._in_a_row = 0
             else:
-                self.bad(row)
+                self._skip(row)

@@ -1,25 +1,96 @@
-"""Best-fit packing: whole documents into sequences, as full as they get.
+"""Best-fit packing of whole documents into sequences.
 
-Two ways, and the one that needs fewer sequences is taken. *Subset sums*: the longest document
-that is left, and of the others those that fill its sequence best, found exactly. *Best fit
-decreasing*: each document, longest first, into the fullest sequence with room for it. The second
-is the usual one and better only where two or three documents fill a sequence.
+Two algorithms run, and the one that needs fewer packs is used. *Subset sums*: take the longest
+document left, and find exactly the set of others that fills its pack best. *Best fit decreasing*,
+the usual algorithm: put each document, longest first, into the fullest pack with room for it; it
+is better only where two or three documents fill a pack.
 
-Waste by window, on the SFT mixture of the sample hub (benchmarks/loader.py, 1,024 rows, 10,240
-tokens): at 1820 pixels without scaling up 0.4 % instead of best fit's 1.5 %, scaled up by 2 at
-most 0.2 instead of 4.6 %; 8 to 60 ms of one core a window instead of 1. What is left is mostly the
-last sequence of a window, so small images, many to a sequence, want more rows: 364 pixels waste
+Waste within a window, on the SFT mixture of the sample hub (benchmarks/loader.py, 1,024 rows,
+10,240 tokens): 0.4 % instead of best fit's 1.5 % at 1820 pixels without upscaling, 0.2 instead of
+4.6 % when upscaled by 2 at most; 8 to 60 ms of one core a window instead of 1. The rest is mostly
+the last pack of a window, so small images, many to a pack, need larger windows: 364 pixels waste
 1.7 % with 1,024 rows and 0.7 % with 2,048.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from cauldron.training.data.sampler import RowGroup, permutation
+from cauldron.training.data.tokenization import TokenLayout
 
-# A sequence is full when less than this part of it is left: looking on costs time, not tokens.
+from cauldron.core.tiles import Upscale, tile_grid
+
+RowRef = tuple[RowGroup, int]
+
+# A pack is full when less than this share of it is left: a better fit is not worth the time.
 _FULL = 1 / 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PackRules:
+    """How rows become packs. `seed`: of the order of rows in a window."""
+
+    layout: TokenLayout
+    sequence_length: int
+    upscale: Upscale
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRow:
+    """What packing must know of a row.
+
+    Attributes:
+        text: number of tokens, image tokens not counted.
+        supervised: number of tokens that count in the loss.
+        sizes: (width, height) of each image.
+    """
+
+    ref: RowRef
+    source: str
+    text: int
+    supervised: int
+    sizes: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedWindow:
+    """The packs of a window and the rows too long for any pack, as numbers of rows."""
+
+    edge: int
+    packs: list[list[int]]
+    too_long: list[int]
+
+
+def extent(row: MeasuredRow, edge: int, rules: PackRules) -> tuple[int, int]:
+    """Tokens and tiles of a row whose images are scaled to `edge`."""
+    length, tiles = row.text, 0
+    for width, height in row.sizes:
+        rows, columns = tile_grid(width, height, edge, rules.layout.tile, rules.upscale)
+        length += rules.layout.block_length(rows, columns)
+        tiles += rows * columns + (rows * columns > 1)
+    return length, tiles
+
+
+def pack_window(
+    rows: Sequence[MeasuredRow], edge: int, rules: PackRules, *place: int
+) -> PackedWindow:
+    """Pack the rows of a window. Args: place: of the window; its order depends on it.
+
+    The same in a worker and in the trainer.
+    """
+    lengths = [extent(row, edge, rules)[0] for row in rows]
+    order = permutation(len(rows), rules.seed, "rows", *place).tolist()
+    fitting = [row for row in order if lengths[row] <= rules.sequence_length]
+    packs = pack([lengths[row] for row in fitting], rules.sequence_length)
+    return PackedWindow(
+        edge,
+        [[fitting[item] for item in items] for items in packs],
+        [row for row, length in enumerate(lengths) if length > rules.sequence_length],
+    )
 
 
 def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
@@ -32,11 +103,11 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 
 def subset_sums(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Fill one bin after the other, each as well as the items that are left allow.
+    """Fill one bin after the other, each as full as the remaining items allow.
 
     Bit s of an integer says that some of the items looked at so far add up to s; one shift and
-    one "or" add an item to all sums at once. Items are looked at longest first, so that short
-    ones stay for later bins, and only until the bin is full: some 20 of 1,024 as a rule.
+    one "or" add an item to all sums at once. Items are looked at longest first, which leaves the
+    short ones for later bins, and only until the bin is full: usually some 20 of 1,024.
     """
     left = _longest_first(lengths)
     slack = int(capacity * _FULL)
@@ -55,7 +126,7 @@ def subset_sums(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
 
 def _summands(sums: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """Which items, by place, add up to the largest sum. `sums[i]`: with the items up to i."""
+    """Places of the items that add up to the largest sum. `sums[i]`: sums of items up to i."""
     total = sums[-1].bit_length() - 1
     places = []
     for place in range(len(sums) - 1, 0, -1):
@@ -67,7 +138,7 @@ def _summands(sums: Sequence[int], lengths: Sequence[int]) -> list[int]:
 
 def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Each item, longest first, into the bin with the least room that still holds it."""
-    # Bins by the room that is left; bit r of `rooms` says that some bin has room r. The lowest
+    # Bins by the room left in them; bit r of `rooms` says that some bin has room r. The lowest
     # set bit from the item's length on is the best fit.
     by_room: dict[int, list[int]] = {}
     rooms = 0

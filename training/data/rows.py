@@ -1,8 +1,9 @@
-"""Shards to rows: what a plan needs to know of a row, and the bytes of its images.
+"""Reading the rows of a mixture's shards: text and image sizes, and image bytes.
 
-The two are read apart. Text and sizes are a percent of a shard and are read for every row by
-every rank, images only by whoever builds a sequence from them. Image bytes stay where Arrow put
-them, one buffer for a row group; a row's images are views into it.
+The two are read separately. Text and sizes are one percent of a shard, and every rank reads them
+for every row. Images are read only by the worker that builds a pack from them. Image bytes stay in
+Arrow's buffer, one for a row group; a row's images are views into it. Each row is one copy of a
+sample; packing makes a document of it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.training.data.sampler import RowGroup
+from cauldron.training.data.tokenization import Message
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron import storage
-from cauldron.errors import CauldronError
-from training.data.order import RowGroup
-from training.data.prompts import Message
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
 
 _TEXT = [
     *("id", "source", "messages"),
@@ -37,7 +38,7 @@ Int32 = npt.NDArray[np.int32]
 
 
 def row_groups(shards: Sequence[str]) -> tuple[RowGroup, ...]:
-    """The row groups of all shards, in order. Reads the shards' footers, several at a time."""
+    """The row groups of all shards, in order. Reads the shards' footers in parallel."""
 
     def of(shard: int) -> list[RowGroup]:
         footer = _open(shards[shard]).metadata
@@ -53,7 +54,7 @@ class TextRows:
     """The rows of a row group without their images.
 
     Attributes:
-        sizes: of each row's images, (width, height) in pixels.
+        sizes: (width, height) in pixels of each image, by row.
     """
 
     ids: list[str]
@@ -66,7 +67,7 @@ class ImageRows:
     """The images of a row group, as they are stored.
 
     Args:
-        rows: the only rows that are kept; None: all.
+        rows: the rows to keep; None: all.
     """
 
     def __init__(self, column: pa.ListArray, rows: Sequence[int] | None = None) -> None:
@@ -81,14 +82,14 @@ class ImageRows:
         self._values = memoryview(b"" if values is None else values)
 
     def __getitem__(self, row: int) -> list[memoryview]:
-        """The bytes of each image of a row; views, nothing is copied."""
+        """The bytes of each image of a row, as views."""
         place = row if self._place is None else self._place[row]
         first, last = self._firsts[place], self._firsts[place + 1]
         return [self._values[self._bounds[i] : self._bounds[i + 1]] for i in range(first, last)]
 
 
 class ShardReader:
-    """Reads row groups by number; a few shards stay open. Not for several threads at once."""
+    """Reads row groups by number and keeps a few shards open. Not thread-safe."""
 
     def __init__(self, shards: Sequence[str]) -> None:
         self._shards = shards
@@ -106,13 +107,13 @@ class ShardReader:
             sizes=[list(zip(*size, strict=True)) for size in zip(widths, heights, strict=True)],
         )
 
-    def images(self, group: RowGroup, left_out: frozenset[str] = frozenset()) -> ImageRows:
-        """Args: left_out: sources whose images are not kept in memory."""
-        if not left_out:
+    def images(self, group: RowGroup, excluded: frozenset[str] = frozenset()) -> ImageRows:
+        """Args: excluded: sources whose images are not kept in memory."""
+        if not excluded:
             return ImageRows(self._read(group, _IMAGES)["images"].combine_chunks())
         table = self._read(group, [*_IMAGES, "source"])
         sources = table["source"].to_pylist()
-        kept = [row for row, source in enumerate(sources) if source not in left_out]
+        kept = [row for row, source in enumerate(sources) if source not in excluded]
         return ImageRows(table["images"].combine_chunks(), kept)
 
     def _read(self, group: RowGroup, columns: list[str]) -> pa.Table:
@@ -135,7 +136,7 @@ def _open(path: str) -> pq.ParquetFile:
     try:
         if isinstance(fs, LocalFileSystem):
             return pq.ParquetFile(bare, memory_map=True)
-        # Each read is one request for just its range; pre_buffer makes a row group's columns one.
+        # One request per read, for exactly its range; pre_buffer joins the columns of a row group.
         return pq.ParquetFile(fs.open(bare, "rb", cache_type="none"), pre_buffer=True)
     except FileNotFoundError:
         raise CauldronError(
@@ -162,7 +163,7 @@ def _lists(column: pa.ListArray, field: str) -> list[list[int]]:
 
 
 def _messages(column: pa.ListArray) -> list[list[Message]]:
-    """Flat columns to Python, then sliced: several times as fast as `to_pylist` of the nest."""
+    """Converts flat columns and slices them: several times as fast as a nested `to_pylist`."""
     messages = column.flatten()
     roles, contents = messages.field("role").to_pylist(), messages.field("content")
     parts = contents.flatten()

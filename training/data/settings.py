@@ -1,7 +1,4 @@
-"""What decides the packs of a run, and what makes two runs have the same order of packs.
-
-No torch here: a mistake is told before anything heavy is imported.
-"""
+"""The loader's settings, their checks, and the fields that must match to resume its order."""
 
 from __future__ import annotations
 
@@ -9,41 +6,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cauldron.errors import CauldronError, UsageError
-from cauldron.mixture import Mixture
-from cauldron.tiles import Upscale
-from training.flops import IDEFICS3_8B, ModelShape, Passes, pack_flops
+from cauldron.training.config import TrainConfig
+from cauldron.training.flops import IDEFICS3_8B, ModelShape, Passes, pack_flops
+from cauldron.training.special_tokens import LARGEST_GRID
 
-# Markers <row_i_col_j> exist up to this i and j.
-MOST_TILES_A_SIDE = 6
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.mixture import Mixture
+from cauldron.core.rules import upscale_of
+from cauldron.core.tiles import Upscale
 
 
 class Layout(Protocol):
-    """Of a `TokenLayout`: the tile's side in pixels, and what its ids follow from."""
+    """What is needed of a `TokenLayout`. `tile`: side in pixels."""
 
     tile: int
 
     @property
-    def identity(self) -> str: ...
+    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class LoaderSettings:
-    """What decides the packs and how they are prepared.
+    """Which packs are made and how they are prepared.
 
     Attributes:
         batch: packs in a step, over all ranks.
-        sequence_length: tokens in a pack, at most; a longer row is dropped and counted.
-        longest_edge: pixels; pairs of (first step, pixels) change it over the run.
-        upscale: ``published``, ``never``, or the factor that small images grow by at most.
+        sequence_length: most tokens in a pack; a longer row is dropped and counted.
+        longest_edge: pixels; pairs of (first step, pixels) change it during the run.
+        upscale: ``published``, ``never``, or the largest factor for small images.
         seed: of the order.
-        workers: processes; 0 prepares packs in this one, when they are asked for.
-        ahead: packs in preparation for each worker.
-        window_rows: rows that are packed together; more fill packs better and take more memory.
-        windows: prepared side by side; workers beyond it have nothing to do.
-        max_bad_rows: so many bad rows in a row are an error.
-        only, exclude: sources to take alone, or to leave out.
-        shape, passes: what a pack costs is computed from these, to deal packs evenly.
+        workers: processes; 0 prepares packs in this process, on demand.
+        ahead: packs prefetched by each worker.
+        window_rows: rows packed together; more rows fill packs better and take more memory.
+        windows: windows in a round; more workers than this are of no use.
+        max_bad_rows: more bad rows in a row are an error.
+        only, exclude: the only sources to use, or sources not to use.
+        shape, passes: the cost of a pack is computed from these, to balance the ranks.
     """
 
     batch: int
@@ -62,72 +60,100 @@ class LoaderSettings:
     passes: Passes = Passes()  # noqa: RUF009 - frozen
 
     def edge_at(self, step: int) -> int:
-        """The longest edge of a step, pixels."""
+        """The longest edge at a step, in pixels."""
         if isinstance(self.longest_edge, int):
             return self.longest_edge
         return [pixels for first, pixels in self.longest_edge if first <= step][-1]
 
     def cost(self, tiles: int, lengths: Sequence[int], supervised: int) -> float:
-        """What a pack costs: operations of a training step."""
+        """The cost of a pack: operations of its forward and backward passes."""
         return pack_flops(self.shape, tiles, lengths, supervised, self.passes).total
 
     @property
     def edges(self) -> list[int]:
-        """Every longest edge of the run, pixels."""
+        """Every longest edge of the run, in pixels."""
         if isinstance(self.longest_edge, int):
             return [self.longest_edge]
         return [pixels for _, pixels in self.longest_edge]
 
 
-def left_out(mixture: Mixture, settings: LoaderSettings) -> frozenset[str]:
-    """The sources whose rows are passed over."""
+def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) -> LoaderSettings:
+    """The loader's settings of a run. Args: shape: of its model."""
+    rules = config.train
+    trains = "full" if rules.adapter is None else "adapter"
+    vision, language = (
+        "frozen" if part in rules.frozen else trains for part in ("vision", "language")
+    )
+    return LoaderSettings(
+        batch=rules.batch,
+        sequence_length=rules.sequence_length,
+        longest_edge=rules.longest_edge,
+        upscale=mixture.upscale if rules.upscale is None else upscale_of(rules.upscale),
+        seed=rules.seed,
+        workers=rules.workers,
+        window_rows=rules.window,
+        max_bad_rows=rules.max_bad_rows,
+        only=config.only,
+        exclude=config.exclude,
+        shape=shape,
+        passes=Passes.of(vision=vision, language=language),
+    )
+
+
+def excluded_sources(mixture: Mixture, settings: LoaderSettings) -> frozenset[str]:
+    """The sources whose rows are not used."""
     only, exclude = settings.only, settings.exclude
     names = mixture.manifest.sources
     return frozenset(name for name in names if (only and name not in only) or name in exclude)
 
 
-def check(mixture: Mixture, tokens: Layout, settings: LoaderSettings, world: int) -> None:
-    """Raises UsageError with what does not go together."""
-    names = mixture.manifest.sources
-    for name in (*settings.only, *settings.exclude):
-        if name not in names:
-            known = ", ".join(sorted(names))
-            raise UsageError(f"{mixture.folder} has no source {name!r}; it has: {known}")
-    if left_out(mixture, settings) >= names.keys():
-        raise UsageError(f"no source of {mixture.folder} is left by what only and exclude say")
+def check_sources(mixture: Mixture, names: Sequence[str]) -> None:
+    """Raises UsageError for a source that the mixture does not have."""
+    known = mixture.manifest.sources
+    for name in names:
+        if name not in known:
+            has = ", ".join(sorted(known))
+            raise UsageError(f"{mixture.folder} has no source {name!r}; it has: {has}")
+
+
+def check_settings(mixture: Mixture, tokens: Layout, settings: LoaderSettings, world: int) -> None:
+    """Raises UsageError for settings that contradict each other or the mixture."""
+    check_sources(mixture, (*settings.only, *settings.exclude))
+    if excluded_sources(mixture, settings) >= mixture.manifest.sources.keys():
+        raise UsageError(f"no source of {mixture.folder} is left; change only or exclude")
     if settings.batch % world:
         raise UsageError(
             f"a batch of {settings.batch} sequences does not divide by {world} ranks; take "
             f"{-(-settings.batch // world) * world} sequences, or another number of ranks"
         )
-    widest = MOST_TILES_A_SIDE * tokens.tile
+    widest = LARGEST_GRID * tokens.tile
     if max(settings.edges) > widest:
         raise UsageError(
-            f"longest_edge {max(settings.edges)} is more than {MOST_TILES_A_SIDE} tiles of "
-            f"{tokens.tile}; the model has markers up to {widest} pixels"
+            f"longest_edge {max(settings.edges)} is more than {LARGEST_GRID} tiles of "
+            f"{tokens.tile} pixels; set it to {widest} at most"
         )
 
 
-def identity(mixture: Mixture, tokens: Layout, settings: LoaderSettings) -> dict[str, Any]:
-    """What the order of packs follows from, besides positions and edges. Plain JSON."""
+def order_fields(mixture: Mixture, tokens: Layout, settings: LoaderSettings) -> dict[str, Any]:
+    """Fields that must match before the loader's position is resumed. Plain JSON."""
     return {
         "mixture": mixture.manifest.fingerprint,
-        "tokenizer": tokens.identity,
+        "tokenizer": tokens.fingerprint,
         "seed": settings.seed,
         "sequence_length": settings.sequence_length,
         "upscale": settings.upscale,
         "window_rows": settings.window_rows,
         "windows": settings.windows,
-        "left_out": sorted(left_out(mixture, settings)),
+        "left_out": sorted(excluded_sources(mixture, settings)),
     }
 
 
 def check_state(state: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Raises CauldronError when a state belongs to another order."""
+    """Raises CauldronError when a saved state belongs to another order of packs."""
     saved = state["order"]
     for name, value in expected.items():
         if saved.get(name) != value:
             raise CauldronError(
-                f"the checkpoint's data position is of another order: {name} was "
+                f"the checkpoint's data position belongs to another order of packs: {name} was "
                 f"{saved.get(name)!r} and is {value!r}; set it back, or start a new run"
             )

@@ -1,10 +1,10 @@
-"""Image bytes to tiles: decode, scale and cut as Idefics3 does, in a fraction of the time.
+"""Image bytes to tiles: decode, scale and split as Idefics3 does, in a fraction of the time.
 
 Pixels equal those of transformers' torchvision backend (Lanczos on 8-bit values) before it
 normalises them. They stay 8 bits wide and pixel-interleaved (``channels_last``) from the decoder
-to the device, where they are normalised: torch then scales without rearranging, and cutting is a
-copy of rows. Scaling and cutting a picture of 1000 x 800 into 17 tiles takes 4.7 ms of one core
-instead of 14.1 with planes, and 0.8 instead of 2.3 for one tile; decoding its JPEG 2.0 ms.
+to the device, where they are normalised. So torch scales them without rearranging, and splitting is
+a copy of rows. Scaling and splitting a picture of 1000 x 800 into 17 tiles takes 4.7 ms of one core
+instead of 14.1 with planes, and 0.8 instead of 2.3 for one tile; decoding its JPEG takes 2.0 ms.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name that everybody knows
+import torch.nn.functional as F  # noqa: N812 - the usual name
+from cauldron.training.data.bad_rows import BadRow
 from PIL import Image
 from torch import Tensor
 
-from cauldron.tiles import Size
-from training.data.bad_rows import BadRow
+from cauldron.core.tiles import Size
 
-# torch warns once a process that a tensor over read-only memory could be written to. Decoded
-# pixels are only read; the warning is drawn here, where nobody sees it.
+# torch warns once per process that a tensor over read-only memory could be written to. Decoded
+# pixels are only read, so the warning is triggered here and suppressed.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.from_numpy(np.frombuffer(bytes(1), np.uint8))
 
-# Pillow's own default gives each image fresh pages of the system: 3.8 of 5.9 ms for 1000 x 800.
-KEPT_BLOCKS = 8  # of 16 MiB
+# Pillow's default takes new memory pages for each image: 3.8 of 5.9 ms for 1000 x 800.
+_KEPT_BLOCKS = 8  # of 16 MiB
 
 
 def keep_decoder_memory() -> None:
-    """Let Pillow keep the memory of decoded images for the next one, in this process."""
-    Image.core.set_blocks_max(KEPT_BLOCKS)  # type: ignore[attr-defined]
+    """Let Pillow reuse the memory of decoded images in this process."""
+    Image.core.set_blocks_max(_KEPT_BLOCKS)  # type: ignore[attr-defined]
 
 
 def decode(data: bytes | memoryview, width: int, height: int) -> Tensor:
@@ -54,23 +54,23 @@ def decode(data: bytes | memoryview, width: int, height: int) -> Tensor:
             return torch.from_numpy(np.asarray(image.convert("RGB")))
     except BadRow:
         raise
-    # Pillow's plugins raise whatever they meet: OSError, SyntaxError, struct.error, zlib.error.
+    # Pillow's plugins raise many types: OSError, SyntaxError, struct.error, zlib.error.
     except Exception as error:
         raise BadRow("image_unreadable", f"{type(error).__name__}: {error}") from error
 
 
-def cut(image: Tensor, steps: Sequence[Size], out: Tensor) -> None:
-    """Scale an image and write its tiles: row by row, then the whole picture.
+def split_into_tiles(image: Tensor, steps: Sequence[Size], out: Tensor) -> None:
+    """Scale an image and write its tiles: row by row, then the whole image as one tile.
 
     Args:
         image: shape (height, width, 3), 8 bits.
-        steps: (height, width) to scale to, one after the other; the last of whole tiles
-            (`cauldron.tiles.resize_steps`).
-        out: shape (tiles, tile, tile, 3), 8 bits; filled.
+        steps: (height, width) to scale to, one after the other; the last is a multiple of the
+            tile (`cauldron.core.tiles.resize_steps`).
+        out: shape (tiles, tile, tile, 3), 8 bits; written to.
     """
     tile = out.shape[1]
-    # Not image[None]: with the stride that this gives, torch does not see channels_last and
-    # rearranges the image before and after, which takes twice to five times as long.
+    # Not image[None]: with its stride torch does not recognise channels_last and rearranges the
+    # image before and after, which takes two to five times as long.
     pixels = image.unsqueeze(0).permute(0, 3, 1, 2)
     for size in steps:
         pixels = _scaled(pixels, size)

@@ -1,12 +1,11 @@
-"""Worker processes, and the same work without them.
+"""Worker processes, and one that does the same work in this process.
 
-A worker answers tasks in the order they were given, so the trainer decides what is prepared and
-how far ahead; nothing of the data's order is kept in a worker, and one that is killed can be
-named in one line. Workers come from a fork server: forking a process that holds CUDA and threads
-is not safe, and starting each afresh would import torch again (1 to 3 s).
+A worker answers tasks in the order they were submitted, so the trainer decides what is prefetched.
+No worker keeps the order of the data. Workers come from a fork server: forking a process that holds
+CUDA and threads is not safe, and spawning each one would import torch again (1 to 3 s).
 
 Workers ignore SIGINT and SIGTERM, which often reach a whole process group: the trainer writes its
-checkpoint first and then closes them. They end by themselves when the trainer is gone.
+checkpoint first and then stops them. They end by themselves when the trainer is gone.
 """
 
 from __future__ import annotations
@@ -27,48 +26,48 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 import torch
+from cauldron.training.data.builder import (
+    BuilderSettings,
+    BuildTask,
+    BuiltPack,
+    MeasuredWindow,
+    MeasureTask,
+    PackBuilder,
+    local_memory,
+)
+from cauldron.training.data.shared_memory import SlotReader, SlotUse, SlotWriter
+from cauldron.training.data.tiles import keep_decoder_memory
 from torch import Tensor
 
-from cauldron.errors import CauldronError
-from training.data.shared import SlotReader, SlotUse, SlotWriter
-from training.data.tiles import keep_decoder_memory
-from training.data.workbench import (
-    BenchSettings,
-    BuildTask,
-    Built,
-    Measured,
-    MeasureTask,
-    Workbench,
-    plain_memory,
-)
+from cauldron.core.errors import CauldronError
 
 Ticket = int
 _GRACE_SECONDS = 5.0
 
 
 class Workers(Protocol):
-    """Who measures and builds. `count`: workers, at least 1."""
+    """Measure windows and build packs. `count`: number of workers, at least 1."""
 
     count: int
 
     def submit(self, worker: int, task: MeasureTask | BuildTask) -> Ticket: ...
 
-    def measured(self, ticket: Ticket) -> Measured: ...
+    def measured(self, ticket: Ticket) -> MeasuredWindow: ...
 
-    def built(self, ticket: Ticket) -> tuple[Built, Tensor]:
-        """Tokens and tiles, shape (tiles, side, side, 3)."""
+    def built(self, ticket: Ticket) -> tuple[BuiltPack, Tensor]:
+        """A pack's tokens, and its tiles, shape (tiles, side, side, 3)."""
 
     def close(self) -> None: ...
 
 
-class Inline:
-    """No processes: a task is done when its result is asked for."""
+class InlineWorker:
+    """Does a task in this process, when its result is asked for."""
 
     count = 1
 
-    def __init__(self, settings: BenchSettings) -> None:
-        self._bench = Workbench(settings)
-        self._allocate = plain_memory(settings.rules.layout.tile)
+    def __init__(self, settings: BuilderSettings) -> None:
+        self._builder = PackBuilder(settings)
+        self._allocate = local_memory(settings.rules.layout.tile)
         self._tasks: dict[Ticket, MeasureTask | BuildTask] = {}
         self._tickets = 0
 
@@ -77,47 +76,47 @@ class Inline:
         self._tasks[self._tickets] = task
         return self._tickets
 
-    def measured(self, ticket: Ticket) -> Measured:
+    def measured(self, ticket: Ticket) -> MeasuredWindow:
         task = self._tasks.pop(ticket)
         assert isinstance(task, MeasureTask)
-        return self._bench.measure(task)
+        return self._builder.measure(task)
 
-    def built(self, ticket: Ticket) -> tuple[Built, Tensor]:
+    def built(self, ticket: Ticket) -> tuple[BuiltPack, Tensor]:
         task = self._tasks.pop(ticket)
         assert isinstance(task, BuildTask)
-        self._bench.announce(task)
+        self._builder.prefetch(task)
         kept: list[Tensor] = []
 
         def allocate(tiles: int) -> Tensor:
             kept.append(self._allocate(tiles))
             return kept[-1]
 
-        built = self._bench.build(task, allocate)
+        built = self._builder.build(task, allocate)
         return built, kept[0][: built.tiles]
 
     def close(self) -> None:
-        self._bench.close()
+        self._builder.close()
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What comes back over a pipe; `error` is the exception's own text when it is the user's."""
+    """What a worker sends back. `error`: for the user; `failure`: traceback of a bug."""
 
     ticket: Ticket
-    value: Measured | Built | None = None
+    value: MeasuredWindow | BuiltPack | None = None
     slot: SlotUse | None = None
     error: CauldronError | None = None
     failure: str | None = None
 
 
-class Processes:
+class WorkerProcesses:
     """Worker processes, each with a pipe of its own.
 
     Args:
-        slot_bytes: memory for the tiles of the largest pack.
+        slot_bytes: memory for the tiles of the largest possible pack.
     """
 
-    def __init__(self, count: int, settings: BenchSettings, slot_bytes: int) -> None:
+    def __init__(self, count: int, settings: BuilderSettings, slot_bytes: int) -> None:
         self.count = count
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
@@ -137,7 +136,7 @@ class Processes:
         side = settings.rules.layout.tile
         self._slots = [SlotReader(side, slot_bytes) for _ in range(count)]
         self._inbox = _Inbox(self._pipes, processes, self._slots)
-        # Not weakref.finalize: this one runs before multiprocessing waits for its children.
+        # Not weakref.finalize: this one runs before multiprocessing joins its children.
         self._stop = util.Finalize(
             self, _stop, args=(self._inbox, self._pipes, processes), exitpriority=10
         )
@@ -145,20 +144,20 @@ class Processes:
     def submit(self, worker: int, task: MeasureTask | BuildTask) -> Ticket:
         self._tickets += 1
         self._owner[self._tickets] = worker
-        with contextlib.suppress(OSError):  # a dead worker is told when its answer is waited for
+        with contextlib.suppress(OSError):  # a dead worker is reported by `measured` and `built`
             self._pipes[worker].send((self._tickets, self._slots[worker].take_freed(), task))
         return self._tickets
 
-    def measured(self, ticket: Ticket) -> Measured:
+    def measured(self, ticket: Ticket) -> MeasuredWindow:
         self._owner.pop(ticket)
         value = self._inbox.wait(ticket).value
-        assert isinstance(value, Measured)
+        assert isinstance(value, MeasuredWindow)
         return value
 
-    def built(self, ticket: Ticket) -> tuple[Built, Tensor]:
+    def built(self, ticket: Ticket) -> tuple[BuiltPack, Tensor]:
         worker = self._owner.pop(ticket)
         answer = self._inbox.wait(ticket)
-        assert isinstance(answer.value, Built)
+        assert isinstance(answer.value, BuiltPack)
         assert answer.slot is not None
         return answer.value, self._slots[worker].tiles(answer.slot, answer.value.tiles)
 
@@ -167,9 +166,9 @@ class Processes:
 
 
 class _Inbox:
-    """Takes what workers send as soon as it comes, so that none waits to get rid of it.
+    """A thread that receives answers at once, so that no worker blocks on sending.
 
-    A thread does so. It holds no reference to `Processes`, which would never be collected.
+    It holds no reference to `WorkerProcesses`, which could then never be garbage-collected.
     """
 
     def __init__(
@@ -179,7 +178,7 @@ class _Inbox:
         self._processes = processes
         self._slots = slots
         self._answers: dict[Ticket, _Answer] = {}
-        self._trouble: str | None = None
+        self._death: str | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(
             target=self._listen, args=(list(pipes),), name="loader", daemon=True
@@ -187,11 +186,11 @@ class _Inbox:
         self._thread.start()
 
     def wait(self, ticket: Ticket) -> _Answer:
-        """Raises CauldronError when a worker died, and whatever the task raised."""
+        """The answer to a task. Raises CauldronError when a worker died or the task failed."""
         with self._changed:
-            self._changed.wait_for(lambda: ticket in self._answers or self._trouble)
+            self._changed.wait_for(lambda: ticket in self._answers or self._death)
             if ticket not in self._answers:
-                raise CauldronError(self._trouble or "")
+                raise CauldronError(self._death or "")
             answer = self._answers.pop(ticket)
         if answer.error is not None:
             raise answer.error
@@ -226,9 +225,9 @@ class _Inbox:
         process = self._processes[number]
         process.join(_GRACE_SECONDS)
         with self._changed:
-            self._trouble = (
+            self._death = (
                 f"loader worker {number} died (exit code {process.exitcode}), most often because "
-                "memory ran out: lower workers or window, or set workers to 0 to see an error"
+                "memory ran out: lower workers or window, or set workers to 0 to see the error"
             )
             self._changed.notify_all()
 
@@ -236,7 +235,7 @@ class _Inbox:
 def _stop(inbox: _Inbox, pipes: list[Connection], processes: list[Process]) -> None:
     inbox.closing = True
     for pipe in pipes:
-        with contextlib.suppress(OSError):  # it is gone already
+        with contextlib.suppress(OSError):  # it has ended already
             pipe.send(None)
     for process in processes:
         process.join(_GRACE_SECONDS)
@@ -248,41 +247,41 @@ def _stop(inbox: _Inbox, pipes: list[Connection], processes: list[Process]) -> N
         pipe.close()
 
 
-def _work(pipe: Connection, settings: BenchSettings, slot_bytes: int) -> None:
-    """A worker process: tasks in, answers out, until the pipe closes or None comes."""
+def _work(pipe: Connection, settings: BuilderSettings, slot_bytes: int) -> None:
+    """Run a worker process until the pipe closes or None is received."""
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
-    _keep_memory()
+    _keep_freed_memory()
     torch.set_num_threads(1)
     pa.set_cpu_count(1)
-    bench = Workbench(settings)
+    builder = PackBuilder(settings)
     slots = SlotWriter(settings.rules.layout.tile, slot_bytes)
     queue: deque[tuple[Ticket, MeasureTask | BuildTask]] = deque()
-    with contextlib.suppress(EOFError, OSError):  # the trainer is gone
+    with contextlib.suppress(EOFError, OSError):  # the trainer has ended
         while True:
             while not queue or pipe.poll():
                 message = pipe.recv()
                 if message is None:
-                    bench.close()
+                    builder.close()
                     return
                 ticket, freed, task = message
                 slots.free(freed)
                 queue.append((ticket, task))
                 if isinstance(task, BuildTask):
-                    bench.announce(task)
-            answer = _answer(bench, slots, *queue.popleft())
+                    builder.prefetch(task)
+            answer = _answer(builder, slots, *queue.popleft())
             pipe.send(answer)
             if answer.slot is not None:
                 slots.send(pipe, answer.slot)
 
 
 def _answer(
-    bench: Workbench, slots: SlotWriter, ticket: Ticket, task: MeasureTask | BuildTask
+    builder: PackBuilder, slots: SlotWriter, ticket: Ticket, task: MeasureTask | BuildTask
 ) -> _Answer:
     try:
         if isinstance(task, MeasureTask):
-            return _Answer(ticket, bench.measure(task))
-        built = bench.build(task, slots.allocate)
+            return _Answer(ticket, builder.measure(task))
+        built = builder.build(task, slots.allocate)
         return _Answer(ticket, built, slots.hand_over())
     except CauldronError as error:
         return _Answer(ticket, error=error)
@@ -290,8 +289,8 @@ def _answer(
         return _Answer(ticket, failure=traceback.format_exc())
 
 
-def _keep_memory() -> None:
-    """Keep freed memory in this process: images come and go, and new pages are dear."""
+def _keep_freed_memory() -> None:
+    """Keep freed memory in this process: new pages for each image are expensive."""
     keep_decoder_memory()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library has no mallopt

@@ -1,9 +1,9 @@
-"""Decisions: what becomes of each corpus row, found out in buckets of ids.
+"""Decisions on corpus rows, made in buckets of ids.
 
-A bucket is a range of ids: its rows, the clusters that their images are in, and the ids of
-contaminated rows. Rows with the same id are the same sample: the first in (source, part, row)
-order stays, the others are its copies and share its fate. A row all of whose images are in
-clusters goes to the groups (`groups.py`), whose answer, a `FATE`, comes back here.
+A bucket is a range of ids: its rows, the clusters of their images, and the ids of contaminated
+rows. Rows with the same id are the same sample: the first by (source, part, row) stays, the others
+are exact copies and share its decision. A row whose images are all in clusters goes to its group
+(`groups.py`), which returns a `FATE`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from cauldron import storage
-from cauldron.schema import DECISION_SCHEMA
-from transforms.curate.records import (
+from cauldron.transforms.arrays import Array, copy_fields, from_bytes, starts
+from cauldron.transforms.curate.records import (
     CLUSTERED,
     DROPPED,
     FATE,
@@ -32,12 +30,14 @@ from transforms.curate.records import (
     CurateJob,
     bucket_name,
 )
-from transforms.packed import Packed, unpack
+
+from cauldron.core import storage
+from cauldron.core.schema import DECISION_SCHEMA
 
 Numbers = npt.NDArray[np.int64]
 _Bytes16 = npt.NDArray[np.bytes_]
 
-# Decision and reason of each kind of fate, and of copies and contaminated rows.
+# Decision and reason of each kind of fate, then of exact copies and contaminated rows.
 _COPY, _CONTAMINATED = 4, 5
 _DECISIONS = np.array(["keep", "keep", "merge", "drop", "merge", "drop"], dtype=object)
 _REASONS = np.array(
@@ -45,41 +45,37 @@ _REASONS = np.array(
 )
 
 
-def decide(packed: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Packed, Numbers]:
-    """Sort a bucket by id and find for each row the row that it is a copy of.
+def decide(pieces: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Array, Numbers]:
+    """Sort a bucket by id and find exact copies.
 
     Returns:
-        the sorted rows, and for each the position of the first row with its id, its own where it
-        is that.
+        the sorted rows, and for each the position of the first row with its id.
     """
-    rows = unpack(packed, dtype)
+    rows = from_bytes(pieces, dtype)
     rows = rows[np.lexsort([rows[k] for k in ("row", "part", "source", "low", "high")])]
-    new = np.ones(len(rows), dtype=bool)
-    new[1:] = (rows["high"][1:] != rows["high"][:-1]) | (rows["low"][1:] != rows["low"][:-1])
-    return rows, np.maximum.accumulate(np.where(new, np.arange(len(rows)), 0))
+    first = np.where(starts(rows, "high", "low"), np.arange(len(rows)), 0)
+    return rows, np.maximum.accumulate(first)
 
 
 def judge(
     rows: Iterable[bytes], clustered: Iterable[bytes], gone: Iterable[bytes], job: CurateJob
-) -> tuple[Packed, Packed]:
-    """What a bucket knows without looking at other rows.
+) -> tuple[Array, Array]:
+    """Judge the rows of a bucket, without other buckets.
 
     Returns:
-        its `JUDGED` rows, sorted, and `MEMBER` records of those that may have duplicates.
+        the sorted `JUDGED` rows, and `MEMBER` records of those that may have duplicates.
     """
     found, first = decide(rows)
-    images = _by_image(unpack(clustered, CLUSTERED))
+    images = _by_image(from_bytes(clustered, CLUSTERED))
     ids, image_ids = _wide(found), _wide(images)
     start = np.searchsorted(image_ids, ids, "left")
     stop = np.searchsorted(image_ids, ids, "right")
     judged = np.zeros(len(found), dtype=JUDGED)
-    for name in JUDGED.names or ():
-        if name in (ROW.names or ()):
-            judged[name] = found[name]
+    copy_fields(found, judged)
     inside = stop > start
     for name in ("cluster_high", "cluster_low"):
         judged[name][inside] = images[name][start[inside]]
-    judged["gone"] = np.isin(ids, _wide(unpack(gone, GONE)))
+    judged["gone"] = np.isin(ids, _wide(from_bytes(gone, GONE)))
     members = np.zeros(0, dtype=MEMBER)
     if job.groups:
         dialogue = np.array([source.dialogue for source in job.sources])[found["source"]]
@@ -89,28 +85,22 @@ def judge(
     return judged, members
 
 
-def _wide(records: Packed, high: str = "high", low: str = "low") -> _Bytes16:
-    """128-bit ids as one value each, in their order. (NumPy drops trailing zero bytes of such a
-    value when it is read, but compares all 16.)"""
+def _wide(records: Array, high: str = "high", low: str = "low") -> _Bytes16:
+    """Each 128-bit id as one value that sorts like it. NumPy drops trailing zero bytes when such a
+    value is read, but compares all 16 bytes."""
     halves = np.stack([records[high], records[low]], axis=1).astype(">u8")
     return np.frombuffer(halves.tobytes(), dtype="S16")
 
 
-def _by_image(images: Packed) -> Packed:
+def _by_image(images: Array) -> Array:
     """Sorted by row and image, each image once."""
-    order = np.lexsort([images[k] for k in ("image", "low", "high")])
-    images = images[order]
-    new = np.ones(len(images), dtype=bool)
-    same = [images[k][1:] == images[k][:-1] for k in ("high", "low", "image")]
-    new[1:] = ~np.all(same, axis=0)
-    return images[new]
+    images = images[np.lexsort([images[k] for k in ("image", "low", "high")])]
+    return images[starts(images, "high", "low", "image")]
 
 
-def _members(rows: Packed, images: Packed, start: Numbers, stop: Numbers) -> Packed:
+def _members(rows: Array, images: Array, start: Numbers, stop: Numbers) -> Array:
     members = np.zeros(len(rows), dtype=MEMBER)
-    for name in MEMBER.names or ():
-        if name in (ROW.names or ()):
-            members[name] = rows[name]
+    copy_fields(rows, members)
     clusters = np.stack([images["cluster_high"], images["cluster_low"]], axis=1)
     data = clusters.astype(">u8").tobytes()
     keys = b"".join(
@@ -124,32 +114,32 @@ def _members(rows: Packed, images: Packed, start: Numbers, stop: Numbers) -> Pac
 
 
 def _group_key(clusters: bytes, system: int) -> bytes:
-    """Of a row: the clusters of its images in order, with their number, and its system prompt."""
+    """The group of a row: a hash of its images' clusters, in order, and its system prompt."""
     head = (len(clusters) // 16).to_bytes(8, "big") + system.to_bytes(8, "big")
     return hashlib.blake2b(head + clusters, digest_size=16).digest()
 
 
-def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Packed, Packed]:
-    """Bring the rows of a bucket and their fates together.
+def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Array]:
+    """Join the rows of a bucket with their fates.
 
     Returns:
-        the sorted `JUDGED` rows; for each a `FATE`, whose `into_*` are its own place where it is
-        kept, and whose `kind` says more than there is in a shuffle: copies and contaminated rows.
+        the sorted `JUDGED` rows, and a `FATE` for each. For kept rows `into_*` is the row itself;
+        `kind` may also be `_COPY` or `_CONTAMINATED`.
     """
     rows, first = decide(judged, JUDGED)
     own = np.arange(len(rows))
     settled = np.zeros(len(rows), dtype=FATE)
     for name in ("source", "part", "row"):
         settled[f"into_{name}"] = rows[name]
-    told = unpack(fates, FATE)
+    told = from_bytes(fates, FATE)
     settled[np.searchsorted(_wide(rows), _wide(told), "left")] = told
-    # Only a row that took over others has figures from its group.
+    # Only rows that took over others have figures in their fate.
     for name in ("answer_tokens", "turns"):
         settled[name] = np.where(settled["kind"] == TAKES, settled[name], rows[name])
     settled["kind"][rows["gone"] & (first == own)] = _CONTAMINATED
     copies = np.flatnonzero(first != own)
     origin = settled[first[copies]]
-    # Copies keep their own figures and text: the mixture takes neither.
+    # Copies keep their own figures, which nothing uses.
     for name in ("into_source", "into_part", "into_row"):
         settled[name][copies] = origin[name]
     lost = np.isin(origin["kind"], (DROPPED, _CONTAMINATED))
@@ -157,11 +147,11 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Packed, Pac
     return rows, settled
 
 
-def decision_table(rows: Packed, settled: Packed, job: CurateJob) -> pa.Table:
-    """Decisions of a bucket in `DECISION_SCHEMA`, sorted by id."""
+def decision_table(rows: Array, settled: Array, job: CurateJob) -> pa.Table:
+    """The decisions of a bucket in `DECISION_SCHEMA`, sorted by id."""
     kind = settled["kind"]
     names = np.array([source.name for source in job.sources], dtype=object)
-    # A contaminated row gives way to no other row.
+    # No row takes the place of a contaminated one.
     nowhere = np.isin(kind, (KEPT, TAKES, _CONTAMINATED))
     merged = {
         "merged_file": settled["merged_file"].astype(np.int32),
@@ -193,8 +183,8 @@ def decision_table(rows: Packed, settled: Packed, job: CurateJob) -> pa.Table:
     )
 
 
-def _hex(records: Packed, high: str = "high", low: str = "low", none: bool = False) -> pa.Array:
-    """128-bit numbers as 32 hex digits; with `none`, 0 is null."""
+def _hex(records: Array, high: str = "high", low: str = "low", none: bool = False) -> pa.Array:
+    """128-bit numbers as 32 hex digits; with `none`, 0 becomes null."""
     digits = np.stack([records[high], records[low]], axis=1).astype(">u8").tobytes().hex()
     values = np.array([digits[i : i + 32] for i in range(0, len(digits), 32)], dtype=object)
     zero = (records[high] == 0) & (records[low] == 0)
@@ -204,7 +194,7 @@ def _hex(records: Packed, high: str = "high", low: str = "low", none: bool = Fal
 def write_bucket(
     bucket: int, judged: Iterable[bytes], fates: Iterable[bytes], job: CurateJob
 ) -> dict[str, Any]:
-    """Write the decisions of a bucket, and return the marker that was written beside them."""
+    """Write the decisions of a bucket and a marker; returns the marker."""
     rows, settled = settle(judged, fates)
     table = decision_table(rows, settled, job)
     name = bucket_name(bucket, job.buckets)
@@ -212,7 +202,7 @@ def write_bucket(
         pq.write_table(table, file, compression="zstd", row_group_size=65_536)
     marker = {
         "bucket": bucket,
-        "file": {"name": name, "bytes": file.size, "sha256": file.sha256, "rows": table.num_rows},
+        "file": file.entry(name, table.num_rows),
         "sources": _counts(rows["source"], settled["kind"], job),
     }
     storage.write_json(job.marker(bucket), marker)
@@ -220,7 +210,7 @@ def write_bucket(
 
 
 def _counts(source: Any, kind: Any, job: CurateJob) -> dict[str, Any]:
-    """Rows of each source, by decision and reason, as `CurationCounts` has them."""
+    """Rows of each source by decision and reason, as in `CurationCounts`."""
     counts: dict[str, Any] = {}
     kinds = len(_DECISIONS)
     codes, numbers = np.unique(source.astype(np.int64) * kinds + kind, return_counts=True)

@@ -1,15 +1,15 @@
 """Groups: rows with the same pictures, of which one stays.
 
-A worker gets all groups of a range of keys. The row with the largest pictures stays (then the
-source named first in the recipe, then the smallest id); the others are dropped, or their turns
-move over to it. Then their texts, and never their pictures, are fetched by range, a batch of
-groups at a time, and the merged text is written down; the mix reads it from there.
+A worker gets all groups of a range of keys. The row with the largest pictures stays; ties are
+decided by the order of sources in the recipe, then by the smallest id. The others are dropped, or
+merged into it. To merge, their texts, never their pictures, are fetched by range, a batch of groups
+at a time; the merged text is written to a file, from which the mix reads it.
 
-One picture may be in a million rows, so a merged row takes over `MAX_TURNS` turns and `MAX_TEXT`
-bytes at most: a larger group is cut, and the next row of the order above stays too. Memory holds
-66 bytes for each row of the range and the texts of one batch: `_BATCH_BYTES`, or of one merged
-row, which is below `MAX_TEXT` plus the gaps between ranges that are read as one, 80 MiB in all.
-Measured with 300,000 rows of 0.3 kB on one picture: 40 s and 35 MB on one core.
+One picture may be in a million rows. A merged row is therefore limited to `MAX_TURNS` turns and
+`MAX_TEXT` bytes; a larger group is split, and one row of each piece stays. Memory holds 66 bytes
+for each row of the range, and the texts of one batch: `_BATCH_BYTES`, or one merged row if that is
+larger, at most 80 MiB with the gaps between ranges that are fetched together. Measured with
+300,000 rows of 0.3 kB on one picture: 40 s and 35 MB on one core.
 """
 
 from __future__ import annotations
@@ -18,31 +18,38 @@ import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by, starts
+from cauldron.transforms.curate.merging import merge_samples
+from cauldron.transforms.curate.records import (
+    DROPPED,
+    FATE,
+    MEMBER,
+    MERGED,
+    TAKES,
+    CurateJob,
+    merged_name,
+)
+from cauldron.transforms.parts import record_file
+from cauldron.transforms.record_files import read_sample
+from cauldron.transforms.shards import batches_by_bytes
 
-from cauldron import storage
-from cauldron.schema import Sample
-from transforms.curate.merging import merge_samples
-from transforms.curate.records import DROPPED, FATE, MEMBER, MERGED, TAKES, CurateJob, merged_name
-from transforms.packed import Packed, range_of, split_by, unpack
-from transforms.packs import read_sample
-from transforms.parts import PartNames
-from transforms.shards import batches_by_bytes
+from cauldron.core import storage
+from cauldron.core.schema import Sample
 
-# Of a merged row, counted before repeated questions go. The mix takes a few turns of a row each
-# time (`turns.cap`), so more would be carried along unread.
+# Limits of a merged row, before repeated questions are removed. A copy has only a few turns
+# (`turns.cap`), so more would never be read.
 MAX_TURNS = 1_000
 MAX_TEXT = 16 * 1024 * 1024
 
-# Texts fetched at a time. What may be read between two near ranges counts as well.
+# Texts fetched at a time, with the gaps between ranges that are fetched together.
 _BATCH_BYTES = 32 * 1024 * 1024
 
 
-def group_rows(members: Packed) -> list[Packed]:
-    """The groups of two or more among `MEMBER` records, by key; in each the row that stays comes
-    first, then the others in its order.
+def group_rows(members: Array) -> list[Array]:
+    """The groups of two or more rows among `MEMBER` records, by key; the row that stays is first.
 
-    Members of a cluster were compared with its representative, not with each other. Where no row
-    holds the representatives' very pictures (it was contaminated, say), nothing is a group.
+    Members of a cluster were compared with its representative, not with each other. So rows are a
+    group only if one of them has the representatives' pictures; it may have been contaminated.
     """
     order = np.lexsort(
         [
@@ -53,18 +60,15 @@ def group_rows(members: Packed) -> list[Packed]:
         ]
     )
     members = members[order]
-    new = np.ones(len(members), dtype=bool)
-    same = [members[k][1:] == members[k][:-1] for k in ("key_high", "key_low")]
-    new[1:] = ~np.all(same, axis=0)
-    groups = np.split(members, np.flatnonzero(new)[1:])
+    groups = np.split(members, np.flatnonzero(starts(members, "key_high", "key_low"))[1:])
     return [group for group in groups if len(group) > 1 and group["original"][0]]
 
 
-def cut_group(group: Packed) -> Iterator[Packed]:
-    """Cut an ordered group into runs of two or more that each become one row.
+def cut_group(group: Array) -> Iterator[Array]:
+    """Split an ordered group into runs of two or more rows that each become one row.
 
-    A run begins with an original, see `group_rows`; rows that would begin one and are none stay
-    as they are.
+    A run must start with an original, see `group_rows`. Rows after the last possible run are kept
+    unchanged.
     """
     start, turns, text = 0, 0, 0
     for at in range(len(group)):
@@ -80,14 +84,14 @@ def cut_group(group: Packed) -> Iterator[Packed]:
         yield group[start:]
 
 
-def drop_others(groups: Iterable[Packed]) -> Packed:
+def drop_others(groups: Iterable[Array]) -> Array:
     """The `FATE` of every row but the first of each group."""
     fates = [_fates(group, DROPPED)[1:] for group in groups]
     return np.concatenate(fates) if fates else np.zeros(0, dtype=FATE)
 
 
-def _fates(group: Packed, kind: int) -> Packed:
-    """Fates that send a group's rows to its first."""
+def _fates(group: Array, kind: int) -> Array:
+    """`FATE` records that point all rows of a group to its first."""
     fates = np.zeros(len(group), dtype=FATE)
     fates["high"], fates["low"] = group["high"], group["low"]
     fates["kind"] = kind
@@ -96,9 +100,9 @@ def _fates(group: Packed, kind: int) -> Packed:
     return fates
 
 
-def write_merged(number: int, packed: Iterable[bytes], job: CurateJob) -> Packed:
-    """Merge the groups of a range, write their texts and a marker; returns the `FATE` records."""
-    groups = group_rows(unpack(packed, MEMBER))
+def write_merged(number: int, pieces: Iterable[bytes], job: CurateJob) -> Array:
+    """Merge the groups of a range, write the texts and a marker; returns the `FATE` records."""
+    groups = group_rows(from_bytes(pieces, MEMBER))
     runs = [run for group in groups for run in cut_group(group)]
     name = merged_name(number, job.buckets)
     fates = [np.zeros(0, dtype=FATE)]
@@ -113,12 +117,12 @@ def write_merged(number: int, packed: Iterable[bytes], job: CurateJob) -> Packed
             stays["merged_length"] = len(line)
             fates.append(told)
             file.write(line + b"\n")
-    entry = {"name": name, "bytes": file.size, "sha256": file.sha256, "rows": len(runs)}
-    storage.write_json(job.merged_marker(number), {"range": number, "file": entry})
+    marker = {"range": number, "file": file.entry(name, len(runs))}
+    storage.write_json(job.merged_marker(number), marker)
     return np.concatenate(fates)
 
 
-def _merged_samples(runs: list[Packed], job: CurateJob) -> Iterator[Sample]:
+def _merged_samples(runs: list[Array], job: CurateJob) -> Iterator[Sample]:
     costs = [int((run["text"] + np.int64(storage.COALESCE_GAP)).sum()) for run in runs]
     for batch in batches_by_bytes(costs, _BATCH_BYTES):
         taken = [_in_order(runs[at]) for at in batch]
@@ -128,29 +132,28 @@ def _merged_samples(runs: list[Packed], job: CurateJob) -> Iterator[Sample]:
             yield merge_samples(first, others, job.conflicts)
 
 
-def _in_order(run: Packed) -> Packed:
-    """The row that stays, then the others as their turns are appended: by source and id."""
+def _in_order(run: Array) -> Array:
+    """The row that stays, then the others by source and id, the order of their turns."""
     others = run[1:]
     order = np.lexsort([others[name] for name in ("low", "high", "source")])
     return np.concatenate([run[:1], others[order]])
 
 
-def _fetch(members: Packed, job: CurateJob) -> list[bytes]:
+def _fetch(members: Array, job: CurateJob) -> list[bytes]:
     ranges = []
     for member in members:
         source = job.sources[int(member["source"])]
-        pack = PartNames(source.corpus, "", int(member["part"]), source.parts).pack
-        path = storage.join(source.corpus, pack)
+        path = record_file(source.corpus, member["part"], source.parts)
         ranges.append(storage.Range(path, int(member["offset"]), int(member["text"])))
     return storage.read_ranges(ranges)
 
 
 def settle_range(
-    number: int, packed: Iterable[bytes], job: CurateJob
+    number: int, pieces: Iterable[bytes], job: CurateJob
 ) -> Iterator[tuple[int, bytes]]:
-    """Decide the groups of a range; yields `FATE` records by the bucket that waits for them."""
+    """Decide on the groups of a range; yields `FATE` records by bucket."""
     if job.action == "merge":
-        fates = write_merged(number, packed, job)
+        fates = write_merged(number, pieces, job)
     else:
-        fates = drop_others(group_rows(unpack(packed, MEMBER)))
+        fates = drop_others(group_rows(from_bytes(pieces, MEMBER)))
     yield from split_by(fates, range_of(fates["high"], job.buckets))

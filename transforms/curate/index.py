@@ -1,7 +1,7 @@
-"""What decisions need of a corpus part, of clusters and of contamination: numbers, packed.
+"""Read corpus parts, clusters and contamination as arrays of numbers.
 
-Of a corpus part, pixels are never touched, and text only for a hash of its system prompts, where a
-row with pictures has one: which rows do is told by the column of roles, which takes no room.
+Pixels are never read. Text is read only to hash system prompts of rows with images; the small
+column of roles tells whether a part has any.
 """
 
 from __future__ import annotations
@@ -14,39 +14,37 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array
+from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.record_files import text_length
 
-from cauldron import storage
-from transforms.curate.records import CLUSTERED, GONE, ROW
-from transforms.order import id_halves
-from transforms.packed import Packed
-from transforms.packs import text_length
+from cauldron.core import storage
 
 _COLUMNS = ["id", "answer_tokens", "turns", "offset", "length"]
 _IMAGES = [f"image_info.list.element.{name}" for name in ("width", "height", "offset")]
 _ROLES = "messages.list.element.role"
 
 
-class CorpusPart(NamedTuple):
-    """A corpus part to be indexed; `source` is the source's number in the job."""
+class PartPath(NamedTuple):
+    """A part's parquet file; `source` is the source's index in the job."""
 
     source: int
     part: int
     path: str
 
 
-def index_part(part: CorpusPart, groups: bool = False) -> Packed:
+def index_part(part: PartPath, groups: bool = False) -> Array:
     """`ROW` records of a corpus part, in its order.
 
     Args:
-        groups: fill in what groups are formed by; otherwise it is left 0 and not read.
+        groups: fill the fields that only groups need; otherwise they stay 0.
     """
     with storage.open_read(part.path) as file:
-        # Not `read_table`, which takes no leaves of lists.
+        # Not `read_table`, which cannot read single leaves of lists.
         parquet = pq.ParquetFile(file)
         table = parquet.read([*_COLUMNS, *(_IMAGES if groups else [])])
-        rows = np.zeros(table.num_rows, dtype=ROW)
-        halves = id_halves(table["id"].to_pylist())
-        rows["high"], rows["low"] = halves[:, 0], halves[:, 1]
+        rows = _with_ids(table["id"], ROW)
         rows["source"], rows["part"] = part.source, part.part
         rows["row"] = np.arange(table.num_rows)
         for name in _COLUMNS[1:]:
@@ -57,7 +55,19 @@ def index_part(part: CorpusPart, groups: bool = False) -> Packed:
     return rows
 
 
-def _add_images(rows: Packed, infos: pa.ListArray) -> None:
+def _with_ids(ids: pa.ChunkedArray, dtype: np.dtype[np.void]) -> Array:
+    """New records with the given hex ids."""
+    records = np.zeros(len(ids), dtype=dtype)
+    _set_ids(records, ids)
+    return records
+
+
+def _set_ids(records: Array, ids: pa.ChunkedArray, prefix: str = "") -> None:
+    halves = id_halves(ids.to_pylist())
+    records[f"{prefix}high"], records[f"{prefix}low"] = halves[:, 0], halves[:, 1]
+
+
+def _add_images(rows: Array, infos: pa.ListArray) -> None:
     starts = infos.offsets.to_numpy()
     rows["images"] = np.diff(starts)
     some = rows["images"] > 0
@@ -72,7 +82,7 @@ def _add_images(rows: Packed, infos: pa.ListArray) -> None:
 def _system_hashes(
     parquet: pq.ParquetFile, wanted: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint64]:
-    """For each row 64 bits of its system prompt, 0 where it has none or is not wanted."""
+    """A 64-bit hash of each row's system prompt; 0 if it has none or is not wanted."""
     hashes = np.zeros(len(wanted), dtype=np.uint64)
     roles = _first_messages(parquet.read([_ROLES]), "role")
     found = np.flatnonzero((np.asarray(roles.to_pylist(), dtype=object) == "system") & wanted)
@@ -84,7 +94,7 @@ def _system_hashes(
 
 
 def _first_messages(table: pa.Table, field: str) -> pa.Array:
-    """A field of every row's first message; a row has at least one."""
+    """A field of each row's first message. Every row has messages."""
     messages = table["messages"].combine_chunks()
     return pc.struct_field(messages.values, [field]).take(messages.offsets[:-1])
 
@@ -97,27 +107,21 @@ def _hash(content: list[dict[str, Any]]) -> int:
 _CLUSTER_COLUMNS = ["id", "image", "cluster", "representative", "distance", "score"]
 
 
-def clustered_images(path: str) -> Packed:
+def clustered_images(path: str) -> Array:
     """`CLUSTERED` records of a file of clusters."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=_CLUSTER_COLUMNS)
-    images = np.zeros(table.num_rows, dtype=CLUSTERED)
-    for prefix, column in (("", "id"), ("cluster_", "cluster")):
-        halves = id_halves(table[column].to_pylist())
-        images[f"{prefix}high"], images[f"{prefix}low"] = halves[:, 0], halves[:, 1]
+    images = _with_ids(table["id"], CLUSTERED)
+    _set_ids(images, table["cluster"], "cluster_")
     images["image"] = table["image"].to_numpy()
-    # Equal content has no distance from the representative; so has what no pixel tells apart.
+    # The representative, or an image with equal content or no visible difference.
     same = (table["distance"].to_numpy() == 0) & (table["score"].to_numpy() == 1)
     images["original"] = same | table["representative"].to_numpy()
     return images
 
 
-def contaminated_rows(path: str) -> Packed:
-    """`GONE` records of the rows that a file of contamination says to drop."""
+def contaminated_rows(path: str) -> Array:
+    """`GONE` records of the rows to drop, from a file of contamination."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=["id", "removed"])
-    ids = table.filter(table["removed"])["id"].to_pylist()
-    gone = np.zeros(len(ids), dtype=GONE)
-    halves = id_halves(ids)
-    gone["high"], gone["low"] = halves[:, 0], halves[:, 1]
-    return gone
+    return _with_ids(table.filter(table["removed"])["id"], GONE)

@@ -1,9 +1,9 @@
-"""Merging: the turns of several samples on the same pictures become one conversation.
+"""Merging: the turns of several samples with the same pictures become one conversation.
 
-A question that two samples ask alike, with the same answer, is kept once; with another answer it
-is a conflict, which the recipe settles. Texts are compared after normalising, because the sets
-that share COCO's photographs differ in case, spaces and the full stop; what is kept is the text
-as it was. Nothing is compared by meaning: "a dog" and "dog" are two answers.
+If two samples ask the same question, it is kept once if the answers are the same; else it is a
+conflict, for which the recipe has a rule. Texts are normalised before they are compared, because
+sets with the same COCO photographs differ in case, spaces and full stops; the original text is
+kept. Meaning is not compared: "a dog" and "dog" are different answers.
 """
 
 from __future__ import annotations
@@ -11,35 +11,34 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from cauldron.rules import Conflicts
-from cauldron.schema import Sample, Turn
+from cauldron.core.rules import Conflicts
+from cauldron.core.schema import Sample, Turn
 
-# Signs that end a sentence or a clause, after NFKC has folded their wide forms. Others may carry
-# the answer: 50 %, 5', C#.
+# Signs that end a sentence or a clause, after NFKC. Other signs may be part of the answer: 50 %,
+# 5', C#.
 _ENDING = ".,;:!?。、؟؛،।"
 
 _JOIN = " AND "
 
 
 def normalise_text(text: str) -> str:
-    """What of a question or an answer is compared: NFKC, case folded, spaces collapsed, without
-    the punctuation at its end. A text of nothing else stays as it is."""
+    """The form of a text that is compared: NFKC, case folded, spaces collapsed, and without
+    punctuation at the end, unless the text is only punctuation."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     spaced = " ".join(folded.split())
     return spaced.rstrip(_ENDING + " ") or spaced
 
 
 def merge_samples(representative: Sample, others: Sequence[Sample], conflicts: Conflicts) -> Sample:
-    """One sample with the turns of all; id, pictures, origin and system prompt are those of the
-    representative.
+    """One sample with the turns of all. Everything else is the representative's.
 
-    Its own turns come first and stay as they are, repetitions among them included; then those of
-    the others, in the order given, that ask or answer something new.
+    The representative's turns come first, with repetitions. Then the turns of the others follow,
+    in the given order, if their question or their answer is new.
 
     Args:
-        conflicts: where two samples answer the same question differently, ``keep`` both answers;
-            keep those of the ``first`` sample that asks; or ``drop`` the question, unless that
-            would leave no turn at all: then the representative's own are kept.
+        conflicts: if samples answer the same question differently, ``keep`` all answers; keep
+            those of the ``first`` sample with the question; or ``drop`` the question. If no turn
+            would be left, the representative's are kept.
     """
     pairs = [[_pair(turn) for turn in sample.turns] for sample in (representative, *others)]
     disputed = _disputed(pairs) if conflicts == "drop" else set()
@@ -68,8 +67,8 @@ def _pair(turn: Turn) -> tuple[str, str]:
 
 
 def _disputed(pairs: Iterable[Iterable[tuple[str, str]]]) -> set[str]:
-    """Questions that the samples which ask them do not answer alike. Several answers within one
-    sample are no dispute: captions of one picture, say."""
+    """Questions that samples answer differently. Several answers within one sample, such as
+    captions of one picture, are no conflict."""
     answers: dict[str, set[str]] = {}
     disputed = set()
     for own in pairs:
@@ -83,8 +82,7 @@ def _disputed(pairs: Iterable[Iterable[tuple[str, str]]]) -> set[str]:
 
 
 def _licence(turns: Iterable[Turn], samples: Sequence[Sample]) -> str:
-    """The representative's licence, for its pictures, and those of all samples that gave turns,
-    joined as in SPDX expressions: each of them holds for its part of the row."""
+    """The licences of the representative's pictures and of all turns, as an SPDX expression."""
     gave = {id(turn) for turn in turns}
     names = {samples[0].license}
     names |= {s.license for s in samples[1:] if any(id(turn) in gave for turn in s.turns)}

@@ -1,4 +1,4 @@
-"""The Beam job of curation: rows by id, groups by pictures, rows by id again."""
+"""The Beam job of curation: judge rows by id, settle groups by pictures, write decisions by id."""
 
 from __future__ import annotations
 
@@ -6,38 +6,42 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+from cauldron.transforms.arrays import Array, range_of, split_by
+from cauldron.transforms.curate.decisions import judge, write_bucket
+from cauldron.transforms.curate.groups import settle_range
+from cauldron.transforms.curate.index import (
+    PartPath,
+    clustered_images,
+    contaminated_rows,
+    index_part,
+)
+from cauldron.transforms.curate.records import ROW, CurateJob
 
-from transforms.curate.decisions import judge, write_bucket
-from transforms.curate.groups import settle_range
-from transforms.curate.index import CorpusPart, clustered_images, contaminated_rows, index_part
-from transforms.curate.records import ROW, CurateJob
-from transforms.packed import Packed, range_of, split_by
-
-# Part of every curation fingerprint; raise it when decisions would come out differently.
+# Part of every curation fingerprint. Raise it if a change alters decisions.
 CURATE_VERSION = 2
 
-# A bucket is sorted in one worker's memory: 500,000 rows are 36 MB packed.
+# A bucket is sorted in one worker's memory: 500,000 rows take 36 MB.
 ROWS_PER_BUCKET = 500_000
 
-# What a row weighs in the job's first shuffle.
+# Size of a row in the job's first shuffle.
 CURATE_ROW_BYTES = ROW.itemsize
 
-_PACKED = tuple[int, bytes]
+_KEYED = tuple[int, bytes]
 
 
 class _IndexPart(beam.DoFn):
     def __init__(self, job: CurateJob) -> None:
         self._job = job
 
-    def process(self, element: CorpusPart) -> Iterator[tuple[int, bytes]]:
+    def process(self, element: PartPath) -> Iterator[tuple[int, bytes]]:
         rows = index_part(element, self._job.groups)
         yield from split_by(rows, range_of(rows["high"], self._job.buckets))
 
 
 class _ReadIds(beam.DoFn):
-    """Reads a file into records with an id and sends them to its bucket."""
+    """Reads records with an id from a file and keys them by bucket."""
 
-    def __init__(self, read: Callable[[str], Packed], job: CurateJob) -> None:
+    def __init__(self, read: Callable[[str], Array], job: CurateJob) -> None:
         self._read = read
         self._job = job
 
@@ -55,8 +59,8 @@ class _Judge(beam.DoFn):
         judged, members = judge(given["rows"], given["clustered"], given["gone"], self._job)
         yield bucket, judged.tobytes()
         ranges = range_of(members["key_high"], self._job.buckets)
-        for number, packed in split_by(members, ranges):
-            yield beam.pvalue.TaggedOutput("members", (number, packed))
+        for number, piece in split_by(members, ranges):
+            yield beam.pvalue.TaggedOutput("members", (number, piece))
 
 
 class _SettleRange(beam.DoFn):
@@ -82,7 +86,7 @@ def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[byte
 
 
 class CurateCorpora(beam.PTransform):
-    """`CorpusPart` in, the numbers of the written buckets out.
+    """`PartPath` in, the numbers of the written buckets out.
 
     Args:
         clusters: paths of files in `CLUSTER_SCHEMA`; ids that no corpus part has are ignored.
@@ -97,12 +101,12 @@ class CurateCorpora(beam.PTransform):
         self._clusters = list(clusters)
         self._contamination = list(contamination)
 
-    def expand(self, parts: beam.PCollection[CorpusPart]) -> beam.PCollection[int]:
+    def expand(self, parts: beam.PCollection[PartPath]) -> beam.PCollection[int]:
         job, pipeline = self._job, parts.pipeline
         rows = (
             parts
             | "Spread parts" >> beam.Reshuffle()
-            | "Index rows" >> beam.ParDo(_IndexPart(job)).with_output_types(_PACKED)
+            | "Index rows" >> beam.ParDo(_IndexPart(job)).with_output_types(_KEYED)
         )
         given = {
             "rows": (self._every(pipeline, "bucket"), rows)
@@ -116,10 +120,10 @@ class CurateCorpora(beam.PTransform):
             | "Judge"
             >> beam.ParDo(_Judge(job))
             .with_outputs("members", main="judged")
-            .with_output_types(_PACKED)
+            .with_output_types(_KEYED)
         )
         if not job.groups:
-            # No fate will come: a second shuffle would only carry the rows once more.
+            # Without fates to join, a second shuffle is not needed.
             return (
                 judged.judged
                 | "Without fates" >> beam.MapTuple(_without_fates)
@@ -133,18 +137,18 @@ class CurateCorpora(beam.PTransform):
         )
 
     def _every(self, pipeline: beam.Pipeline, what: str) -> beam.PCollection[tuple[int, bytes]]:
-        """Nothing for each bucket: a bucket without rows has a file too."""
+        """An empty piece for each bucket, because a bucket without rows has a file too."""
         empty = [(number, b"") for number in range(self._job.buckets)]
-        return pipeline | f"Every {what}" >> beam.Create(empty).with_output_types(_PACKED)
+        return pipeline | f"Every {what}" >> beam.Create(empty).with_output_types(_KEYED)
 
     def _ids(
-        self, pipeline: beam.Pipeline, what: str, paths: list[str], read: Callable[[str], Packed]
+        self, pipeline: beam.Pipeline, what: str, paths: list[str], read: Callable[[str], Array]
     ) -> beam.PCollection[tuple[int, bytes]]:
         return (
             pipeline
             | f"Files of {what}" >> beam.Create(paths).with_output_types(str)
             | f"Spread files of {what}" >> beam.Reshuffle().with_output_types(str)
-            | f"Read {what}" >> beam.ParDo(_ReadIds(read, self._job)).with_output_types(_PACKED)
+            | f"Read {what}" >> beam.ParDo(_ReadIds(read, self._job)).with_output_types(_KEYED)
         )
 
     def _fates(
@@ -154,5 +158,5 @@ class CurateCorpora(beam.PTransform):
             (self._every(members.pipeline, "range"), members)
             | "With empty ranges" >> beam.Flatten()
             | "Group by pictures" >> beam.GroupByKey()
-            | "Settle groups" >> beam.ParDo(_SettleRange(self._job)).with_output_types(_PACKED)
+            | "Settle groups" >> beam.ParDo(_SettleRange(self._job)).with_output_types(_KEYED)
         )

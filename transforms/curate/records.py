@@ -1,7 +1,4 @@
-"""The records that curating passes on, and the job that says where they lie.
-
-All travel as packed arrays. A row of a corpus costs 72 bytes on its way, whatever it holds.
-"""
+"""The records of curation, and the settings of the job. A corpus row is a record of 72 bytes."""
 
 from __future__ import annotations
 
@@ -9,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cauldron import storage
-from cauldron.rules import Action, Conflicts
+from cauldron.core.markers import marker_path
+from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `pixels` the sum
-# over its images, `system` a hash of the system prompt: 0 without images, or without a prompt.
+# over its images, `system` a hash of the system prompt. They are 0 without images or a prompt.
 ROW = np.dtype(
     [
         ("high", "<u8"),
@@ -32,8 +29,8 @@ ROW = np.dtype(
     ]
 )
 
-# An image in a cluster: the id of its row, its index there, its cluster, and whether it is the very
-# picture that all others of the cluster were compared with.
+# An image in a cluster: the id of its row, its index there, its cluster, and whether it is the same
+# picture as the representative, with which all images of the cluster were compared.
 CLUSTERED = np.dtype(
     [
         ("high", "<u8"),
@@ -48,7 +45,7 @@ CLUSTERED = np.dtype(
 # The id of a row to drop.
 GONE = np.dtype([("high", "<u8"), ("low", "<u8")])
 
-# A row that waits for its fate. `cluster_*` are 0 outside every cluster.
+# A row before its group is known. `cluster_*` are 0 outside every cluster.
 JUDGED = np.dtype(
     [
         *[(name, ROW[name]) for name in (ROW.names or ())[:9]],
@@ -59,7 +56,8 @@ JUDGED = np.dtype(
 )
 
 # A row whose images are all in clusters. Rows with equal `key_*` have the same pictures in the
-# same order, and the same system prompt. All images of an `original` row are: others may join it.
+# same order, and the same system prompt. All images of an `original` row are original; only such a
+# row can take over others.
 MEMBER = np.dtype(
     [
         ("key_high", "<u8"),
@@ -70,8 +68,8 @@ MEMBER = np.dtype(
     ]
 )
 
-# What a group decided about a row: it takes over others (its new figures, and where its text
-# lies), or merges into another, or is dropped for another.
+# The decision of a group on a row: it takes over others (with its new figures and the place of its
+# text), is merged into another, or is dropped in favour of another.
 FATE = np.dtype(
     [
         ("high", "<u8"),
@@ -92,12 +90,12 @@ KEPT, TAKES, MERGED, DROPPED = range(4)
 
 @dataclass(frozen=True)
 class CurateSource:
-    """A corpus to be curated.
+    """A corpus to curate.
 
     Attributes:
         corpus: its folder.
-        parts: how many parts it has.
-        dialogue: its turns build on each other, so no others may join them.
+        parts: number of its parts.
+        dialogue: turns build on each other, so its rows are not merged.
     """
 
     name: str
@@ -108,14 +106,14 @@ class CurateSource:
 
 @dataclass(frozen=True)
 class CurateJob:
-    """What workers must know.
+    """The settings that workers need.
 
     Attributes:
-        sources: in the order of their priority; records name a source by its place here.
-        buckets: number of decision files, and of files of merged texts.
-        folder: where they go.
-        action: what becomes of rows with the same pictures. ``keep``, or None where clusters
-            were not looked for: nothing.
+        sources: in the order of their priority; records refer to a source by its index.
+        buckets: number of decisions files, and of files of merged texts.
+        folder: of these files.
+        action: what is done with rows that have the same pictures; None if duplicates were not
+            searched for.
         conflicts: see `merging.merge_samples`.
     """
 
@@ -127,7 +125,7 @@ class CurateJob:
 
     @property
     def groups(self) -> bool:
-        """Whether rows with the same pictures are looked for."""
+        """Whether rows with the same pictures are merged or dropped."""
         return self.action in ("merge", "drop")
 
     @property
@@ -135,10 +133,10 @@ class CurateJob:
         return self.buckets if self.action == "merge" else 0
 
     def marker(self, bucket: int) -> str:
-        return storage.join(self.folder, "_done", f"{bucket:05d}.json")
+        return marker_path(self.folder, "", bucket)
 
     def merged_marker(self, number: int) -> str:
-        return storage.join(self.folder, "_done", f"merged-{number:05d}.json")
+        return marker_path(self.folder, "merged", number)
 
 
 def bucket_name(bucket: int, buckets: int) -> str:
@@ -146,5 +144,5 @@ def bucket_name(bucket: int, buckets: int) -> str:
 
 
 def merged_name(number: int, files: int) -> str:
-    """The file of merged texts: a JSON line for each row that took over others."""
+    """The name of a file of merged texts: a JSON line for each row that took over others."""
     return f"merged-{number:05d}-of-{files:05d}.jsonl"

@@ -15,11 +15,11 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by, write_array
+from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
+from cauldron.transforms.order import id_halves
 
-from cauldron import storage
-from transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
-from transforms.order import id_halves
-from transforms.packed import Packed, range_of, split_by, unpack, write_packed
+from cauldron.core import storage
 
 PICTURES_PER_RANGE = 500_000
 
@@ -35,7 +35,7 @@ class PicturePart(NamedTuple):
     path: str
 
 
-def read_occurrences(part: PicturePart) -> Packed:
+def read_occurrences(part: PicturePart) -> Array:
     """The images of a corpus part, in order."""
     with storage.open_read(part.path) as file:
         table = pq.read_table(file, columns=_COLUMNS)
@@ -67,7 +67,7 @@ def _keys(images: pa.StructArray) -> Any:
     return id_halves([a or b[:32] for a, b in zip(pixels, stored, strict=True)])
 
 
-def group_pictures(occurrences: Packed, benchmarks: frozenset[int]) -> tuple[Packed, Packed]:
+def group_pictures(occurrences: Array, benchmarks: frozenset[int]) -> tuple[Array, Array]:
     """Sort the images of a range and take each picture once.
 
     Rows that are exact copies of another (same source and id) are left out.
@@ -99,11 +99,11 @@ _ROW_ORDER = ("row", "part", "image", "id_low", "id_high", "source", "key_low", 
 _PLACE_ORDER = ("image", "row", "part", "source", "key_low", "key_high")
 
 
-def _sorted(records: Packed, names: Iterable[str]) -> Packed:
+def _sorted(records: Array, names: Iterable[str]) -> Array:
     return records[np.lexsort([records[name] for name in names])]
 
 
-def _changes(records: Packed, names: Iterable[str]) -> Any:
+def _changes(records: Array, names: Iterable[str]) -> Any:
     """Where one of the fields differs from the record before; true for the first."""
     new = np.ones(len(records), dtype=bool)
     if len(records):
@@ -114,11 +114,11 @@ def _changes(records: Packed, names: Iterable[str]) -> Any:
 def write_range(number: int, packed: Iterable[bytes], job: MatchJob) -> dict[str, Any]:
     """Write the two files of a range and its marker; returns the marker."""
     benchmarks = frozenset(n for n, source in enumerate(job.sources) if source.benchmark)
-    pictures, images = group_pictures(unpack(packed, OCCURRENCE), benchmarks)
+    pictures, images = group_pictures(from_bytes(packed, OCCURRENCE), benchmarks)
     marker = {
         "range": number,
-        "pictures": write_packed(job.pictures(number), pictures),
-        "occurrences": write_packed(job.occurrences(number), images),
+        "pictures": write_array(job.pictures(number), pictures),
+        "occurrences": write_array(job.occurrences(number), images),
     }
     storage.write_json(job.marker("pictures", number), marker)
     return marker

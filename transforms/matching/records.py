@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cauldron import storage
+from cauldron.core import storage
+from cauldron.core.markers import marker_path
 
 # One image of one row. `key_*` identify the picture; `images` is how many the row has;
 # `offset` and `length` are the image's own bytes in the pack of (source, part).
@@ -147,4 +148,4 @@ class MatchJob:
         return self._file("verdicts", number, self.ranges)
 
     def marker(self, stem: str, number: int) -> str:
-        return storage.join(self.folder, "_done", f"{stem}-{number:05d}.json")
+        return marker_path(self.folder, stem, number)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cauldron.training.data.collate import Pack
+from cauldron.training.data.loader import PackLoader
+from cauldron.training.data.settings import LoaderSettings
+from cauldron.training.data.tokenization import TokenLayout
 
-from cauldron.mixture import Mixture
+from cauldron.core.mixture import Mixture
 from tests.training.data.mixtures import mixed_rows, write_mixture
 from tests.training.data.tiny import TILE, TOKENS_PER_TILE, fast_tokenizer, tiny_tokenizer
-from training.data.loader import PackLoader
-from training.data.pack import Pack
-from training.data.prompts import TokenLayout
-from training.data.settings import LoaderSettings
 
 Open = Callable[..., PackLoader]
 LAYOUT = TokenLayout(fast_tokenizer(), TILE, TOKENS_PER_TILE)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cauldron.training.data.tokenization import Message
+from cauldron.transforms.shards import ShardWriter, shard_name
 from PIL import Image
 
-from cauldron import storage
-from cauldron.manifests import (
+from cauldron.core import storage
+from cauldron.core.manifests import (
     DATA,
     MANIFEST,
     MixtureManifest,
@@ -22,9 +24,20 @@ from cauldron.manifests import (
     SourceInMixture,
     Tokenizer,
 )
-from cauldron.mixture import Mixture, load_mixture
-from cauldron.schema import messages_of
-from transforms.shards import ShardWriter, shard_name
+from cauldron.core.mixture import Mixture, load_mixture
+from cauldron.core.schema import messages_of
+
+
+def messages_of_row(messages: Sequence[dict[str, Any]]) -> list[Message]:
+    """The `messages` of a row in the form that `TokenLayout` takes."""
+    return [
+        (
+            message["role"],
+            [None if part["type"] == "image" else part["text"] for part in message["content"]],
+        )
+        for message in messages
+    ]
+
 
 _VOCABULARY = "the house tree river red small twelve behind total answer picture first very"
 

@@ -9,15 +9,20 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from cauldron.training.data.tiles import decode, split_into_tiles
 
-from cauldron.errors import CauldronError, UsageError
-from cauldron.tiles import resize_steps, tile_count, tile_grid
+from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.tiles import resize_steps, tile_count, tile_grid
 from tests.doubles.gcs import FakeGcs
 from tests.training.data.conftest import LAYOUT, numbers_of, take
-from tests.training.data.mixtures import make_row, mixed_rows, picture, write_mixture
+from tests.training.data.mixtures import (
+    make_row,
+    messages_of_row,
+    mixed_rows,
+    picture,
+    write_mixture,
+)
 from tests.training.data.tiny import TILE, TOKENS_PER_TILE, tiny_tokenizer
-from training.data.prompts import messages_of_row
-from training.data.tiles import cut, decode
 
 ROWS = mixed_rows(200)
 EDGE = 4 * TILE
@@ -46,7 +51,9 @@ def test_a_pack_is_its_rows_one_after_the_other(opened):
             documents.append(LAYOUT.expand(text, grids))
             for image, size in zip(row["images"], sizes, strict=True):
                 out = torch.empty((tile_count(*size, EDGE, TILE), TILE, TILE, 3), dtype=torch.uint8)
-                cut(decode(image["bytes"], *size), resize_steps(*size, EDGE, TILE), out)
+                split_into_tiles(
+                    decode(image["bytes"], *size), resize_steps(*size, EDGE, TILE), out
+                )
                 tiles.append(out)
         lengths = [len(document.ids) for document in documents]
         assert pack.input_ids.tolist() == [i for d in documents for i in d.ids.tolist()]
@@ -152,12 +159,14 @@ def test_rows_longer_than_a_sequence_are_dropped_and_counted(opened):
     longest = {
         number
         for number, row in enumerate(ROWS)
-        if LAYOUT.length(
-            LAYOUT.encode(messages_of_row(row["messages"])),
-            [
-                tile_grid(i["width"], i["height"], EDGE, TILE, "published")
-                for i in row["image_info"]
-            ],
+        if len(
+            LAYOUT.expand(
+                LAYOUT.encode(messages_of_row(row["messages"])),
+                [
+                    tile_grid(i["width"], i["height"], EDGE, TILE, "published")
+                    for i in row["image_info"]
+                ],
+            ).ids
         )
         > 100
     }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from training.data.packing import best_fit, pack, subset_sums
+from cauldron.training.data.packing import best_fit, pack, subset_sums
 
 CAPACITY = 10_240
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.training.data.conftest import numbers_of, take
 from tests.training.data.tiny import TILE
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cauldron.training.data.rows import ShardReader, row_groups
+from cauldron.training.data.sampler import RowGroup
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.doubles.gcs import FakeGcs
-from tests.training.data.mixtures import mixed_rows, write_mixture
-from training.data.order import RowGroup
-from training.data.prompts import messages_of_row
-from training.data.rows import ShardReader, row_groups
+from tests.training.data.mixtures import messages_of_row, mixed_rows, write_mixture
 
 ROWS = mixed_rows(35)
 

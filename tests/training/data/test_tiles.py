@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from cauldron.training.data.bad_rows import BadRow
+from cauldron.training.data.tiles import decode, split_into_tiles
 
-from cauldron.tiles import resize_steps, tile_count
+from cauldron.core.tiles import resize_steps, tile_count
 from tests.training.data.mixtures import picture
 from tests.training.data.tiny import image_processor
-from training.data.bad_rows import BadRow
-from training.data.tiles import cut, decode
 
 TILE = 364
 
@@ -19,7 +19,7 @@ def tiles_of(data: bytes, size: tuple[int, int], edge: int, upscale="published",
     steps = resize_steps(*size, edge, tile, upscale)
     count = tile_count(*size, edge, tile, upscale)
     out = torch.empty((count, tile, tile, 3), dtype=torch.uint8)
-    cut(decode(data, *size), steps, out)
+    split_into_tiles(decode(data, *size), steps, out)
     return out.permute(0, 3, 1, 2)
 
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from cauldron.training.data.shared_memory import SlotReader, SlotWriter
 
-from cauldron.errors import CauldronError
+from cauldron.core.errors import CauldronError
 from tests.training.data.conftest import take
-from training.data.shared import SlotReader, SlotWriter
 
 _SCRIPT = """
 import multiprocessing, os, signal, sys
 
 def main():
-    from cauldron.mixture import load_mixture
+    from cauldron.core.mixture import load_mixture
     from tests.training.data.conftest import LAYOUT, small_settings
-    from training.data.loader import PackLoader
+    from cauldron.training.data.loader import PackLoader
 
     loader = PackLoader(load_mixture(sys.argv[1]), LAYOUT, small_settings(workers=2), 0, 1)
     next(iter(next(loader)))
@@ -68,8 +68,9 @@ def test_closing_leaves_no_process_and_packs_stay_valid(opened):
 
 
 def test_a_loader_that_nobody_holds_stops_its_workers(mixture):
+    from cauldron.training.data.loader import PackLoader
+
     from tests.training.data.conftest import LAYOUT, small_settings
-    from training.data.loader import PackLoader
 
     before = set(multiprocessing.active_children())
     loader = PackLoader(mixture, LAYOUT, small_settings(workers=1), 0, 1)

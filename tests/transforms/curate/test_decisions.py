@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from cauldron.transforms.arrays import range_of, split_by
+from cauldron.transforms.curate.decisions import decide, decision_table, judge, settle
+from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW, CurateJob, CurateSource
+from cauldron.transforms.order import id_halves
 
 from tests.curated import cluster_name
-from transforms.curate.decisions import decide, decision_table, judge, settle
-from transforms.curate.records import CLUSTERED, GONE, ROW, CurateJob, CurateSource
-from transforms.order import id_halves
-from transforms.packed import range_of, split_by
 
 SOURCES = (CurateSource("s", "c", 1), CurateSource("talk", "c", 1, dialogue=True))
 JOB = CurateJob(SOURCES, 1, "folder", action="merge")

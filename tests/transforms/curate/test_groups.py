@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from transforms.curate import groups
-from transforms.curate.groups import cut_group, drop_others, group_rows
-from transforms.curate.records import DROPPED, MEMBER
+from cauldron.transforms.curate import groups
+from cauldron.transforms.curate.groups import cut_group, drop_others, group_rows
+from cauldron.transforms.curate.records import DROPPED, MEMBER
 
 
 def members(rows: list[tuple[int, int, int, int]], turns: int = 1, text: int = 100) -> np.ndarray:

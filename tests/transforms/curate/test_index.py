@@ -6,13 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cauldron.transforms.curate.index import (
+    PartPath,
+    clustered_images,
+    contaminated_rows,
+    index_part,
+)
+from cauldron.transforms.order import id_halves
+from cauldron.transforms.record_files import read_sample
 
-from cauldron import storage
-from cauldron.manifests import corpus_folder
+from cauldron.core import storage
+from cauldron.core.manifests import corpus_folder
 from tests.curated import VQA, World, row, write_clusters, write_contamination
-from transforms.curate.index import CorpusPart, clustered_images, contaminated_rows, index_part
-from transforms.order import id_halves
-from transforms.packs import read_sample
 
 ROWS = [
     row(VQA, [("Q", "a")]),
@@ -31,9 +36,9 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def part_of(world: World) -> CorpusPart:
+def part_of(world: World) -> PartPath:
     folder = corpus_folder(world.out, VQA, "f0")
-    return CorpusPart(3, 1, storage.join(folder, "part-00001-of-00002.parquet"))
+    return PartPath(3, 1, storage.join(folder, "part-00001-of-00002.parquet"))
 
 
 def test_a_part_is_indexed_in_its_order(world):
@@ -55,7 +60,7 @@ def test_the_text_of_a_record_is_read_without_its_pictures(world):
         (data,) = storage.read_ranges([where])
         assert read_sample(data) == ROWS[number][0]
         assert b"JFIF" not in data
-        with pytest.raises(ValueError, match="pack record"):
+        with pytest.raises(ValueError, match="image record"):
             read_sample(data[:-512])
 
 
@@ -75,7 +80,7 @@ def test_without_groups_only_numbers_are_read(world):
 
 def test_an_empty_part_has_no_rows(world):
     folder = corpus_folder(world.out, VQA, "f0")
-    part = CorpusPart(0, 0, storage.join(folder, "part-00000-of-00002.parquet"))
+    part = PartPath(0, 0, storage.join(folder, "part-00000-of-00002.parquet"))
     assert len(index_part(part, groups=True)) == 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from cauldron.transforms.curate.merging import merge_samples, normalise_text
 
-from cauldron.schema import Sample
+from cauldron.core.schema import Sample
 from tests.curated import LNQA, OKVQA, VQA, Texts, row, turns_of
-from transforms.curate.merging import merge_samples, normalise_text
 
 
 def sample(source: str, texts: Texts) -> Sample:

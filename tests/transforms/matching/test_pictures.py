@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from transforms.matching.pictures import group_pictures
-from transforms.matching.records import BENCHMARK, OCCURRENCE, TRAINING
-from transforms.packed import from_table, read_packed, to_table, write_packed
+from cauldron.transforms.arrays import from_table, read_array, to_table, write_array
+from cauldron.transforms.matching.pictures import group_pictures
+from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, TRAINING
 
 NO_BENCHMARKS: frozenset[int] = frozenset()
 
@@ -73,8 +72,8 @@ def test_packed_records_survive_parquet(tmp_path):
     )
     for records in (pictures, occurrences, occurrences[:0]):
         path = str(tmp_path / "records.parquet")
-        entry = write_packed(path, records)
+        entry = write_array(path, records)
         assert entry["rows"] == len(records)
-        assert read_packed(path, records.dtype).tobytes() == records.tobytes()
+        assert read_array(path, records.dtype).tobytes() == records.tobytes()
         sliced = to_table(records).slice(1)
         assert from_table(sliced, records.dtype).tobytes() == records[1:].tobytes()

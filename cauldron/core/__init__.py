@@ -1,0 +1,1 @@
+"""The base of all other packages: schema, manifests, files, errors. Imports none of them."""

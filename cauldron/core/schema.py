@@ -1,0 +1,322 @@
+"""The chat schema: the pydantic model that ingest fills, and the Arrow schemas of files on disk.
+
+A `Sample` is one conversation over zero or more images. In a mixture it is a row of
+`MIXTURE_SCHEMA`, whose `images` column is the ``datasets`` Image feature and whose `messages`
+column is what ``apply_chat_template`` and TRL take. A corpus row (`CORPUS_SCHEMA`) holds no
+pixels: it gives their place in the record file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from cauldron.core.rules import Strict
+
+# Suffix of a benchmark turn's source if its question was not published; the row's key replaces it.
+NO_QUESTION = " (no question)"
+
+
+class ImageInfo(Strict):
+    """Facts about one stored image.
+
+    Attributes:
+        width, height: pixels, as stored (after EXIF orientation and any downscale).
+        format: ``JPEG``, ``PNG`` or ``WEBP``.
+        mode: ``RGB`` or ``L``.
+        sha256: of the stored bytes, hex.
+        phash: 64-bit perceptual hash in the bit order of ``imagehash.phash`` (row-major, most
+            significant bit first).
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    sha256: str
+    phash: int
+
+
+class Turn(Strict):
+    """A question and its answer.
+
+    Attributes:
+        source: the source this turn came from; in a merged sample it may differ from the sample's.
+        user_tokens, answer_tokens: text tokens by the recipe's tokenizer, no special tokens.
+    """
+
+    user: str
+    assistant: str
+    source: str
+    user_tokens: int = 0
+    answer_tokens: int = 0
+
+
+class Origin(Strict):
+    """The place of a row in the published files.
+
+    Attributes:
+        file: path inside the repository.
+        row_group: parquet row group, -1 for other formats.
+        row: row number in the file for parquet and JSON arrays, byte offset of the line for
+            JSON lines, member index for archives; -1 when the whole file is meant.
+        key: the publisher's own key of the row, or "".
+    """
+
+    file: str
+    row_group: int = -1
+    row: int = -1
+    key: str = ""
+
+
+class Sample(Strict):
+    """One normalised conversation over zero or more images. Pixels are kept apart from it."""
+
+    id: str
+    source: str
+    system: str | None
+    turns: tuple[Turn, ...]
+    images: tuple[ImageInfo, ...]
+    origin: Origin
+    license: str
+    language: str | None
+    system_tokens: int = 0
+
+    @property
+    def answer_tokens(self) -> int:
+        return sum(turn.answer_tokens for turn in self.turns)
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of the system prompt, the questions and the answers."""
+        asked = sum(turn.user_tokens for turn in self.turns)
+        return self.system_tokens + asked + self.answer_tokens
+
+    def columns(self) -> dict[str, Any]:
+        """The columns of a corpus row that follow from the sample alone."""
+        texts = [(turn.user, turn.assistant) for turn in self.turns]
+        return {
+            "id": self.id,
+            "source": self.source,
+            "messages": messages_of(self.system, texts, len(self.images)),
+            "image_info": [info.model_dump() for info in self.images],
+            "answer_tokens": self.answer_tokens,
+            "text_tokens": self.text_tokens,
+            "turns": len(self.turns),
+            "turn_sources": [turn.source for turn in self.turns],
+            "origin": self.origin.model_dump(),
+            "license": self.license,
+            "language": self.language,
+        }
+
+
+def content_id(
+    source: str, image_digests: list[str], system: str | None, turns: list[tuple[str, str]]
+) -> str:
+    """The 128-bit id of a sample as 32 hex digits. Equal content has the same id in every build.
+
+    Args:
+        image_digests: SHA-256 of each image's bytes as published, in order.
+        turns: (user, assistant) texts, in order.
+    """
+    content = json.dumps([source, image_digests, system, turns], ensure_ascii=True)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def messages_of(
+    system: str | None, turns: list[tuple[str, str]] | tuple[tuple[str, str], ...], images: int
+) -> list[dict[str, Any]]:
+    """Chat messages for transformers and TRL. All images come first in the first user turn."""
+    messages: list[dict[str, Any]] = []
+    if system:
+        messages.append({"role": "system", "content": [_text(system)]})
+    for number, (user, assistant) in enumerate(turns):
+        placeholders = [{"type": "image", "text": None}] * (images if number == 0 else 0)
+        messages.append({"role": "user", "content": [*placeholders, _text(user)]})
+        messages.append({"role": "assistant", "content": [_text(assistant)]})
+    return messages
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+_STRING = pa.string()
+
+MESSAGES = pa.list_(
+    pa.struct(
+        [
+            ("role", _STRING),
+            ("content", pa.list_(pa.struct([("type", _STRING), ("text", _STRING)]))),
+        ]
+    )
+)
+TOKENS = pa.struct([("answer", pa.int32()), ("text", pa.int32()), ("image", pa.int32())])
+ORIGIN = pa.struct(
+    [("file", _STRING), ("row_group", pa.int32()), ("row", pa.int64()), ("key", _STRING)]
+)
+_IMAGE_FIELDS = [
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("format", _STRING),
+    ("mode", _STRING),
+    ("sha256", _STRING),
+    ("phash", pa.uint64()),
+]
+
+# For finding near-duplicates, see `cauldron.transforms.signatures.Signature`. Only in a corpus.
+_SIGNATURE_FIELDS = [
+    ("pixels", _STRING),  # null if not all pixels were decoded
+    ("phash256", pa.binary(32)),
+    ("ground", pa.uint8()),
+]
+
+# `tokens.text` counts all text tokens of the row, answers included. `tokens.image` depends on the
+# stage's resolution. `tiles` is the number of vision-encoder inputs, global views included.
+MIXTURE_SCHEMA = pa.schema(
+    [
+        ("id", _STRING),
+        ("source", _STRING),
+        ("images", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _STRING)]))),
+        ("messages", MESSAGES),
+        ("image_info", pa.list_(pa.struct([*_IMAGE_FIELDS, ("tiles", pa.int32())]))),
+        ("tokens", TOKENS),
+        ("tiles", pa.int32()),
+        ("turn_sources", pa.list_(_STRING)),
+        ("origin", ORIGIN),
+        ("license", _STRING),
+        ("language", _STRING),
+        ("cluster", _STRING),
+        ("epoch", pa.int32()),
+        ("repeat", pa.int32()),
+    ]
+)
+
+# The sample, and the place of its record in the record file (`pack`) of the same part. The row's
+# `offset` and `length` span the whole record (text as JSON, then the images); those inside
+# `image_info` span that image's bytes only.
+CORPUS_SCHEMA = pa.schema(
+    [
+        ("id", _STRING),
+        ("source", _STRING),
+        ("messages", MESSAGES),
+        (
+            "image_info",
+            pa.list_(
+                pa.struct(
+                    [
+                        *_IMAGE_FIELDS,
+                        *_SIGNATURE_FIELDS,
+                        ("offset", pa.int64()),
+                        ("length", pa.int64()),
+                    ]
+                )
+            ),
+        ),
+        ("answer_tokens", pa.int32()),
+        ("text_tokens", pa.int32()),
+        ("turns", pa.int32()),
+        ("turn_sources", pa.list_(_STRING)),
+        ("origin", ORIGIN),
+        ("license", _STRING),
+        ("language", _STRING),
+        ("pack", _STRING),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+    ]
+)
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        ("source", _STRING),
+        ("outcome", _STRING),  # "dropped" by a rule, or "quarantined" because it is unreadable
+        ("reason", _STRING),
+        ("message", _STRING),
+        ("origin", ORIGIN),
+        ("rows", pa.int32()),  # number of published rows
+    ]
+)
+
+# One row per corpus row: its decision, and what mixing needs to pick and fetch it.
+# `answer_tokens` and `turns` are those of the row in the mixture. If other rows were merged into
+# it, they include theirs, and the text is in file number `merged_file` at `merged_offset`.
+# `cluster` is the cluster of the row's first image that is in one. `into_*` identify the row that
+# a merged row became part of, or that was kept instead of a dropped near-duplicate.
+DECISION_SCHEMA = pa.schema(
+    [
+        ("source", _STRING),
+        ("id", _STRING),
+        ("part", pa.int32()),
+        ("row", pa.int32()),
+        ("decision", _STRING),  # "keep", "merge" or "drop"
+        ("reason", _STRING),
+        ("into_source", _STRING),
+        ("into_part", pa.int32()),
+        ("into_row", pa.int32()),
+        ("answer_tokens", pa.int32()),
+        ("turns", pa.int32()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("cluster", _STRING),
+        ("merged_file", pa.int32()),
+        ("merged_offset", pa.int64()),
+        ("merged_length", pa.int64()),
+    ]
+)
+
+# One row per image in a cluster of two or more. `cluster` is the content key of the
+# representative's picture. `distance` (of 64-bit hashes) and `score` (of pixels, 0 to 1) compare
+# the image with the representative, which itself has 0 and 1.
+CLUSTER_SCHEMA = pa.schema(
+    [
+        ("cluster", _STRING),
+        ("source", _STRING),
+        ("id", _STRING),
+        ("image", pa.int32()),
+        ("origin", ORIGIN),
+        ("representative", pa.bool_()),
+        ("distance", pa.int32()),
+        ("score", pa.float32()),
+    ]
+)
+
+# One row per pair of a corpus image and a benchmark picture that are the same. `overlap` is the
+# sequence of words that both questions contain, null if none. `removed` says whether the row was
+# dropped. `thumbnails` are the two pictures, first the corpus image.
+CONTAMINATION_SCHEMA = pa.schema(
+    [
+        ("source", _STRING),
+        ("id", _STRING),
+        ("image", pa.int32()),
+        ("origin", ORIGIN),
+        ("benchmark", _STRING),
+        ("benchmark_id", _STRING),
+        ("benchmark_image", pa.int32()),
+        ("benchmark_origin", ORIGIN),
+        ("distance", pa.int32()),
+        ("score", pa.float32()),
+        ("overlap", _STRING),
+        ("removed", pa.bool_()),
+        ("thumbnails", pa.list_(pa.struct([("bytes", pa.binary()), ("path", _STRING)]))),
+    ]
+)
+
+
+def _feature(kind: pa.DataType) -> Any:
+    """An Arrow type as a Hugging Face feature, for the ``huggingface`` schema metadata."""
+    if pa.types.is_struct(kind):
+        return {field.name: _feature(field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def mixture_schema_with_features() -> pa.Schema:
+    """`MIXTURE_SCHEMA` with the metadata that ``datasets`` needs to decode the images."""
+    features = {field.name: _feature(field.type) for field in MIXTURE_SCHEMA}
+    features["images"] = {"feature": {"_type": "Image"}, "_type": "List"}
+    info = json.dumps({"info": {"features": features}}, sort_keys=True)
+    return MIXTURE_SCHEMA.with_metadata({b"huggingface": info.encode()})

@@ -1,0 +1,322 @@
+"""All file access: local folders and ``gs://`` buckets through fsspec.
+
+Writes are atomic. On a local disk a file is written under a temporary name and renamed. An object
+store shows an object only after its upload is complete, so the final name is written directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import IO, Any, BinaryIO, cast
+
+import fsspec
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
+# Ranges of one file that are closer than this are fetched in one request: a second request costs
+# more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).
+COALESCE_GAP = 64 * 1024
+
+_TEMPORARY = ".tmp-"
+
+
+def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of `path`, and the path in that file system's form."""
+    # A cached listing would hide files that another worker has written since.
+    fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    return fs, bare
+
+
+def is_local(path: str) -> bool:
+    return isinstance(filesystem(path)[0], LocalFileSystem)
+
+
+def join(base: str, *parts: str) -> str:
+    """Join path parts with ``/``, for local paths and URLs."""
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def open_read(path: str) -> BinaryIO:
+    """Open a seekable file for reading. Raises FileNotFoundError."""
+    fs, bare = filesystem(path)
+    return cast(BinaryIO, fs.open(bare, "rb"))
+
+
+def exists(path: str) -> bool:
+    fs, bare = filesystem(path)
+    return bool(fs.exists(bare))
+
+
+def list_files(folder: str, suffix: str = "") -> list[str]:
+    """Full paths of the files directly in `folder`, sorted; empty if the folder does not exist."""
+    return [join(folder, name) for name in _names(folder, "file") if name.endswith(suffix)]
+
+
+def list_folders(folder: str) -> list[str]:
+    """Names (not paths) of the folders directly in `folder`, sorted."""
+    return _names(folder, "directory")
+
+
+def _names(folder: str, kind: str) -> list[str]:
+    fs, bare = filesystem(folder)
+    fs.invalidate_cache()
+    entries = fs.ls(bare, detail=True) if fs.isdir(bare) else []
+    return sorted(PurePosixPath(e["name"]).name for e in entries if e["type"] == kind)
+
+
+def remove(path: str) -> None:
+    """Remove a file or a whole folder, if it exists."""
+    fs, bare = filesystem(path)
+    with contextlib.suppress(FileNotFoundError):
+        fs.rm(bare, recursive=True)
+
+
+def create(path: str, data: bytes) -> bool:
+    """Write a small file unless there is one; returns whether it was written.
+
+    On a local disk and on ``gs://`` exactly one of several callers at once succeeds.
+    """
+    fs, bare = filesystem(path)
+    try:
+        if isinstance(fs, LocalFileSystem):
+            os.makedirs(os.path.dirname(bare), exist_ok=True)
+            _create_local(bare, data)
+        else:
+            fs.pipe_file(bare, data, mode="create")  # gcsfs: ifGenerationMatch=0
+    except FileExistsError:
+        return False
+    return True
+
+
+def _create_local(path: str, data: bytes) -> None:
+    file = open(path, "xb")  # noqa: SIM115 - what follows undoes it
+    try:
+        with file:
+            file.write(data)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def touch(path: str) -> None:
+    """Set the time of a small file's last change to now. Raises FileNotFoundError."""
+    fs, bare = filesystem(path)
+    if isinstance(fs, LocalFileSystem):
+        os.utime(bare)
+    else:
+        fs.pipe_file(bare, fs.cat_file(bare))
+
+
+def modified(path: str) -> float:
+    """When a file last changed, in seconds since the epoch. Raises FileNotFoundError."""
+    fs, bare = filesystem(path)
+    fs.invalidate_cache()
+    return float(fs.modified(bare).timestamp())
+
+
+def remove_temporaries(folder: str) -> None:
+    """Remove temporary files of killed writers in `folder`. Nobody may be writing there."""
+    for path in list_files(folder):
+        if PurePosixPath(path).name.startswith(_TEMPORARY):
+            remove(path)
+
+
+def read_bytes(path: str) -> bytes:
+    with open_read(path) as file:
+        return file.read()
+
+
+def read_json(path: str) -> Any:
+    return json.loads(read_bytes(path))
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write JSON atomically, with sorted keys: equal values give equal bytes."""
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(data)
+
+
+class HashingWriter:
+    """A binary file that counts and hashes the bytes written to it.
+
+    Attributes:
+        size: bytes written so far.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+        self.closed = False
+        self._abandoned = False
+
+    def write(self, data: bytes | memoryview) -> int:
+        size = memoryview(data).nbytes  # pyarrow passes buffers of its own, not only bytes
+        if self._abandoned:
+            return size
+        self._sha256.update(data)
+        self._file.write(data)
+        self.size += size
+        return size
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def abandon(self) -> None:
+        """Ignore all further writes. After a failure the file is gone, but format writers still
+        flush when they are garbage-collected."""
+        self._abandoned = True
+
+    def close(self) -> None:
+        """Does nothing, for writers that close their file; `atomic_write` closes it."""
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    def entry(self, name: str, rows: int | None = None) -> dict[str, Any]:
+        """The file's entry in a manifest."""
+        entry = {"name": name, "bytes": self.size, "sha256": self.sha256}
+        return entry if rows is None else entry | {"rows": rows}
+
+
+@contextlib.contextmanager
+def atomic_write(path: str) -> Iterator[HashingWriter]:
+    """Write a file atomically. On an exception nothing is left behind."""
+    fs, bare = filesystem(path)
+    opened = _local_atomic(bare) if isinstance(fs, LocalFileSystem) else _remote_atomic(fs, bare)
+    with opened as file:
+        writer = HashingWriter(file)
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+@contextlib.contextmanager
+def _remote_atomic(fs: AbstractFileSystem, path: str) -> Iterator[IO[bytes]]:
+    file = fs.open(path, "wb")
+    try:
+        yield file
+    except BaseException:
+        # Closing would publish a partial file; discarding ends the upload.
+        with contextlib.suppress(Exception):
+            file.discard()
+        file.closed = True
+        raise
+    file.close()
+
+
+@contextlib.contextmanager
+def _local_atomic(path: str) -> Iterator[IO[bytes]]:
+    folder = os.path.dirname(path) or "."
+    os.makedirs(folder, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(
+        prefix=_TEMPORARY, suffix=os.path.basename(path), dir=folder
+    )
+    try:
+        # mkstemp creates files that only this user can read; set the usual permissions.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.fchmod(handle, 0o666 & ~umask)
+        with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`length` bytes of `path` from `offset`."""
+
+    path: str
+    offset: int
+    length: int
+
+
+def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
+    """Fetch byte ranges, in the given order. Ranges that are close together share a request.
+
+    Raises:
+        EOFError: a range goes beyond the end of its file.
+    """
+    order = sorted(range(len(ranges)), key=lambda i: (ranges[i].path, ranges[i].offset))
+    groups: list[list[int]] = []
+    end = -1
+    for index in order:
+        item = ranges[index]
+        near = groups and ranges[groups[-1][0]].path == item.path
+        if near and item.offset <= end + COALESCE_GAP:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+            end = -1
+        end = max(end, item.offset + item.length)
+    spans = []
+    for group in groups:
+        start = ranges[group[0]].offset
+        stop = max(ranges[i].offset + ranges[i].length for i in group)
+        spans.append(Range(ranges[group[0]].path, start, stop - start))
+    result: list[bytes] = [b""] * len(ranges)
+    for group, span, data in zip(groups, spans, _fetch(spans), strict=True):
+        if len(data) != span.length:
+            raise EOFError(f"{span.path}: wanted {span.length} bytes at {span.offset}")
+        for index in group:
+            start = ranges[index].offset - span.offset
+            whole = start == 0 and ranges[index].length == span.length
+            result[index] = data if whole else data[start : start + ranges[index].length]
+    return result
+
+
+def _fetch(spans: Sequence[Range]) -> list[bytes]:
+    if not spans:
+        return []
+    fs, _ = filesystem(spans[0].path)
+    if not isinstance(fs, LocalFileSystem):
+        paths = [filesystem(span.path)[1] for span in spans]
+        starts = [span.offset for span in spans]
+        ends = [span.offset + span.length for span in spans]
+        return list(fs.cat_ranges(paths, starts, ends, on_error="raise"))
+    # Spans are sorted by path, so one open file at a time is enough.
+    result: list[bytes] = []
+    current, handle = "", -1
+    try:
+        for span in spans:
+            if span.path != current:
+                if handle >= 0:
+                    os.close(handle)
+                handle = os.open(filesystem(span.path)[1], os.O_RDONLY)
+                current = span.path
+            result.append(os.pread(handle, span.length, span.offset))
+    finally:
+        if handle >= 0:
+            os.close(handle)
+    return result

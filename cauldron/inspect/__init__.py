@@ -1,0 +1,1 @@
+"""Reading an output folder: queries, checks, explanations, tables."""

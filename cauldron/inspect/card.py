@@ -1,0 +1,211 @@
+"""The dataset card of a mixture: its ``README.md``, with the YAML header that the hub reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import yaml
+
+from cauldron.core.manifests import DATA, MixtureManifest, SourceInMixture
+
+# The hub's size categories, by rows.
+_SIZES = [
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+    (100_000_000, "10M<n<100M"),
+    (1_000_000_000, "100M<n<1B"),
+]
+
+
+def write_card(manifest: MixtureManifest) -> str:
+    """The card as Markdown with a YAML header, made from the manifest alone."""
+    sections = [
+        f"# {_inline(manifest.recipe_name)}: {_inline(manifest.stage)} mixture",
+        _summary(manifest),
+        "## How to load it",
+        _loading(manifest),
+        "## Composition",
+        _composition(manifest),
+        *_not_in_it(manifest),
+        "## What became of the published rows",
+        _accounting(manifest),
+        "## Licences",
+        _licences(manifest),
+        "## Where it comes from",
+        _provenance(manifest),
+    ]
+    return f"---\n{_header(manifest)}---\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _header(manifest: MixtureManifest) -> str:
+    fields = {
+        # On one line: a line of three hyphens in the name would end the header.
+        "pretty_name": " ".join(f"{manifest.recipe_name} {manifest.stage}".split()),
+        "license": "other",
+        "license_name": "per-source",
+        "license_details": "each row names its licence; see Licences below",
+        "task_categories": ["image-text-to-text", "visual-question-answering"],
+        "tags": ["cauldron", "vision-language", "mixture", manifest.stage],
+        "size_categories": [_size_class(manifest.totals.rows)],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": "train", "path": f"{DATA}/train-*.parquet"}],
+            }
+        ],
+    }
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=10_000)
+
+
+def _size_class(rows: int) -> str:
+    return next((name for limit, name in _SIZES if rows < limit), "n>1B")
+
+
+def _summary(manifest: MixtureManifest) -> str:
+    totals = manifest.totals
+    tokens = (
+        "Token counts are **estimated** from the length of the text in bytes: the recipe names no "
+        "tokenizer."
+        if manifest.tokenizer.estimated
+        else f"Text tokens are counted with `{manifest.tokenizer.name}`, without special tokens."
+    )
+    return (
+        f"{totals.rows:,} conversations from {_present(manifest)} sources, shuffled, ready for "
+        f"supervised fine-tuning of a vision-language model: {totals.images:,} images, "
+        f"{totals.answer_tokens:,} answer tokens, {totals.text_tokens:,} text tokens (answers "
+        f"included) and {totals.image_tokens:,} image tokens, in {len(manifest.shards):,} "
+        f"parquet files of {totals.bytes / 1e6:,.1f} MB in all. {tokens}"
+    )
+
+
+def _present(manifest: MixtureManifest) -> int:
+    return sum(source.rows > 0 for source in manifest.sources.values())
+
+
+def _loading(manifest: MixtureManifest) -> str:
+    stage = manifest.stage
+    view = stage if stage.isidentifier() else f'\\"{stage}\\"'
+    return f"""\
+With `datasets`; `images` are decoded, and `messages` go into `apply_chat_template` as they are:
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("path/to/mixtures/{stage}", split="train")
+prompt = processor.apply_chat_template(rows[0]["messages"])
+inputs = processor(text=prompt, images=rows[0]["images"] or None)
+```
+
+With DuckDB, without reading an image:
+
+```sql
+SELECT source, count(*) AS rows, sum(tokens.answer) AS answer_tokens
+FROM 'path/to/mixtures/{stage}/{DATA}/train-*.parquet' GROUP BY 1 ORDER BY 2 DESC;
+```
+
+With Cauldron, from the build's output folder:
+
+```sh
+cauldron query OUT "SELECT * EXCLUDE images FROM {view} LIMIT 5"
+```"""
+
+
+def _composition(manifest: MixtureManifest) -> str:
+    estimated = " (est.)" if manifest.tokenizer.estimated else ""
+    header = ["Source", "Rows", f"Answer tokens{estimated}", "Images", "Weight"]
+    header += ["Share asked", "Share reached", "Epochs", "Licence"]
+    ordered = sorted(manifest.sources.items(), key=lambda item: (-item[1].share_reached, item[0]))
+    rows = [_composition_row(name, source) for name, source in ordered]
+    totals = manifest.totals
+    total = [f"{totals.rows:,}", f"{totals.answer_tokens:,}", f"{totals.images:,}"]
+    rows.append(["**all**", *(f"**{value}**" for value in total), "", "", "", "", ""])
+    return (
+        "Shares are of answer tokens. A source's epochs say how often its rows are passed over.\n\n"
+        + _table(header, rows, numbers=range(1, 8))
+    )
+
+
+def _composition_row(name: str, source: SourceInMixture) -> list[str]:
+    return [
+        name,
+        f"{source.rows:,}",
+        f"{source.answer_tokens:,}",
+        f"{source.images:,}",
+        "" if source.weight is None else f"{source.weight:g}",
+        f"{source.share_asked:.2%}",
+        f"{source.share_reached:.2%}",
+        f"{source.epochs:.3f}",
+        source.license,
+    ]
+
+
+def _not_in_it(manifest: MixtureManifest) -> list[str]:
+    if not manifest.unavailable:
+        return []
+    rows = [[item.source, item.why, item.remedy] for item in manifest.unavailable]
+    return [
+        "## Not in it",
+        "The recipe asks for these sources too; they could not be read when this was built.\n\n"
+        + _table(["Source", "Why", "What to do"], rows),
+    ]
+
+
+def _accounting(manifest: MixtureManifest) -> str:
+    header = ["Source", "Published rows", "Kept", "Merged", "Dropped", "Quarantined", "Reasons"]
+    rows = []
+    for name, source in sorted(manifest.sources.items()):
+        counts = source.counts
+        lost = [counts.merged, counts.dropped, counts.quarantined]
+        reasons = (f"{reason} {n:,}" for part in lost for reason, n in sorted(part.items()))
+        rows.append([name, *(f"{n:,}" for n in counts.totals.values()), ", ".join(reasons)])
+    return _table(header, rows, numbers=range(1, 6))
+
+
+def _licences(manifest: MixtureManifest) -> str:
+    by_licence: dict[str, list[str]] = {}
+    for name, source in sorted(manifest.sources.items()):
+        if source.rows:
+            by_licence.setdefault(source.license, []).append(name)
+    rows = [[licence, ", ".join(names)] for licence, names in sorted(by_licence.items())]
+    note = "Every row carries the licence of its source in the column `license`."
+    if any("near_duplicate" in source.counts.merged for source in manifest.sources.values()):
+        note += (
+            " A row that took over the turns of others with the same pictures names theirs too,"
+            " joined with `AND`; `turn_sources` says where each turn is from."
+        )
+    return f"{note}\n\n" + _table(["Licence", "Sources"], rows)
+
+
+def _provenance(manifest: MixtureManifest) -> str:
+    repos = sorted({(s.repo, s.commit or "local files") for s in manifest.sources.values()})
+    facts = [
+        ["Recipe", manifest.recipe_name],
+        ["Seed", str(manifest.seed)],
+        ["Fingerprint", manifest.fingerprint],
+        ["Cauldron", manifest.code_version],
+        ["Tokenizer", manifest.tokenizer.name or "none: estimated from bytes"],
+    ]
+    return (
+        _table(["What", "Value"], facts)
+        + "\n\n"
+        + _table(["Repository", "Commit"], [list(item) for item in repos])
+        + "\n\n`manifest.json` beside this file holds the whole recipe, every count and the "
+        "SHA-256 of every shard; `cauldron verify OUT` checks them."
+    )
+
+
+def _table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()
+) -> str:
+    right = set(numbers)
+    rule = ["---:" if column in right else "---" for column in range(len(header))]
+    lines = [header, rule, *([_inline(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _inline(text: str) -> str:
+    """Text that is safe in a table cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

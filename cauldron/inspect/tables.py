@@ -1,0 +1,134 @@
+"""Tables printed to the terminal: mixtures, plans, sources."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from cauldron.core.manifests import MixtureManifest, mixture_folder
+from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
+from cauldron.inspect.query_output import console
+from cauldron.sources.catalog import registry
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are figures."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
+    return table
+
+
+def _print(table: Table, *notes: str) -> None:
+    printer = console()
+    printer.print(table)
+    for note in notes:
+        printer.print(note, highlight=False, soft_wrap=True)
+
+
+def print_mixture(manifest: MixtureManifest, output: str) -> None:
+    """Print the mixture table, the totals, the folder, and a query to start with."""
+    estimated = " (tokens estimated from bytes)" if manifest.tokenizer.estimated else ""
+    table = _table(
+        f"Mixture {manifest.stage}{estimated}",
+        "source", "in", "kept", "merged", "dropped", "quarantined",
+        "epochs", "rows", "answer tokens", "asked %", "reached %",
+    )  # fmt: skip
+    for name, source in manifest.sources.items():
+        table.add_row(
+            name,
+            *(f"{rows:,}" for rows in source.counts.totals.values()),
+            f"{source.epochs:.3f}",
+            f"{source.rows:,}",
+            f"{source.answer_tokens:,}",
+            f"{100 * source.share_asked:.2f}",
+            f"{100 * source.share_reached:.2f}",
+        )
+    totals, missing = manifest.totals, len(manifest.unavailable)
+    folder = mixture_folder(output, manifest.stage)
+    query = f"SELECT source, count(*) AS rows FROM {manifest.stage} GROUP BY 1 ORDER BY 2 DESC"
+    without = (
+        f"Built without {missing} sources of the recipe that were not there; the manifest and the "
+        "card name them."
+    )
+    _print(
+        table,
+        *([without] if missing else []),
+        f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
+        f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
+        f'Look at it: cauldron query {output} "{query}"',
+    )
+
+
+def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
+    """Print a stage's plan and the estimate of its cost, at `price` USD per core-hour."""
+    table = _table(
+        f"Plan of stage {plan.stage}",
+        "source", "rows", "answer tokens", "weight", "share %", "epochs", "published %", "counts",
+        "read GB",
+    )  # fmt: skip
+    for line in plan.sources:
+        allocation, published = line.allocation, line.published
+        basis = f"{line.basis}, estimated" if line.estimated else line.basis
+        table.add_row(
+            allocation.source,
+            f"{allocation.counts.rows:,}",
+            f"{allocation.counts.answer_tokens:,.0f}",
+            "-" if allocation.weight is None else f"{allocation.weight:g}",
+            f"{100 * allocation.share:.2f}",
+            f"{allocation.epochs:.3f}{' (cap)' if allocation.capped else ''}",
+            "-" if published is None else f"{published.percent_printed:.2f}",
+            basis,
+            "?" if line.read_bytes is None else f"{line.read_bytes / 1e9:.2f}",
+        )
+    estimate = plan.to_json(price)["estimate"]
+    unknown = len(estimate["sources_of_unknown_size"])
+    misprint = misprint_note(plan)
+    _print(
+        table,
+        *([misprint] if misprint else []),
+        *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
+        f"A full build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
+        + (f" and {unknown} sources of unknown size" if unknown else "")
+        + f": about {estimate['core_hours']:,.0f} core-hours, "
+        f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour.",
+    )
+
+
+def source_lines() -> list[dict[str, Any]]:
+    """Every source as plain values, for ``--json``."""
+    return [
+        {
+            "source": source.name,
+            "title": source.title,
+            "repo": source.repo,
+            "license": source.license,
+            "rows": source.published_rows,
+            "bytes": source.published_bytes,
+            "gated": source.gated,
+            "images": {None: "none", True: "included", False: "elsewhere"}[source.ships_images],
+        }
+        for source in registry().values()
+    ]
+
+
+def print_sources() -> None:
+    """Print a line for every source."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("source", "what", "licence", "images"):
+        table.add_column(column)
+    for column in ("rows", "GB"):
+        table.add_column(column, justify="right")
+    table.add_column("access")
+    for line in source_lines():
+        table.add_row(
+            line["source"],
+            line["title"],
+            line["license"],
+            line["images"],
+            "?" if line["rows"] is None else f"{line['rows']:,}",
+            "?" if line["bytes"] is None else f"{line['bytes'] / 1e9:.2f}",
+            "gated" if line["gated"] else "open",
+        )
+    _print(table)

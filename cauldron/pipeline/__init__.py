@@ -1,0 +1,1 @@
+"""A build and its steps, each one Beam job or more."""

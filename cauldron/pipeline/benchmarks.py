@@ -1,0 +1,146 @@
+"""Benchmarks as corpora: found, fingerprinted and ingested like sources, in folders of their own.
+
+``benchmarks/<name>/<fingerprint>/`` holds the same files as a corpus; unreadable rows are in
+``quarantine/benchmarks/<name>/<fingerprint>/``. A benchmark is not training data: no rule of the
+recipe filters or changes a row, its tokenizer counts no tokens, and pictures are limited only in
+pixels, to protect this machine. ``--limit`` does not apply: rows that are not read would not be
+kept out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import PIL
+import pyarrow
+
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.fingerprints import fingerprint
+from cauldron.core.manifests import CorpusManifest, benchmark_folder, quarantine_folder
+from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.pipeline import runner
+from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
+from cauldron.pipeline.ingest import ingest
+from cauldron.pipeline.runner import Launcher
+from cauldron.recipe import Recipe
+from cauldron.sources.base import PIECE_BYTES
+from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
+from cauldron.sources.benchmarks.selection import Selection
+from cauldron.sources.files import Root
+from cauldron.sources.roots import open_root
+from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
+from cauldron.transforms.normalise import SourceSettings
+
+__all__ = ["PlannedBenchmark", "benchmark_folder", "ingest_benchmarks", "plan_benchmarks"]
+
+# Part of every benchmark's fingerprint. Raise it when the same files would be read differently.
+BENCHMARKS_VERSION = 1
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedBenchmark(PlannedCorpus):
+    """A benchmark of a build: where it is read from and where its corpus goes."""
+
+    def job(self, root: str | None) -> SourceJob:
+        return replace(super().job(root), source=self.source, repo=self.repo)
+
+
+def plan_benchmarks(
+    recipe: Recipe, root: str | None, output: str, against: Mapping[str, str]
+) -> list[PlannedBenchmark]:
+    """Find every benchmark and fingerprint its corpus.
+
+    Args:
+        root: where repositories live; None for the hub.
+        against: places by name, as in ``--against NAME=PATH``.
+
+    Raises:
+        UsageError: a name is not allowed, or there is nothing at a place.
+        SourceUnavailable: missing, gated, incomplete, or nothing in it can be read.
+    """
+    opened = open_root(root)
+    return [_plan(recipe, opened, output, name, path) for name, path in against.items()]
+
+
+def _plan(recipe: Recipe, root: Root, output: str, name: str, path: str) -> PlannedBenchmark:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"--against {name}={path}: a name is letters, digits, '.', '_' and '-'")
+    try:
+        place = find_place(path, root)
+        source = BenchmarkSource(
+            name=name, repo=place.repo.id, title=name, license="unknown", place=place
+        )
+        selected = source.selection()
+    except SourceUnavailable as error:
+        raise SourceUnavailable(f"--against {name}={path}", error.why, error.remedy) from error
+    except UsageError as error:
+        raise UsageError(f"--against {name}={path}: {error}") from error
+    settings = _settings(recipe, name)
+    digest = _fingerprint(name, place, selected, settings)
+    return PlannedBenchmark(
+        source=source,
+        repo=place.repo,
+        files=selected.files,
+        settings=settings,
+        revision=place.revision,
+        fingerprint=digest,
+        folder=benchmark_folder(output, name, digest),
+        beside=(quarantine_folder(output, f"benchmarks/{name}", digest),),
+    )
+
+
+def _settings(recipe: Recipe, name: str) -> SourceSettings:
+    return SourceSettings(
+        source=name,
+        license="unknown",
+        images=ImageRules(hard_max_pixels=recipe.images.hard_max_pixels),
+        text=TextRules(fix_punctuation=False, max_turns=2**31),
+        language=LanguageRules(identify=False),
+        classifiers=(),
+        tokenizer=None,
+        options={},
+    )
+
+
+def _fingerprint(name: str, place: Place, selected: Selection, settings: SourceSettings) -> str:
+    versions = [BENCHMARKS_VERSION, INGEST_VERSION, PIECE_BYTES]
+    beside = "".join(f"{file.path}\0{file.size}\0{file.version}\n" for file in selected.beside)
+    return fingerprint(
+        {
+            "version": [*versions, PIL.__version__, pyarrow.__version__],
+            "name": name,
+            "commit": place.repo.commit,
+            "files": [[file.path, file.size, file.version] for file in selected.files],
+            "beside": hashlib.sha256(beside.encode()).hexdigest(),
+            "hard_max_pixels": settings.images.hard_max_pixels,
+        }
+    )
+
+
+def ingest_benchmarks(
+    planned: list[PlannedBenchmark], options: BuildOptions, launcher: Launcher
+) -> dict[str, CorpusManifest]:
+    """The manifests of all benchmarks by name; those that are missing are made first.
+
+    Raises:
+        UsageError: remote workers cannot reach a benchmark.
+        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, or holds no
+            picture at all.
+    """
+    for benchmark in planned:
+        if benchmark.repo.commit is None:
+            place = {f"against {benchmark.source.name}": benchmark.repo.url}
+            runner.check_reach(launcher.beam_args, place)
+    manifests = ingest(planned, options, launcher, "benchmarks")
+    for name, manifest in manifests.items():
+        if not manifest.counts.images:
+            raise CauldronError(
+                f"benchmark {name}: no picture in any of the {manifest.counts.rows_in} rows of "
+                f"{manifest.repo}; nothing can be kept out by it"
+            )
+    return manifests

@@ -1,0 +1,46 @@
+"""`cauldron build`: ingest, curate and mix, each skipped when it is done."""
+
+from __future__ import annotations
+
+from cauldron.core.manifests import MixtureManifest
+from cauldron.pipeline import runner
+from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
+from cauldron.pipeline.corpora import BuildOptions, plan_corpora
+from cauldron.pipeline.curate import CurateRequest, curate_stage
+from cauldron.pipeline.ingest import ingest
+from cauldron.pipeline.mix import MixRequest, mix
+from cauldron.pipeline.runner import Launcher, Say
+
+__all__ = ["BuildOptions", "build"]
+
+
+def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
+    """Build the mixtures of the asked stages.
+
+    After a killed build, the same call resumes where it was and ends in the same bytes.
+
+    Args:
+        say: receives one line at a time about the progress.
+
+    Raises:
+        cauldron.core.errors.CauldronError: with one line on what failed and what to do; also
+            when another build is writing to the same folder of the output.
+    """
+    recipe = options.recipe
+    runner.check_arguments(options.beam_args)
+    runner.check_reach(options.beam_args, {"output": options.output, "root": options.root})
+    # A benchmark that is not where it should be stops the build before any work.
+    against = plan_benchmarks(recipe, options.root, options.output, recipe.against.benchmarks)
+    planned, missing = plan_corpora(options)
+    for item in missing:
+        say(f"without {item.source}: {item.why}")
+    launcher = Launcher(options.beam_args, say)
+    corpora = ingest(planned, options, launcher)
+    benchmarks = ingest_benchmarks(against, options, launcher)
+    rows = CurateRequest(recipe, options.output, corpora, benchmarks)
+    mixtures = []
+    for stage in options.stages or recipe.stages:
+        curation = curate_stage(rows, stage, launcher)
+        mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing)
+        mixtures.append(mix(mixture, launcher))
+    return mixtures

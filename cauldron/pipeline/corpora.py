@@ -1,0 +1,210 @@
+"""Which corpora a build needs: their sources found, their settings fingerprinted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import PIL
+import pyarrow
+
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.fingerprints import file_digest, fingerprint
+from cauldron.core.manifests import (
+    CorpusManifest,
+    Unavailable,
+    corpus_folder,
+    quarantine_folder,
+)
+from cauldron.core.tokenizer import tokenizer_file
+from cauldron.pipeline.step import Step
+from cauldron.recipe import Recipe
+from cauldron.sources.base import PIECE_BYTES, Source
+from cauldron.sources.catalog import registry
+from cauldron.sources.files import FileInfo, Repo, Root
+from cauldron.sources.roots import open_root
+from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
+from cauldron.transforms.language import TextClassifier, default_model_path
+from cauldron.transforms.normalise import SourceSettings
+from cauldron.transforms.tokens import token_counter
+
+# What is known of repositories, by id and revision.
+Repos = dict[tuple[str, str | None], Repo | SourceUnavailable]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What the user asked for.
+
+    Attributes:
+        stages: empty for all stages of the recipe.
+        root: where sources live; None for the hub.
+        limit: rows to read of each source, -1 for all.
+        beam_args: options for Beam, as typed.
+    """
+
+    recipe: Recipe
+    stages: tuple[str, ...]
+    root: str | None
+    output: str
+    limit: int = -1
+    skip_unavailable: bool = False
+    beam_args: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> list[str]:
+        """Of these stages, each once."""
+        stages = [self.recipe.stage(name) for name in self.stages or self.recipe.stages]
+        return list(dict.fromkeys(source for stage in stages for source in stage.mixture))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCorpus(Step[CorpusManifest]):
+    """One source of a build: where it is read from and where its corpus goes.
+
+    Attributes:
+        limit: rows to read, -1 for all.
+    """
+
+    kind: type[CorpusManifest] = CorpusManifest
+    source: Source
+    repo: Repo
+    files: list[FileInfo]
+    settings: SourceSettings
+    revision: str | None
+    limit: int = -1
+
+    @property
+    def quarantine(self) -> str:
+        return self.beside[0]
+
+    def job(self, root: str | None) -> SourceJob:
+        return SourceJob(self.settings, root, self.repo.commit, self.folder, self.quarantine)
+
+
+def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unavailable]]:
+    """Find every source and fingerprint its corpus.
+
+    Returns:
+        the sources that can be read, in the order of the recipe, and those that cannot.
+
+    Raises:
+        UsageError: the recipe names an unknown source.
+        CauldronError: a source is unavailable and `skip_unavailable` is off.
+    """
+    known = registry()
+    unknown = [name for name in (*options.sources, *options.recipe.sources) if name not in known]
+    if unknown:
+        raise UsageError(f"no such source: {', '.join(unknown)}; see `cauldron sources`")
+    _check_models(options.recipe)
+    root = open_root(options.root)
+    repos: Repos = {}
+    planned: list[PlannedCorpus] = []
+    missing: list[Unavailable] = []
+    for name in options.sources:
+        try:
+            planned.append(_plan(known[name], root, repos, options))
+        except SourceUnavailable as error:
+            missing.append(Unavailable(source=name, why=error.why, remedy=error.remedy))
+    if missing and not options.skip_unavailable:
+        lines = "\n".join(f"  {item.source}: {item.why}; {item.remedy}" for item in missing)
+        raise CauldronError(
+            f"{len(missing)} of {len(options.sources)} sources cannot be read "
+            f"(--skip-unavailable builds without them):\n{lines}"
+        )
+    if not planned:
+        raise CauldronError("none of the sources can be read; is --root right?")
+    return planned, missing
+
+
+def _check_models(recipe: Recipe) -> None:
+    """Load every model once before any work. Raises UsageError for one that fails to load."""
+    token_counter(recipe.tokenizer)
+    if recipe.language.identify:
+        TextClassifier(recipe.language.model or default_model_path())
+    for classifier in recipe.classifiers:
+        TextClassifier(classifier.model).score("a", classifier.label)
+
+
+def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> PlannedCorpus:
+    revision = options.recipe.source(source.name).revision
+    repo = _find_repo(source.repo, revision, root, repos)
+    settings = _settings(source, options.recipe)
+    files = source.files(repo, settings.options)
+    extra = source.extra_files(root, settings.options)
+    digest = fingerprint(
+        {
+            # Pillow decides the bytes of re-encoded images, pyarrow those of parquet files.
+            "version": [INGEST_VERSION, PIECE_BYTES, PIL.__version__, pyarrow.__version__],
+            "source": source.name,
+            "commit": repo.commit,
+            "files": [[file.path, file.size, file.version] for file in [*files, *extra]],
+            "settings": _settings_values(settings),
+            "limit": options.limit,
+        }
+    )
+    return PlannedCorpus(
+        source=source,
+        repo=repo,
+        files=files,
+        settings=settings,
+        revision=revision,
+        limit=options.limit,
+        fingerprint=digest,
+        folder=corpus_folder(options.output, source.name, digest),
+        beside=(quarantine_folder(options.output, source.name, digest),),
+    )
+
+
+def _find_repo(name: str, revision: str | None, root: Root, repos: Repos) -> Repo:
+    """Looks a repository up once, however many sources it holds. Raises SourceUnavailable."""
+    key = (name, revision)
+    if key not in repos:
+        try:
+            repos[key] = root.repo(*key)
+        except SourceUnavailable as error:
+            repos[key] = error
+    found = repos[key]
+    if isinstance(found, SourceUnavailable):
+        raise found
+    return found
+
+
+def _settings(source: Source, recipe: Recipe) -> SourceSettings:
+    return SourceSettings(
+        source=source.name,
+        license=source.license,
+        images=recipe.image_rules(source.name),
+        text=recipe.text_rules(source.name),
+        language=recipe.language,
+        classifiers=recipe.classifiers,
+        tokenizer=recipe.tokenizer,
+        options=dict(source.default_options) | recipe.source(source.name).options,
+    )
+
+
+def _settings_values(settings: SourceSettings) -> dict[str, Any]:
+    """Settings as plain values; models by their content, not by their path."""
+    rules = settings.language
+    return {
+        "license": settings.license,
+        "images": settings.images.model_dump(),
+        "text": settings.text.model_dump(),
+        "options": dict(settings.options),
+        "language": rules.model_dump(exclude={"model"}),
+        "language_model": _model_digest(rules.model) if rules.identify else None,
+        "classifiers": [
+            item.model_dump(exclude={"model"}) | {"model": _model_digest(item.model)}
+            for item in settings.classifiers
+        ],
+        "tokenizer": settings.tokenizer and _model_digest(tokenizer_file(settings.tokenizer)),
+    }
+
+
+@lru_cache(maxsize=32)
+def _model_digest(path: str | None) -> str:
+    """Digest of a model file; a hub id is returned as it is."""
+    path = path or default_model_path()
+    return file_digest(path) if storage.exists(path) else path

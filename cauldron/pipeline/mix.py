@@ -1,0 +1,201 @@
+"""The mix step: each stage's mixture, from the decisions on its rows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow
+
+from cauldron import __version__
+from cauldron.core import storage
+from cauldron.core.errors import CauldronError
+from cauldron.core.fingerprints import fingerprint
+from cauldron.core.lock import locked
+from cauldron.core.manifests import (
+    DATA,
+    MANIFEST,
+    CorpusManifest,
+    CurationManifest,
+    MixtureManifest,
+    MixtureTotals,
+    RowCounts,
+    RowFile,
+    SourceInMixture,
+    Unavailable,
+    corpus_folder,
+    curation_folder,
+    mixture_folder,
+)
+from cauldron.core.markers import list_markers, missing
+from cauldron.core.shares import Allocation, SourceCounts, solve
+from cauldron.inspect.card import write_card
+from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.step import Step
+from cauldron.recipe import Recipe
+from cauldron.sources.catalog import registry
+from cauldron.transforms.mix import MIX_VERSION, MixJob, MixShards, MixSource
+from cauldron.transforms.select import Tally, takes, tally
+
+_NOTHING = SourceCounts(0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class MixRequest:
+    """The mixture of one stage, and what it is made from."""
+
+    recipe: Recipe
+    stage: str
+    output: str
+    corpora: Mapping[str, CorpusManifest]
+    curation: CurationManifest
+    unavailable: list[Unavailable]
+
+
+def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
+    """Make one stage's mixture, unless nothing that decides its rows has changed."""
+    recipe = request.recipe
+    folder = mixture_folder(request.output, request.stage)
+    digest = fingerprint(
+        {
+            "version": [MIX_VERSION, __version__, pyarrow.__version__],
+            "curation": request.curation.fingerprint,
+            "recipe": recipe.model_dump(mode="json", exclude={"training"}),
+            "unavailable": [item.model_dump() for item in request.unavailable],
+        }
+    )
+    data = storage.join(folder, DATA)
+    step = Step(kind=MixtureManifest, folder=folder, fingerprint=digest, beside=(data,))
+    found = step.make(f"mix {request.stage}", lambda: _mix(request, step, launcher), launcher.say)
+    # Settings of training change no row, but the trainer reads them in the manifest.
+    values = recipe.model_dump(mode="json")
+    if found.recipe != values:
+        found = found.model_copy(update={"recipe": values})
+        with locked([folder]):
+            step.write(found)
+    return found
+
+
+def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -> MixtureManifest:
+    stage, seed = request.recipe.stage(request.stage), request.recipe.seed
+    curation = curation_folder(request.output, request.curation.fingerprint)
+    paths = [storage.join(curation, file.name) for file in request.curation.buckets]
+    merged = tuple(storage.join(curation, file.name) for file in request.curation.merged)
+    tallies = tally(paths, stage.turns.cap)
+    counts = {
+        name: tallies[name].counts() if name in tallies else _NOTHING for name in stage.mixture
+    }
+    allocations = solve(stage, counts)
+    sources = _mix_sources(request, allocations, tallies, paths)
+    size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
+    shards = max(1, -(-size // stage.shard_bytes))
+    job = MixJob(sources, stage, seed, shards, step.folder, step.fingerprint, merged)
+    # From here on the old mixture is gone: readers find it unfinished.
+    storage.remove(storage.join(step.folder, MANIFEST))
+    _remove_stale_shards(job)
+    markers = [job.marker_path(shard) for shard in range(shards)]
+    if todo := missing(markers):
+        about = f"{len(todo)} shards, {size / 1e6:,.0f} MB"
+        name = f"mix {request.stage}"
+        launcher.submit(Job(name, "mix", about, paths, MixShards(job, todo), size, markers))
+    manifest = _manifest(request, allocations, job, [storage.read_json(path) for path in markers])
+    storage.write_bytes(storage.join(step.folder, "README.md"), write_card(manifest).encode())
+    return manifest
+
+
+def _mix_sources(
+    request: MixRequest,
+    allocations: list[Allocation],
+    tallies: Mapping[str, Tally],
+    paths: list[str],
+) -> tuple[MixSource, ...]:
+    """The sources that the mixture takes rows of. Raises CauldronError when there are none."""
+    epochs = {item.source: item.epochs for item in allocations}
+    rows = {name: item.rows for name, item in tallies.items()}
+    taken = takes(paths, epochs, rows, request.recipe.seed)
+    if not taken:
+        raise CauldronError(f"the budget of stage {request.stage} is less than one row")
+    known = registry()
+    return tuple(
+        MixSource(
+            name=name,
+            corpus=corpus_folder(request.output, name, request.corpora[name].fingerprint),
+            parts=len(request.corpora[name].parts),
+            dialogue=known[name].dialogue,
+            take=take,
+        )
+        for name, take in taken.items()
+    )
+
+
+def _bytes_taken(total: Tally, source: MixSource) -> int:
+    copies = source.take.passes * total.rows + source.take.extra
+    return total.bytes * copies // total.rows
+
+
+def _remove_stale_shards(job: MixJob) -> None:
+    """Delete shards of other builds, and markers whose shard is gone or of another build."""
+    data = storage.join(job.folder, DATA)
+    shards = {path.rpartition("/")[2]: path for path in storage.list_files(data)}
+    for path in list_markers(job.folder):
+        mark = storage.read_json(path)
+        if mark["fingerprint"] != job.fingerprint or not shards.pop(mark["file"]["name"], None):
+            storage.remove(path)
+    for path in shards.values():
+        storage.remove(path)
+
+
+def _manifest(
+    request: MixRequest, allocations: list[Allocation], job: MixJob, marks: list[dict[str, Any]]
+) -> MixtureManifest:
+    sums: dict[str, Counter[str]] = {item.source: Counter() for item in allocations}
+    for mark in marks:
+        for name, values in mark["sources"].items():
+            sums[name].update(values)
+    total = sum(sums.values(), Counter[str]())
+    sources = {
+        item.source: _source_entry(request, item, sums[item.source], total["answer_tokens"])
+        for item in allocations
+        if item.source in request.corpora
+    }
+    shards = [RowFile(**mark["file"]) for mark in marks]
+    return MixtureManifest(
+        stage=request.stage,
+        fingerprint=job.fingerprint,
+        seed=request.recipe.seed,
+        code_version=__version__,
+        recipe=request.recipe.model_dump(mode="json"),
+        recipe_name=request.recipe.name,
+        tokenizer=next(iter(request.corpora.values())).tokenizer,
+        corpora={name: request.corpora[name].fingerprint for name in sources},
+        curation=request.curation.fingerprint,
+        unavailable=request.unavailable,
+        sources=sources,
+        totals=MixtureTotals(**_counted(total), bytes=sum(shard.bytes for shard in shards)),
+        shards=shards,
+    )
+
+
+def _source_entry(
+    request: MixRequest, item: Allocation, sums: Counter[str], answers: int
+) -> SourceInMixture:
+    corpus = request.corpora[item.source]
+    ingested = RowCounts(**corpus.counts.model_dump(include=set(RowCounts.model_fields)))
+    return SourceInMixture(
+        counts=ingested.after(request.curation.counts[item.source]),
+        weight=item.weight,
+        share_asked=item.share,
+        share_reached=sums["answer_tokens"] / answers if answers else 0.0,
+        epochs=item.epochs,
+        license=corpus.license,
+        repo=corpus.repo,
+        commit=corpus.commit,
+        **_counted(sums),
+    )
+
+
+def _counted(sums: Counter[str]) -> dict[str, Any]:
+    names = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
+    return {name: sums[name] for name in names}

@@ -1,0 +1,87 @@
+"""A step of a build: a folder of the output that is found finished, or made.
+
+Every step runs the same way. The manifest says whether the folder is finished. If not, the build
+locks the folder, runs Beam jobs for the work that has no marker yet, adds up the markers, removes
+temporary files, writes the manifest last, and removes the markers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic
+
+from cauldron.core import storage
+from cauldron.core.lock import locked
+from cauldron.core.manifests import MANIFEST, M, read_manifest
+from cauldron.core.markers import marker_folder
+from cauldron.pipeline.runner import Say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Generic[M]):
+    """One folder of the output.
+
+    Attributes:
+        kind: the class of its manifest.
+        fingerprint: of everything that decides what the folder will hold.
+        beside: further folders that the step writes to.
+    """
+
+    kind: type[M]
+    folder: str
+    fingerprint: str
+    beside: tuple[str, ...] = ()
+
+    def finished(self) -> M | None:
+        """The manifest; None if the folder has none, or one with another fingerprint."""
+        try:
+            manifest = read_manifest(self.kind, self.folder)
+        except FileNotFoundError:
+            return None
+        return manifest if manifest.fingerprint == self.fingerprint else None
+
+    def make(self, name: str, build: Callable[[], M], say: Say) -> M:
+        """The manifest, made by `build` unless the folder is finished. See `make_steps`."""
+        return make_steps(name, {name: self}, lambda _: [build()], say)[name]
+
+    def finish(self, manifest: M) -> None:
+        for folder in (self.folder, *self.beside):
+            storage.remove_temporaries(folder)
+        self.write(manifest)
+        storage.remove(marker_folder(self.folder))
+
+    def write(self, manifest: M) -> None:
+        storage.write_json(storage.join(self.folder, MANIFEST), manifest.model_dump(mode="json"))
+
+
+def make_steps(
+    name: str,
+    steps: Mapping[str, Step[M]],
+    build: Callable[[list[str]], Iterable[M]],
+    say: Say,
+) -> dict[str, M]:
+    """Manifests of all steps by name, in the order of `steps`.
+
+    Args:
+        name: of all together, for messages.
+        build: makes the files of the named steps and returns their manifests, unwritten.
+
+    Raises:
+        CauldronError: `build` failed, or another build is writing to one of the folders.
+    """
+    found = {key: step.finished() for key, step in steps.items()}
+    todo = [key for key, manifest in found.items() if manifest is None]
+    if len(todo) < len(steps):
+        said = f"{len(steps) - len(todo)} of {len(steps)} done already"
+        say(f"{name}: {said if todo else 'done already'}")
+    if todo:
+        with locked([steps[key].folder for key in todo]) as lock:
+            # Another build may have finished some of them before it released its locks.
+            found |= {key: steps[key].finished() for key in todo}
+            todo = [key for key in todo if found[key] is None]
+            for key, manifest in zip(todo, build(todo) if todo else [], strict=True):
+                lock.confirm(steps[key].folder)
+                steps[key].finish(manifest)
+                found[key] = manifest
+    return {key: manifest for key, manifest in found.items() if manifest is not None}

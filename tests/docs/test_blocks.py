@@ -1,0 +1,123 @@
+"""The code blocks of the README, the tutorial and the how-tos run, or parse where they are marked.
+
+A comment above a block says why it does not run here: ``<!-- not run: needs the hub -->``, or
+``<!-- slow: a build -->`` for what only the slow test runs. Every `cauldron` command in every
+document must parse.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cauldron.training.config import stage_rules
+from click.testing import CliRunner
+
+from cauldron.cli import _recipe_and_beam, main
+from cauldron.pipeline.runner import check_arguments
+from cauldron.recipe import load_recipe
+from tests.docs.markdown import ROOT, Block, blocks, cauldron_arguments, commands, documents, guides
+
+
+def of_guides(*languages: str) -> list[Block]:
+    return [block for path in guides() for block in blocks(path, *languages)]
+
+
+def written_recipes(path: Path, folder: Path) -> None:
+    """Write the recipes of a document whose first line is a comment with a file name."""
+    for block in blocks(path, "yaml"):
+        first = block.text.splitlines()[0]
+        if first.startswith("# ") and first.endswith(".yaml"):
+            (folder / first.removeprefix("# ")).write_text(block.text)
+
+
+@pytest.fixture
+def folder(
+    sample: Path, built: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Where a reader of the tutorial is after the first build."""
+    (tmp_path / "cauldron-sample").symlink_to(sample)
+    (tmp_path / "cauldron-out").symlink_to(built[0])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "block", [block for path in documents() for block in blocks(path, "sh")], ids=str
+)
+def test_every_cauldron_command_parses(block: Block) -> None:
+    for words in commands(block.text):
+        arguments = cauldron_arguments(words)
+        if arguments is None:
+            continue
+        name, *rest = (word for word in arguments if word != "--verbose")
+        assert name in main.commands, f"no command {name}"
+        context = main.commands[name].make_context(name, rest)
+        if name == "build":
+            check_arguments(_recipe_and_beam(context.params["arguments"])[1])
+
+
+@pytest.mark.parametrize("block", [b for b in of_guides("sh") if not b.mark], ids=str)
+def test_shell_blocks_run(block: Block, folder: Path) -> None:
+    written_recipes(block.path, folder)
+    for words in commands(block.text):
+        arguments = cauldron_arguments(words)
+        assert arguments is not None, f"only cauldron runs here, not {words}: mark the block"
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("block", [b for b in of_guides("python") if not b.mark], ids=str)
+def test_python_blocks_run(
+    block: Block, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(folder / "cache"))
+    exec(compile(block.text, str(block), "exec"), {})
+
+
+@pytest.mark.parametrize("block", of_guides("yaml"), ids=str)
+def test_recipes_load(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(block.text)
+    recipe = load_recipe(str(path))
+    for stage in recipe.training:
+        stage_rules(recipe.training, stage, ())
+
+
+def test_ci_finds_its_commands_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name in ("main job", "tests", "train"):
+        assert f"<!-- command: {name} -->\n```sh\n" in text
+
+
+@pytest.mark.slow
+def test_the_tutorial_and_the_howtos_run_as_written(tmp_path: Path) -> None:
+    """Literally, one after the other in one folder, by bash and python."""
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": programs, "HF_HOME": str(tmp_path / "hf")}
+    has_torch = importlib.util.find_spec("torch") is not None
+    for path in guides()[1:]:
+        written_recipes(path, tmp_path)
+        for block in blocks(path, "sh", "python"):
+            trains = "cauldron train" in block.text and not has_torch
+            if block.mark == "not run" or trains:
+                continue
+            shell = ["bash", "-o", "pipefail", "-c"]
+            program = shell if block.language == "sh" else [sys.executable, "-c"]
+            ended = subprocess.run(
+                [*program, block.text],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            print(f"== {block}\n{ended.stdout}")
+            assert ended.returncode == 0, f"{block}\n{ended.stdout}"

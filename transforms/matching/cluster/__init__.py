@@ -1,0 +1,1 @@
+"""Clusters of near-duplicates, from compared pairs."""

@@ -1,0 +1,210 @@
+"""Clusters on disk: images of clustered pictures, their origins, and the files of both.
+
+``clusters-00007-of-00012.parquet`` holds the clusters of a range of cluster ids, the
+representative's image first. An image travels as 50 bytes and, from the corpus part that holds its
+row on, with the row's origin, 111 bytes with a file name of 40; the origins of a part are read
+once. The worker of a file holds its rows, and half of that again when they are sorted: a cluster of
+a million images takes 230 MB and is a file of 23 MB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from cauldron.transforms.arrays import Array, from_bytes, range_of, read_array
+from cauldron.transforms.matching.cluster.components import cut_by
+from cauldron.transforms.matching.cluster.members import IMAGE_KEY, best_images, training_images
+from cauldron.transforms.matching.cluster.representatives import ALONE, FOLLOWER, SETTLED, UNSETTLED
+from cauldron.transforms.matching.contamination.images import by_part
+from cauldron.transforms.matching.records import OCCURRENCE, PICTURE, TRAINING, MatchJob
+from cauldron.transforms.parts import PartNames
+
+from cauldron.core import storage
+from cauldron.core.markers import marker_path
+from cauldron.core.schema import CLUSTER_SCHEMA, ORIGIN
+
+# Part of the fingerprint of curations with clusters; raise it when the same verdicts would be
+# clustered differently.
+CLUSTER_VERSION = 2
+
+# An image in a cluster, without its origin.
+IMAGE = np.dtype(
+    [
+        ("cluster_high", "<u8"),
+        ("cluster_low", "<u8"),
+        *((name, OCCURRENCE[name]) for name in ("source", "part", "row", "image")),
+        ("id_high", "<u8"),
+        ("id_low", "<u8"),
+        ("representative", "u1"),
+        ("distance", "u1"),
+        ("score", "<f4"),
+    ]
+)
+# Array `IMAGE` records and the origins of their rows, a record batch without its schema.
+Rows = tuple[bytes, bytes]
+
+_ORIGINS = pa.schema([("origin", ORIGIN)])
+_ROW = ("source", "part", "row", "image", "id_high", "id_low")
+_COUNTS = ("key_high", "key_low", "kind", "occurrences")
+_PICTURE = np.dtype([(name, PICTURE[name]) for name in _COUNTS])
+_ROW_GROUP_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """What workers must know.
+
+    Attributes:
+        folder: where clusters go, ``curation/<fingerprint>``.
+        files: clusters are cut into as many ranges of their ids.
+    """
+
+    match: MatchJob
+    folder: str
+    files: int
+
+    def name(self, number: int) -> str:
+        return f"clusters-{number:05d}-of-{self.files:05d}.parquet"
+
+    def file(self, number: int) -> str:
+        return storage.join(self.folder, self.name(number))
+
+    def marker(self, number: int) -> str:
+        return marker_path(self.folder, "clusters", number)
+
+
+def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tuple[int, bytes]]:
+    """The images of a range that are in a cluster, cut by the corpus part that holds their rows.
+
+    Args:
+        settled: `SETTLED` records of pictures of the range, in any order.
+    """
+    settled = _with_repeated(settled[settled["place"] <= FOLLOWER], number, job)
+    wanted = settled["number"]
+    if not len(wanted):
+        return
+    best = best_images(wanted, number, job)
+    # A picture that is its own cluster needs two images in training rows.
+    enough = (settled["place"] <= FOLLOWER) | (best["count"] > 1)
+    for numbers, images in training_images(wanted, number, job):
+        at = np.searchsorted(wanted, numbers)
+        at, images = at[enough[at]], images[enough[at]]
+        records = np.zeros(len(images), dtype=IMAGE)
+        for name in _ROW:
+            records[name] = images[name]
+        for name in ("cluster_high", "cluster_low"):
+            records[name] = settled[name.replace("cluster", "key")][at]
+        for name in ("distance", "score"):
+            records[name] = settled[name][at]
+        is_best = np.all([images[name] == best[name][at] for name in IMAGE_KEY], axis=0)
+        records["representative"] = is_best & (settled["place"][at] != FOLLOWER)
+        yield from by_part(records)
+
+
+def _with_repeated(settled: Array, number: int, job: MatchJob) -> Array:
+    """With the pictures that occur more than once, each its own cluster; sorted by number."""
+    pictures = read_array(job.pictures(number), _PICTURE)
+    repeated = (pictures["kind"] & TRAINING != 0) & (pictures["occurrences"] > 1)
+    repeated[(settled["number"] & np.uint64(0xFFFFFFFF)).astype(np.int64)] = False
+    places = np.flatnonzero(repeated)
+    own = np.zeros(len(places), dtype=SETTLED)
+    own["number"] = places + (number << 32)
+    for name in ("key_high", "key_low"):
+        own[name] = pictures[name][places]
+    own["score"], own["place"] = 1, ALONE
+    both = np.concatenate([settled, own])
+    return both[np.argsort(both["number"])]
+
+
+def with_origins(
+    source: int, part: int, pieces: Iterable[bytes], job: ClusterJob
+) -> Iterator[tuple[int, Rows]]:
+    """Add their origins to images of a corpus part, and cut them by file."""
+    images = from_bytes(pieces, IMAGE)
+    known = job.match.sources[source]
+    name = PartNames(known.corpus, "", part, known.parts).parquet
+    with storage.open_read(storage.join(known.corpus, name)) as file:
+        column = pq.read_table(file, columns=["origin"])["origin"]
+    for number, piece in cut_by(images, range_of(images["cluster_high"], job.files)):
+        rows = pa.array(from_bytes([piece], IMAGE)["row"])
+        origins = column.take(rows).combine_chunks()
+        batch = pa.record_batch([origins], schema=_ORIGINS)
+        yield number, (piece, batch.serialize().to_pybytes())
+
+
+def count_splits(settled: Array, files: int) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Of each file's clusters: pictures split off by the guard, and those left unsettled."""
+    numbers = range_of(settled["key_high"], files)
+    for number in np.unique(numbers[settled["splits"] > 0]):
+        here = settled[numbers == number]
+        split, unsettled = here["splits"] > 0, here["place"] == UNSETTLED
+        yield int(number), (int(split.sum()), int(unsettled.sum()))
+
+
+def write_file(
+    number: int, rows: Iterable[Rows], splits: Iterable[tuple[int, int]], job: ClusterJob
+) -> dict[str, Any]:
+    """Write a file of clusters and its marker; returns the marker."""
+    pieces = list(rows)
+    images = from_bytes([packed for packed, _ in pieces], IMAGE)
+    origins = pa.Table.from_batches(
+        [pa.ipc.read_record_batch(pa.py_buffer(data), _ORIGINS) for _, data in pieces], _ORIGINS
+    )["origin"]
+    order = _order(images, job.match)
+    names = [source.name for source in job.match.sources]
+    with storage.atomic_write(job.file(number)) as file:
+        writer = pq.ParquetWriter(file, CLUSTER_SCHEMA, compression="zstd")
+        for start in range(0, len(order), _ROW_GROUP_ROWS):
+            group = order[start : start + _ROW_GROUP_ROWS]
+            writer.write_table(cluster_table(images[group], origins.take(pa.array(group)), names))
+        writer.close()
+    entry = {"name": job.name(number), "bytes": file.size, "sha256": file.sha256}
+    counts = np.bincount(images["source"], minlength=len(names))
+    done = np.array([(0, 0), *splits]).sum(axis=0)
+    marker = {
+        "number": number,
+        "file": entry | {"rows": len(images)},
+        "clusters": int(images["representative"].sum()),
+        "members": {names[n]: int(counts[n]) for n in np.flatnonzero(counts)},
+        "split": int(done[0]),
+        "unsettled": int(done[1]),
+    }
+    storage.write_json(job.marker(number), marker)
+    return marker
+
+
+def _order(images: Array, job: MatchJob) -> Any:
+    """By cluster, the representative first, then by the source's name, id and place in the row."""
+    by_name = sorted(range(len(job.sources)), key=lambda n: job.sources[n].name)
+    ranks = np.argsort(by_name)[images["source"]]
+    last = [images[name] for name in ("image", "id_low", "id_high")]
+    first = [images[name] for name in ("cluster_low", "cluster_high")]
+    return np.lexsort([*last, ranks, -images["representative"].astype(np.int8), *first])
+
+
+def cluster_table(images: Array, origins: Any, names: list[str]) -> pa.Table:
+    """Images in `CLUSTER_SCHEMA`."""
+    return pa.table(
+        {
+            "cluster": _hex(images, "cluster"),
+            "source": pa.array(np.array(names, dtype=object)[images["source"]], pa.string()),
+            "id": _hex(images, "id"),
+            "image": images["image"].astype(np.int32),
+            "origin": origins,
+            "representative": images["representative"] == 1,
+            "distance": images["distance"].astype(np.int32),
+            "score": np.ascontiguousarray(images["score"]),
+        },
+        schema=CLUSTER_SCHEMA,
+    )
+
+
+def _hex(records: Array, name: str) -> pa.Array:
+    halves = [records[f"{name}_high"], records[f"{name}_low"]]
+    digits = np.stack(halves, axis=1).astype(">u8").tobytes().hex()
+    return pa.array([digits[at : at + 32] for at in range(0, len(digits), 32)], pa.string())

@@ -1,0 +1,1 @@
+"""Candidate pairs compared on their pixels."""

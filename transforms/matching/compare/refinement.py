@@ -1,0 +1,265 @@
+"""The exact geometry of two registered pictures, and how the second comes out of the first.
+
+What people do to pictures is exact: a resize keeps the whole frame, a crop cuts at whole pixels.
+So such geometries near the coarse one are tried first, then what the pixels themselves ask for.
+How the second was resampled is not known: a kernel of 5 x 5 is fitted that makes it of the first.
+It takes up blur, sharpening and what is left of a shift, and cannot take up a digit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from cauldron.transforms.matching.compare.prepared import (
+    F64,
+    Plane,
+    Prepared,
+    contrast,
+    evenly,
+    fit_tone,
+    grey_samples,
+)
+from cauldron.transforms.matching.compare.registration import (
+    Geometry,
+    product,
+    reach,
+    shift_of,
+    whole_frame,
+)
+from PIL import Image
+
+# Box averaging aliases, so that no kernel makes it of anything else.
+BICUBIC, BOX = Image.Resampling.BICUBIC, Image.Resampling.BOX
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How the second picture comes out of the first.
+
+    Attributes:
+        cost: mean error at edges, in grey levels.
+        resampling: how `first` was brought to the second picture's grid.
+        first, second: what both show.
+        kernel, offset: make the second of the first; None where there is no edge to fit to.
+        relit: whether they have been brought into one light.
+    """
+
+    cost: float
+    geometry: Geometry
+    resampling: Image.Resampling
+    first: Plane
+    second: Plane
+    kernel: Plane | None = None
+    offset: float = 0.0
+    relit: bool = False
+
+    @property
+    def other_light(self) -> bool:
+        return self.relit or (
+            self.kernel is not None and abs(float(self.kernel.sum()) - 1) > _SAME_GAIN
+        )
+
+    def predicted(self) -> Plane:
+        """The second picture, made of the first."""
+        if self.kernel is None:
+            return self.first.astype(np.float32)
+        plane = cv2.filter2D(
+            self.first.astype(np.float32), -1, self.kernel, borderType=cv2.BORDER_REPLICATE
+        )
+        return np.clip(plane + np.float32(self.offset), 0, 255)
+
+
+# Fewer pixels a side say nothing about geometry.
+SMALLEST = 24
+
+# Pictures with fewer edge pixels than this are as good as blank.
+_FEWEST_EDGES = 100
+_MOST_EDGES = 6000
+# How many times the edge pixels of the other a picture of few has.
+_ONLY_IN_ONE = 4
+_EDGE = 24
+_SAME_GAIN = 0.05
+_REACH = 2  # of the kernel
+_EXACT = 0.4
+_WORTH_MOVING = 0.05
+_ROUNDS = 2
+# Coarse registration this near to the whole frame means it; this far from it, it does not.
+_AT_FRAME = 0.6
+_NEAR_FRAME = 3.0
+
+
+def refine(first: Prepared, second: Prepared, start: Geometry) -> Fit | None:
+    """The best fit near a coarse geometry, `first` the finer picture.
+
+    Returns:
+        None where next to nothing is in both.
+    """
+    return _Refiner(first, second).refine(start)
+
+
+class _Refiner:
+    """Geometries of one pair, and the best so far."""
+
+    def __init__(self, first: Prepared, second: Prepared) -> None:
+        self._first, self._second = first.greys, second.greys
+        self._frame = first.frame
+        self._whole_frame = whole_frame(first, second)
+        self._height, self._width = second.greys.shape
+        self._best: Fit | None = None
+        self._tried: set[Geometry] = set()
+
+    def refine(self, start: Geometry) -> Fit | None:
+        away = start.apart(self._whole_frame, self._width, self._height)
+        near = [self._whole_frame] if away < _NEAR_FRAME else []
+        others = [self._whole(start), start] if away > _AT_FRAME else []
+        self._try(near + others, (BICUBIC, BOX))
+        for _ in range(_ROUNDS):
+            best = self._best
+            if best is None or best.kernel is None or best.cost < _EXACT:
+                break
+            step = self._motion(best)
+            if not reach(step) > _WORTH_MOVING:
+                break
+            moved = best.geometry.moved(step, self._width, self._height)
+            self._try([self._whole(moved), moved], (best.resampling,))
+        return _relit(self._best) if self._best else None
+
+    def _try(self, geometries: list[Geometry], resamplings: tuple[Image.Resampling, ...]) -> None:
+        for geometry in geometries:
+            if geometry in self._tried:
+                continue
+            self._tried.add(geometry)
+            for resampling in resamplings if self._scale(geometry) > 1.02 else (BICUBIC,):
+                found = self._fit(geometry, resampling)
+                if found and (self._best is None or found.cost < self._best.cost):
+                    self._best = found
+            if self._best is not None and self._best.cost < _EXACT:
+                return
+
+    def _scale(self, geometry: Geometry) -> float:
+        height, width = self._first.shape
+        return max(geometry.across * width / self._width, geometry.down * height / self._height)
+
+    def _whole(self, geometry: Geometry) -> Geometry:
+        """The nearest one of whole pixels of the first picture, as crops before a resize are."""
+        wide, high = self._frame
+        across, right = _whole_axis(geometry.across, geometry.right, wide)
+        down, below = _whole_axis(geometry.down, geometry.below, high)
+        return Geometry(across, right, down, below)
+
+    def _fit(self, geometry: Geometry, resampling: Image.Resampling) -> Fit | None:
+        x0, y0, x1, y1 = geometry.window(self._width, self._height)
+        if x1 - x0 < SMALLEST or y1 - y0 < SMALLEST:
+            return None
+        a = self._rendered(geometry, resampling, (x0, y0, x1, y1))
+        b = self._second[y0:y1, x0:x1]
+        edges = _edges(a, b)
+        if len(edges) < _FEWEST_EDGES or (len(edges) < _MANY_EDGES and _only_in_one(a, b)):
+            return Fit(float("inf"), geometry, resampling, a, b)
+        return _fitted(Fit(0.0, geometry, resampling, a, b), edges)
+
+    def _rendered(
+        self, geometry: Geometry, resampling: Image.Resampling, window: tuple[int, int, int, int]
+    ) -> Plane:
+        height, width = self._first.shape
+        x0, y0, x1, y1 = window
+        columns, rows = (
+            [((at / pixels - 0.5) * scale + shift + 0.5) * size for at in ends]
+            for ends, pixels, scale, shift, size in (
+                ((x0, x1), self._width, geometry.across, geometry.right, width),
+                ((y0, y1), self._height, geometry.down, geometry.below, height),
+            )
+        )
+        box = max(columns[0], 0), max(rows[0], 0), min(columns[1], width), min(rows[1], height)
+        whole = [round(value) for value in box]
+        if (whole[2] - whole[0], whole[3] - whole[1]) == (x1 - x0, y1 - y0) and all(
+            abs(value - near) < 1e-4 for value, near in zip(box, whole, strict=True)
+        ):
+            return self._first[whole[1] : whole[3], whole[0] : whole[2]]
+        image = Image.fromarray(self._first)
+        return np.asarray(image.resize((x1 - x0, y1 - y0), resampling, box=box))
+
+    def _motion(self, fit: Fit) -> F64:
+        """By how much the edges ask to be moved, robustly."""
+        x0, y0, *_ = fit.geometry.window(self._width, self._height)
+        edges = _edges(fit.first, fit.second)
+        width = fit.first.shape[1]
+        a, b = fit.first.ravel(), fit.second.ravel()
+
+        def at(plane: Plane, by: int) -> Plane:
+            return plane[edges + by].astype(np.float32)
+
+        dx = (at(a, 1) - at(a, -1) + at(b, 1) - at(b, -1)) / 4
+        dy = (at(a, width) - at(a, -width) + at(b, width) - at(b, -width)) / 4
+        row, column = np.divmod(edges, width)
+        x = ((column + x0 + 0.5) / self._width - 0.5).astype(np.float32)
+        y = ((row + y0 + 0.5) / self._height - 0.5).astype(np.float32)
+        error = np.abs(at(a, 0) - at(b, 0))
+        weights = np.minimum(1, (2 * np.median(error) + 4) / (error + 1e-3)).astype(np.float32)
+        return shift_of(dx, dy, x, y, at(a, 0), at(b, 0), weights)
+
+
+def _relit(fit: Fit) -> Fit:
+    """The fit in equal light, where that fits better."""
+    if fit.kernel is None:
+        return fit
+    tone = fit_tone(*grey_samples(fit.first, fit.second))
+    if tone.equal:
+        return fit
+    a, b = tone.level(fit.first, fit.second)
+    found = _fitted(replace(fit, first=a, second=b, relit=True), _edges(a, b))
+    return found if found.cost < fit.cost else fit
+
+
+def _whole_axis(scale: float, shift: float, pixels: float) -> tuple[float, float]:
+    wide = round(scale * pixels)
+    start = round((-0.5 * scale + shift + 0.5) * pixels)
+    return wide / pixels, (start + wide / 2) / pixels - 0.5
+
+
+def _edges(first: Plane, second: Plane) -> npt.NDArray[np.int64]:
+    """Where there is something to see in either picture, as places in the flat arrays."""
+    strength = cv2.max(contrast(first), contrast(second))
+    strength[:_REACH] = strength[-_REACH:] = 0
+    strength[:, :_REACH] = strength[:, -_REACH:] = 0
+    return evenly(np.flatnonzero(strength.ravel() > _EDGE), _MOST_EDGES)
+
+
+def _only_in_one(first: Plane, second: Plane) -> bool:
+    """Whether nearly all there is to see is in one of the two. A kernel and a tone would make it
+    go away: a blank page is none with a page number on it."""
+    counts = [np.count_nonzero(contrast(plane) > _EDGE) for plane in (first, second)]
+    return bool(min(counts) * _ONLY_IN_ONE < max(counts))
+
+
+# Pulls the kernel towards leaving pixels alone, in squared grey levels; more where there are too
+# few edges to tell a blur from another digit.
+_RIDGE = 30.0
+_MANY_EDGES = 1500
+_MOST_ERROR = 30.0
+
+
+def _fitted(fit: Fit, edges: npt.NDArray[np.int64]) -> Fit:
+    """With the kernel and the offset of the least squared error at the edges."""
+    span = range(-_REACH, _REACH + 1)
+    flat, width = fit.first.ravel(), fit.first.shape[1]
+    rows = np.empty((len(span) ** 2 + 2, len(edges)), np.float32)
+    for row, by in enumerate(dy * width + dx for dy in span for dx in span):
+        rows[row] = flat[edges + by]
+    rows[-2], rows[-1] = 64, fit.second.ravel()[edges]
+    products = product(rows, rows)
+    normal, right = products[:-1, :-1], products[:-1, -1]
+    ridge = _RIDGE * max(len(edges), _MANY_EDGES)
+    normal[np.diag_indices_from(normal)] += ridge
+    right[len(span) ** 2 // 2] += ridge
+    solved = np.linalg.solve(normal, right).astype(np.float32)
+    error = np.abs(rows[-1] - solved @ rows[:-1])
+    return replace(
+        fit,
+        cost=round(float(np.minimum(error, _MOST_ERROR).mean()), 4),
+        kernel=solved[:-1].reshape(len(span), len(span)),
+        offset=float(solved[-1]) * 64,
+    )

@@ -1,0 +1,1 @@
+"""Training rows that show a benchmark's picture, with evidence."""

@@ -1,0 +1,1 @@
+"""Candidate pairs: all pictures whose perceptual hashes are near each other."""
