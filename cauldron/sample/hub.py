@@ -8,11 +8,12 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
-from cauldron.sample import publish_others, publish_text, receipts, rows, texts
+from cauldron.sample import publish_others, publish_text, receipts, texts
 from cauldron.sample.model import Item, Rng
 from cauldron.sample.planted import extra_rows
 from cauldron.sample.publish import Hub
 from cauldron.sample.publish_cauldron import publish_coco, publish_config, write_readme
+from cauldron.sample.rows import SETS, items, pool
 from cauldron.sample.studio import Studio
 from cauldron.sample.truth import ground_truth
 
@@ -24,30 +25,28 @@ Publish = Callable[[Hub, list[Item]], None]
 
 OTHERS: dict[str, tuple[Draw, Publish]] = {
     "cord_v2": (receipts.cord_v2, publish_others.cord_v2),
-    "lnqa": (rows.items, publish_others.lnqa),
-    "sharegpt_4o": (rows.items, publish_others.sharegpt_4o),
-    "iiw_400": (rows.items, publish_others.iiw_400),
-    "geo170k": (rows.items, publish_others.geo170k),
-    "docmatix": (rows.items, publish_others.docmatix),
+    "lnqa": (items, publish_others.lnqa),
+    "sharegpt_4o": (items, publish_others.sharegpt_4o),
+    "iiw_400": (items, publish_others.iiw_400),
+    "geo170k": (items, publish_others.geo170k),
+    "docmatix": (items, publish_others.docmatix),
     "orca_math": (texts.items, publish_text.orca_math),
     "camel_ai_math": (texts.items, publish_text.camel_ai_math),
     **{
-        name: (texts.items, partial(publish_text.publish_json_set, name))
-        for name in publish_text.JSON_SETS
+        name: (texts.items, partial(publish_text.json_set, name)) for name in publish_text.JSON_SETS
     },
 }
-CONFIGS = tuple(name for name in rows.SETS if name not in OTHERS)
+CONFIGS = tuple(name for name in SETS if name not in OTHERS)
 
 
 def _drawn(studio: Studio) -> dict[str, list[Item]]:
     """The ordinary rows of every source."""
-    drawn = {}
-    for name in CONFIGS:
-        source = f"the_cauldron/{name}"
-        drawn[source] = rows.items(name, studio, studio.rng(source))
-    for name, (draw, _) in OTHERS.items():
-        drawn[name] = draw(name, studio, studio.rng(name))
-    return drawn
+    draws: dict[str, Draw] = {f"the_cauldron/{name}": items for name in CONFIGS}
+    draws |= {name: draw for name, (draw, _) in OTHERS.items()}
+    return {
+        source: draw(source.removeprefix("the_cauldron/"), studio, studio.rng(source))
+        for source, draw in draws.items()
+    }
 
 
 def _claim(folder: str, seed: int, rows: int) -> None:
@@ -87,13 +86,13 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
     _claim(folder, seed, rows)
     studio, hub = Studio(seed, rows), Hub(folder, seed)
     drawn = _drawn(studio)
-    for name, items in drawn.items():
-        planted = items + extra_rows(name, items, drawn)
+    for name, ordinary in drawn.items():
+        planted = ordinary + extra_rows(name, ordinary, drawn)
         if name in OTHERS:
             OTHERS[name][1](hub, planted)
         else:
             publish_config(hub, name.removeprefix("the_cauldron/"), planted)
-    publish_coco(hub, studio)
+    publish_coco(hub, pool("coco", studio))
     write_readme(hub, list(CONFIGS))
     truth = ground_truth(hub, rows)
     storage.write_json(storage.join(folder, TRUTH), truth)

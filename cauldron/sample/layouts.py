@@ -11,10 +11,13 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from cauldron.sample.model import Turn
 
 ROW_GROUP = 10
 ZIP_TIME = (2024, 1, 1, 0, 0, 0)
@@ -85,22 +88,25 @@ def with_ruined_group(data: bytes, group: int) -> bytes:
 
 def json_lines(values: Iterable[Any]) -> tuple[bytes, list[int]]:
     """(file, byte offset of each line). A value that is bytes is written as it is."""
-    parts: list[bytes] = []
-    offsets, at = [], 0
-    for value in values:
-        line = value if isinstance(value, bytes) else json.dumps(value).encode()
-        offsets.append(at)
-        parts.append(line + b"\n")
-        at += len(line) + 1
-    return b"".join(parts), offsets
+    lines = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
+    offsets = [0, *accumulate(len(line) + 1 for line in lines)]
+    return b"".join(line + b"\n" for line in lines), offsets[:-1]
 
 
-def json_array(values: Iterable[Any]) -> bytes:
-    """One array, an element per line, as `json.dump` with an indent of nought would."""
-    body = ",\n".join(
-        value.decode() if isinstance(value, bytes) else json.dumps(value) for value in values
-    )
-    return f"[\n{body}\n]\n".encode()
+def json_array(values: Sequence[Any]) -> tuple[bytes, list[int]]:
+    """(file of one array, number of each element), an element a line."""
+    lines, _ = json_lines(values)
+    return b"[\n" + lines[:-1].replace(b"\n", b",\n") + b"\n]\n", list(range(len(values)))
+
+
+def talk(*turns: Turn) -> list[dict[str, Any]]:
+    """A conversation as LLaVA and ShareGPT write it."""
+    speakers = ("human", "gpt")
+    return [
+        {"from": speaker, "value": text}
+        for turn in turns
+        for speaker, text in zip(speakers, turn, strict=True)
+    ]
 
 
 def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
@@ -111,14 +117,10 @@ def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
             info = zipfile.ZipInfo(name, ZIP_TIME)
             info.create_system = 3  # Unix, whatever wrote it
             info.external_attr = 0o644 << 16
-            if isinstance(content, bytes):
+            if isinstance(content, int):
+                archive.writestr(info, bytes(content), zipfile.ZIP_DEFLATED)
+            else:
                 archive.writestr(info, content)
-                continue
-            info.compress_type = zipfile.ZIP_DEFLATED
-            zeros = bytes(1 << 20)
-            with archive.open(info, "w") as member:
-                for _ in range(content >> 20):
-                    member.write(zeros)
     return buffer.getvalue()
 
 

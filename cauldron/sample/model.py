@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,9 +36,6 @@ class Picture:
     path: str | None = None
     origin: Picture | None = None
     change: str = ""
-
-    def named(self, path: str) -> Picture:
-        return replace(self, path=path)
 
 
 @dataclass(frozen=True)
@@ -87,16 +84,18 @@ def sample(rng: Rng, values: Sequence[T], count: int) -> list[T]:
     return [values[int(i)] for i in rng.permutation(len(values))[:count]]
 
 
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
 def png(image: Image.Image, path: str | None = None) -> Picture:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=2)
-    return Picture(buffer.getvalue(), path)
+    return Picture(saved(image, "PNG", compress_level=2), path)
 
 
-def jpeg(image: Image.Image, path: str | None = None, quality: int = 86) -> Picture:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Picture(buffer.getvalue(), path)
+def jpeg(image: Image.Image, path: str | None = None) -> Picture:
+    return Picture(saved(image, "JPEG", quality=86), path)
 
 
 def opened(picture: Picture) -> Image.Image:
@@ -112,3 +111,8 @@ def quarantined(reason: str) -> Fate:
 
 def dropped(reason: str) -> Fate:
     return Fate("dropped", reason)
+
+
+def lost(fate: Fate | str, plant: str) -> Item:
+    """A row of which nothing is left; a text instead of a fate is the reason of a quarantine."""
+    return Item([], [], fate=quarantined(fate) if isinstance(fate, str) else fate, plant=plant)

@@ -81,6 +81,16 @@ class Hub:
             for row, item in enumerate(items[part]):
                 self.place(source, path, row, item)
 
+    def json_rows(
+        self, source: str, repo: str, path: str, pairs: Sequence[tuple[Item, Any]]
+    ) -> None:
+        """Write a file of one JSON value per row: lines, or one array."""
+        values = [value for _, value in pairs]
+        data, places = (layouts.json_lines if path.endswith("l") else layouts.json_array)(values)
+        self.put(f"{repo}/{path}", data)
+        for place, (item, _) in zip(places, pairs, strict=True):
+            self.place(source, path, place, item)
+
     def shard_name(self, stem: str, number: int, of: int, hashed: bool = True) -> str:
         tail = f"-{self.token(stem, number, of)}" if hashed else ""
         return f"{stem}-{number:05d}-of-{of:05d}{tail}.parquet"

@@ -7,48 +7,34 @@ from typing import Any
 
 from cauldron.sample import layouts
 from cauldron.sample.data import load
-from cauldron.sample.model import Item, quarantined
+from cauldron.sample.model import Item, lost
 from cauldron.sample.publish import Hub
 
-JSON_SETS = load("texts")
+JSON_SETS = {name: wanted for name, wanted in load("texts").items() if "path" in wanted}
 BOMB = 18 << 20  # above the readers' limit of 16 MiB for a member of math.zip
-Row = dict[str, Any]
 
 
-def _row(source: str, item: Item) -> Row:
+def _row(source: str, item: Item) -> dict[str, Any]:
     extra = item.extra
     if source == "openhermes_2_5":
-        talk = [{"from": "system", "value": extra["system"]}] if "system" in extra else []
-        for user, answer in item.turns:
-            talk += [{"from": "human", "value": user}, {"from": "gpt", "value": answer}]
-        return {"source": extra.get("source"), "conversations": talk, "category": None}
+        system = [{"from": "system", "value": extra["system"]}] if "system" in extra else []
+        talk = [*system, *layouts.talk(*item.turns)]
+        return {"source": extra["source"], "conversations": talk, "category": None}
     if source == "lima":
         texts = [text for turn in item.turns for text in turn]
-        return {"conversations": texts, "source": extra.get("source")}
+        return {"conversations": texts, "source": extra["source"]}
     known = {**extra, "user": item.turns[0][0], "assistant": item.turns[0][1], "": ""}
     return {column: known[name] for column, name in JSON_SETS[source]["columns"].items()}
 
 
-def _broken(reason: str, plant: str) -> Item:
-    return Item([], [], fate=quarantined(reason), plant=plant)
-
-
-def publish_json_set(source: str, hub: Hub, items: list[Item]) -> None:
+def json_set(source: str, hub: Hub, items: list[Item]) -> None:
     """Write a set of JSON rows; broken ones stand in the middle, so that rows follow them."""
-    repo, path = JSON_SETS[source]["repo"], JSON_SETS[source]["path"]
-    values: list[Any] = [_row(source, item) for item in items]
-    rows, middle = list(items), len(items) // 2
-    for number, (value, reason, plant) in enumerate(JSON_SETS[source].get("broken", ())):
+    wanted, middle = JSON_SETS[source], len(items) // 2
+    pairs: list[tuple[Item, Any]] = [(item, _row(source, item)) for item in items]
+    for number, (value, reason, plant) in enumerate(wanted.get("broken", ())):
         raw = value.encode() if isinstance(value, str) else value
-        values.insert(middle + 2 * number, raw)
-        rows.insert(middle + 2 * number, _broken(reason, plant))
-    if path.endswith(".jsonl"):
-        data, places = layouts.json_lines(values)
-    else:
-        data, places = layouts.json_array(values), list(range(len(values)))
-    hub.put(f"{repo}/{path}", data)
-    for place, item in zip(places, rows, strict=True):
-        hub.place(source, path, place, item)
+        pairs.insert(middle + 2 * number, (lost(reason, plant), raw))
+    hub.json_rows(source, wanted["repo"], wanted["path"], pairs)
 
 
 def orca_math(hub: Hub, items: list[Item]) -> None:
@@ -68,9 +54,9 @@ def camel_ai_math(hub: Hub, items: list[Item]) -> None:
     members += [("math/broken.json", b'{"message_1": "What'), ("../../outside.json", b"{}")]
     members.append(("math/bomb.json", BOMB))
     strays = [
-        _broken("bad_json", "not JSON"),
-        _broken("unsafe_member", "a member that lies outside"),
-        _broken("member_too_large", "a member that inflates to 18 MiB"),
+        lost("bad_json", "not JSON"),
+        lost("unsafe_member", "a member that lies outside"),
+        lost("member_too_large", "a member that inflates to 18 MiB"),
     ]
     hub.put("camel-ai/math/math.zip", layouts.zipped(members))
     for number, item in enumerate([*items, *strays]):

@@ -36,18 +36,28 @@ def items(name: str, studio: Studio, rng: Rng) -> list[Item]:
     return made
 
 
+def pool(name: str, studio: Studio) -> list[Shown]:
+    """The pictures that several sets share, some times as many as a set has rows."""
+    if name not in studio.pools:
+        options, rng = WORDS["pools"][name], studio.rng(f"pool {name}")
+        count = studio.rows * options["times"]
+        studio.pools[name] = [makers.photo(studio, rng, i, options) for i in range(count)]
+    return studio.pools[name]
+
+
 def _shown(wanted: dict[str, Any], studio: Studio, rng: Rng, i: int) -> Shown:
     options = wanted["picture"]
-    kind = options["kind"]
-    if isinstance(kind, list):
-        kind = kind[i % len(kind)]
-    shown = MAKERS[kind](studio, rng, i, options)
-    if "path" in wanted:
+    if "pool" not in options:
+        kinds = options["kind"] if isinstance(options["kind"], list) else [options["kind"]]
+        return MAKERS[kinds[i % len(kinds)]](studio, rng, i, options)
+    shared = pool(options["pool"], studio)
+    shown = shared[(round(options.get("start", 0) * len(shared)) + i) % len(shared)]
+    if "path" in wanted:  # only this path is published
         bare = [Picture(None, wanted["path"].format(path=p.path), p) for p in shown.pictures]
         return replace(shown, pictures=bare)
-    if kind == "coco":  # most sets publish no path
-        return replace(shown, pictures=[Picture(p.data) for p in shown.pictures])
-    return shown
+    if "paths" in options:
+        return shown
+    return replace(shown, pictures=[Picture(picture.data) for picture in shown.pictures])
 
 
 def turns_of(wanted: dict[str, Any], shown: Shown, rng: Rng, i: int) -> list[Turn]:

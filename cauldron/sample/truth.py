@@ -9,7 +9,6 @@ from typing import Any
 
 from cauldron.sample.model import Picture
 from cauldron.sample.publish import Hub, Placed
-from cauldron.sample.publish_cauldron import stripped
 
 COUNTING = (
     "One per published row: a row of a parquet file, a line of a JSON-lines file, an element of a "
@@ -100,7 +99,8 @@ def _same_pictures(hub: Hub) -> list[dict[str, Any]]:
 
 
 def _digest(picture: Picture) -> str:
-    data = stripped(picture).data
+    shown = picture.origin if picture.data is None and picture.origin else picture  # only a path
+    data = shown.data
     assert data is not None, f"{picture.path} has no bytes"
     return hashlib.sha256(data).hexdigest()
 

@@ -12,12 +12,11 @@ from cauldron.sample.data import load
 from cauldron.sample.model import Rng, pick, sample
 
 WORDS = load("words")
-FIRST, LAST, TOWNS, FIRMS = (WORDS[key] for key in ("first", "last", "towns", "firms"))
-MONTHS, DISHES, TOPICS = (WORDS[key] for key in ("months", "dishes", "topics"))
+TOWNS, FIRMS, MONTHS, TOPICS = (WORDS[key] for key in ("towns", "firms", "months", "topics"))
 
 
 def person(rng: Rng) -> str:
-    return f"{pick(rng, FIRST)} {pick(rng, LAST)}"
+    return f"{pick(rng, WORDS['first'])} {pick(rng, WORDS['last'])}"
 
 
 def date(rng: Rng) -> str:
@@ -28,29 +27,17 @@ def amount(rng: Rng, low: int, high: int) -> str:
     return f"{int(rng.integers(low, high)):,}"
 
 
-def sentences(rng: Rng, count: int, topic: str = "") -> list[str]:
+def sentences(rng: Rng, count: int) -> list[str]:
     """`count` sentences on one topic; no pattern comes again before all were used."""
-    patterns = TOPICS[topic or pick(rng, sorted(TOPICS))]
+    patterns = TOPICS[pick(rng, sorted(TOPICS))]
     order: list[str] = []
     while len(order) < count:
         order += sample(rng, patterns, len(patterns))
-    return [
-        pattern.format(
-            noun=pick(rng, WORDS["nouns"]),
-            town=pick(rng, TOWNS),
-            firm=pick(rng, FIRMS),
-            month=pick(rng, MONTHS),
-            person=person(rng),
-            day=int(rng.integers(2, 28)),
-            small=int(rng.integers(3, 40)),
-            amount=amount(rng, 1200, 90000),
-        )
-        for pattern in order[:count]
-    ]
+    return [filled(pattern, any_slots(rng, WORDS["sentences"])) for pattern in order[:count]]
 
 
-def prose(rng: Rng, count: int, topic: str = "") -> str:
-    return " ".join(sentences(rng, count, topic))
+def prose(rng: Rng, count: int) -> str:
+    return " ".join(sentences(rng, count))
 
 
 def filled(template: Any, slots: dict[str, Any]) -> Any:
@@ -69,9 +56,8 @@ def any_slots(rng: Rng, wanted: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         wanted: by name, what fills the slot: a list of texts to pick from; ``from`` and ``to`` of
-            whole numbers, with ``distinct`` for a list of so many; ``person``, ``date``,
-            ``prose <count>`` or ``sentences <count>``; the name of a word list, with a count
-            after it for a list of different words.
+            whole numbers; ``person``, ``date``, ``prose <count>`` or ``sentences <count>``; the
+            name of a word list, with a count after it for a list of different words.
     """
     return {name: _slot(rng, value) for name, value in wanted.items()}
 
@@ -80,13 +66,11 @@ def _slot(rng: Rng, wanted: Any) -> Any:
     if isinstance(wanted, list):
         return pick(rng, wanted)
     if isinstance(wanted, dict):
-        numbers = range(wanted["from"], wanted["to"] + 1)
-        if "distinct" in wanted:
-            return [str(n) for n in rng.choice(numbers, wanted["distinct"], replace=False)]
-        return f"{pick(rng, numbers):,}"
+        value = pick(rng, range(wanted["from"], wanted["to"] + 1))
+        return f"{value:,}" if value > 9999 else str(value)
+    if wanted in ("person", "date"):
+        return {"person": person, "date": date}[wanted](rng)
     kind, *count = wanted.split()
-    if kind in ("person", "date"):
-        return {"person": person, "date": date}[kind](rng)
     if kind in ("prose", "sentences"):
         return {"prose": prose, "sentences": sentences}[kind](rng, int(count[0]))
     return sample(rng, WORDS[kind], int(count[0])) if count else pick(rng, WORDS[kind])

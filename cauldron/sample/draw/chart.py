@@ -1,24 +1,21 @@
-"""Charts: bars, lines, areas, dots, scatter plots, pies and tile maps, with axes and a legend."""
+"""Charts: bars and lines, with axes and a legend."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image, ImageDraw
 
 from cauldron.sample.data import load
 from cauldron.sample.draw import ink
-from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, Box, Color, Face, Point, mix
+from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, Box, Color, Point
 from cauldron.sample.model import Facts, Rng, pick, sample
 
 Pen = ImageDraw.ImageDraw
-THEMES: list[tuple[str, str, int, int]] = load("words")["themes"]
+WORDS = load("words")
 COLORS = tuple(name for name in NAMED if name not in ("yellow", "grey", "white"))
-SHARES = ("Rent", "Food", "Travel", "Clothing", "Savings", "Books", "Sport")
-GROUPS = ("Men", "Women", "Urban", "Rural", "Under 30", "Over 60")
-KINDS = {"bars": "bar chart", "hbars": "bar chart", "lines": "line chart", "area": "area chart"}
-RANGES = ("0-10%", "10-20%", "20-30%", "30-40%", "40-50%")
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,9 @@ class Chart:
     """What a chart shows.
 
     Attributes:
-        kind: ``bars``, ``hbars``, ``lines``, ``area``, ``dots``, ``pie`` or ``map``.
-        series: one value per category by name; of a map, the number of a range in `RANGES`.
+        kind: ``bars`` or ``lines``.
+        series: one value per category by name.
         colors: names of colours, one per series, or per category if there is one series.
-        xs: places on the horizontal axis instead of categories, for a scatter plot.
     """
 
     kind: str
@@ -39,7 +35,6 @@ class Chart:
     categories: tuple[str, ...]
     series: dict[str, tuple[float, ...]]
     colors: tuple[str, ...]
-    xs: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -48,51 +43,33 @@ class Chart:
 
 @dataclass(frozen=True)
 class Style:
-    """How a chart looks; `text` and `dot` in pixels."""
+    """How a chart looks; `text` is in pixels, `panel` the colour between the axes."""
 
     size: tuple[int, int] = (640, 440)
-    paper: Color = WHITE
-    panel: Color | None = None
-    grid: bool = True
+    panel: Color = WHITE
     numbers: bool = False
     footer: str = ""
     text: float = 13
-    dot: float = 4
-    face: Face = ink.PLAIN
 
 
-def any_values(rng: Rng, count: int, low: int, high: int) -> tuple[float, ...]:
-    """Different whole or half numbers, so that the largest and the smallest are unique."""
-    steps = rng.choice((high - low) * 2, size=count, replace=False)
-    scale = 0.5 if high < 100 else 1
-    return tuple(float(low + int(step) * scale) for step in steps)
+def any_chart(rng: Rng, kind: str, series: int = 1, about: dict[str, Any] | None = None) -> Chart:
+    """A random chart.
 
-
-def any_chart(rng: Rng, kind: str, series: int = 1) -> Chart:
-    towns: list[str] = load("words")["towns"]
-    colors = tuple(sample(rng, COLORS, 8))
-    if kind == "pie":
-        parts = [int(part) for part in rng.choice(range(5, 24), size=4, replace=False)]
-        values = (*map(float, parts), float(100 - sum(parts)))
-        names = tuple(sample(rng, SHARES, 5))
-        title = f"How households in {pick(rng, towns)} spend their money"
-        return Chart(kind, title, "Item", "Percent", names, {"Share": values}, colors)
-    if kind == "map":
-        names = tuple(sample(rng, towns, 14))
-        title = f"{pick(rng, load('words')['shares'])}, {int(rng.integers(2005, 2020))}"
-        levels = tuple(float(level) for level in rng.integers(0, len(RANGES), 14))
-        return Chart(kind, title, "Province", "Share", names, {"Share": levels}, colors)
-    theme, unit, low, high = pick(rng, THEMES)
-    count = int(rng.integers(4, 7))
-    if kind in ("lines", "area", "dots") or rng.integers(2):
-        start, label = int(rng.integers(1995, 2014)), "Year"
-        names = tuple(str(start + i) for i in range(count))
-        title = f"{theme} in {pick(rng, towns)}, {names[0]} to {names[-1]}"
-    else:
-        names, label = tuple(sample(rng, towns, count)), "Town"
-        title = f"{theme} by town in {int(rng.integers(2000, 2020))}"
-    data = {name: any_values(rng, count, low, high) for name in sample(rng, GROUPS, series)}
-    return Chart(kind, title, label, unit, names, data, colors)
+    Args:
+        about: an entry of the themes in ``words.yaml``; None: any of them.
+    """
+    themes = [theme for theme in WORDS["themes"] if kind == "bars" or theme["names"] == "years"]
+    about = about or pick(rng, themes)
+    names = sample(rng, WORDS[about["names"]], int(rng.integers(4, 7)))
+    names = sorted(names) if about["names"] == "years" else names
+    data = {
+        # Different whole numbers, so that the largest and the smallest are unique.
+        group: tuple(map(float, rng.choice(range(*about["span"]), len(names), replace=False)))
+        for group in sample(rng, WORDS["groups"], series)
+    }
+    title = about["title"].format(town=pick(rng, WORDS["towns"]), year=pick(rng, WORDS["years"]))
+    label, unit, colors = about["label"], about["unit"], sample(rng, COLORS, len(COLORS))
+    return Chart(kind, title, label, unit, tuple(names), data, tuple(colors))
 
 
 def number(value: float) -> str:
@@ -109,192 +86,108 @@ def top_of_axis(highest: float) -> tuple[float, float]:
     return math.ceil(highest * 1.02 / step) * step, step
 
 
-@dataclass(frozen=True)
-class _Plot:
-    """The inside of the axes. Values go up, or to the right if the bars lie."""
-
-    box: Box
-    top: float
-    lying: bool
-    slots: int
-
-    def at(self, part: float, value: float) -> Point:
-        """The point at a part of the category axis and a value."""
-        x0, y0, x1, y1 = self.box
-        high = value / self.top
-        if self.lying:
-            return x0 + (x1 - x0) * high, y0 + (y1 - y0) * part
-        return x0 + (x1 - x0) * part, y1 - (y1 - y0) * high
-
-
 def draw(chart: Chart, style: Style) -> Image.Image:
-    image, pen = ink.canvas(*style.size, style.paper)
-    width, height = style.size
-    text, top = style.text, 12.0
-    bold = style.face.bold()
-    for line in ink.wrap(chart.title, text + 4, width - 36, bold) if chart.title else ():
-        ink.write(pen, (18, top), line, text + 4, face=bold)
+    image, pen = ink.canvas(*style.size)
+    (width, height), text, top = style.size, style.text, 12.0
+    for line in ink.wrap(chart.title, text + 4, width - 36):
+        ink.write(pen, (18, top), line, text + 4, bold=True)
         top += (text + 4) * 1.4
     if style.footer:
-        ink.write(pen, (18, height - 22), style.footer, text - 2, GREY, face=style.face)
-    box = (18, top, width - 18, height - (26 if style.footer else 8))
-    if chart.kind == "pie":
-        _pie(pen, chart, style, box)
-    elif chart.kind == "map":
-        _map(pen, chart, style, box)
-    else:
-        _plot(pen, chart, style, box)
+        ink.write(pen, (18, height - 22), style.footer, text - 2, GREY)
+    if len(chart.series) > 1:
+        _legend(pen, chart, style, top + 4)
+        top += text * 1.6 + 4
+    end, step = top_of_axis(max(max(values) for values in chart.series.values()))
+    box = (18 + text * 4, top + 22, width - 24, height - text * 3.4 - (26 if style.footer else 8))
+    plot = _Plot(box, end, len(chart.categories))
+    pen.rectangle(box, fill=style.panel)
+    _axes(pen, chart, style, plot, step)
+    (_bars if chart.kind == "bars" else _lines)(pen, chart, style, plot)
     return image
 
 
-def _plot(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
-    left, top, right, bottom = box
-    if len(chart.series) > 1:
-        _legend(pen, chart, style, top + 4)
-        top += style.text * 1.6 + 4
-    lying = chart.kind == "hbars"
-    beside = max((ink.width_of(name, style.text) for name in chart.categories), default=0)
-    left += style.text * 4 + (beside - 40 if lying else 0)
-    highest = max(max(values) for values in chart.series.values())
-    inner = (left, top + 10, right - 6, bottom - style.text * 3.4)
-    plot = _Plot(inner, top_of_axis(highest)[0], lying, max(len(chart.categories), 1))
-    if style.panel:
-        pen.rectangle(inner, fill=style.panel)
-    _axes(pen, chart, style, plot)
-    (_bars if chart.kind in ("bars", "hbars") else _lines)(pen, chart, style, plot)
+@dataclass(frozen=True)
+class _Plot:
+    """The inside of the axes: the categories from left to right, the values upwards."""
+
+    box: Box
+    top: float
+    slots: int
+
+    def at(self, slot: float, value: float) -> Point:
+        x0, y0, x1, y1 = self.box
+        return x0 + (x1 - x0) * slot / self.slots, y1 - (y1 - y0) * value / self.top
 
 
 def _legend(pen: Pen, chart: Chart, style: Style, y: float) -> None:
     x = 24.0
     for name, color in zip(chart.series, chart.colors, strict=False):
         pen.rectangle((x, y + 2, x + 12, y + 14), fill=NAMED[color])
-        ink.write(pen, (x + 18, y), name, style.text, face=style.face)
-        x += 40 + ink.width_of(name, style.text, style.face)
+        ink.write(pen, (x + 18, y), name, style.text)
+        x += 40 + ink.width_of(name, style.text)
 
 
-def _axes(pen: Pen, chart: Chart, style: Style, plot: _Plot) -> None:
+def _axes(pen: Pen, chart: Chart, style: Style, plot: _Plot, step: float) -> None:
     x0, y0, x1, y1 = plot.box
-    faint = WHITE if style.panel else (215, 215, 215)
-    small, step = style.text - 1, top_of_axis(plot.top / 1.02)[1]
+    small = style.text - 1
     for i in range(round(plot.top / step) + 1):
-        near, far = plot.at(0, i * step), plot.at(1, i * step)
-        if style.grid:
-            pen.line([near, far], fill=faint)
-        at, anchor = ((near[0], y1 + 5), "ma") if plot.lying else ((x0 - 6, near[1]), "rm")
-        ink.write(pen, at, number(round(i * step, 6)), small, GREY, anchor, style.face)
+        y = plot.at(0, i * step)[1]
+        pen.line([(x0, y), (x1, y)], fill=(215, 215, 215))
+        ink.write(pen, (x0 - 6, y), number(round(i * step, 6)), small, GREY, "rm")
     pen.line([(x0, y0), (x0, y1), (x1, y1)], fill=(90, 90, 90), width=2)
-    names = chart.categories or tuple(str(tick) for tick in range(0, 101, 20))
-    for i, name in enumerate(names):
-        part = (i + 0.5) / plot.slots if chart.categories else i / 5
-        x, y = plot.at(part, 0)
-        at, anchor = ((x - 6, y), "rm") if plot.lying else ((x, y1 + 5), "ma")
-        ink.write(pen, at, name, small, BLACK, anchor, style.face)
-    below, beside = chart.x_label, chart.y_label
-    if plot.lying:
-        below, beside = beside, below
+    for i, name in enumerate(chart.categories):
+        ink.write(pen, (plot.at(i + 0.5, 0)[0], y1 + 5), name, small, BLACK, "ma")
     at = ((x0 + x1) / 2, y1 + style.text * 2.1)
-    ink.write(pen, at, below, style.text, BLACK, "ma", style.face)
-    _sideways(pen, beside, style, (y0 + y1) / 2)
-
-
-def _sideways(pen: Pen, text: str, style: Style, middle: float) -> None:
-    length = int(ink.width_of(text, style.text, style.face)) + 4
-    strip = Image.new("L", (length, round(style.text) + 6), 0)
-    ink.write(ImageDraw.Draw(strip), (2, 1), text, style.text, 255, face=style.face)
-    turned = strip.transpose(Image.Transpose.ROTATE_90)
-    pen.bitmap((3, round(middle - length / 2)), turned, fill=BLACK)
+    ink.write(pen, at, chart.x_label, style.text, BLACK, "ma")
+    ink.write(pen, (x0 + 6, y0 - 4), chart.y_label, small, GREY, "ls")
 
 
 def _bars(pen: Pen, chart: Chart, style: Style, plot: _Plot) -> None:
-    share = 0.7 / len(chart.series) / plot.slots
-    gap = 0 if plot.lying else 2
+    share = 0.7 / len(chart.series)
     for s, values in enumerate(chart.series.values()):
         for c, value in enumerate(values):
-            start = (c + 0.15) / plot.slots + share * s
+            start = c + 0.15 + share * s
             (xa, ya), (xb, yb) = plot.at(start, 0), plot.at(start + share, value)
             color = chart.colors[(c if len(chart.series) == 1 else s) % len(chart.colors)]
-            pen.rectangle((xa, min(ya, yb), xb - gap, max(ya, yb)), fill=NAMED[color])
+            pen.rectangle((xa, yb, xb - 2, ya), fill=NAMED[color])
             if style.numbers:
-                x, y = plot.at(start + share / 2, value)
-                at, anchor = ((x + 4, y), "lm") if plot.lying else ((x, y - 3), "ms")
-                ink.write(pen, at, number(value), style.text - 2, BLACK, anchor, style.face)
+                at = ((xa + xb) / 2, yb - 3)
+                ink.write(pen, at, number(value), style.text - 2, BLACK, "ms")
 
 
 def _lines(pen: Pen, chart: Chart, style: Style, plot: _Plot) -> None:
-    for color_name, (name, values) in zip(chart.colors, chart.series.items(), strict=False):
-        color, r = NAMED[color_name], style.dot
-        xs = chart.xs.get(name) or tuple((i + 0.5) / plot.slots for i in range(len(values)))
-        points = [plot.at(x, value) for x, value in zip(xs, values, strict=True)]
-        if chart.kind == "area":
-            foot = [plot.at(xs[-1], 0), plot.at(xs[0], 0)]
-            pen.polygon(points + foot, fill=mix(color, style.paper, 0.5))
-        if chart.kind != "dots":
-            pen.line(points, fill=color, width=3, joint="curve")
-        for x, y in points if chart.kind in ("lines", "dots") else ():
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=color)
-
-
-def _pie(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
-    x0, y0, x1, y1 = box
-    radius = min(y1 - y0, (x1 - x0) * 0.62) / 2 - 8
-    cx, cy = x0 + radius + 14, (y0 + y1) / 2
-    angle, total = -90.0, sum(chart.values)
-    for i, (name, value) in enumerate(zip(chart.categories, chart.values, strict=True)):
-        sweep, color = 360 * value / total, NAMED[chart.colors[i % len(chart.colors)]]
-        circle = (cx - radius, cy - radius, cx + radius, cy + radius)
-        pen.pieslice(circle, angle, angle + sweep, fill=color, outline=style.paper, width=2)
-        middle = math.radians(angle + sweep / 2)
-        at = (cx + radius * 0.68 * math.cos(middle), cy + radius * 0.68 * math.sin(middle))
-        ink.write(pen, at, f"{number(value)}%", style.text, WHITE, "mm", style.face.bold())
-        y = cy - len(chart.categories) * 13 + i * 26
-        pen.rectangle((cx + radius + 34, y + 2, cx + radius + 48, y + 16), fill=color)
-        ink.write(pen, (cx + radius + 56, y), name, style.text, face=style.face)
-        angle += sweep
-
-
-def _map(pen: Pen, chart: Chart, style: Style, box: Box) -> None:
-    """Provinces as tiles in four columns, shaded by their range."""
-    x0, y0, x1, y1 = box
-    columns, deep = 4, NAMED[chart.colors[0]]
-    wide, high = (x1 - x0 - 110) / columns, (y1 - y0) / -(-len(chart.categories) // columns)
-    last = len(RANGES) - 1
-    for i, (name, value) in enumerate(zip(chart.categories, chart.values, strict=True)):
-        x, y = x0 + i % columns * wide, y0 + i // columns * high
-        tile = (x + 2, y + 2, x + wide - 2, y + high - 2)
-        pen.rectangle(tile, fill=mix(WHITE, deep, 0.1 + 0.9 * value / last), outline=GREY)
-        at = (x + wide / 2, y + high / 2)
-        ink.write(pen, at, name, style.text, WHITE if value > 2 else BLACK, "mm", style.face)
-    for i, text in enumerate(RANGES):
-        y = y0 + 30 + i * 28
-        fill = mix(WHITE, deep, 0.1 + 0.9 * i / last)
-        pen.rectangle((x1 - 96, y, x1 - 76, y + 20), fill=fill, outline=GREY)
-        ink.write(pen, (x1 - 68, y + 2), text, style.text, face=style.face)
+    for color, values in zip(chart.colors, chart.series.values(), strict=False):
+        points = [plot.at(i + 0.5, value) for i, value in enumerate(values)]
+        pen.line(points, fill=NAMED[color], width=3, joint="curve")
+        for x, y in points:
+            pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=NAMED[color])
 
 
 def facts(chart: Chart, rng: Rng) -> Facts:
     """What can be said: about each value, about two categories, about the whole."""
-    names, values, unit = chart.categories, chart.values, chart.y_label.lower()
-    known = dict(zip(names, values, strict=True))
-    order = sorted(names, key=lambda name: known[name])
-    low, high = order[0], order[-1]
+    known = dict(zip(chart.categories, chart.values, strict=True))
+    low, *_, high = sorted(known, key=lambda name: known[name])
     cells = [
-        {"series": series, "name": name, "value": number(value), "unit": unit}
+        {"series": series, "name": name, "value": number(value), "unit": chart.y_label.lower()}
         for series, row in chart.series.items()
-        for name, value in zip(names, row, strict=True)
+        for name, value in zip(chart.categories, row, strict=True)
     ]
-    whole = {"title": chart.title, "x": chart.x_label, "y": chart.y_label, "unit": unit}
-    whole |= {"axis": chart.x_label.lower(), "kind": KINDS.get(chart.kind, chart.kind)}
-    whole |= {"highest": high, "lowest": low, "bars": str(len(names))}
-    whole |= {"top": number(known[high]), "bottom": number(known[low])}
-    whole["difference"] = number(known[high] - known[low])
-    whole["all"] = ", ".join(f"{name}: {number(value)}" for name, value in known.items())
-    whole["best"] = ", ".join(name for name in names if known[name] == known[high])
-    a, b = sample(rng, names, 2)
-    pair = {"a": a, "b": b, "more": _yes(known[a] > known[b])}
-    pair |= {"maximum": _yes(a == high), "minimum": _yes(b == low)}
-    pair["value"] = RANGES[int(known[a])] if chart.kind == "map" else number(known[a])
+    whole = {
+        "title": chart.title,
+        "x": chart.x_label,
+        "y": chart.y_label,
+        "axis": chart.x_label.lower(),
+        "unit": chart.y_label.lower(),
+        "kind": f"{chart.kind.removesuffix('s')} chart",
+        "highest": high,
+        "lowest": low,
+        "bars": str(len(known)),
+        "top": number(known[high]),
+        "bottom": number(known[low]),
+        "difference": number(known[high] - known[low]),
+        "all": ", ".join(f"{name}: {number(value)}" for name, value in known.items()),
+    }
+    a, b = sample(rng, chart.categories, 2)
+    truths = {"more": known[a] > known[b], "maximum": a == high, "minimum": b == low}
+    pair = {"a": a, "b": b, **{key: "yes" if truth else "no" for key, truth in truths.items()}}
     return {"value": cells, "chart": [whole], "pair": [pair]}
-
-
-def _yes(truth: bool) -> str:
-    return "yes" if truth else "no"

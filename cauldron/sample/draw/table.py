@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 
 from cauldron.sample.draw import ink
-from cauldron.sample.draw.ink import BLACK, Color, Face
+from cauldron.sample.draw.ink import BLACK, Color
 from cauldron.sample.model import Facts, Rng, sample
 
-NARROWEST = 200
+NARROWEST, MARGIN = 200, 16
+LINE: Color = (150, 150, 150)
 
 
 @dataclass(frozen=True)
@@ -25,33 +26,26 @@ class Look:
     """How a table is drawn.
 
     Attributes:
-        row, pad, room: height of a row, space on both sides of a cell's text, and width that
-            every column has to spare; all times `size`.
-        lines: ``all``, ``rows``, ``frame`` or ``none``.
+        row, pad: height of a row and space on both sides of a cell's text, times `size`.
+        lines: ``all``, ``rows`` or ``none``.
         total: print the last row bold.
-        middle: numbers stand in the middle of their column, not at its right.
     """
 
     size: float = 15
-    face: Face = ink.PLAIN
     row: float = 2.05
-    pad: float = 0.8
-    room: float = 0.2
+    pad: float = 0.9
     head: Color = (226, 232, 240)
     head_ink: Color = BLACK
     stripe: Color | None = None
     lines: str = "all"
-    line: Color = (150, 150, 150)
     total: bool = False
-    middle: bool = False
-    margin: int = 16
 
 
 def widths_of(table: Table, look: Look) -> list[float]:
     """The width of each column."""
-    columns, bold = zip(table.header, *table.rows, strict=True), look.face.bold()
-    extra = look.size * (2 * look.pad + look.room)
-    widths = [max(ink.width_of(cell, look.size, bold) for cell in c) + extra for c in columns]
+    columns = zip(table.header, *table.rows, strict=True)
+    pad = 2 * look.pad * look.size
+    widths = [max(ink.width_of(cell, look.size) for cell in column) + pad for column in columns]
     wider = max(NARROWEST - sum(widths), 0) / len(widths)
     return [width + wider for width in widths]
 
@@ -62,19 +56,15 @@ def draw(table: Table, look: Look, widths: list[float] | None = None) -> Image.I
     Args:
         widths: of the columns; those of another table keep everything in its place.
     """
-    widths = widths or widths_of(table, look)
-    step, bold, margin = look.size * look.row, look.face.bold(), look.margin
-    wide = max(sum(widths), ink.width_of(table.title, look.size, bold))
-    top = margin + (step if table.title else 0)
+    widths, step = widths or widths_of(table, look), look.size * look.row
+    wide = max(sum(widths), ink.width_of(table.title, look.size))
+    top = MARGIN + (step if table.title else 0)
     bottom = top + step * (len(table.rows) + 1)
-    image, pen = ink.canvas(round(wide) + 2 * margin, bottom + margin)
-    if table.title:
-        ink.write(pen, (margin, margin * 0.75), table.title, look.size, face=bold)
+    image, pen = ink.canvas(wide + 2 * MARGIN, bottom + MARGIN)
+    ink.write(pen, (MARGIN, MARGIN * 0.75), table.title, look.size, bold=True)
     for number, cells in enumerate((table.header, *table.rows)):
-        last = look.total and number == len(table.rows)
-        _row(pen, cells, look, widths, top + step * number, number, last)
-    if look.lines in ("all", "frame"):
-        pen.rectangle((margin, top, margin + sum(widths), bottom), outline=look.line)
+        bold = number == 0 or (look.total and number == len(table.rows))
+        _row(pen, cells, look, widths, top + step * number, number, bold)
     return image
 
 
@@ -85,23 +75,18 @@ def _row(
     widths: list[float],
     y: float,
     number: int,
-    total: bool,
+    bold: bool,
 ) -> None:
-    step, x, right = look.size * look.row, float(look.margin), look.margin + sum(widths)
+    step, x, right = look.size * look.row, float(MARGIN), MARGIN + sum(widths)
     fill = look.head if number == 0 else look.stripe if number % 2 == 0 else None
-    if fill:
-        pen.rectangle((x, y, right, y + step), fill=fill)
-    for edge in (y, y + step) if look.lines in ("all", "rows") else ():
-        pen.line([(x, edge), (right, edge)], fill=look.line)
-    face = look.face.bold() if total or number == 0 else look.face
+    edge = None if look.lines == "none" else LINE
+    pen.rectangle((x, y, right, y + step), fill=fill, outline=edge)
     color, pad = look.head_ink if number == 0 else BLACK, look.pad * look.size
     for column, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        at, anchor = (x + pad, "lm")
-        if column:
-            at, anchor = (x + width / 2, "mm") if look.middle else (x + width - pad, "rm")
-            if look.lines == "all":
-                pen.line([(x, y), (x, y + step)], fill=look.line)
-        ink.write(pen, (at, y + step / 2), cell, look.size, color, anchor, face)
+        if column and look.lines == "all":
+            pen.line([(x, y), (x, y + step)], fill=LINE)
+        at, anchor = (x + width - pad, "rm") if column else (x + pad, "lm")
+        ink.write(pen, (at, y + step / 2), cell, look.size, color, anchor, bold)
         x += width
 
 

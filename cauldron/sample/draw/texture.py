@@ -27,9 +27,8 @@ def _field(rng: Rng, slope: float) -> Array:
     fx = np.fft.rfftfreq(SIDE)[None, :]
     reach = np.hypot(fy, fx)
     reach[0, 0] = 1
-    white = rng.standard_normal((SIDE, SIDE // 2 + 1)) + 1j * rng.standard_normal(
-        (SIDE, SIDE // 2 + 1)
-    )
+    shape = (SIDE, SIDE // 2 + 1)
+    white = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
     spectrum = white / reach**slope
     # Without the very lowest frequencies every window has about the same mean and contrast.
     spectrum[reach < 2.5 / SIDE] = 0
@@ -62,19 +61,10 @@ class Textures:
         w = min(max(round(width / zoom[1]), 2), SIDE)
         top, left = int(rng.integers(SIDE - h + 1)), int(rng.integers(SIDE - w + 1))
         piece: Array = self.fields[kind][top : top + h, left : left + w]
-        if rng.integers(2):
-            piece = piece[:, ::-1]
         if (h, w) == (height, width):
             return piece
-        resized = Image.fromarray(np.ascontiguousarray(piece)).resize(
-            (width, height), Image.Resampling.BICUBIC
-        )
-        return np.asarray(resized, np.float32)
-
-    def ridge(self, width: int, rng: Rng, zoom: float) -> Array:
-        """A fractal line: one row of a smooth field."""
-        line: Array = self.window("cloud", 2, width, rng, (1, zoom))[0]
-        return line
+        stretched = Image.fromarray(np.ascontiguousarray(piece))
+        return np.asarray(stretched.resize((width, height), Image.Resampling.BICUBIC), np.float32)
 
 
 def shade(color: Color) -> Array:
@@ -105,11 +95,8 @@ def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) ->
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     vignette = 1 - 0.11 * (x * x + y * y)
-    pixels = light * (vignette * 255)[..., None]
-    if grain:
-        pixels += (textures.window("grain", height, width, rng) * (grain * 255))[..., None]
-    pixels += 0.5
-    np.clip(pixels, 0, 255, out=pixels)
+    noise = textures.window("grain", height, width, rng) * grain
+    pixels = clip(light * vignette[..., None] + noise[..., None]) * 255 + 0.5
     return Image.fromarray(pixels.astype(np.uint8))
 
 
@@ -121,28 +108,25 @@ def scanned(page: Image.Image, textures: Textures, rng: Rng) -> Image.Image:
     paper = textures.window("smooth", height, width, rng, (3, 3)) * 3 + 240
     dust = textures.window("grain", height, width, rng, (1.3, 1.3)) > 4.0
     pixels = pixels / 255 * paper * np.where(dust, 0.5, 1)
-    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    return Image.fromarray(clip(pixels, 0, 255).astype(np.uint8))
 
 
 def on_table(
-    slip: Image.Image,
-    textures: Textures,
-    rng: Rng,
-    ground: Color,
-    border: tuple[int, int],
-    turn: float,
-) -> Array:
-    """Light of a grey slip of paper, turned by `turn` degrees, on a table seen from above."""
+    slip: Image.Image, textures: Textures, rng: Rng, border: tuple[int, int], turn: float
+) -> Image.Image:
+    """A photograph of a grey slip of paper, turned by `turn` degrees, on a table."""
     x, y = border
     width, height = slip.width + 2 * x, slip.height + 2 * y
     fibre = textures.window("rough", height, width, rng, (6, 0.5))[..., None]
-    table = (shade(ground) * (1 + 0.14 * fibre)).astype(np.float32)
-    crease = textures.window("smooth", slip.height, slip.width, rng, (1.4, 1.4))
-    fine = textures.window("relief", slip.height, slip.width, rng)
-    soft = np.asarray(slip.filter(ImageFilter.GaussianBlur(0.5)), np.float32) / 255
-    sheet, cover = Image.new("F", (width, height), 0), Image.new("L", (width, height), 0)
-    sheet.paste(Image.fromarray(soft * (0.94 + 0.035 * crease + 0.012 * fine)), (x, y))
+    crease = textures.window("smooth", height, width, rng, (1.4, 1.4))[..., None]
+    sheet, cover = Image.new("L", (width, height)), Image.new("L", (width, height))
+    sheet.paste(slip.filter(ImageFilter.GaussianBlur(0.5)), (x, y))
     cover.paste(255, (x, y, x + slip.width, y + slip.height))
-    turned, mask = (i.rotate(turn, Image.Resampling.BICUBIC) for i in (sheet, cover))
-    paper = np.asarray(turned, np.float32)[..., None] * shade((250, 247, 240))
-    return blend(table, paper, np.asarray(mask, np.float32) / 255)
+    paper, mask = (
+        np.asarray(image.rotate(turn, Image.Resampling.BICUBIC), np.float32) / 255
+        for image in (sheet, cover)
+    )
+    lit = paper[..., None] * shade((250, 247, 240)) * (0.94 + 0.035 * crease)
+    fall = np.linspace(1.05, 0.8, height, dtype=np.float32)[:, None, None]
+    light = blend(shade((128, 92, 64)) * (1 + 0.14 * fibre), lit, mask) * fall
+    return develop(light, textures, rng)
