@@ -1,4 +1,4 @@
-"""Charts: bars, lines, dots, areas, pies and scatter plots in many styles.
+"""Charts: bars and lines in many styles.
 
 Negatives: one value moved by a visible part of the axis, one label changed, two colours swapped
 (which says that the series are the other way round; some pairs of colours have the same grey),
@@ -14,15 +14,13 @@ from PIL import Image
 
 from benchmarks.duplicates.drawn import Drawn, drawn_from
 from benchmarks.duplicates.lettering import grown
-from cauldron.sample.draw.chart import COLORS, THEMES, Chart, Style, any_chart, draw
-from cauldron.sample.draw.ink import WHITE, Color, any_face
+from cauldron.sample.draw.chart import COLORS, Chart, Style, any_chart, draw
+from cauldron.sample.draw.ink import WHITE, Color
 from cauldron.sample.draw.texture import Textures
 from cauldron.sample.model import Rng, pick, sample
 from cauldron.sample.words import FIRMS, TOWNS
 
-PANELS: tuple[Color | None, ...] = (None, None, (234, 234, 242), (245, 245, 240), (229, 236, 246))
-PAPERS: tuple[Color, ...] = (WHITE, WHITE, (250, 248, 242), (240, 244, 248))
-KINDS = ("bars", "hbars", "lines", "dots", "area", "pie", "bars", "lines")
+PANELS: tuple[Color, ...] = (WHITE, WHITE, (234, 234, 242), (245, 245, 240), (229, 236, 246))
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,7 @@ class Looks:
 
 
 def family(rng: Rng, textures: Textures) -> Drawn:
-    if rng.random() < 0.2:
-        chart = _any_scatter(rng)
-    else:
-        kind = pick(rng, KINDS)
-        several = kind in ("bars", "lines", "dots")
-        chart = any_chart(rng, kind, int(rng.integers(2, 5)) if several else 1)
+    chart = any_chart(rng, pick(rng, ("bars", "lines")), int(rng.integers(1, 5)))
     looks = _any_looks(rng)
     return drawn_from(chart, lambda changed: _draw(changed, looks), CHANGES, rng)
 
@@ -49,31 +42,12 @@ def _any_looks(rng: Rng) -> Looks:
     across = float(rng.uniform(0.9, 1.2))
     style = Style(
         size=(round(float(rng.uniform(500, 900)) / across), int(rng.integers(340, 560))),
-        paper=pick(rng, PAPERS),
         panel=pick(rng, PANELS),
-        grid=bool(rng.integers(2)),
         numbers=bool(rng.integers(2)),
         footer=f"Source: {pick(rng, FIRMS)}" if rng.integers(2) else "",
         text=float(rng.uniform(11, 17)),
-        dot=float(rng.uniform(4, 9)),
-        face=any_face(rng),
     )
     return Looks(style, across, across * float(rng.uniform(0.95, 1.05)))
-
-
-def _any_scatter(rng: Rng) -> Chart:
-    """Groups of points, both coordinates from 0 to 100, in one colour per group."""
-    (first, unit, *_), (_, other, *_) = sample(rng, THEMES, 2)
-    names = sample(rng, TOWNS, int(rng.integers(2, 5)))
-    counts = {name: int(rng.integers(6, 22)) for name in names}
-    series = {name: _points(rng, count) for name, count in counts.items()}
-    xs = {name: tuple(x / 100 for x in _points(rng, count)) for name, count in counts.items()}
-    colors, title = tuple(sample(rng, COLORS, 8)), f"{first} in {len(names)} towns"
-    return Chart("dots", title, unit, other, (), series, colors, xs)
-
-
-def _points(rng: Rng, count: int) -> tuple[float, ...]:
-    return tuple(float(value) for value in rng.uniform(3, 97, count))
 
 
 def _draw(chart: Chart, looks: Looks) -> Image.Image:
@@ -99,14 +73,10 @@ def _one_value(chart: Chart, rng: Rng) -> Chart:
 
 def _one_label(chart: Chart, rng: Rng) -> Chart:
     names = list(chart.categories)
-    if len(chart.series) > 1 and (rng.integers(2) or not names):
-        old, fresh_names = pick(rng, sorted(chart.series)), ("Girls", "Boys", "North", "South")
-        fresh = pick(rng, [name for name in fresh_names if name not in chart.series])
-        series, xs = (
-            {fresh if name == old else name: row for name, row in rows.items()}
-            for rows in (chart.series, chart.xs)
-        )
-        return replace(chart, series=series, xs=xs)
+    if len(chart.series) > 1 and rng.integers(2):
+        old, fresh = pick(rng, sorted(chart.series)), pick(rng, ("Girls", "Boys", "North", "South"))
+        series = {fresh if name == old else name: row for name, row in chart.series.items()}
+        return replace(chart, series=series)
     at = int(rng.integers(len(names)))
     if names[at].isdigit():
         names[at] = str(int(names[at]) + 40)
@@ -117,7 +87,7 @@ def _one_label(chart: Chart, rng: Rng) -> Chart:
 
 def _swapped(chart: Chart, rng: Rng) -> Chart:
     used = len(chart.series)
-    if used == 1 and chart.kind in ("bars", "hbars", "pie"):
+    if used == 1 and chart.kind == "bars":
         used = len(chart.categories)
     colors = list(chart.colors)
     if used == 1:
@@ -129,9 +99,6 @@ def _swapped(chart: Chart, rng: Rng) -> Chart:
 
 
 def _other_numbers(chart: Chart, rng: Rng) -> Chart:
-    if chart.kind == "pie":
-        parts = [int(v) for v in rng.choice(range(5, 24), size=4, replace=False)]
-        return replace(chart, series={"Share": (*map(float, parts), float(100 - sum(parts)))})
     highest = _highest(chart)
     series = {
         name: tuple(round(float(v) * highest, 1) for v in rng.uniform(0.08, 1, len(row)))

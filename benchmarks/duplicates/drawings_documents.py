@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 from benchmarks.duplicates.drawn import Drawn, drawn_from
 from benchmarks.duplicates.lettering import other_digit
-from cauldron.sample.draw.ink import any_face
 from cauldron.sample.draw.page import Block, Style, draw
 from cauldron.sample.draw.texture import Textures
 from cauldron.sample.model import Rng, pick, sample
-from cauldron.sample.words import FIRMS, TOPICS, TOWNS, amount, date, person, prose
+from cauldron.sample.words import FIRMS, TOWNS, amount, date, person, sentences
 
 A4 = (8.27, 11.69)  # inches
 PARTS = ("paper", "lamps", "chairs", "tools", "tiles", "cables", "boxes", "labels", "paint")
@@ -50,11 +49,8 @@ def _any_style(rng: Rng) -> Style:
         size=dpi / 72 * float(rng.uniform(9.5, 12)),
         margin=width * float(rng.uniform(0.07, 0.13)),
         leading=float(rng.uniform(1.25, 1.6)),
-        face=any_face(rng, fixed=0.1),
         ink=(int(rng.integers(0, 60)),) * 3,
         accent=(tint,) * 3,
-        ruled=bool(rng.integers(2)),
-        columns=int(rng.integers(1, 3)),
         grey=bool(rng.integers(2)),
         surface="scan" if rng.random() < 0.4 else "",
         seed=int(rng.integers(1 << 31)),
@@ -62,14 +58,19 @@ def _any_style(rng: Rng) -> Style:
 
 
 def _blocks(sheet: Sheet) -> tuple[Block, ...]:
+    sections = (
+        block
+        for heading, text in sheet.sections
+        for block in (Block("text", ((heading,),), bold=True), Block("text", ((text,),)))
+    )
     return (
         Block("line", ((sheet.head, sheet.fields[0][1]),), 1.1, True),
         Block("rule"),
         Block("text", ((sheet.title,),), 1.6, True),
-        Block("fields", sheet.fields),
+        Block("line", sheet.fields),
         Block("gap", size=0.6),
         Block("table", sheet.table),
-        Block("body", sheet.sections),
+        *sections,
         Block("foot", ((sheet.foot, str(sheet.page)),)),
     )
 
@@ -101,8 +102,7 @@ def _any_sheet(rng: Rng) -> Sheet:
 
 def _sections(rng: Rng, count: int) -> tuple[tuple[str, str], ...]:
     names = sample(rng, HEADINGS, count)
-    topic = pick(rng, sorted(TOPICS))
-    return tuple((name, prose(rng, int(rng.integers(4, 13)), topic)) for name in names)
+    return tuple((name, " ".join(sentences(rng, int(rng.integers(4, 13))))) for name in names)
 
 
 def _table(rng: Rng, rows: int) -> tuple[tuple[str, ...], ...]:

@@ -31,7 +31,7 @@ def _any_photo(rng: Rng) -> Photo:
         low, high = (0.2, 0.42) if name in AIRBORNE else (0.7, 0.95)
         spot = (column + float(rng.uniform(-0.04, 0.04)), float(rng.uniform(low, high)))
         things.append(Thing(name, pick(rng, COLORS), (spot,), float(rng.uniform(0.8, 1.3))))
-    return replace(photo, things=tuple(things), grain=float(rng.uniform(0.005, 0.022)))
+    return replace(photo, things=tuple(things))
 
 
 def _removed(photo: Photo, rng: Rng) -> Photo:

@@ -11,14 +11,10 @@ from dataclasses import dataclass, replace
 
 from benchmarks.duplicates.drawn import Drawn, drawn_from
 from benchmarks.duplicates.lettering import other_digit
-from cauldron.sample.draw.ink import any_face
 from cauldron.sample.draw.page import Block, Style, draw
 from cauldron.sample.draw.texture import Textures
 from cauldron.sample.model import Rng, pick, sample
-from cauldron.sample.words import DISHES, TOWNS
-
-TABLES = ((128, 92, 64), (88, 82, 80), (190, 184, 172), (60, 64, 72), (150, 120, 90))
-SHOPS = ("KOPI KITA", "WARUNG SENJA", "DAPUR IBU", "TOKO ROTI MAWAR", "KEDAI PAGI", "SATE HOUSE")
+from cauldron.sample.words import TOWNS, WORDS
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,6 @@ class Slip:
     lines: tuple[tuple[str, int, int], ...]
     total: str
     thanks: str
-    rule: str
 
 
 def family(rng: Rng, textures: Textures) -> Drawn:
@@ -42,9 +37,11 @@ def family(rng: Rng, textures: Textures) -> Drawn:
 
 
 def _any_slip(rng: Rng) -> Slip:
-    lines = tuple(_line(dish, rng) for dish in sample(rng, DISHES, int(rng.integers(2, 10))))
+    lines = tuple(
+        _line(dish, rng) for dish in sample(rng, WORDS["dishes"], int(rng.integers(2, 10)))
+    )
     return Slip(
-        pick(rng, SHOPS),
+        pick(rng, WORDS["shops"]),
         f"Jl. {pick(rng, TOWNS)} {int(rng.integers(1, 200))}",
         _date(rng),
         _clock(rng),
@@ -52,7 +49,6 @@ def _any_slip(rng: Rng) -> Slip:
         lines,
         f"{sum(price for _, _, price in lines):,}",
         pick(rng, ("THANK YOU", "TERIMA KASIH", "SAMPAI JUMPA", "HAVE A NICE DAY")),
-        pick(rng, "-=*."),
     )
 
 
@@ -79,28 +75,23 @@ def _any_style(rng: Rng) -> Style:
         size=size,
         margin=size * 0.9,
         leading=float(rng.uniform(1.35, 1.8)),
-        face=any_face(rng, fixed=0.5),
         ink=(38, 38, 38),
         surface="slip",
-        ground=pick(rng, TABLES),
         border=(round(width * around[0]), round(width * around[1])),
         turn=float(rng.uniform(-3, 3)),
-        fall=float(rng.uniform(0.65, 0.95)),
-        grain=float(rng.uniform(0.008, 0.025)),
         seed=int(rng.integers(1 << 31)),
     )
 
 
 def _blocks(slip: Slip) -> tuple[Block, ...]:
-    rule = Block("rule", ((slip.rule,),))
     bought = tuple((f"{count} {dish}", f"{price:,}") for dish, count, price in slip.lines)
     return (
         Block("text", ((slip.shop,),), 1.35, True, align="m"),
         Block("text", ((slip.address,),), 0.85, align="m"),
         Block("line", ((slip.date, slip.clock), (slip.number, ""))),
-        rule,
+        Block("rule"),
         Block("line", bought),
-        rule,
+        Block("rule"),
         Block("line", (("TOTAL", slip.total),), bold=True),
         Block("line", (("CASH", slip.total),)),
         Block("gap"),

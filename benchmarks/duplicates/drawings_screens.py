@@ -1,7 +1,6 @@
 """Screenshots: desktop windows of 960 to 1440 pixels, and phones of 360 to 540.
 
-Mail lists, settings, dashboards and forms. Negatives: one field (a value, a counter, a switch),
-one list entry, and the same screen with other content.
+Lists under a few figures. Negatives: one field (a value, a counter, a switch), one list entry, and the same screen with other content.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from PIL import Image
 from benchmarks.duplicates.drawn import Drawn, drawn_from
 from benchmarks.duplicates.lettering import other_digit
 from cauldron.sample.draw.chart import COLORS
-from cauldron.sample.draw.ink import NAMED, WHITE, any_face
+from cauldron.sample.draw.ink import NAMED, WHITE, wrap
 from cauldron.sample.draw.page import Block, Style, draw
 from cauldron.sample.draw.texture import Textures
 from cauldron.sample.model import Rng, pick, sample
@@ -33,19 +32,6 @@ TITLES = (
     "Library",
     "Contacts",
     "Files",
-)
-MENU = (
-    "Home",
-    "Search",
-    "Reports",
-    "Teams",
-    "Calendar",
-    "Archive",
-    "Drafts",
-    "Help",
-    "Trash",
-    "Favourites",
-    "Shared",
 )
 STATS = (
     "Open",
@@ -75,10 +61,8 @@ class Screen:
 
     title: str
     clock: str
-    menu: tuple[str, ...]
     stats: tuple[tuple[str, str], ...]
     entries: tuple[Entry, ...]
-    selected: int
 
 
 def family(rng: Rng, textures: Textures) -> Drawn:
@@ -103,26 +87,21 @@ def _any_style(rng: Rng) -> Style:
         height,
         size=size,
         margin=size,
-        face=any_face(rng, fixed=0.05),
         paper=paper,
         ink=ink,
         accent=NAMED[pick(rng, COLORS)],
-        row=float(rng.uniform(2.9, 4.2)),
-        badges=bool(rng.integers(2)),
     )
 
 
 def _any_screen(rng: Rng, style: Style) -> Screen:
     tall = style.height - 12 * style.size
-    stats = tuple((name, amount(rng, 10, 9000)) for name in sample(rng, STATS, 3))
+    stats = tuple((name, amount(rng, 10, 9000)) for name in sample(rng, STATS, 2))
     switches = bool(rng.random() < 0.35)
     return Screen(
         pick(rng, TITLES),
         f"{int(rng.integers(24)):02d}:{int(rng.integers(60)):02d}",
-        tuple(sample(rng, MENU, int(rng.integers(5, 9)))),
         stats,
-        tuple(_entry(rng, switches) for _ in range(max(int(tall / (style.row * style.size)), 3))),
-        int(rng.integers(5)),
+        tuple(_entry(rng, switches) for _ in range(max(int(tall / (4 * style.size)), 3))),
     )
 
 
@@ -133,13 +112,24 @@ def _entry(rng: Rng, switch: bool) -> Entry:
 
 
 def _blocks(screen: Screen, style: Style) -> tuple[Block, ...]:
-    marks = [(name, "*" if i == screen.selected else "") for i, name in enumerate(screen.menu)]
-    menu = (Block("menu", tuple(marks)),) if style.width > style.height else ()
     values = {None: "", True: "on", False: "off"}
-    entries = tuple((e.name, e.detail, values[e.on] or e.value) for e in screen.entries)
-    cards = Block("cards", tuple((value, name) for name, value in screen.stats), 1.6)
-    band = Block("band", ((screen.title, screen.clock),), 1.3)
-    return (band, *menu, cards, Block("entries", entries))
+    names, figures = zip(*screen.stats, strict=True)
+    room = style.width - 2 * style.margin
+    entries = (
+        block
+        for entry in screen.entries
+        for block in (
+            Block("line", ((entry.name, values[entry.on] or entry.value),), bold=True),
+            Block("text", ((wrap(entry.detail, style.size, room)[0],),), 0.9, color="faint"),
+        )
+    )
+    return (
+        Block("band", ((screen.title, screen.clock),), 1.3),
+        Block("line", (figures,), 1.6, bold=True),
+        Block("line", (names,), color="faint"),
+        Block("rule"),
+        *entries,
+    )
 
 
 def _with_entry(screen: Screen, at: int, entry: Entry) -> Screen:

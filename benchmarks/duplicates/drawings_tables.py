@@ -11,17 +11,17 @@ from dataclasses import replace
 
 from benchmarks.duplicates.drawn import Drawn, drawn_from
 from benchmarks.duplicates.lettering import other_digit
-from cauldron.sample.draw.ink import BLACK, NAMED, WHITE, any_face, mix
+from cauldron.sample.draw.ink import BLACK, NAMED, WHITE, mix
 from cauldron.sample.draw.table import Look, Table, draw, widths_of
 from cauldron.sample.draw.texture import Textures
 from cauldron.sample.model import Rng, pick, sample
-from cauldron.sample.words import FIRMS, LAST, MONTHS, TOWNS, WORDS, person
+from cauldron.sample.words import FIRMS, MONTHS, TOWNS, WORDS, person
 
 NAMES: dict[str, tuple[str, ...]] = {
     "Item": tuple(WORDS["goods"]),
     "Town": tuple(TOWNS),
     "Company": tuple(FIRMS),
-    "Name": tuple(LAST),
+    "Name": tuple(WORDS["last"]),
     "Month": tuple(MONTHS),
 }
 NUMBERS = ("Price", "Points", "Share", "Sales", "Year", "Change", "Rank", "Date")
@@ -66,17 +66,12 @@ def _any_look(rng: Rng) -> Look:
     head = mix(base, WHITE, 0.15 if dark else float(rng.uniform(0.7, 1)))
     return Look(
         size=size,
-        face=any_face(rng, fixed=0.12),
         row=float(rng.uniform(1.5, 2.3)),
-        pad=float(rng.uniform(0.4, 1.1)),
+        pad=float(rng.uniform(0.9, 1.5)),  # a changed cell may be wider
         head=head,
         head_ink=WHITE if dark else BLACK,
         stripe=mix(base, WHITE, float(rng.uniform(0.85, 0.95))) if rng.integers(2) else None,
-        lines=pick(rng, ("all", "rows", "frame", "none", "all")),
-        line=mix((40, 40, 40), WHITE, float(rng.uniform(0.2, 0.7))),
-        middle=bool(rng.integers(2)),
-        margin=int(rng.integers(2, 24)),
-        room=0.9,  # a changed cell may be wider
+        lines=pick(rng, ("all", "rows", "none", "all")),
     )
 
 

@@ -17,14 +17,6 @@ from cauldron.sample.words import WORDS, any_slots, filled
 Options = dict[str, Any]
 ACCENTS = ("blue", "green", "red", "purple", "orange", "brown")
 SMALL = (400, 300)
-# Numbers in a column of a table: how they are printed, least and most.
-NUMBERS = {
-    "money": ("${:.2f}", 0.6, 9.9),
-    "share": ("{:.1f}", 2, 60),
-    "thousands": ("{:,.0f}", 800, 9900),
-    "two digits": ("{:.0f}", 10, 99),
-    "minutes": ("{:.0f}", 90, 240),
-}
 
 
 def photo(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
@@ -38,15 +30,10 @@ def photo(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
         read = {"color": color, "read": ", ".join(lines), "setting": scene.setting}
         facts = {kind: [slots], "board": [read]}
     facts |= photograph.facts(scene, rng)
-    boxes = [
-        (thing.name, [round(999 * min(max(v, 0), 1)) for v in (y - 0.2, x - 0.1, y, x + 0.1)])
-        for thing in scene.things
-        for x, y in thing.spots
-    ]
     path = options["named"].format(i=i) if "named" in options else None
     image = photograph.draw(scene, studio.textures)
     picture = (png if options.get("png") else jpeg)(image, path)
-    extra = {"objects": boxes, "draft": facts["photo"][0]["listed"]}
+    extra = {"objects": scene.things, "draft": facts["photo"][0]["listed"]}
     return Shown([picture], facts, extra)
 
 
@@ -76,7 +63,7 @@ def _one_less(scene: Photo, rng: Rng) -> tuple[Photo, Facts]:
     thing = scene.things[at]
     gone = pick(rng, thing.spots)
     left = replace(thing, spots=tuple(spot for spot in thing.spots if spot != gone))
-    things = [*scene.things[:at], *([left] if left.spots else []), *scene.things[at + 1 :]]
+    things = [left if number == at else other for number, other in enumerate(scene.things)]
     where = "on the left" if gone[0] < 0.5 else "on the right"
     fact = {"color": thing.color, "name": thing.name, "at": where}
     return replace(scene, things=tuple(things)), {"gone": [fact]}
@@ -113,11 +100,7 @@ def any_table(rng: Rng, kind: str) -> Table:
 def _column(rng: Rng, kind: str, count: int) -> list[str]:
     if kind in WORDS:
         return sample(rng, WORDS[kind], count)
-    if kind == "rank":
-        return [str(i + 1) for i in range(count)]
-    if kind == "year":
-        return [str(year) for year in sorted(rng.choice(range(1961, 2015), count, replace=False))]
-    form, low, high = NUMBERS[kind]
+    form, low, high = WORDS["numbers"][kind]
     return [form.format(value) for value in rng.uniform(low, high, count)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from string import ascii_uppercase
 from typing import Any
 
 import numpy as np
@@ -126,8 +127,7 @@ def figure(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     """A problem of plane geometry: problems, solutions and labels are in ``words.yaml``."""
     kind = pick(rng, sorted(FIGURES))
     corners, x, y, answer = FIGURES[kind](rng)
-    start = int(rng.integers(0, 18))
-    names = [chr(ord("A") + start + k) for k in range(len(corners))]
+    names = sample(rng, ascii_uppercase, len(corners))
     slots = {"names": names, "x": x, "y": y, "answer": answer, "word": "".join(names)}
     wanted = WORDS["figures"][kind]
     told = {key: wanted[key].format(**slots) for key in ("problem", "steps", "seen")}

@@ -9,9 +9,12 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from typing import Any, TypeVar
 
 import numpy as np
+import yaml
 from PIL import Image
 
 Rng = np.random.Generator
@@ -73,6 +76,14 @@ class Item:
     extra: dict[str, Any] = field(default_factory=dict)
     fate: Fate = KEPT
     plant: str = ""
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    """The content of ``data/<name>.yaml``; not to be changed."""
+    text = files("cauldron.sample").joinpath("data", f"{name}.yaml").read_text("utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
 
 
 def pick(rng: Rng, values: Sequence[T]) -> T:

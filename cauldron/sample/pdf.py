@@ -18,19 +18,17 @@ def pdf_of(pages: Sequence[Sequence[Block]], encrypted: bool = False) -> bytes:
         encrypted: claim the standard security handler with keys that no password opens; readers
             ask for a password.
     """
-    bodies = [b"", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
-    kids = []
+    bodies = [b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
     for page in pages:
         stream = _content(page)
-        number = len(bodies) + 1
-        kids.append(f"{number} 0 R")
         bodies.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {A4[0]} {A4[1]}] "
-            f"/Resources << /Font << /F1 3 0 R >> >> /Contents {number + 1} 0 R >>".encode()
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> >> >>" % (*A4, len(bodies) + 4)
         )
         bodies.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
-    bodies[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
-    bodies[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(pages)} >>".encode()
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
+    tree = f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode()
+    bodies = [b"<< /Type /Catalog /Pages 2 0 R >>", tree, *bodies]
     trailer = b""
     if encrypted:
         key = "<" + "5a" * 32 + ">"

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cauldron.sample import poison
-from cauldron.sample.data import load
-from cauldron.sample.model import Fate, Item, Turn
+from cauldron.sample.model import Fate, Item, Turn, load
 
 PLANTED = load("planted")
 CHANGES: dict[str, str] = PLANTED["changes"]

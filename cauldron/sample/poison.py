@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from cauldron.sample.data import load
-from cauldron.sample.model import Fate, Item, Picture, opened, saved
+from cauldron.sample.model import Fate, Item, Picture, load, opened, saved
 
 
 def huge_png(side: int = 60_000) -> bytes:

@@ -8,8 +8,7 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.sample import layouts
-from cauldron.sample.data import load
-from cauldron.sample.model import Item, lost
+from cauldron.sample.model import Item, load, lost
 from cauldron.sample.publish import Hub, card, files_of
 from cauldron.sample.studio import Shown
 

@@ -136,8 +136,12 @@ def _iiw_row(item: Item, key: str, number: int) -> dict[str, Any]:
         row["IIW-P5B"] = item.extra["draft"]
         row["iiw-human-sxs-gpt4v"] = {"metrics/Comprehensiveness": "Neutral"}
     row["objects"] = [
-        {"label": name, "description": f"a {name}", "normalized_coords": [str(v) for v in box]}
-        for name, box in item.extra["objects"]
+        {
+            "label": thing.name,
+            "description": thing.called(),
+            "normalized_coords": [str(round(999 * v)) for v in (0, thing.spots[0][0] - 0.1, 1, 1)],
+        }
+        for thing in item.extra["objects"]
     ]
     return row
 

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from cauldron.sample import layouts
-from cauldron.sample.data import load
-from cauldron.sample.model import Item, lost
+from cauldron.sample.model import Item, load, lost
 from cauldron.sample.publish import Hub
 
 JSON_SETS = {name: wanted for name, wanted in load("texts").items() if "path" in wanted}

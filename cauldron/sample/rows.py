@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from cauldron.sample import makers, makers_diagrams
-from cauldron.sample.data import load
 from cauldron.sample.draw.ink import NAMED
-from cauldron.sample.model import Item, Picture, Rng, Turn, pick, sample
+from cauldron.sample.model import Item, Picture, Rng, Turn, load, pick, sample
 from cauldron.sample.studio import Shown, Studio
 from cauldron.sample.words import WORDS, filled
 

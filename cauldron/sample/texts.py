@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cauldron.sample.data import load
-from cauldron.sample.model import Item, Rng, Turn, pick
+from cauldron.sample.model import Item, Rng, Turn, load, pick
 from cauldron.sample.studio import Studio
 from cauldron.sample.words import WORDS, any_slots, filled, sentences
 

@@ -32,7 +32,7 @@ def ground_truth(hub: Hub, rows: int) -> dict[str, Any]:
         "sources": {
             name: _expected(found, hub.notes.get(name, [])) for name, found in sources.items()
         },
-        "duplicates": _exact_rows(hub) + _same_pictures(hub) + _near_pictures(hub),
+        "duplicates": _exact_rows(hub) + _equal_and_near_pictures(hub),
         "planted": [
             {**_place(placed), "what": placed.item.plant, "outcome": placed.item.fate.outcome,
              "reason": placed.item.fate.reason}
@@ -58,9 +58,8 @@ def _expected(found: list[Placed], notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _place(placed: Placed, image: int | None = None) -> dict[str, Any]:
-    place: dict[str, Any] = {"source": placed.source, "file": placed.file, "row": placed.row}
-    return place if image is None else {**place, "image": image}
+def _place(placed: Placed) -> dict[str, Any]:
+    return {"source": placed.source, "file": placed.file, "row": placed.row}
 
 
 def _pair(kind: str, change: str, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
@@ -69,53 +68,42 @@ def _pair(kind: str, change: str, a: dict[str, Any], b: dict[str, Any]) -> dict[
 
 def _exact_rows(hub: Hub) -> list[dict[str, Any]]:
     """Pairs of rows that a build merges as exact copies: the first one, and each further one."""
+    first: dict[Any, dict[str, Any]] = {}
     pairs = []
     for placed in hub.placed:
-        if placed.item.fate.reason == "exact_copy":
-            first = next(other for other in hub.placed if _is_original(other, placed))
-            pairs.append(_pair("exact_row", placed.item.plant, _place(first), _place(placed)))
+        # Cleaning removes the slips of punctuation.
+        turns = [
+            ((user or "").replace("?.", "?"), answer or "") for user, answer in placed.item.turns
+        ]
+        key = (placed.source, tuple(placed.item.pictures), tuple(turns))
+        if placed.item.fate.outcome == "kept":
+            first.setdefault(key, _place(placed))
+        elif placed.item.fate.reason == "exact_copy":
+            pairs.append(_pair("exact_row", placed.item.plant, first[key], _place(placed)))
     return pairs
 
 
-def _is_original(other: Placed, copy: Placed) -> bool:
-    if other.source != copy.source or other.item.fate.outcome != "kept":
-        return False
-    return other.item.pictures == copy.item.pictures and _cleaned(other) == _cleaned(copy)
-
-
-def _cleaned(placed: Placed) -> list[tuple[str, str]]:
-    return [((user or "").replace("?.", "?"), answer or "") for user, answer in placed.item.turns]
-
-
-def _same_pictures(hub: Hub) -> list[dict[str, Any]]:
-    """Pairs of kept rows that hold the same picture, byte for byte, along each chain of equals."""
+def _equal_and_near_pictures(hub: Hub) -> list[dict[str, Any]]:
+    """Pairs of kept rows with the same picture, byte for byte, along each chain of equals; and
+    pairs of an altered picture and the first kept row that holds the original."""
     chains: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    altered: list[tuple[Picture, dict[str, Any]]] = []
     for placed in hub.placed:
-        if placed.item.fate.outcome == "kept":
-            for number, picture in enumerate(placed.item.pictures):
-                chains[_digest(picture)].append(_place(placed, number))
-    linked = [pair for chain in chains.values() for pair in pairwise(chain)]
-    return [_pair("same_picture", "none", a, b) for a, b in linked]
+        for number, picture in enumerate(placed.item.pictures):
+            place = {**_place(placed), "image": number}
+            if placed.item.fate.outcome == "kept":
+                chains[_digest(picture)].append(place)
+            if picture.origin and picture.change:
+                altered.append((picture, place))
+    same = [_pair("same_picture", "none", *pair) for c in chains.values() for pair in pairwise(c)]
+    return same + [
+        _pair("near_picture", picture.change, chains[_digest(picture.origin)][0], place)
+        for picture, place in altered
+        if picture.origin
+    ]
 
 
 def _digest(picture: Picture) -> str:
     shown = picture.origin if picture.data is None and picture.origin else picture  # only a path
-    data = shown.data
-    assert data is not None, f"{picture.path} has no bytes"
-    return hashlib.sha256(data).hexdigest()
-
-
-def _near_pictures(hub: Hub) -> list[dict[str, Any]]:
-    """Pairs of an altered picture and the first kept row that holds the original."""
-    first: dict[str, dict[str, Any]] = {}
-    for placed in hub.placed:
-        if placed.item.fate.outcome == "kept":
-            for number, picture in enumerate(placed.item.pictures):
-                first.setdefault(_digest(picture), _place(placed, number))
-    pairs = []
-    for placed in hub.placed:
-        for number, picture in enumerate(placed.item.pictures):
-            if picture.origin and picture.change:
-                a = first[_digest(picture.origin)]
-                pairs.append(_pair("near_picture", picture.change, a, _place(placed, number)))
-    return pairs
+    assert shown.data is not None, f"{picture.path} has no bytes"
+    return hashlib.sha256(shown.data).hexdigest()

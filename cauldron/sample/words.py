@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cauldron.sample.data import load
-from cauldron.sample.model import Rng, pick, sample
+from cauldron.sample.model import Rng, load, pick, sample
 
 WORDS = load("words")
 TOWNS, FIRMS, MONTHS, TOPICS = (WORDS[key] for key in ("towns", "firms", "months", "topics"))
@@ -36,10 +35,6 @@ def sentences(rng: Rng, count: int) -> list[str]:
     return [filled(pattern, any_slots(rng, WORDS["sentences"])) for pattern in order[:count]]
 
 
-def prose(rng: Rng, count: int) -> str:
-    return " ".join(sentences(rng, count))
-
-
 def filled(template: Any, slots: dict[str, Any]) -> Any:
     """A template, or everything in a list or mapping of templates, with its slots filled."""
     if isinstance(template, str):
@@ -56,8 +51,8 @@ def any_slots(rng: Rng, wanted: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         wanted: by name, what fills the slot: a list of texts to pick from; ``from`` and ``to`` of
-            whole numbers; ``person``, ``date``, ``prose <count>`` or ``sentences <count>``; the
-            name of a word list, with a count after it for a list of different words.
+            whole numbers; ``person``, ``date`` or ``sentences <count>``; the name of a word
+            list, with a count after it for a list of different words.
     """
     return {name: _slot(rng, value) for name, value in wanted.items()}
 
@@ -71,6 +66,6 @@ def _slot(rng: Rng, wanted: Any) -> Any:
     if wanted in ("person", "date"):
         return {"person": person, "date": date}[wanted](rng)
     kind, *count = wanted.split()
-    if kind in ("prose", "sentences"):
-        return {"prose": prose, "sentences": sentences}[kind](rng, int(count[0]))
+    if kind == "sentences":
+        return sentences(rng, int(count[0]))
     return sample(rng, WORDS[kind], int(count[0])) if count else pick(rng, WORDS[kind])

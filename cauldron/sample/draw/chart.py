@@ -8,10 +8,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from cauldron.sample.data import load
 from cauldron.sample.draw import ink
 from cauldron.sample.draw.ink import BLACK, GREY, NAMED, WHITE, Box, Color, Point
-from cauldron.sample.model import Facts, Rng, pick, sample
+from cauldron.sample.model import Facts, Rng, load, pick, sample
 
 Pen = ImageDraw.ImageDraw
 WORDS = load("words")
@@ -176,7 +175,6 @@ def facts(chart: Chart, rng: Rng) -> Facts:
         "title": chart.title,
         "x": chart.x_label,
         "y": chart.y_label,
-        "axis": chart.x_label.lower(),
         "unit": chart.y_label.lower(),
         "kind": f"{chart.kind.removesuffix('s')} chart",
         "highest": high,

@@ -55,7 +55,7 @@ def draw(diagram: Diagram) -> Image.Image:
         if edge.plain:
             pen.line([start.at, end.at], fill=BLACK, width=2)
         else:
-            ink.arrow(pen, _rim(start, end), _rim(end, start), (60, 60, 66))
+            _arrow(pen, _rim(start, end), _rim(end, start))
     for node in diagram.nodes:
         _shape(pen, node)
         lines = ink.wrap(node.label, node.text, node.half[0] * 1.8 or 200)
@@ -63,6 +63,12 @@ def draw(diagram: Diagram) -> Image.Image:
             y = node.at[1] + (i - (len(lines) - 1) / 2) * node.text * 1.15
             ink.write(pen, (node.at[0], y), line, node.text, BLACK, "mm")
     return image
+
+
+def _arrow(pen: ImageDraw.ImageDraw, start: Point, tip: Point) -> None:
+    pen.line([start, tip], fill=BLACK, width=2)
+    turn = math.degrees(math.atan2(start[1] - tip[1], tip[0] - start[0])) - 90
+    pen.regular_polygon((*tip, 6), 3, turn, BLACK)
 
 
 def _shape(pen: ImageDraw.ImageDraw, node: Node) -> None:

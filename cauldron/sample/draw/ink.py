@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from cauldron.sample.data import load
+from cauldron.sample.model import load
 
 Color = tuple[int, int, int]
 Point = tuple[float, float]
@@ -75,15 +74,6 @@ def wrap(text: str, size: float, width: float) -> list[str]:
 def canvas(width: float, height: float, paper: Color = WHITE) -> tuple[Image.Image, Draw]:
     image = Image.new("RGB", (round(width), round(height)), paper)
     return image, ImageDraw.Draw(image)
-
-
-def arrow(draw: Draw, start: Point, end: Point, fill: Color = BLACK) -> None:
-    draw.line([start, end], fill=fill, width=2)
-    tip, step = np.array(end), np.subtract(end, start)
-    step = step / max(float(np.hypot(*step)), 1e-6) * 9
-    side = np.array([-step[1], step[0]]) / 2
-    corners = (tip, tip - step + side, tip - step - side)
-    draw.polygon([(float(x), float(y)) for x, y in corners], fill=fill)
 
 
 def mix(first: Color, second: Color, part: float) -> Color:

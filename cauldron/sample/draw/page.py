@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -33,9 +33,6 @@ class Block:
     bold: bool = False
     color: str = "ink"
     align: str = "l"
-
-
-BOLD, FAINT = Block("", bold=True), Block("", size=0.9, color="faint")
 
 
 @dataclass(frozen=True)
@@ -90,17 +87,14 @@ class _Press:
         fill, size = named.get(look.color, style.ink), style.size * look.size
         self.words.append((text, ink.write(self.pen, (x, y), text, size, fill, anchor, look.bold)))
 
-    def wrapped(self, text: str, look: Block, x: float, width: float) -> None:
-        size = self.style.size * look.size
-        x += width * {"l": 0.0, "m": 0.5, "r": 1.0}[look.align]
-        for line in ink.wrap(text, size, width):
-            self.put(x, self.y, line, look, look.align + "a")
-            self.y += size * self.style.leading
-
     def text(self, block: Block) -> None:
         """Paragraphs, one a row."""
+        size, wide = self.style.size * block.size, self.right - self.left
+        x = self.left + wide * {"l": 0.0, "m": 0.5, "r": 1.0}[block.align]
         for (text,) in block.rows:
-            self.wrapped(text, block, self.left, self.right - self.left)
+            for line in ink.wrap(text, size, wide):
+                self.put(x, self.y, line, block, block.align + "a")
+                self.y += size * self.style.leading
             self.y += self.style.size * 0.5
 
     def line(self, block: Block) -> None:
@@ -119,7 +113,7 @@ class _Press:
             self.pen.rectangle(box, fill=tint, outline=self.style.faint)
             for j, cell in enumerate(row):
                 x = self.left + wide * j / len(row) + size * 0.5
-                self.put(x, self.y + size * 0.25, cell, BOLD if i == 0 else block)
+                self.put(x, self.y + size * 0.25, cell, replace(block, bold=i == 0))
             self.y += size * 1.8
         self.y += size * 0.6
 
@@ -136,24 +130,10 @@ class _Press:
         size, ((title, more),) = self.style.size * block.size, block.rows
         bar = (0, self.y, self.style.width, self.y + size * 2)
         self.pen.rectangle(bar, fill=self.style.accent)
-        head = Block("", size=block.size, bold=True, color="white")
+        head = replace(block, bold=True, color="white")
         self.put(self.left, self.y + size, title, head, "lm")
-        self.put(self.right, self.y + size, more, Block("", color="white"), "rm")
+        self.put(self.right, self.y + size, more, replace(head, size=1, bold=False), "rm")
         self.y += size * 2 + self.style.size
-
-    def cards(self, block: Block) -> None:
-        """Boxes side by side: a head and a smaller text each; `size` is of the head."""
-        size, top = self.style.size, self.y
-        share = (self.right - self.left + size) / len(block.rows)
-        high, line = size * (3 + block.size), mix(self.style.faint, self.style.paper, 0.5)
-        head = Block("", size=block.size, bold=True, color=block.color)
-        for i, (name, text) in enumerate(block.rows):
-            x = self.left + share * i
-            self.pen.rectangle((x, top, x + share - size, top + high), outline=line)
-            self.put(x + size * 0.6, top + size * 0.4, name, head)
-            self.y = top + size * (0.6 + block.size * 1.3)
-            self.wrapped(text, FAINT, x + size * 0.6, share - size * 2)
-        self.y = top + high + size
 
     def picture(self, block: Block) -> None:
         """An illustration: hills in shades of the accent."""
@@ -170,7 +150,7 @@ class _Press:
     def foot(self, block: Block) -> None:
         """Left and right text at the lower edge of the sheet."""
         self.y = self.style.height - self.style.margin * 0.6
-        self.line(Block("", block.rows, FAINT.size, color=FAINT.color))
+        self.line(replace(block, size=0.9, color="faint"))
 
 
 def draw(blocks: Iterable[Block], style: Style, textures: Textures) -> Image.Image:

@@ -7,16 +7,14 @@ skies, places and things is in ``data/photograph.yaml``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cauldron.sample.data import load
 from cauldron.sample.draw import ink
 from cauldron.sample.draw.ink import BLACK, NAMED, WHITE, mix
 from cauldron.sample.draw.texture import Array, Textures, blend, clip, develop, shade, smooth_step
-from cauldron.sample.model import Facts, Rng, pick, sample
+from cauldron.sample.model import Facts, Rng, load, pick, sample
 
 SKIES, LANDS, PLACES, THINGS = (
     load("photograph")[key] for key in ("skies", "lands", "places", "things")
@@ -25,7 +23,7 @@ AIRBORNE: list[str] = load("photograph")["airborne"]
 OUTDOORS = [name for name, place in PLACES.items() if "indoors" not in place]
 SIZES = ((480, 360), (480, 320), (360, 480), (448, 336))
 COLORS = ("red", "blue", "yellow", "orange", "purple", "pink")
-WALLS = ("grey", "blue", "green", "yellow", "brown")
+WALLS = ("a grey wall", "a blue wall", "a yellow wall")
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 ZOOM = 3  # shapes are drawn larger and scaled down
 
@@ -61,7 +59,7 @@ class Photo:
 
     Attributes:
         place, land, sky: keys of `PLACES`, `LANDS` and `SKIES`. Indoors there is no land, and the
-            sky is the colour of the wall.
+            sky is a wall.
         horizon: part of the height that lies above the ground.
         board: lines on a board in the foreground, first the colour of the board.
     """
@@ -73,12 +71,11 @@ class Photo:
     size: tuple[int, int] = (480, 360)
     seed: int = 0
     horizon: float = 0.56
-    grain: float = 0.018
     board: tuple[str, ...] = ()
 
     @property
     def bright(self) -> float:
-        return float(SKIES[self.sky]["bright"]) if self.land else 0.95
+        return float(SKIES[self.sky]["bright"])
 
     @property
     def setting(self) -> str:
@@ -86,7 +83,7 @@ class Photo:
 
     @property
     def hour(self) -> str:
-        return str(SKIES[self.sky]["said"]) if self.land else "indoors"
+        return str(SKIES[self.sky]["said"])
 
 
 def any_photo(rng: Rng, place: str = "", size: tuple[int, int] | None = None) -> Photo:
@@ -106,7 +103,7 @@ def any_photo(rng: Rng, place: str = "", size: tuple[int, int] | None = None) ->
         color = THINGS[name].get("color", color)
         things.append(Thing(name, color, tuple(spots), float(rng.uniform(0.8, 1.15))))
     land = pick(rng, sorted(LANDS)) if outdoors else ""
-    sky = pick(rng, sorted(SKIES) if outdoors else look.get("walls", WALLS))
+    sky = pick(rng, sorted(set(SKIES) - set(WALLS)) if outdoors else look.get("walls", WALLS))
     seed = int(rng.integers(1 << 31))
     return Photo(place, land, sky, tuple(things), size or pick(rng, SIZES), seed, horizon)
 
@@ -125,7 +122,7 @@ def draw(photo: Photo, textures: Textures) -> Image.Image:
         light = _place(light, thing, photo, textures)
     if photo.board:
         _mount(light, photo.board, rng)
-    return develop(light, textures, rng, photo.grain)
+    return develop(light, textures, rng)
 
 
 def _ground(light: Array, photo: Photo, textures: Textures, rng: Rng) -> Array:
@@ -141,15 +138,9 @@ def _ground(light: Array, photo: Photo, textures: Textures, rng: Rng) -> Array:
     return joined
 
 
-def _wall(name: str) -> dict[str, Any]:
-    """A wall is painted like a cloudless sky: lighter at its foot."""
-    top, low = mix(NAMED[name], BLACK, 0.15), mix(NAMED[name], WHITE, 0.55)
-    return {"top": top, "low": low, "bright": 0.95, "clouds": 3.0}
-
-
 def _sky(photo: Photo, textures: Textures, rng: Rng) -> Array:
     width, height = photo.size
-    look = SKIES.get(photo.sky) or _wall(photo.sky)
+    look = SKIES[photo.sky]
     top, low = shade(look["top"]), shade(look["low"])
     y = np.linspace(0, 1 / photo.horizon, height, dtype=np.float32)[:, None, None]
     light = np.broadcast_to(top + (low - top) * clip(y) ** 1.1, (height, width, 3))
@@ -212,7 +203,7 @@ def facts(photo: Photo, rng: Rng) -> Facts:
         "setting": photo.setting,
         "hour": photo.hour,
         "listed": " and ".join([*filter(None, [", ".join(called[:-1])]), *called[-1:]]),
-        "behind": photo.land or f"a {photo.sky} wall",
+        "behind": photo.land or photo.sky,
         "night": "yes" if photo.sky == "night" else "no",
         "absent": pick(rng, [name for name in sorted(THINGS) if name not in names]),
         "total": str(total),
@@ -221,15 +212,12 @@ def facts(photo: Photo, rng: Rng) -> Facts:
 
 
 def _about(thing: Thing, total: int) -> dict[str, str]:
-    xs = [x for x, _ in thing.spots]
     return {
         "name": thing.name,
         "plural": thing.plural,
-        "noun": thing.name if thing.count == 1 else thing.plural,
-        "is": "is" if thing.count == 1 else "are",
         "count": str(thing.count),
         "rest": str(total - thing.count),
         "color": thing.color,
         "called": thing.called(),
-        "left": "yes" if max(xs) < 0.5 else "no",
+        "left": "yes" if max(x for x, _ in thing.spots) < 0.5 else "no",
     }

@@ -85,7 +85,7 @@ def smooth_step(values: Array, low: float, high: float) -> Array:
     return part * part * (3 - 2 * part)
 
 
-def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) -> Image.Image:
+def develop(light: Array, textures: Textures, rng: Rng) -> Image.Image:
     """Linear light to a photograph: vignette, film grain, 8 bits.
 
     Args:
@@ -95,7 +95,7 @@ def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) ->
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     vignette = 1 - 0.11 * (x * x + y * y)
-    noise = textures.window("grain", height, width, rng) * grain
+    noise = textures.window("grain", height, width, rng) * 0.018
     pixels = clip(light * vignette[..., None] + noise[..., None]) * 255 + 0.5
     return Image.fromarray(pixels.astype(np.uint8))
 
