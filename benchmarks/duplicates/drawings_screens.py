@@ -1,6 +1,7 @@
 """Screenshots: desktop windows of 960 to 1440 pixels, and phones of 360 to 540.
 
-Lists under a few figures. Negatives: one field (a value, a counter, a switch), one list entry, and the same screen with other content.
+Lists under a few figures. Negatives: one field (a value, a counter, a switch), one list entry,
+and the same screen with other content.
 """
 
 from __future__ import annotations

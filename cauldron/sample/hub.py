@@ -8,11 +8,12 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
-from cauldron.sample import publish_others, publish_text, receipts, texts
-from cauldron.sample.model import Item, Rng
+from cauldron.sample import publish_others, publish_text, texts
+from cauldron.sample.model import Item, load
 from cauldron.sample.planted import extra_rows
-from cauldron.sample.publish import Hub
+from cauldron.sample.publish import Hub, card
 from cauldron.sample.publish_cauldron import publish_coco, publish_config, write_readme
+from cauldron.sample.receipts import cord_v2
 from cauldron.sample.rows import SETS, items, pool
 from cauldron.sample.studio import Studio
 from cauldron.sample.truth import ground_truth
@@ -20,33 +21,26 @@ from cauldron.sample.truth import ground_truth
 TRUTH = "ground_truth.json"
 LEAST_ROWS = 6
 
-Draw = Callable[[str, Studio, Rng], list[Item]]
 Publish = Callable[[Hub, list[Item]], None]
-
-OTHERS: dict[str, tuple[Draw, Publish]] = {
-    "cord_v2": (receipts.cord_v2, publish_others.cord_v2),
-    "lnqa": (items, publish_others.lnqa),
-    "sharegpt_4o": (items, publish_others.sharegpt_4o),
-    "iiw_400": (items, publish_others.iiw_400),
-    "geo170k": (items, publish_others.geo170k),
-    "docmatix": (items, publish_others.docmatix),
-    "orca_math": (texts.items, publish_text.orca_math),
-    "camel_ai_math": (texts.items, publish_text.camel_ai_math),
-    **{
-        name: (texts.items, partial(publish_text.json_set, name)) for name in publish_text.JSON_SETS
-    },
+OTHERS: dict[str, Publish] = {
+    "cord_v2": publish_others.cord_v2,
+    "lnqa": publish_others.lnqa,
+    "sharegpt_4o": publish_others.sharegpt_4o,
+    "iiw_400": publish_others.iiw_400,
+    "geo170k": publish_others.geo170k,
+    "docmatix": publish_others.docmatix,
+    "orca_math": publish_text.orca_math,
+    "camel_ai_math": publish_text.camel_ai_math,
+    **{name: partial(publish_text.json_set, name) for name in publish_text.JSON_SETS},
 }
 CONFIGS = tuple(name for name in SETS if name not in OTHERS)
 
 
-def _drawn(studio: Studio) -> dict[str, list[Item]]:
-    """The ordinary rows of every source."""
-    draws: dict[str, Draw] = {f"the_cauldron/{name}": items for name in CONFIGS}
-    draws |= {name: draw for name, (draw, _) in OTHERS.items()}
-    return {
-        source: draw(source.removeprefix("the_cauldron/"), studio, studio.rng(source))
-        for source, draw in draws.items()
-    }
+def _ordinary(source: str, studio: Studio) -> list[Item]:
+    """The ordinary rows of a source."""
+    name, rng = source.removeprefix("the_cauldron/"), studio.rng(source)
+    draw = items if name in SETS else texts.items if name in texts.SETS else cord_v2
+    return draw(name, studio, rng)
 
 
 def _claim(folder: str, seed: int, rows: int) -> None:
@@ -85,15 +79,18 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
         raise UsageError(f"a sample hub needs at least {LEAST_ROWS} rows per source, not {rows}")
     _claim(folder, seed, rows)
     studio, hub = Studio(seed, rows), Hub(folder, seed)
-    drawn = _drawn(studio)
+    names = [*(f"the_cauldron/{name}" for name in CONFIGS), *OTHERS]
+    drawn = {name: _ordinary(name, studio) for name in names}
     for name, ordinary in drawn.items():
         planted = ordinary + extra_rows(name, ordinary, drawn)
         if name in OTHERS:
-            OTHERS[name][1](hub, planted)
+            OTHERS[name](hub, planted)
         else:
             publish_config(hub, name.removeprefix("the_cauldron/"), planted)
     publish_coco(hub, pool("coco", studio))
     write_readme(hub, list(CONFIGS))
+    for repo, header in load("cards").items():
+        hub.put(f"{repo}/README.md", card(repo, header))
     truth = ground_truth(hub, rows)
     storage.write_json(storage.join(folder, TRUTH), truth)
     return truth

@@ -101,12 +101,8 @@ def json_array(values: Sequence[Any]) -> tuple[bytes, list[int]]:
 
 def talk(*turns: Turn) -> list[dict[str, Any]]:
     """A conversation as LLaVA and ShareGPT write it."""
-    speakers = ("human", "gpt")
-    return [
-        {"from": speaker, "value": text}
-        for turn in turns
-        for speaker, text in zip(speakers, turn, strict=True)
-    ]
+    texts = [text for turn in turns for text in turn]
+    return [{"from": ("human", "gpt")[i % 2], "value": text} for i, text in enumerate(texts)]
 
 
 def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
@@ -117,10 +113,8 @@ def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
             info = zipfile.ZipInfo(name, ZIP_TIME)
             info.create_system = 3  # Unix, whatever wrote it
             info.external_attr = 0o644 << 16
-            if isinstance(content, int):
-                archive.writestr(info, bytes(content), zipfile.ZIP_DEFLATED)
-            else:
-                archive.writestr(info, content)
+            kind = zipfile.ZIP_DEFLATED if isinstance(content, int) else zipfile.ZIP_STORED
+            archive.writestr(info, bytes(content), kind)
     return buffer.getvalue()
 
 
@@ -131,9 +125,7 @@ def tarred(members: Iterable[tuple[str, bytes | str]]) -> bytes:
         for name, content in members:
             info = tarfile.TarInfo(name)
             if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                archive.addfile(info)
-            else:
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
+                info.type, info.linkname, content = tarfile.SYMTYPE, content, b""
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return gzip.compress(plain.getvalue(), 1, mtime=0)

@@ -44,17 +44,16 @@ def photos(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
         second, facts = _one_less(first, rng)
     else:
         second = photograph.any_photo(rng, size=SMALL)
-        facts = {"pair": [_compared(first, second)]}
+        facts = {"pair": [_compared(photograph.facts(first, rng), photograph.facts(second, rng))]}
     images = (photograph.draw(scene, studio.textures) for scene in (first, second))
     return Shown([jpeg(image) for image in images], facts)
 
 
-def _compared(first: Photo, second: Photo) -> dict[str, str]:
-    one, other = first.things[0], second.things[0]
-    pair = {"name": one.name, "called": one.called(), "other_called": other.called()}
-    pair |= {"setting": first.setting, "hour": first.hour, "other_setting": second.setting}
-    both = "yes" if one.name in {thing.name for thing in second.things} else "no"
-    return {**pair, "other_hour": second.hour, "both": both}
+def _compared(first: Facts, second: Facts) -> dict[str, str]:
+    one, other = ({**facts["photo"][0], **facts["thing"][0]} for facts in (first, second))
+    both = any(thing["name"] == one["name"] for thing in second["thing"])
+    others = {f"other_{key}": value for key, value in other.items()}
+    return {**one, **others, "both": "yes" if both else "no"}
 
 
 def _one_less(scene: Photo, rng: Rng) -> tuple[Photo, Facts]:

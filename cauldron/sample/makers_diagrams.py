@@ -105,22 +105,17 @@ def any_matrix(rng: Rng) -> tuple[list[Cell], list[Cell], int]:
 
 def matrix(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     cells, candidates, answer = any_matrix(rng)
-    nodes: list[Node] = []
-    for k, cell in enumerate(cells):
-        at = (130 + k % 3 * 110, 71 + k // 3 * 110)
-        nodes.append(Node("?" if k == 8 else "", at, "box", (55, 55), text=48))
-        nodes += [_inside(cell, at)] if k < 8 else []
-    for k, cell in enumerate(candidates):
-        x, y = 72 + k % 4 * 112, 428 + k // 4 * 132
-        letter = Node("ABCDEFGH"[k], (x, y + 64), text=17)
-        nodes += [Node("", (x, y), "box", (52, 52)), letter, _inside(cell, (x, y))]
+    spots = [(130 + k % 3 * 110, 71 + k // 3 * 110) for k in range(9)]
+    nodes = [
+        Node("?" if k == 8 else "", at, "box", (55, 55), text=48) for k, at in enumerate(spots)
+    ]
+    spots[8:] = [(72 + k % 4 * 112, 428 + k // 4 * 132) for k in range(8)]
+    for letter, (x, y) in zip("ABCDEFGH", spots[8:], strict=True):
+        nodes += [Node("", (x, y), "box", (52, 52)), Node(letter, (x, y + 64), text=17)]
+    for (shape, shade), at in zip([*cells[:8], *candidates], spots, strict=True):
+        nodes.append(Node("", at, shape, (34, 34), (shade,) * 3))
     drawn = Diagram(tuple(nodes), size=(480, 640))
     return _shown(drawn, {"matrix": [{"letter": "ABCDEFGH"[answer]}]})
-
-
-def _inside(cell: Cell, at: Point) -> Node:
-    shape, shade = cell
-    return Node("", at, shape, (34, 34), (shade,) * 3)
 
 
 def figure(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:

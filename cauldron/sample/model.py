@@ -56,9 +56,6 @@ class Fate:
     turns: dict[str, int] = field(default_factory=dict)
 
 
-KEPT = Fate()
-
-
 @dataclass
 class Item:
     """One row to publish.
@@ -74,7 +71,7 @@ class Item:
     pictures: list[Picture]
     turns: list[Turn]
     extra: dict[str, Any] = field(default_factory=dict)
-    fate: Fate = KEPT
+    fate: Fate = field(default_factory=Fate)
     plant: str = ""
 
 
@@ -110,18 +107,13 @@ def jpeg(image: Image.Image, path: str | None = None) -> Picture:
 
 
 def opened(picture: Picture) -> Image.Image:
-    assert picture.data is not None
-    image = Image.open(io.BytesIO(picture.data))
+    image = Image.open(io.BytesIO(picture.data or b""))
     image.load()
     return image
 
 
 def quarantined(reason: str) -> Fate:
     return Fate("quarantined", reason)
-
-
-def dropped(reason: str) -> Fate:
-    return Fate("dropped", reason)
 
 
 def lost(fate: Fate | str, plant: str) -> Item:

@@ -54,11 +54,6 @@ class Hub:
     def note(self, source: str, text: str) -> None:
         self.notes.setdefault(source, []).append(text)
 
-    def token(self, *parts: object) -> str:
-        """16 hex digits, as `push_to_hub` puts into shard names."""
-        text = "/".join(str(part) for part in (self.seed, *parts))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
     def shards(
         self,
         source: str,
@@ -92,17 +87,14 @@ class Hub:
             self.place(source, path, place, item)
 
     def shard_name(self, stem: str, number: int, of: int, hashed: bool = True) -> str:
-        tail = f"-{self.token(stem, number, of)}" if hashed else ""
+        """As `push_to_hub` names a shard: with 16 hex digits, unless `hashed` is false."""
+        text = f"{self.seed}/{stem}/{number}/{of}".encode()
+        tail = f"-{hashlib.blake2b(text, digest_size=8).hexdigest()}" if hashed else ""
         return f"{stem}-{number:05d}-of-{of:05d}{tail}.parquet"
 
 
-def card(title: str, header: dict[str, Any]) -> bytes:
-    """A README with the YAML header by which the hub and `datasets` find the files."""
+def card(name: str, header: dict[str, Any]) -> bytes:
+    """A README with a YAML header."""
     plain = json.loads(json.dumps(header))  # or the dump would refer to shared parts by anchors
-    told = f"# {title}, in miniature\n\nDrawn by `cauldron sample`.\n"
+    told = f"# {name}, in miniature\n\nDrawn by `cauldron sample`.\n"
     return f"---\n{yaml.dump(plain, sort_keys=False)}---\n\n{told}".encode()
-
-
-def files_of(name: str, split: str, pattern: str) -> dict[str, Any]:
-    """A configuration in the header of a card."""
-    return {"config_name": name, "data_files": [{"split": split, "path": pattern}]}

@@ -9,7 +9,7 @@ from typing import Any
 from cauldron.core import storage
 from cauldron.sample import layouts
 from cauldron.sample.model import Item, load, lost
-from cauldron.sample.publish import Hub, card, files_of
+from cauldron.sample.publish import Hub, card
 from cauldron.sample.studio import Shown
 
 REPO = "HuggingFaceM4/the_cauldron"
@@ -121,6 +121,9 @@ def write_readme(hub: Hub, configs: list[str]) -> None:
         split = {"name": "train", "num_bytes": whole, "num_examples": rows}
         entry = {"config_name": name, "features": features, "splits": [split]}
         info.append({**entry, "download_size": size, "dataset_size": whole})
-    listed = [files_of(name, "train", f"{name}/train-*") for name in sorted(configs)]
+    listed = [
+        {"config_name": name, "data_files": [{"split": "train", "path": f"{name}/train-*"}]}
+        for name in sorted(configs)
+    ]
     header = {"dataset_info": info, "configs": listed}
     hub.put(f"{REPO}/README.md", card("The Cauldron", header))

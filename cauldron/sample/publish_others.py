@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from cauldron.sample import layouts
-from cauldron.sample.model import Fate, Item, Picture, dropped, lost, quarantined
+from cauldron.sample.model import Fate, Item, Picture, lost, quarantined
 from cauldron.sample.pdf import pdf_of
-from cauldron.sample.publish import Hub, card, files_of
+from cauldron.sample.publish import Hub
 from cauldron.sample.publish_cauldron import cauldron_row
 
 GPT4O = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
 IMAGE_BOMB = 68 << 20  # above the readers' limit of 64 MiB for an image
-ABSENT, UNSAFE = dropped("image_not_shipped"), quarantined("unsafe_member")
+ABSENT, UNSAFE = Fate("dropped", "image_not_shipped"), quarantined("unsafe_member")
 Pairs = list[tuple[Item, Any]]  # rows, and what is written for them
 
 
@@ -36,10 +36,7 @@ def cord_v2(hub: Hub, items: list[Item]) -> None:
     for split, part in (("validation", rows[:2]), ("test", rows[2:4])):
         name = hub.shard_name(f"data/{split}", 0, 1)
         hub.put(f"{repo}/{name}", layouts.parquet(part, layouts.CORD))
-    hub.put(f"{repo}/README.md", b"---\nlicense: cc-by-4.0\n---\n")
-    counts = {"train": len(rows), "validation": 2, "test": 2}
-    splits = {name: {"name": name, "num_examples": count} for name, count in counts.items()}
-    legacy = {"naver-clova-ix--cord-v2": {"splits": splits}}
+    legacy = {"naver-clova-ix--cord-v2": {"splits": {"train": {"num_examples": len(rows)}}}}
     hub.put(f"{repo}/dataset_infos.json", json.dumps(legacy).encode())
 
 
@@ -55,15 +52,6 @@ def lnqa(hub: Hub, items: list[Item]) -> None:
         rows.append({"image": _image(item), "qa": None if null else qa})
     hub.shards("lnqa", repo, "data/train", items, rows, layouts.LNQA, 2, hashed=False)
     hub.put(f"{repo}/lnqa.jsonl", layouts.json_lines({"qa": row["qa"]} for row in rows)[0])
-    texts = [{"name": name, "dtype": "string"} for name in ("question", "answer")]
-    image = {"name": "image", "dtype": {"image": {"decode": False}}}
-    info = {
-        "features": [image, {"name": "qa", "list": texts}],
-        "splits": [{"name": "train", "num_examples": len(items)}],
-    }
-    configs = [files_of("default", "train", "data/train-*")]
-    header = {"license": "cc-by-4.0", "dataset_info": info, "configs": configs}
-    hub.put(f"{repo}/README.md", card("LNQA", header))
 
 
 def sharegpt_4o(hub: Hub, items: list[Item]) -> None:
@@ -77,7 +65,6 @@ def sharegpt_4o(hub: Hub, items: list[Item]) -> None:
     hub.json_rows("sharegpt_4o", repo, "image_conversations/gpt-4o.jsonl", pairs)
     hub.put(f"{repo}/images.zip", layouts.zipped(members.items()))
     hub.put(f"{repo}/video_conversations/gpt4o.jsonl", layouts.json_lines([{"video": "a.mp4"}])[0])
-    hub.put(f"{repo}/README.md", card("ShareGPT-4o", {"license": "mit"}))
 
 
 def _gpt4o_strays(first: Item) -> Pairs:
@@ -127,7 +114,6 @@ def iiw_400(hub: Hub, items: list[Item]) -> None:
     pairs.append((lost("bad_json", "a line that is not JSON"), b'{"IIW": "A photo of'))
     hub.json_rows("iiw_400", "google/imageinwords", "datasets/IIW-400/data.jsonl", pairs)
     hub.put("docci/docci_images_aar.tar.gz", layouts.tarred(members))
-    hub.put("google/imageinwords/README.md", card("ImageInWords", {"license": "cc-by-4.0"}))
 
 
 def _iiw_row(item: Item, key: str, number: int) -> dict[str, Any]:
@@ -163,9 +149,6 @@ def geo170k(hub: Hub, items: list[Item]) -> None:
         hub.put(f"{repo}/{split}.json", json.dumps(rows).encode())
     members = [(f"images/{p.path}", p.data) for item in items for p in item.pictures if p.data]
     hub.put(f"{repo}/images.zip", layouts.zipped(members))
-    files = [{"split": name, "path": f"data/{name}-*"} for name in splits]
-    header = {"configs": [{"config_name": "default", "data_files": files}]}
-    hub.put(f"{repo}/README.md", card("Geo170K", header))
 
 
 def _geo170k_strays(first: Item) -> Pairs:
@@ -197,9 +180,6 @@ def docmatix(hub: Hub, items: list[Item]) -> None:
     for split, part in (("test", rows[:2]), ("train", rows[1:4])):
         path = f"{repo}/zero-shot-exp/{split}-00000-of-00001.parquet"
         hub.put(path, layouts.parquet(part, layouts.CAULDRON))
-    folders = {"images": "data", "pdf": "pdf", "zero-shot-exp": "zero-shot-exp"}
-    configs = [files_of(name, "train", f"{path}/train-*") for name, path in folders.items()]
-    hub.put(f"{repo}/README.md", card("Docmatix", {"license": "mit", "configs": configs}))
 
 
 def _docmatix_row(item: Item) -> dict[str, Any]:
@@ -215,7 +195,7 @@ def _docmatix_pdf(hub: Hub, repo: str, items: list[Item]) -> None:
         (pdf_of(pages, encrypted=True), quarantined("pdf_encrypted"), "a PDF with a password"),
         (sound[:9] + b"\x00" * 400, quarantined("pdf_unreadable"), "a PDF of zeros"),
         (b"", quarantined("missing_image"), "a PDF of no bytes"),
-        (pdf_of([pages[0]] * 6), dropped("too_many_pages"), "a PDF of six pages"),
+        (pdf_of([pages[0]] * 6), Fate("dropped", "too_many_pages"), "a PDF of six pages"),
     ):
         documents.append((replace(first, fate=fate, plant=plant), data))
     rows = [{"pdf": data, "texts": _docmatix_row(item)["texts"]} for item, data in documents]

@@ -11,6 +11,7 @@ from cauldron.sample.model import Item, Rng, Turn, load, pick
 from cauldron.sample.studio import Studio
 from cauldron.sample.words import WORDS, any_slots, filled, sentences
 
+SETS = load("texts")
 Slots = dict[str, Any]
 
 
@@ -46,7 +47,7 @@ KINDS = {"story": _story, "equation": _equation, "sum": _sum, "text": _text}
 
 def items(name: str, studio: Studio, rng: Rng) -> list[Item]:
     """The ordinary rows of a text-only set."""
-    return [_item(load("texts")[name], rng, i) for i in range(studio.rows)]
+    return [_item(SETS[name], rng, i) for i in range(studio.rows)]
 
 
 def _item(wanted: dict[str, Any], rng: Rng, i: int) -> Item:
