@@ -68,7 +68,7 @@ def _blocks(sheet: Sheet) -> tuple[Block, ...]:
         Block("rule"),
         Block("text", ((sheet.title,),), 1.6, True),
         Block("line", sheet.fields),
-        Block("gap", size=0.6),
+        Block("text", (("",),), 0.6),
         Block("table", sheet.table),
         *sections,
         Block("foot", ((sheet.foot, str(sheet.page)),)),

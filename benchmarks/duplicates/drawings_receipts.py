@@ -94,7 +94,7 @@ def _blocks(slip: Slip) -> tuple[Block, ...]:
         Block("rule"),
         Block("line", (("TOTAL", slip.total),), bold=True),
         Block("line", (("CASH", slip.total),)),
-        Block("gap"),
+        Block("text", (("",),)),
         Block("text", ((slip.thanks,),), align="m"),
     )
 

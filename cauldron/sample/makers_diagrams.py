@@ -106,9 +106,7 @@ def any_matrix(rng: Rng) -> tuple[list[Cell], list[Cell], int]:
 def matrix(studio: Studio, rng: Rng, i: int, options: Options) -> Shown:
     cells, candidates, answer = any_matrix(rng)
     spots = [(130 + k % 3 * 110, 71 + k // 3 * 110) for k in range(9)]
-    nodes = [
-        Node("?" if k == 8 else "", at, "box", (55, 55), text=48) for k, at in enumerate(spots)
-    ]
+    nodes = [Node("", at, "box", (55, 55)) for at in spots] + [Node("?", spots[8], text=48)]
     spots[8:] = [(72 + k % 4 * 112, 428 + k // 4 * 132) for k in range(8)]
     for letter, (x, y) in zip("ABCDEFGH", spots[8:], strict=True):
         nodes += [Node("", (x, y), "box", (52, 52)), Node(letter, (x, y + 64), text=17)]

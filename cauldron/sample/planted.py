@@ -183,6 +183,6 @@ def spoiled(item: Item, what: str) -> Item:
     turns += [(user, answer) for user, answer in wanted.get("more", ())]
     if "null" in wanted:
         extra = {**extra, "null": wanted["null"]}
-    fate = Fate(*wanted.get("fate", ("kept", "")), wanted.get("lost", {}))
-    pictures = pictures * wanted.get("times", 1)
-    return Item(pictures, turns, extra, fate, what)
+    outcome, reason = wanted.get("fate", ("kept", ""))
+    fate = Fate(outcome, reason, wanted.get("lost", {}))
+    return Item(pictures * wanted.get("times", 1), turns, extra, fate, what)

@@ -13,6 +13,7 @@ from cauldron.sample.publish import Hub, card
 from cauldron.sample.studio import Shown
 
 REPO = "HuggingFaceM4/the_cauldron"
+DAMAGE: dict[str, tuple[str, str]] = load("planted")["shards"]
 
 
 def cauldron_row(item: Item, label: str) -> dict[str, Any]:
@@ -50,15 +51,6 @@ def publish_config(hub: Hub, config: str, items: list[Item]) -> None:
             name = hub.shard_name(stem, i, 3)
             hub.put(f"{REPO}/{name}", layouts.parquet(rows[i : i + 1], layouts.CAULDRON))
         hub.note(source, "two of three shards of an older push lie beside")
-
-
-# What is wrong with the last shard of a configuration: the reason, and words for it.
-DAMAGE = {
-    "plotqa": ("unreadable_file", "a shard of no bytes"),
-    "dvqa": ("unreadable_file", "a shard cut in half"),
-    "figureqa": ("missing_shard", "a shard that the numbering promises"),
-    "ocrvqa": ("wrong_columns", "a shard with other columns"),
-}
 
 
 def _damage(hub: Hub, source: str, name: str, rows: list[dict[str, Any]]) -> None:

@@ -12,13 +12,7 @@ from cauldron.sample.studio import Studio
 from cauldron.sample.words import WORDS
 
 BORDER = (70, 60)
-SUMS = {
-    "SUBTOTAL": "sub_total.subtotal_price",
-    "PB1 10%": "sub_total.tax_price",
-    "TOTAL": "total.total_price",
-    "CASH": "total.cashprice",
-    "CHANGE": "total.changeprice",
-}
+SUMS: dict[str, str] = WORDS["sums"]
 Bought = list[tuple[str, int, int]]  # dish, count, price
 
 

@@ -50,7 +50,8 @@ def _shown(wanted: dict[str, Any], studio: Studio, rng: Rng, i: int) -> Shown:
         kinds = options["kind"] if isinstance(options["kind"], list) else [options["kind"]]
         return MAKERS[kinds[i % len(kinds)]](studio, rng, i, options)
     shared = pool(options["pool"], studio)
-    shown = shared[(round(options.get("start", 0) * len(shared)) + i) % len(shared)]
+    first = round(float(options.get("start", 0)) * len(shared))
+    shown = shared[(first + i) % len(shared)]
     if "path" in wanted:  # only this path is published
         bare = [Picture(None, wanted["path"].format(path=p.path), p) for p in shown.pictures]
         return replace(shown, pictures=bare)

@@ -7,17 +7,8 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
-from cauldron.sample.model import Picture
+from cauldron.sample.model import Picture, load
 from cauldron.sample.publish import Hub, Placed
-
-COUNTING = (
-    "One per published row: a row of a parquet file, a line of a JSON-lines file, an element of a "
-    "JSON array, a JSON member of a zip. A shard that is absent, empty or has no footer counts as "
-    "one; one whose footer can be read counts as the rows that its footer tells, and so does a "
-    "ruined row group. Only the split and configuration that the mixture uses are counted (train; "
-    "both splits of Geo170K). turns_dropped are turns left out of rows that are kept, and those "
-    "of rows dropped as no_turns."
-)
 
 
 def ground_truth(hub: Hub, rows: int) -> dict[str, Any]:
@@ -28,7 +19,7 @@ def ground_truth(hub: Hub, rows: int) -> dict[str, Any]:
     return {
         "seed": hub.seed,
         "rows": rows,
-        "counting": COUNTING,
+        "counting": load("planted")["counting"],
         "sources": {
             name: _expected(found, hub.notes.get(name, [])) for name, found in sources.items()
         },

@@ -74,10 +74,6 @@ class _Press:
     words: list[Printed] = field(default_factory=list)
 
     @property
-    def left(self) -> float:
-        return self.style.margin
-
-    @property
     def right(self) -> float:
         return self.style.width - self.style.margin
 
@@ -89,8 +85,8 @@ class _Press:
 
     def text(self, block: Block) -> None:
         """Paragraphs, one a row."""
-        size, wide = self.style.size * block.size, self.right - self.left
-        x = self.left + wide * {"l": 0.0, "m": 0.5, "r": 1.0}[block.align]
+        size, wide = self.style.size * block.size, self.right - self.style.margin
+        x = self.style.margin + wide * {"l": 0.0, "m": 0.5, "r": 1.0}[block.align]
         for (text,) in block.rows:
             for line in ink.wrap(text, size, wide):
                 self.put(x, self.y, line, block, block.align + "a")
@@ -100,30 +96,27 @@ class _Press:
     def line(self, block: Block) -> None:
         """Left and right text on one line."""
         for start, end in block.rows:
-            self.put(self.left, self.y, start, block)
+            self.put(self.style.margin, self.y, start, block)
             self.put(self.right, self.y, end, block, "ra")
             self.y += self.style.size * block.size * self.style.leading
 
     def table(self, block: Block) -> None:
         """The first row is the header."""
-        size, wide = self.style.size, self.right - self.left
+        size, wide = self.style.size, self.right - self.style.margin
         for i, row in enumerate(block.rows):
             tint = mix(self.style.accent, self.style.paper, 0.8) if i == 0 else None
-            box = (self.left, self.y, self.right, self.y + size * 1.8)
+            box = (self.style.margin, self.y, self.right, self.y + size * 1.8)
             self.pen.rectangle(box, fill=tint, outline=self.style.faint)
             for j, cell in enumerate(row):
-                x = self.left + wide * j / len(row) + size * 0.5
+                x = self.style.margin + wide * j / len(row) + size * 0.5
                 self.put(x, self.y + size * 0.25, cell, replace(block, bold=i == 0))
             self.y += size * 1.8
         self.y += size * 0.6
 
     def rule(self, block: Block) -> None:
-        ends = [(self.left, self.y), (self.right, self.y)]
+        ends = [(self.style.margin, self.y), (self.right, self.y)]
         self.pen.line(ends, fill=self.style.faint, width=2)
         self.y += self.style.size * block.size * self.style.leading
-
-    def gap(self, block: Block) -> None:
-        self.y += self.style.size * block.size
 
     def band(self, block: Block) -> None:
         """A bar of the accent's colour with a title on its left and more on its right."""
@@ -131,13 +124,18 @@ class _Press:
         bar = (0, self.y, self.style.width, self.y + size * 2)
         self.pen.rectangle(bar, fill=self.style.accent)
         head = replace(block, bold=True, color="white")
-        self.put(self.left, self.y + size, title, head, "lm")
+        self.put(self.style.margin, self.y + size, title, head, "lm")
         self.put(self.right, self.y + size, more, replace(head, size=1, bold=False), "rm")
         self.y += size * 2 + self.style.size
 
     def picture(self, block: Block) -> None:
         """An illustration: hills in shades of the accent."""
-        x0, y0, x1, y1 = self.left, self.y, self.right, self.y + self.style.size * 9 * block.size
+        x0, y0, x1, y1 = (
+            self.style.margin,
+            self.y,
+            self.right,
+            self.y + self.style.size * 9 * block.size,
+        )
         rng = np.random.default_rng(self.style.seed)
         self.pen.rectangle((x0, y0, x1, y1), fill=mix(self.style.accent, WHITE, 0.6))
         for tone in (0.35, 0.1):
