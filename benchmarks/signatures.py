@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable
 from itertools import islice, permutations
 from pathlib import Path
-from typing import Any
 
 import imagehash
 from PIL import Image
@@ -33,7 +32,7 @@ from cauldron.transforms.pictures.prepare import prepare_image
 from benchmarks.corpus import page, photo
 from benchmarks.duplicates.real import real
 from cauldron.core.rules import ImageRules
-from cauldron.sample import rows_charts, rows_tables
+from cauldron.sample import rows
 from cauldron.sample.studio import Studio
 
 RULES = ImageRules()
@@ -69,10 +68,10 @@ def in_colour(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def drawn(draw: Callable[..., list[Any]], count: int) -> list[bytes]:
+def drawn(name: str, count: int) -> list[bytes]:
     """Pictures of one set of the generated hub."""
     studio = Studio(seed=0, rows=count)
-    items = draw(studio, studio.rng(draw.__name__))
+    items = rows.items(name, studio, studio.rng(name))
     return [picture.data for item in items for picture in item.pictures][:count]
 
 
@@ -86,7 +85,7 @@ def corner(data: bytes) -> bytes:
 def small_tables(hub: Path | None, count: int) -> list[bytes]:
     """Real ones of TabMWP from a hub in folders, every eighth, or drawn ones."""
     if hub is None:
-        return [corner(data) for data in drawn(rows_tables.robut_wtq, count)]
+        return [corner(data) for data in drawn("robut_wtq", count)]
     return [picture.data for picture in islice(real(hub, 0, copies=0), 0, 8 * count, 8)]
 
 
@@ -97,8 +96,8 @@ def images(count: int, hub: Path | None) -> dict[str, tuple[list[bytes], float]]
         "photographs 640x480, JPEG": ([photo(number) for number in range(count)], 2.5),
         "A4 pages at 150 dpi, grey PNG": (pages, 1.0),
         "the same in colour mode, PNG": ([in_colour(data) for data in pages], 1.0),
-        "charts, PNG": (drawn(rows_charts.chartqa, count), 1.0),
-        "tables, PNG": (drawn(rows_tables.robut_wtq, count), 1.0),
+        "charts, PNG": (drawn("chartqa", count), 1.0),
+        "tables, PNG": (drawn("robut_wtq", count), 1.0),
         f"{'real' if hub else 'small'} tables of 0.05 MP, PNG": (small_tables(hub, count), 1.0),
     }
 

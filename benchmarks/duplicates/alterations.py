@@ -13,8 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
-from cauldron.sample.ink import pick
-from cauldron.sample.model import Rng
+from cauldron.sample.model import Rng, pick
 
 FILTERS = (
     Image.Resampling.LANCZOS,

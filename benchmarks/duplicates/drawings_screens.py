@@ -1,7 +1,7 @@
 """Screenshots: desktop windows of 960 to 1440 pixels, and phones of 360 to 540.
 
-Mail lists, settings, dashboards and forms. Negatives: one field (a value, a counter, a switch),
-one list entry, and the same screen with other content.
+Lists under a few figures. Negatives: one field (a value, a counter, a switch), one list entry,
+and the same screen with other content.
 """
 
 from __future__ import annotations
@@ -9,20 +9,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from benchmarks.duplicates.drawn import Drawn, drawn_from
-from benchmarks.duplicates.lettering import Face, any_face, other_digit, width_of, write
-from cauldron.sample.ink import BLACK, NAMED, WHITE, Color, mix, pick, sample
-from cauldron.sample.model import Rng
-from cauldron.sample.texture import Textures
-from cauldron.sample.words import FIRMS, TOWNS, amount, date, person, sentences, words_of
+from benchmarks.duplicates.lettering import other_digit
+from cauldron.sample.draw.chart import COLORS
+from cauldron.sample.draw.ink import NAMED, WHITE, wrap
+from cauldron.sample.draw.page import Block, Style, draw
+from cauldron.sample.draw.texture import Textures
+from cauldron.sample.model import Rng, pick, sample
+from cauldron.sample.words import FIRMS, TOWNS, amount, date, person, sentences
 
 PHONES = ((360, 780), (414, 896), (432, 960), (540, 1170), (375, 667))
 DESKTOPS = ((960, 540), (1280, 720), (1366, 768), (1440, 900), (1152, 648))
-TITLES = words_of("Inbox|Orders|Settings|Messages|Tasks|Accounts|Projects|Library|Contacts|Files")
-MENU = words_of("Home|Search|Reports|Teams|Calendar|Archive|Drafts|Help|Trash|Favourites|Shared")
-STATS = words_of("Open|Closed|Revenue|Users|Errors|Pending|Visits|Balance")
+TITLES = (
+    "Inbox",
+    "Orders",
+    "Settings",
+    "Messages",
+    "Tasks",
+    "Accounts",
+    "Projects",
+    "Library",
+    "Contacts",
+    "Files",
+)
+STATS = (
+    "Open",
+    "Closed",
+    "Revenue",
+    "Users",
+    "Errors",
+    "Pending",
+    "Visits",
+    "Balance",
+)
 
 
 @dataclass(frozen=True)
@@ -41,66 +62,47 @@ class Screen:
 
     title: str
     clock: str
-    menu: tuple[str, ...]
     stats: tuple[tuple[str, str], ...]
     entries: tuple[Entry, ...]
-    selected: int
-
-
-@dataclass(frozen=True)
-class Theme:
-    """How; `unit` is the height of small text in pixels."""
-
-    size: tuple[int, int]
-    unit: float
-    face: Face
-    paper: Color
-    ink: Color
-    faint: Color
-    accent: Color
-    row: float
-    badges: bool
 
 
 def family(rng: Rng, textures: Textures) -> Drawn:
-    theme = _any_theme(rng)
-    screen = _any_screen(rng, theme)
-    return drawn_from(screen, lambda changed: _draw(changed, theme), CHANGES, rng)
+    style = _any_style(rng)
+    screen = _any_screen(rng, style)
+
+    def draw_screen(changed: Screen) -> Image.Image:
+        return draw(_blocks(changed, style), style, textures)
+
+    return drawn_from(screen, draw_screen, CHANGES, rng)
 
 
-def _any_theme(rng: Rng) -> Theme:
+def _any_style(rng: Rng) -> Style:
     phone = bool(rng.integers(2))
-    size = pick(rng, PHONES if phone else DESKTOPS)
-    unit = size[0] * float(rng.uniform(0.033, 0.042) if phone else rng.uniform(0.0105, 0.015))
+    width, height = pick(rng, PHONES if phone else DESKTOPS)
+    unit = width * float(rng.uniform(0.033, 0.042) if phone else rng.uniform(0.0105, 0.015))
     dark = rng.random() < 0.3
     paper, ink = ((30, 32, 38), (232, 234, 238)) if dark else (WHITE, (28, 30, 34))
-    accent = NAMED[pick(rng, sorted(NAMED))]
-    row = unit * float(rng.uniform(2.9, 4.2))
-    face = any_face(rng, fixed=0.05)
-    return Theme(
-        size,
-        max(unit, 10.5),
-        face,
-        paper,
-        ink,
-        mix(ink, paper, 0.45),
-        accent,
-        row,
-        bool(rng.integers(2)),
+    size = max(unit, 10.5)
+    return Style(
+        width,
+        height,
+        size=size,
+        margin=size,
+        paper=paper,
+        ink=ink,
+        accent=NAMED[pick(rng, COLORS)],
     )
 
 
-def _any_screen(rng: Rng, theme: Theme) -> Screen:
-    tall = theme.size[1] - 12 * theme.unit
-    stats = tuple((name, amount(rng, 10, 9000)) for name in sample(rng, STATS, 3))
+def _any_screen(rng: Rng, style: Style) -> Screen:
+    tall = style.height - 12 * style.size
+    stats = tuple((name, amount(rng, 10, 9000)) for name in sample(rng, STATS, 2))
     switches = bool(rng.random() < 0.35)
     return Screen(
         pick(rng, TITLES),
         f"{int(rng.integers(24)):02d}:{int(rng.integers(60)):02d}",
-        tuple(sample(rng, MENU, int(rng.integers(5, 9)))),
         stats,
-        tuple(_entry(rng, switches) for _ in range(max(int(tall / theme.row), 3))),
-        int(rng.integers(5)),
+        tuple(_entry(rng, switches) for _ in range(max(int(tall / (4 * style.size)), 3))),
     )
 
 
@@ -110,87 +112,24 @@ def _entry(rng: Rng, switch: bool) -> Entry:
     return Entry(name, sentences(rng, 1)[0], value, bool(rng.integers(2)) if switch else None)
 
 
-def _draw(screen: Screen, theme: Theme) -> Image.Image:
-    width, height = theme.size
-    image = Image.new("RGB", theme.size, theme.paper)
-    draw = ImageDraw.Draw(image)
-    unit, phone = theme.unit, height > width
-    bar = unit * 2.6
-    draw.rectangle((0, 0, width, bar), fill=theme.accent)
-    write(draw, (unit, unit * 0.6), screen.title, unit * 1.3, theme.face.bold(), WHITE)
-    write(draw, (width - unit, unit * 0.7), screen.clock, unit, theme.face, WHITE, "r")
-    left = 0.0
-    if not phone:
-        left = unit * 11
-        _menu(draw, screen, theme, bar, left)
-    y = _stats(draw, screen, theme, left, bar + unit)
-    for i, entry in enumerate(screen.entries):
-        if y + theme.row > height - unit * 0.5:
-            break
-        _row(draw, entry, theme, (left, y), i)
-        y += theme.row
-    return image
-
-
-def _menu(draw: ImageDraw.ImageDraw, screen: Screen, theme: Theme, top: float, wide: float) -> None:
-    side = mix(theme.paper, theme.ink, 0.06)
-    draw.rectangle((0, top, wide, theme.size[1]), fill=side)
-    for i, name in enumerate(screen.menu):
-        y = top + theme.unit * (1 + 2.2 * i)
-        if i == screen.selected:
-            box = (0, y - theme.unit * 0.4, wide, y + theme.unit * 1.6)
-            draw.rectangle(box, fill=mix(theme.accent, theme.paper, 0.65))
-        write(draw, (theme.unit, y), name, theme.unit, theme.face, theme.ink)
-
-
-def _stats(
-    draw: ImageDraw.ImageDraw, screen: Screen, theme: Theme, left: float, top: float
-) -> float:
-    """Boxes with a figure each; returns the y below them."""
-    unit = theme.unit
-    share = (theme.size[0] - left - unit) / len(screen.stats)
-    for i, (name, value) in enumerate(screen.stats):
-        x = left + unit + share * i
-        box = (x, top, x + share - unit, top + unit * 4.6)
-        draw.rounded_rectangle(box, unit * 0.4, outline=mix(theme.faint, theme.paper, 0.5))
-        write(draw, (x + unit * 0.6, top + unit * 0.5), name, unit * 0.9, theme.face, theme.faint)
-        at = (x + unit * 0.6, top + unit * 1.9)
-        write(draw, at, value, unit * 1.6, theme.face.bold(), theme.ink)
-    return top + unit * 5.6
-
-
-def _row(
-    draw: ImageDraw.ImageDraw, entry: Entry, theme: Theme, at: tuple[float, float], number: int
-) -> None:
-    unit, (x, y) = theme.unit, at
-    right = theme.size[0] - unit
-    left = x + unit
-    if theme.badges:
-        round_ = (left, y + unit * 0.3, left + unit * 2, y + unit * 2.3)
-        draw.ellipse(round_, fill=mix(theme.accent, theme.paper, 0.15 + 0.12 * (number % 5)))
-        letter = (left + unit, y + unit * 0.6)
-        write(draw, letter, entry.name[0], unit * 1.1, theme.face.bold(), WHITE, "m")
-        left += unit * 2.8
-    write(draw, (left, y + unit * 0.2), entry.name, unit * 1.1, theme.face.bold(), theme.ink)
-    if entry.on is None:
-        write(draw, (right, y + unit * 0.2), entry.value, unit, theme.face, theme.ink, "r")
-    else:
-        _switch(draw, entry.on, theme, right - unit * 2.6, y + unit * 0.3)
-    detail = entry.detail
-    while detail and width_of(detail, unit * 0.9, theme.face) > right - left:
-        detail = detail[: -max(len(detail) // 12, 1)]
-    write(draw, (left, y + unit * 1.6), detail, unit * 0.9, theme.face, theme.faint)
-    line = mix(theme.faint, theme.paper, 0.7)
-    draw.line([(x, y + theme.row - 2), (theme.size[0], y + theme.row - 2)], fill=line)
-
-
-def _switch(draw: ImageDraw.ImageDraw, on: bool, theme: Theme, x: float, y: float) -> None:
-    unit = theme.unit
-    fill = theme.accent if on else mix(theme.faint, theme.paper, 0.4)
-    draw.rounded_rectangle((x, y, x + unit * 2.6, y + unit * 1.4), unit * 0.7, fill=fill)
-    knob = x + unit * (1.3 if on else 0.1)
-    draw.ellipse(
-        (knob, y + unit * 0.1, knob + unit * 1.2, y + unit * 1.3), fill=mix(WHITE, BLACK, 0.04)
+def _blocks(screen: Screen, style: Style) -> tuple[Block, ...]:
+    values = {None: "", True: "on", False: "off"}
+    names, figures = zip(*screen.stats, strict=True)
+    room = style.width - 2 * style.margin
+    entries = (
+        block
+        for entry in screen.entries
+        for block in (
+            Block("line", ((entry.name, values[entry.on] or entry.value),), bold=True),
+            Block("text", ((wrap(entry.detail, style.size, room)[0],),), 0.9, color="faint"),
+        )
+    )
+    return (
+        Block("band", ((screen.title, screen.clock),), 1.3),
+        Block("line", (figures,), 1.6, bold=True),
+        Block("line", (names,), color="faint"),
+        Block("rule"),
+        *entries,
     )
 
 

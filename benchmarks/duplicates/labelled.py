@@ -27,9 +27,8 @@ from benchmarks.duplicates import (
 )
 from benchmarks.duplicates.alterations import ALTERATIONS, base_bytes, opened
 from benchmarks.duplicates.drawn import Drawn
-from cauldron.sample.ink import pick, sample
-from cauldron.sample.model import Rng
-from cauldron.sample.texture import Textures
+from cauldron.sample.draw.texture import Textures
+from cauldron.sample.model import Rng, pick, sample
 
 DRAWERS: dict[str, tuple[Callable[[Rng, Textures], Drawn], str]] = {
     "photograph": (drawings_photos.family, "JPEG"),

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.duplicates.alterations import ALTERATIONS, opened
 from benchmarks.duplicates.labelled import Labelled
-from cauldron.sample.ink import sample
+from cauldron.sample.model import sample
 
 # Where pictures that all look alike lie in a hub: tables, and photographed receipts.
 FOLDERS = {

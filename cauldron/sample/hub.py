@@ -8,105 +8,39 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
-from cauldron.sample import (
-    publish_others,
-    publish_text,
-    rows_charts,
-    rows_documents,
-    rows_geometry,
-    rows_pages,
-    rows_pairs,
-    rows_photos,
-    rows_reasoning,
-    rows_tables,
-    rows_text,
-)
-from cauldron.sample.model import Item, Rng
+from cauldron.sample import publish_others, publish_text, texts
+from cauldron.sample.model import Item, load
 from cauldron.sample.planted import extra_rows
-from cauldron.sample.publish import Hub
+from cauldron.sample.publish import Hub, card
 from cauldron.sample.publish_cauldron import publish_coco, publish_config, write_readme
+from cauldron.sample.receipts import cord_v2
+from cauldron.sample.rows import SETS, items, pool
 from cauldron.sample.studio import Studio
 from cauldron.sample.truth import ground_truth
 
 TRUTH = "ground_truth.json"
 LEAST_ROWS = 6
 
-Draw = Callable[[Studio, Rng], list[Item]]
 Publish = Callable[[Hub, list[Item]], None]
-
-CONFIGS: dict[str, Draw] = {
-    "ai2d": rows_reasoning.ai2d,
-    "aokvqa": rows_photos.aokvqa,
-    "chart2text": rows_charts.chart2text,
-    "chartqa": rows_charts.chartqa,
-    "clevr": rows_reasoning.clevr,
-    "clevr_math": rows_reasoning.clevr_math,
-    "cocoqa": rows_photos.cocoqa,
-    "datikz": rows_reasoning.datikz,
-    "diagram_image_to_text": rows_reasoning.diagram_image_to_text,
-    "docvqa": rows_pages.docvqa,
-    "dvqa": rows_charts.dvqa,
-    "figureqa": rows_charts.figureqa,
-    "finqa": rows_tables.finqa,
-    "geomverse": rows_geometry.geomverse,
-    "hateful_memes": rows_photos.hateful_memes,
-    "hitab": rows_tables.hitab,
-    "iam": rows_pages.iam,
-    "iconqa": rows_reasoning.iconqa,
-    "infographic_vqa": rows_pages.infographic_vqa,
-    "intergps": rows_geometry.intergps,
-    "localized_narratives": rows_photos.localized_narratives,
-    "mapqa": rows_charts.mapqa,
-    "mimic_cgd": rows_pairs.mimic_cgd,
-    "multihiertt": rows_tables.multihiertt,
-    "nlvr2": rows_pairs.nlvr2,
-    "ocrvqa": rows_pages.ocrvqa,
-    "okvqa": rows_photos.okvqa,
-    "plotqa": rows_charts.plotqa,
-    "raven": rows_reasoning.raven,
-    "rendered_text": rows_pages.rendered_text,
-    "robut_sqa": rows_tables.robut_sqa,
-    "robut_wikisql": rows_tables.robut_wikisql,
-    "robut_wtq": rows_tables.robut_wtq,
-    "scienceqa": rows_reasoning.scienceqa,
-    "screen2words": rows_pages.screen2words,
-    "spot_the_diff": rows_pairs.spot_the_diff,
-    "st_vqa": rows_photos.st_vqa,
-    "tabmwp": rows_tables.tabmwp,
-    "tallyqa": rows_photos.tallyqa,
-    "tat_qa": rows_tables.tat_qa,
-    "textcaps": rows_photos.textcaps,
-    "textvqa": rows_photos.textvqa,
-    "tqa": rows_reasoning.tqa,
-    "vistext": rows_charts.vistext,
-    "visual7w": rows_photos.visual7w,
-    "visualmrc": rows_pages.visualmrc,
-    "vqarad": rows_photos.vqarad,
-    "vqav2": rows_photos.vqav2,
-    "vsr": rows_photos.vsr,
-    "websight": rows_pages.websight,
+OTHERS: dict[str, Publish] = {
+    "cord_v2": publish_others.cord_v2,
+    "lnqa": publish_others.lnqa,
+    "sharegpt_4o": publish_others.sharegpt_4o,
+    "iiw_400": publish_others.iiw_400,
+    "geo170k": publish_others.geo170k,
+    "docmatix": publish_others.docmatix,
+    "orca_math": publish_text.orca_math,
+    "camel_ai_math": publish_text.camel_ai_math,
+    **{name: partial(publish_text.json_set, name) for name in publish_text.JSON_SETS},
 }
-OTHERS: dict[str, tuple[Draw, Publish]] = {
-    "cord_v2": (rows_documents.cord_v2, publish_others.cord_v2),
-    "lnqa": (rows_photos.lnqa, publish_others.lnqa),
-    "sharegpt_4o": (rows_photos.sharegpt_4o, publish_others.sharegpt_4o),
-    "iiw_400": (rows_photos.iiw_400, publish_others.iiw_400),
-    "geo170k": (rows_geometry.geo170k, publish_others.geo170k),
-    "docmatix": (rows_documents.docmatix, publish_others.docmatix),
-    "orca_math": (rows_text.orca_math, publish_text.orca_math),
-    "camel_ai_math": (rows_text.camel_ai_math, publish_text.camel_ai_math),
-    **{
-        name: (getattr(rows_text, name), partial(publish_text.publish_json_set, name))
-        for name in publish_text.JSON_SETS
-    },
-}
+CONFIGS = tuple(name for name in SETS if name not in OTHERS)
 
 
-def _drawn(studio: Studio) -> dict[str, list[Item]]:
-    """The ordinary rows of every source."""
-    cauldron = {f"the_cauldron/{name}": draw for name, draw in CONFIGS.items()}
-    others = {name: draw for name, (draw, _) in OTHERS.items()}
-    return {name: draw(studio, studio.rng(name)) for name, draw in {**cauldron, **others}.items()}
+def _ordinary(source: str, studio: Studio) -> list[Item]:
+    """The ordinary rows of a source."""
+    name, rng = source.removeprefix("the_cauldron/"), studio.rng(source)
+    draw = items if name in SETS else texts.items if name in texts.SETS else cord_v2
+    return draw(name, studio, rng)
 
 
 def _claim(folder: str, seed: int, rows: int) -> None:
@@ -145,15 +79,18 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
         raise UsageError(f"a sample hub needs at least {LEAST_ROWS} rows per source, not {rows}")
     _claim(folder, seed, rows)
     studio, hub = Studio(seed, rows), Hub(folder, seed)
-    drawn = _drawn(studio)
-    for name, items in drawn.items():
-        planted = items + extra_rows(name, items, drawn)
+    names = [*(f"the_cauldron/{name}" for name in CONFIGS), *OTHERS]
+    drawn = {name: _ordinary(name, studio) for name in names}
+    for name, ordinary in drawn.items():
+        planted = ordinary + extra_rows(name, ordinary, drawn)
         if name in OTHERS:
-            OTHERS[name][1](hub, planted)
+            OTHERS[name](hub, planted)
         else:
             publish_config(hub, name.removeprefix("the_cauldron/"), planted)
-    publish_coco(hub, studio)
+    publish_coco(hub, pool("coco", studio))
     write_readme(hub, list(CONFIGS))
+    for repo, header in load("cards").items():
+        hub.put(f"{repo}/README.md", card(repo, header))
     truth = ground_truth(hub, rows)
     storage.write_json(storage.join(folder, TRUTH), truth)
     return truth

@@ -11,66 +11,58 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from cauldron.sample.model import Turn
 
 ROW_GROUP = 10
 ZIP_TIME = (2024, 1, 1, 0, 0, 0)
 
 _STRING = pa.string()
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", _STRING)])
-_TEXTS = pa.list_(pa.struct([("user", _STRING), ("assistant", _STRING), ("source", _STRING)]))
-_STRING_FEATURE = {"dtype": "string", "_type": "Value"}
-_TEXTS_FEATURE = [
-    {"user": _STRING_FEATURE, "assistant": _STRING_FEATURE, "source": _STRING_FEATURE}
-]
 
 
-def _schema(fields: list[tuple[str, pa.DataType]], features: dict[str, Any]) -> pa.Schema:
-    info = json.dumps({"info": {"features": features}})
-    return pa.schema(fields, metadata={b"huggingface": info.encode()})
+def _texts(*names: str) -> pa.DataType:
+    return pa.list_(pa.struct([(name, _STRING) for name in names]))
 
 
+def _feature(kind: pa.DataType) -> Any:
+    """A type as `datasets` describes it."""
+    if kind == _IMAGE:
+        return {"_type": "Image"}
+    if pa.types.is_list(kind):
+        return [_feature(kind.value_type)]
+    if pa.types.is_struct(kind):
+        return {kind.field(i).name: _feature(kind.field(i).type) for i in range(kind.num_fields)}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def _schema(columns: dict[str, pa.DataType], **features: Any) -> pa.Schema:
+    """A schema with the footer of `datasets`; `features` replace those of their columns."""
+    described = {name: _feature(kind) for name, kind in columns.items()} | features
+    info = json.dumps({"info": {"features": described}})
+    return pa.schema(list(columns.items()), metadata={b"huggingface": info.encode()})
+
+
+_TURNS = _texts("user", "assistant", "source")
 # The Cauldron's 50 configurations and Docmatix' page images; written by an older `datasets`,
 # hence "Sequence".
 CAULDRON = _schema(
-    [("images", pa.list_(_IMAGE)), ("texts", _TEXTS)],
-    {"images": {"feature": {"_type": "Image"}, "_type": "Sequence"}, "texts": _TEXTS_FEATURE},
+    {"images": pa.list_(_IMAGE), "texts": _TURNS},
+    images={"feature": {"_type": "Image"}, "_type": "Sequence"},
 )
-DOCMATIX_PDF = _schema(
-    [("pdf", pa.binary()), ("texts", _TEXTS)],
-    {"pdf": {"dtype": "binary", "_type": "Value"}, "texts": _TEXTS_FEATURE},
-)
-CORD = _schema(
-    [("image", _IMAGE), ("ground_truth", _STRING)],
-    {"image": {"_type": "Image"}, "ground_truth": _STRING_FEATURE},
-)
+DOCMATIX_PDF = _schema({"pdf": pa.binary(), "texts": _TURNS})
+CORD = _schema({"image": _IMAGE, "ground_truth": _STRING})
 LNQA = _schema(
-    [
-        ("image", _IMAGE),
-        ("qa", pa.list_(pa.struct([("question", _STRING), ("answer", _STRING)]))),
-    ],
-    {
-        "image": {"decode": False, "_type": "Image"},
-        "qa": [{"question": _STRING_FEATURE, "answer": _STRING_FEATURE}],
-    },
+    {"image": _IMAGE, "qa": _texts("question", "answer")},
+    image={"decode": False, "_type": "Image"},
 )
-GEO170K = _schema(
-    [
-        ("image", _STRING),
-        ("conversations", pa.list_(pa.struct([("from", _STRING), ("value", _STRING)]))),
-    ],
-    {
-        "image": _STRING_FEATURE,
-        "conversations": [{"from": _STRING_FEATURE, "value": _STRING_FEATURE}],
-    },
-)
-ORCA_MATH = _schema(
-    [("question", _STRING), ("answer", _STRING)],
-    {"question": _STRING_FEATURE, "answer": _STRING_FEATURE},
-)
+GEO170K = _schema({"image": _STRING, "conversations": _texts("from", "value")})
+ORCA_MATH = _schema({"question": _STRING, "answer": _STRING})
 OTHER_COLUMNS = pa.schema([("img", pa.binary()), ("caption", _STRING)])
 
 
@@ -96,22 +88,21 @@ def with_ruined_group(data: bytes, group: int) -> bytes:
 
 def json_lines(values: Iterable[Any]) -> tuple[bytes, list[int]]:
     """(file, byte offset of each line). A value that is bytes is written as it is."""
-    parts: list[bytes] = []
-    offsets, at = [], 0
-    for value in values:
-        line = value if isinstance(value, bytes) else json.dumps(value).encode()
-        offsets.append(at)
-        parts.append(line + b"\n")
-        at += len(line) + 1
-    return b"".join(parts), offsets
+    lines = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
+    offsets = [0, *accumulate(len(line) + 1 for line in lines)]
+    return b"".join(line + b"\n" for line in lines), offsets[:-1]
 
 
-def json_array(values: Iterable[Any]) -> bytes:
-    """One array, an element per line, as `json.dump` with an indent of nought would."""
-    body = ",\n".join(
-        value.decode() if isinstance(value, bytes) else json.dumps(value) for value in values
-    )
-    return f"[\n{body}\n]\n".encode()
+def json_array(values: Sequence[Any]) -> tuple[bytes, list[int]]:
+    """(file of one array, number of each element), an element a line."""
+    lines, _ = json_lines(values)
+    return b"[\n" + lines[:-1].replace(b"\n", b",\n") + b"\n]\n", list(range(len(values)))
+
+
+def talk(*turns: Turn) -> list[dict[str, Any]]:
+    """A conversation as LLaVA and ShareGPT write it."""
+    texts = [text for turn in turns for text in turn]
+    return [{"from": ("human", "gpt")[i % 2], "value": text} for i, text in enumerate(texts)]
 
 
 def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
@@ -122,14 +113,8 @@ def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
             info = zipfile.ZipInfo(name, ZIP_TIME)
             info.create_system = 3  # Unix, whatever wrote it
             info.external_attr = 0o644 << 16
-            if isinstance(content, bytes):
-                archive.writestr(info, content)
-                continue
-            info.compress_type = zipfile.ZIP_DEFLATED
-            zeros = bytes(1 << 20)
-            with archive.open(info, "w") as member:
-                for _ in range(content >> 20):
-                    member.write(zeros)
+            kind = zipfile.ZIP_DEFLATED if isinstance(content, int) else zipfile.ZIP_STORED
+            archive.writestr(info, bytes(content), kind)
     return buffer.getvalue()
 
 
@@ -140,9 +125,7 @@ def tarred(members: Iterable[tuple[str, bytes | str]]) -> bytes:
         for name, content in members:
             info = tarfile.TarInfo(name)
             if isinstance(content, str):
-                info.type, info.linkname = tarfile.SYMTYPE, content
-                archive.addfile(info)
-            else:
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
+                info.type, info.linkname, content = tarfile.SYMTYPE, content, b""
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
     return gzip.compress(plain.getvalue(), 1, mtime=0)

@@ -6,12 +6,21 @@ to publish: its pictures, its turns, and what a build should make of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, TypeVar
 
 import numpy as np
+import yaml
+from PIL import Image
 
 Rng = np.random.Generator
+T = TypeVar("T")
+# What can be said about a picture: by kind, the slots of each fact of that kind.
+Facts = dict[str, list[dict[str, Any]]]
 Turn = tuple[str | None, str | None]
 
 
@@ -31,9 +40,6 @@ class Picture:
     origin: Picture | None = None
     change: str = ""
 
-    def named(self, path: str) -> Picture:
-        return replace(self, path=path)
-
 
 @dataclass(frozen=True)
 class Fate:
@@ -48,9 +54,6 @@ class Fate:
     outcome: str = "kept"
     reason: str = ""
     turns: dict[str, int] = field(default_factory=dict)
-
-
-KEPT = Fate()
 
 
 @dataclass
@@ -68,13 +71,51 @@ class Item:
     pictures: list[Picture]
     turns: list[Turn]
     extra: dict[str, Any] = field(default_factory=dict)
-    fate: Fate = KEPT
+    fate: Fate = field(default_factory=Fate)
     plant: str = ""
+
+
+@cache
+def load(name: str) -> dict[str, Any]:
+    """The content of ``data/<name>.yaml``; not to be changed."""
+    text = files("cauldron.sample").joinpath("data", f"{name}.yaml").read_text("utf-8")
+    content: dict[str, Any] = yaml.safe_load(text)
+    return content
+
+
+def pick(rng: Rng, values: Sequence[T]) -> T:
+    return values[int(rng.integers(len(values)))]
+
+
+def sample(rng: Rng, values: Sequence[T], count: int) -> list[T]:
+    """`count` different values, in random order."""
+    return [values[int(i)] for i in rng.permutation(len(values))[:count]]
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def png(image: Image.Image, path: str | None = None) -> Picture:
+    return Picture(saved(image, "PNG", compress_level=2), path)
+
+
+def jpeg(image: Image.Image, path: str | None = None) -> Picture:
+    return Picture(saved(image, "JPEG", quality=86), path)
+
+
+def opened(picture: Picture) -> Image.Image:
+    image = Image.open(io.BytesIO(picture.data or b""))
+    image.load()
+    return image
 
 
 def quarantined(reason: str) -> Fate:
     return Fate("quarantined", reason)
 
 
-def dropped(reason: str) -> Fate:
-    return Fate("dropped", reason)
+def lost(fate: Fate | str, plant: str) -> Item:
+    """A row of which nothing is left; a text instead of a fate is the reason of a quarantine."""
+    return Item([], [], fate=quarantined(fate) if isinstance(fate, str) else fate, plant=plant)

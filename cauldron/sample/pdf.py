@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from cauldron.sample.draw_pages import Page
-from cauldron.sample.ink import wrap
+from collections.abc import Sequence
+
+from cauldron.sample.draw.ink import wrap
+from cauldron.sample.draw.page import Block
 
 A4 = (595, 842)
-_SIZE = 11
+SIZE = 11
 
 
-def pdf_of(pages: list[Page], encrypted: bool = False) -> bytes:
+def pdf_of(pages: Sequence[Sequence[Block]], encrypted: bool = False) -> bytes:
     """A PDF of A4 pages.
 
     Args:
         encrypted: claim the standard security handler with keys that no password opens; readers
             ask for a password.
     """
-    bodies = [b"", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
-    kids = []
+    bodies = [b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
     for page in pages:
         stream = _content(page)
-        number = len(bodies) + 1
-        kids.append(f"{number} 0 R")
         bodies.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {A4[0]} {A4[1]}] "
-            f"/Resources << /Font << /F1 3 0 R >> >> /Contents {number + 1} 0 R >>".encode()
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> >> >>" % (*A4, len(bodies) + 4)
         )
         bodies.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
-    bodies[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
-    bodies[1] = f"<< /Type /Pages /Kids [{' '.join(kids)}] /Count {len(pages)} >>".encode()
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
+    tree = f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode()
+    bodies = [b"<< /Type /Catalog /Pages 2 0 R >>", tree, *bodies]
     trailer = b""
     if encrypted:
         key = "<" + "5a" * 32 + ">"
@@ -51,25 +51,16 @@ def _assembled(bodies: list[bytes], trailer: bytes) -> bytes:
     )
 
 
-def _content(page: Page) -> bytes:
-    lines: list[tuple[str, int]] = []
-    if page.letterhead:
-        lines += [(page.letterhead, 16), ("", 8)]
-    lines += [(page.heading, 14), ("", 6)]
-    lines += [(f"{label}: {value}", _SIZE) for label, value in page.fields]
-    for text in page.paragraphs:
-        lines += [("", 6), *((line, _SIZE) for line in wrap(text, _SIZE, 430))]
-    lines += [("", 6), *(("   ".join(row), _SIZE) for row in page.table)]
-    if page.signature:
-        lines += [("", 10), ("Sincerely,", _SIZE), (page.signature, _SIZE)]
-    parts = ["BT"]
-    y = A4[1] - 70.0
-    for text, size in lines:
-        if text:
-            parts.append(f"/F1 {size} Tf 1 0 0 1 70 {y:.1f} Tm ({_escaped(text)}) Tj")
-        y -= size * 1.45
-    parts.append(f"/F1 {_SIZE} Tf 1 0 0 1 295 40 Tm ({_escaped(page.number)}) Tj ET")
-    return "\n".join(parts).encode("latin-1", "replace")
+def _content(page: Sequence[Block]) -> bytes:
+    parts, y = ["BT"], A4[1] - 70.0
+    for block in page:
+        size = round(SIZE * block.size)
+        for row in block.rows:
+            for line in wrap("   ".join(row), size, 430):
+                parts.append(f"/F1 {size} Tf 1 0 0 1 70 {y:.1f} Tm ({_escaped(line)}) Tj")
+                y -= size * 1.45
+        y -= 6
+    return "\n".join([*parts, "ET"]).encode("latin-1", "replace")
 
 
 def _escaped(text: str) -> str:

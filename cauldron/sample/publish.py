@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import yaml
 
 from cauldron.core import storage
 from cauldron.sample import layouts
@@ -52,11 +54,6 @@ class Hub:
     def note(self, source: str, text: str) -> None:
         self.notes.setdefault(source, []).append(text)
 
-    def token(self, *parts: object) -> str:
-        """16 hex digits, as `push_to_hub` puts into shard names."""
-        text = "/".join(str(part) for part in (self.seed, *parts))
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
     def shards(
         self,
         source: str,
@@ -79,6 +76,25 @@ class Hub:
             for row, item in enumerate(items[part]):
                 self.place(source, path, row, item)
 
+    def json_rows(
+        self, source: str, repo: str, path: str, pairs: Sequence[tuple[Item, Any]]
+    ) -> None:
+        """Write a file of one JSON value per row: lines, or one array."""
+        values = [value for _, value in pairs]
+        data, places = (layouts.json_lines if path.endswith("l") else layouts.json_array)(values)
+        self.put(f"{repo}/{path}", data)
+        for place, (item, _) in zip(places, pairs, strict=True):
+            self.place(source, path, place, item)
+
     def shard_name(self, stem: str, number: int, of: int, hashed: bool = True) -> str:
-        tail = f"-{self.token(stem, number, of)}" if hashed else ""
+        """As `push_to_hub` names a shard: with 16 hex digits, unless `hashed` is false."""
+        text = f"{self.seed}/{stem}/{number}/{of}".encode()
+        tail = f"-{hashlib.blake2b(text, digest_size=8).hexdigest()}" if hashed else ""
         return f"{stem}-{number:05d}-of-{of:05d}{tail}.parquet"
+
+
+def card(name: str, header: dict[str, Any]) -> bytes:
+    """A README with a YAML header."""
+    plain = json.loads(json.dumps(header))  # or the dump would refer to shared parts by anchors
+    told = f"# {name}, in miniature\n\nDrawn by `cauldron sample`.\n"
+    return f"---\n{yaml.dump(plain, sort_keys=False)}---\n\n{told}".encode()

@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 from cauldron.core import storage
 from cauldron.sample import layouts
-from cauldron.sample.model import Item, Picture, quarantined
-from cauldron.sample.publish import Hub
-from cauldron.sample.studio import Studio
+from cauldron.sample.model import Item, load, lost
+from cauldron.sample.publish import Hub, card
+from cauldron.sample.studio import Shown
 
 REPO = "HuggingFaceM4/the_cauldron"
-# What the `source` field of a turn says where it is not the configuration's name.
-LABELS = {
-    "ai2d": "AI2D", "aokvqa": "A-OKVQA", "chartqa": "ChartQA", "clevr_math": "CLEVR-Math",
-    "cocoqa": "COCO-QA", "datikz": "DaTikz", "diagram_image_to_text": "Diagram-Image-to-Text",
-    "figureqa": "FigureQA", "geomverse": "GeomVerse", "hateful_memes": "Hateful Memes",
-    "iam": "IAM", "iconqa": "IconQA", "infographic_vqa": "Infographic-VQA",
-    "intergps": "InterGPS", "mapqa": "MapQA", "mimic_cgd": "MIMIC-IT - SN", "nlvr2": "NLVR2",
-    "okvqa": "OK-VQA", "raven": "RAVEN", "scienceqa": "ScienceQA",
-    "screen2words": "Screen2Words", "spot_the_diff": "Spot-the-diff", "st_vqa": "ST-VQA",
-    "tabmwp": "TabMWP", "tallyqa": "TallyQA", "tat_qa": "tatqa", "textcaps": "TextCaps",
-    "textvqa": "TextVQA", "tqa": "TQA", "vistext": "VisText", "visual7w": "Visual7W",
-    "visualmrc": "vismrc", "vqarad": "VQA-RAD", "vqav2": "VQAv2", "vsr": "VSR",
-    "websight": "WebSight",
-}  # fmt: skip
-TWO_SHARDS = frozenset(
-    {
-        "chart2text",
-        "clevr",
-        "cocoqa",
-        "dvqa",
-        "figureqa",
-        "localized_narratives",
-        "mapqa",
-        "nlvr2",
-        "ocrvqa",
-        "plotqa",
-        "robut_wikisql",
-        "tallyqa",
-        "vqav2",
-    }
-)
+DAMAGE: dict[str, tuple[str, str]] = load("planted")["shards"]
 
 
 def cauldron_row(item: Item, label: str) -> dict[str, Any]:
     """A row of the common schema: ``images`` and ``texts``."""
     images = [{"bytes": picture.data, "path": picture.path} for picture in item.pictures]
-    source = item.extra.get("source", label)
+    source, null = item.extra.get("source", label), item.extra.get("null")
     texts = [
         {"user": user, "assistant": assistant, "source": source} for user, assistant in item.turns
     ]
-    null = item.extra.get("null")
     return {
         "images": None if null == "images" else images,
         "texts": None if null == "turns" else texts,
@@ -62,165 +31,91 @@ def cauldron_row(item: Item, label: str) -> dict[str, Any]:
 
 def publish_config(hub: Hub, config: str, items: list[Item]) -> None:
     """Write one configuration; some have damaged or doubled files beside the good ones."""
-    label = LABELS.get(config, config)
-    rows = [cauldron_row(item, label) for item in items]
-    count = 2 if config in TWO_SHARDS else 1
-    damage = DAMAGE.get(config)
-    hub.shards(
+    described = load("sets")[config]
+    rows = [cauldron_row(item, described.get("label", config)) for item in items]
+    count = described.get("shards", 1)
+    source, stem, of = (
         f"the_cauldron/{config}",
-        REPO,
         f"{config}/train",
-        items,
-        rows,
-        layouts.CAULDRON,
-        count,
-        of=count + 1 if damage else count,
+        count + (config in DAMAGE or config == "tallyqa"),
     )
-    if damage:
-        name = hub.shard_name(f"{config}/train", count, count + 1)
-        victims = [replace(item, plant="") for item in items[:3]]
-        damage(hub, f"the_cauldron/{config}", name, victims, rows[:3])
-    elif config in ("clevr", "clevr_math"):
-        _double(hub, config, rows, count)
+    hub.shards(source, REPO, stem, items, rows, layouts.CAULDRON, count, of)
+    if config in DAMAGE:
+        _damage(hub, source, hub.shard_name(stem, count, of), rows[:3])
+    elif config == "tallyqa":
+        _ruined_group(hub, source, items[:3])
+    elif config == "clevr":
+        _doubled(hub, source, rows, count)
+    elif config == "clevr_math":
+        for i in range(2):
+            name = hub.shard_name(stem, i, 3)
+            hub.put(f"{REPO}/{name}", layouts.parquet(rows[i : i + 1], layouts.CAULDRON))
+        hub.note(source, "two of three shards of an older push lie beside")
 
 
-Damage = Callable[[Hub, str, str, list[Item], list[dict[str, Any]]], None]
+def _damage(hub: Hub, source: str, name: str, rows: list[dict[str, Any]]) -> None:
+    reason, plant = DAMAGE[source.removeprefix("the_cauldron/")]
+    if reason == "missing_shard":
+        name = name[: name.rindex("-")]  # nobody knows the hash of what is not there
+    elif reason == "wrong_columns":
+        others = [{"img": b"\x00", "caption": "of another data set"} for _ in rows]
+        hub.put(f"{REPO}/{name}", layouts.parquet(others, layouts.OTHER_COLUMNS))
+    else:
+        data = layouts.parquet(rows, layouts.CAULDRON)
+        hub.put(f"{REPO}/{name}", data[: len(data) // 2] if "half" in plant else b"")
+    hub.place(source, name, -1, lost(reason, plant), 3 if reason == "wrong_columns" else 1)
 
 
-def _lost(hub: Hub, source: str, name: str, reason: str, plant: str, rows: int = 1) -> None:
-    hub.place(source, name, -1, Item([], [], fate=quarantined(reason), plant=plant), rows)
-
-
-def _zero(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
-    hub.put(f"{REPO}/{name}", b"")
-    _lost(hub, source, name, "unreadable_file", "a shard of no bytes")
-
-
-def _short(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
-    data = layouts.parquet(rows, layouts.CAULDRON)
-    hub.put(f"{REPO}/{name}", data[: len(data) // 2])
-    _lost(hub, source, name, "unreadable_file", "a shard cut in half")
-
-
-def _absent(
-    hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]
-) -> None:
-    unhashed = name[: name.rindex("-")]  # nobody knows the hash of what is not there
-    _lost(hub, source, unhashed, "missing_shard", "a shard that the numbering promises")
-
-
-def _columns(
-    hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]
-) -> None:
-    others = [{"img": b"\x00", "caption": "of another data set"} for _ in rows]
-    hub.put(f"{REPO}/{name}", layouts.parquet(others, layouts.OTHER_COLUMNS))
-    _lost(hub, source, name, "wrong_columns", "a shard with other columns", len(rows))
-
-
-def _group(hub: Hub, source: str, name: str, items: list[Item], rows: list[dict[str, Any]]) -> None:
-    """Three row groups of one row; the middle one is ruined."""
+def _ruined_group(hub: Hub, source: str, items: list[Item]) -> None:
+    """A third shard with three row groups of one row; the middle one is garbage."""
+    name = hub.shard_name("tallyqa/train", 2, 3)
     fresh = [
-        replace(item, turns=[("Is this row whole?", f"Row {i}.")]) for i, item in enumerate(items)
+        replace(item, turns=[("Is this row whole?", f"Row {i}.")], plant="")
+        for i, item in enumerate(items)
     ]
     data = layouts.parquet([cauldron_row(item, "TallyQA") for item in fresh], layouts.CAULDRON, 1)
     hub.put(f"{REPO}/{name}", layouts.with_ruined_group(data, 1))
-    fresh[1] = replace(
-        fresh[1],
-        fate=quarantined("unreadable_row_group"),
-        plant="a row group of garbage",
-        pictures=[],
-        turns=[],
-    )
+    fresh[1] = lost("unreadable_row_group", "a row group of garbage")
     for row, item in enumerate(fresh):
         hub.place(source, name, row, item)
 
 
-DAMAGE: dict[str, Damage] = {
-    "plotqa": _zero,
-    "dvqa": _short,
-    "figureqa": _absent,
-    "ocrvqa": _columns,
-    "tallyqa": _group,
-}
+def _doubled(hub: Hub, source: str, rows: list[dict[str, Any]], count: int) -> None:
+    """Every shard twice under two hashes, as commits in the middle of a push have it.
 
-
-def _double(hub: Hub, config: str, rows: list[dict[str, Any]], count: int) -> None:
-    """A second set of shards from another push, as commits in the middle of one have it.
-
-    clevr has every shard twice under two hashes, clevr_math the remains of a set with another n.
-    A reader must take one set; which is told by names and sizes.
+    A reader must take one set, and can tell them apart by names and sizes alone.
     """
-    if config == "clevr":
-        cut = [round(len(rows) * i / count) for i in range(count + 1)]
-        for i in range(count):
-            data = layouts.parquet(rows[cut[i] : cut[i + 1]], layouts.CAULDRON)
-            # Later by name than any digest, so the first set is the one to be read.
-            hub.put(f"{REPO}/clevr/train-{i:05d}-of-{count:05d}-{'f' * 16}.parquet", data)
-        hub.note("the_cauldron/clevr", "every shard is there twice; the first by name counts")
-        return
-    for i in range(2):
-        name = hub.shard_name("clevr_math/train", i, 3)
-        hub.put(f"{REPO}/{name}", layouts.parquet(rows[i : i + 1], layouts.CAULDRON))
-    hub.note("the_cauldron/clevr_math", "two of three shards of an older push lie beside")
+    for i in range(count):
+        part = rows[round(len(rows) * i / count) : round(len(rows) * (i + 1) / count)]
+        # Later by name than any digest, so the first set is the one to be read.
+        name = f"clevr/train-{i:05d}-of-{count:05d}-{'f' * 16}.parquet"
+        hub.put(f"{REPO}/{name}", layouts.parquet(part, layouts.CAULDRON))
+    hub.note(source, "every shard is there twice; the first by name counts")
 
 
-def publish_coco(hub: Hub, studio: Studio) -> None:
+def publish_coco(hub: Hub, photographs: list[Shown]) -> None:
     """COCO's archive of pictures, for OK-VQA; members as COCO names them."""
-    members = [
-        (f"train2014/{picture.path}", picture.data) for _, picture in studio.coco if picture.data
-    ]
+    pictures = [picture for shown in photographs for picture in shown.pictures]
+    members = [(f"train2014/{picture.path}", picture.data or b"") for picture in pictures]
     hub.put("coco/train2014.zip", layouts.zipped(members))
 
 
-def stripped(picture: Picture) -> Picture:
-    """The picture that a path-only row means."""
-    return picture.origin if picture.data is None and picture.origin else picture
-
-
-def cauldron_readme(counts: dict[str, int], sizes: dict[str, int]) -> bytes:
-    """The card, with the YAML header by which the hub and `datasets` find the configurations."""
-    lines = ["---", "dataset_info:"]
-    for config in sorted(counts):
-        lines += [
-            f"- config_name: {config}",
-            "  features:",
-            "  - name: images",
-            "    sequence: image",
-            "  - name: texts",
-            "    list:",
-            *(
-                f"    - name: {name}\n      dtype: string"
-                for name in ("user", "assistant", "source")
-            ),
-            "  splits:",
-            "  - name: train",
-            f"    num_bytes: {sizes[config] * 1.02:.1f}",
-            f"    num_examples: {counts[config]}",
-            f"  download_size: {sizes[config]}",
-            f"  dataset_size: {sizes[config] * 1.02:.1f}",
-        ]
-    lines.append("configs:")
-    for config in sorted(counts):
-        lines += [
-            f"- config_name: {config}",
-            "  data_files:",
-            "  - split: train",
-            f"    path: {config}/train-*",
-        ]
-    lines += ["---", "", "# The Cauldron, in miniature", "", "Drawn by `cauldron sample`.", ""]
-    return "\n".join(lines).encode()
-
-
 def write_readme(hub: Hub, configs: list[str]) -> None:
-    counts = dict.fromkeys(configs, 0)
-    for placed in hub.placed:
-        name = placed.source.removeprefix("the_cauldron/")
-        if name in counts and placed.row >= 0:
-            counts[name] += 1
-    folder = storage.join(hub.folder, REPO)
-    fs, bare = storage.filesystem(folder)
-    sizes = {
-        config: sum(int(entry["size"]) for entry in fs.ls(f"{bare}/{config}", detail=True))
-        for config in configs
-    }
-    hub.put(f"{REPO}/README.md", cauldron_readme(counts, sizes))
+    """The card of the Cauldron, with the counts and sizes of its configurations."""
+    counts = Counter(placed.source for placed in hub.placed if placed.row >= 0)
+    fs, bare = storage.filesystem(storage.join(hub.folder, REPO))
+    texts = [{"name": name, "dtype": "string"} for name in ("user", "assistant", "source")]
+    features = [{"name": "images", "sequence": "image"}, {"name": "texts", "list": texts}]
+    info = []
+    for name in sorted(configs):
+        size = sum(int(entry["size"]) for entry in fs.ls(f"{bare}/{name}", detail=True))
+        rows, whole = counts[f"the_cauldron/{name}"], round(size * 1.02, 1)
+        split = {"name": "train", "num_bytes": whole, "num_examples": rows}
+        entry = {"config_name": name, "features": features, "splits": [split]}
+        info.append({**entry, "download_size": size, "dataset_size": whole})
+    listed = [
+        {"config_name": name, "data_files": [{"split": "train", "path": f"{name}/train-*"}]}
+        for name in sorted(configs)
+    ]
+    header = {"dataset_info": info, "configs": listed}
+    hub.put(f"{REPO}/README.md", card("The Cauldron", header))

@@ -1,4 +1,4 @@
-"""The sources beside the Cauldron as files: the five added, Docmatix, and the text-only sets."""
+"""The sources beside the Cauldron as files: the five added, and Docmatix."""
 
 from __future__ import annotations
 
@@ -7,185 +7,127 @@ from dataclasses import replace
 from typing import Any
 
 from cauldron.sample import layouts
-from cauldron.sample.model import Fate, Item, Picture, dropped, quarantined
+from cauldron.sample.model import Fate, Item, Picture, lost, quarantined
 from cauldron.sample.pdf import pdf_of
 from cauldron.sample.publish import Hub
 from cauldron.sample.publish_cauldron import cauldron_row
 
 GPT4O = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
-# Above the readers' limit of 64 MiB for an image, and of 16 MiB for a member of math.zip.
-IMAGE_BOMB, TEXT_BOMB = 68 << 20, 18 << 20
+IMAGE_BOMB = 68 << 20  # above the readers' limit of 64 MiB for an image
+ABSENT, UNSAFE = Fate("dropped", "image_not_shipped"), quarantined("unsafe_member")
+Pairs = list[tuple[Item, Any]]  # rows, and what is written for them
 
 
 def _image(item: Item) -> dict[str, Any] | None:
-    if not item.pictures:
-        return None
-    return {"bytes": item.pictures[0].data, "path": item.pictures[0].path}
-
-
-def _readme(title: str, header: str) -> bytes:
-    return f"---\n{header}---\n\n# {title}, in miniature\n\nDrawn by `cauldron sample`.\n".encode()
+    return next(({"bytes": p.data, "path": p.path} for p in item.pictures), None)
 
 
 def cord_v2(hub: Hub, items: list[Item]) -> None:
     repo = "naver-clova-ix/cord-v2"
+    rows = [_cord_row(item, json.dumps(item.extra["ground_truth"])) for item in items]
     # The last rows' fields are broken, not their pictures.
+    rows.append(_cord_row(items[0], '{"gt_parse": {"menu": ['))
+    rows.append(_cord_row(items[1], '{"meta": {}}'))
     broken = [
-        _cord_broken(items[0], '{"gt_parse": {"menu": [', "bad_json", "ground_truth is not JSON"),
-        _cord_broken(items[1], '{"meta": {}}', "bad_row", "ground_truth without gt_parse"),
+        replace(items[0], fate=quarantined("bad_json"), plant="ground_truth is not JSON"),
+        replace(items[1], fate=quarantined("bad_row"), plant="ground_truth without gt_parse"),
     ]
-    train = [*items, *broken]
-
-    def row(item: Item) -> dict[str, Any]:
-        truth = item.extra["ground_truth"]
-        return {
-            "image": _image(item),
-            "ground_truth": truth if isinstance(truth, str) else json.dumps(truth),
-        }
-
-    hub.shards("cord_v2", repo, "data/train", train, [row(i) for i in train], layouts.CORD, 2)
-    for split, part in (("validation", items[:2]), ("test", items[2:4])):
+    hub.shards("cord_v2", repo, "data/train", [*items, *broken], rows, layouts.CORD, 2)
+    for split, part in (("validation", rows[:2]), ("test", rows[2:4])):
         name = hub.shard_name(f"data/{split}", 0, 1)
-        hub.put(f"{repo}/{name}", layouts.parquet([row(i) for i in part], layouts.CORD))
-    hub.put(f"{repo}/README.md", b"---\nlicense: cc-by-4.0\n---\n")
-    counts = {"train": len(train), "validation": 2, "test": 2}
-    splits = {name: {"name": name, "num_examples": count} for name, count in counts.items()}
-    legacy = {"naver-clova-ix--cord-v2": {"splits": splits}}
+        hub.put(f"{repo}/{name}", layouts.parquet(part, layouts.CORD))
+    legacy = {"naver-clova-ix--cord-v2": {"splits": {"train": {"num_examples": len(rows)}}}}
     hub.put(f"{repo}/dataset_infos.json", json.dumps(legacy).encode())
 
 
-def _cord_broken(item: Item, truth: str, reason: str, plant: str) -> Item:
-    return replace(item, extra={"ground_truth": truth}, fate=quarantined(reason), plant=plant)
-
-
-LNQA_HEADER = """license: cc-by-4.0
-dataset_info:
-  features:
-  - name: image
-    dtype:
-      image:
-        decode: false
-  - name: qa
-    list:
-    - name: question
-      dtype: string
-    - name: answer
-      dtype: string
-  splits:
-  - name: train
-    num_examples: {rows}
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: data/train-*
-"""
+def _cord_row(item: Item, truth: str) -> dict[str, Any]:
+    return {"image": _image(item), "ground_truth": truth}
 
 
 def lnqa(hub: Hub, items: list[Item]) -> None:
-    repo = "vikhyatk/lnqa"
-
-    def row(item: Item) -> dict[str, Any]:
+    repo, rows = "vikhyatk/lnqa", []
+    for item in items:
         qa = [{"question": user, "answer": answer} for user, answer in item.turns]
-        return {"image": _image(item), "qa": None if item.extra.get("null") == "turns" else qa}
-
-    rows = [row(item) for item in items]
+        null = item.extra.get("null") == "turns"
+        rows.append({"image": _image(item), "qa": None if null else qa})
     hub.shards("lnqa", repo, "data/train", items, rows, layouts.LNQA, 2, hashed=False)
     hub.put(f"{repo}/lnqa.jsonl", layouts.json_lines({"qa": row["qa"]} for row in rows)[0])
-    header = LNQA_HEADER.format(rows=len(items))
-    hub.put(f"{repo}/README.md", _readme("LNQA", header))
 
 
 def sharegpt_4o(hub: Hub, items: list[Item]) -> None:
-    repo, path = "OpenGVLab/ShareGPT-4o", "image_conversations/gpt-4o.jsonl"
+    repo = "OpenGVLab/ShareGPT-4o"
     named = [_named(item, f"9{i:07d}.jpg") for i, item in enumerate(items)]
     members: dict[str, bytes | int] = {
-        GPT4O + str(p.path): p.data for item in named for p in item.pictures if p.data is not None
+        f"{GPT4O}{p.path}": p.data for item in named for p in item.pictures if p.data is not None
     }
-    members[GPT4O + "bomb.jpg"] = IMAGE_BOMB
-    members["../../outside.jpg"] = b"never to be written"
+    members |= {f"{GPT4O}bomb.jpg": IMAGE_BOMB, "../../outside.jpg": b"never to be written"}
     pairs = [(item, _gpt4o_row(item)) for item in named] + _gpt4o_strays(items[0])
-    data, offsets = layouts.json_lines(row for _, row in pairs)
-    hub.put(f"{repo}/{path}", data)
+    hub.json_rows("sharegpt_4o", repo, "image_conversations/gpt-4o.jsonl", pairs)
     hub.put(f"{repo}/images.zip", layouts.zipped(members.items()))
     hub.put(f"{repo}/video_conversations/gpt4o.jsonl", layouts.json_lines([{"video": "a.mp4"}])[0])
-    hub.put(f"{repo}/README.md", _readme("ShareGPT-4o", "license: mit\n"))
-    for offset, (item, _) in zip(offsets, pairs, strict=True):
-        hub.place("sharegpt_4o", path, offset, item)
 
 
-def _gpt4o_strays(first: Item) -> list[tuple[Item, Any]]:
+def _gpt4o_strays(first: Item) -> Pairs:
     """Lines without a usable picture, and lines that are no rows at all."""
-    pairs: list[tuple[Item, Any]] = []
-    for name, fate, plant in (
-        ("absent.jpg", dropped("image_not_shipped"), "the zip has no such picture"),
-        ("bomb.jpg", quarantined("member_too_large"), "the zip member inflates to 68 MiB"),
-        ("../../../outside.jpg", quarantined("unsafe_member"), "the row asks for a path outside"),
-    ):
-        stray = Item([Picture(None, name)], first.turns, fate=fate, plant=plant)
-        pairs.append((stray, _gpt4o_row(stray)))
+    strays = [
+        replace(first, pictures=[Picture(None, name)], fate=fate, plant=plant)
+        for name, fate, plant in (
+            ("absent.jpg", ABSENT, "the zip has no such picture"),
+            ("bomb.jpg", quarantined("member_too_large"), "the zip member inflates to 68 MiB"),
+            ("../../../outside.jpg", UNSAFE, "the row asks for a path outside"),
+        )
+    ]
     third = [{"from": "narrator", "value": "Once upon a time."}]
-    for line, reason, plant in (
-        (b'{"image": "000.jpg", "width": 480, "conv', "bad_json", "a line that is not JSON"),
-        (_gpt4o_row(first) | {"conversations": third}, "bad_row", "an unknown speaker"),
-    ):
-        pairs.append((Item([], [], fate=quarantined(reason), plant=plant), line))
-    return pairs
+    return [
+        *((stray, _gpt4o_row(stray)) for stray in strays),
+        (lost("bad_json", "a line that is not JSON"), b'{"image": "000.jpg", "width": 480, "conv'),
+        (lost("bad_row", "an unknown speaker"), _gpt4o_row(first) | {"conversations": third}),
+    ]
 
 
 def _named(item: Item, name: str) -> Item:
     """Give a picture without a file name one."""
-    if item.pictures and not item.pictures[0].path:
-        return replace(item, pictures=[item.pictures[0].named(name)])
-    return item
+    return replace(item, pictures=[replace(p, path=p.path or name) for p in item.pictures])
 
 
 def _gpt4o_row(item: Item) -> dict[str, Any]:
-    talk = []
-    for user, answer in item.turns:
-        talk += [{"from": "human", "value": user}, {"from": "gpt", "value": answer}]
-    return {"image": item.pictures[0].path, "width": 480, "height": 360, "conversations": talk}
+    path, talk = item.pictures[0].path, layouts.talk(*item.turns)
+    return {"image": path, "width": 480, "height": 360, "conversations": talk}
 
 
 def iiw_400(hub: Hub, items: list[Item]) -> None:
-    path = "datasets/IIW-400/data.jsonl"
-    lines: list[Any] = []
-    rows: list[Item] = []
+    pairs: Pairs = []
     members: list[tuple[str, bytes | str]] = []
     for i, item in enumerate(items):
         key = f"aar_test_{4600 + i:05d}"
-        picture = item.pictures[0]
-        assert picture.data is not None
-        rows.append(replace(item, pictures=[picture.named(f"images_aar/{key}.jpg")]))
-        lines.append(_iiw_row(item, key, i))
-        members.append((f"images_aar/{key}.jpg", picture.data))
-    strays = (
-        ("aar_test_04999", dropped("image_not_shipped"), "the tarball has no such picture"),
-        ("../../etc/passwd", quarantined("unsafe_member"), "the key leads outside"),
-        ("aar_test_04998", quarantined("unsafe_member"), "the picture is a symbolic link"),
-    )
+        path = f"images_aar/{key}.jpg"
+        members.append((path, item.pictures[0].data or b""))
+        placed = replace(item, pictures=[replace(item.pictures[0], path=path)])
+        pairs.append((placed, _iiw_row(item, key, i)))
     members.append(("images_aar/aar_test_04998.jpg", "/etc/passwd"))
-    for key, fate, plant in strays:
-        lines.append(_iiw_row(items[0], key, 1))
-        rows.append(replace(items[0], pictures=[], fate=fate, plant=plant))
-    lines.append(b'{"IIW": "A photo of')
-    rows.append(Item([], [], fate=quarantined("bad_json"), plant="a line that is not JSON"))
-    data, offsets = layouts.json_lines(lines)
-    hub.put(f"google/imageinwords/{path}", data)
+    for key, fate, plant in (
+        ("aar_test_04999", ABSENT, "the tarball has no such picture"),
+        ("../../etc/passwd", UNSAFE, "the key leads outside"),
+        ("aar_test_04998", UNSAFE, "the picture is a symbolic link"),
+    ):
+        pairs.append((lost(fate, plant), _iiw_row(items[0], key, 1)))
+    pairs.append((lost("bad_json", "a line that is not JSON"), b'{"IIW": "A photo of'))
+    hub.json_rows("iiw_400", "google/imageinwords", "datasets/IIW-400/data.jsonl", pairs)
     hub.put("docci/docci_images_aar.tar.gz", layouts.tarred(members))
-    hub.put("google/imageinwords/README.md", _readme("ImageInWords", "license: cc-by-4.0\n"))
-    for offset, item in zip(offsets, rows, strict=True):
-        hub.place("iiw_400", path, offset, item)
 
 
 def _iiw_row(item: Item, key: str, number: int) -> dict[str, Any]:
     row: dict[str, Any] = {"IIW": item.turns[0][1], "image/key": key}
     if number % 4 == 0:
-        row["IIW-P5B"] = item.extra.get("draft", "")
+        row["IIW-P5B"] = item.extra["draft"]
         row["iiw-human-sxs-gpt4v"] = {"metrics/Comprehensiveness": "Neutral"}
     row["objects"] = [
-        {"label": name, "description": f"a {name}", "normalized_coords": [str(v) for v in box]}
-        for name, box in item.extra.get("objects", ())
+        {
+            "label": thing.name,
+            "description": thing.called(),
+            "normalized_coords": [str(round(999 * v)) for v in (0, thing.spots[0][0] - 0.1, 1, 1)],
+        }
+        for thing in item.extra["objects"]
     ]
     return row
 
@@ -193,86 +135,69 @@ def _iiw_row(item: Item, key: str, number: int) -> dict[str, Any]:
 def geo170k(hub: Hub, items: list[Item]) -> None:
     """Every picture has one row in `alignment` and the rest of its turns in `qa_tuning`."""
     repo = "Luckyjhg/Geo170K"
-    splits: dict[str, list[tuple[Item, dict[str, Any]]]] = {"alignment": [], "qa_tuning": []}
+    splits: dict[str, Pairs] = {"qa_tuning": [], "alignment": []}
     for item in items:
-        for number, (user, answer) in enumerate(item.turns):
-            talk = [{"from": "human", "value": user}, {"from": "gpt", "value": answer}]
-            merged = replace(item, pictures=[], fate=Fate("merged", "same_image"))
-            placed = item if number == 0 else merged
-            row = {"image": item.pictures[0].path, "conversations": talk}
+        merged = replace(item, pictures=[], fate=Fate("merged", "same_image"))
+        for number, turn in enumerate(item.turns):
+            row = {"image": item.pictures[0].path, "conversations": layouts.talk(turn)}
+            placed = merged if number else item
             splits["qa_tuning" if number else "alignment"].append((placed, row))
     splits["qa_tuning"] += _geo170k_strays(items[0])
-    for split, pairs in splits.items():
+    for split, pairs in reversed(splits.items()):
         rows = [row for _, row in pairs]
         hub.shards("geo170k", repo, f"data/{split}", [i for i, _ in pairs], rows, layouts.GEO170K)
         hub.put(f"{repo}/{split}.json", json.dumps(rows).encode())
     members = [(f"images/{p.path}", p.data) for item in items for p in item.pictures if p.data]
     hub.put(f"{repo}/images.zip", layouts.zipped(members))
-    header = "configs:\n- config_name: default\n  data_files:\n" + "".join(
-        f"  - split: {split}\n    path: data/{split}-*\n" for split in ("qa_tuning", "alignment")
-    )
-    hub.put(f"{repo}/README.md", _readme("Geo170K", header))
 
 
-def _geo170k_strays(first: Item) -> list[tuple[Item, dict[str, Any]]]:
+def _geo170k_strays(first: Item) -> Pairs:
     """Two bad turns about the first picture, and rows that have no usable picture or talk."""
-    path = first.pictures[0].path
-    ask = {"from": "human", "value": "<image>\nWhat is the area of the figure?"}
-    reply = {"from": "gpt", "value": "It cannot be told."}
-    sorry = {"from": "gpt", "value": "Sorry, I cannot see the figure."}
-    stray = {"from": "gpt", "value": "12</s>"}
-    gone, out, bad = dropped("image_not_shipped"), quarantined("unsafe_member"), "bad_row"
-    rows = (
-        (path, [ask, sorry], Fate("merged", "same_image", {"refusal": 1}), "a refusal"),
-        (path, [ask, stray], Fate("merged", "same_image", {"special_token": 1}), "a special token"),
-        (path, [ask, ask], quarantined(bad), "two questions in a row"),
-        ("geo3k/999.png", [ask, reply], gone, "the zip has no such picture"),
-        ("../../etc/passwd", [ask, reply], out, "the row asks for a path outside"),
-        ("", [ask, reply], quarantined("no_images"), "the row names no picture"),
+    path, ask = first.pictures[0].path, "<image>\nWhat is the area of the figure?"
+    reply = layouts.talk((ask, "It cannot be told."))
+    sorry = layouts.talk((ask, "Sorry, I cannot see the figure."))
+    token = layouts.talk((ask, "12</s>"))
+    rows: tuple[tuple[str | None, Any, Fate | str, str], ...] = (
+        (path, sorry, Fate("merged", "same_image", {"refusal": 1}), "a refusal"),
+        (path, token, Fate("merged", "same_image", {"special_token": 1}), "a special token"),
+        (path, [reply[0], reply[0]], "bad_row", "two questions in a row"),
+        ("geo3k/999.png", reply, ABSENT, "the zip has no such picture"),
+        ("../../etc/passwd", reply, UNSAFE, "the row asks for a path outside"),
+        ("", reply, "no_images", "the row names no picture"),
     )
     return [
-        (Item([], [], fate=fate, plant=plant), {"image": name, "conversations": talk})
+        (lost(fate, plant), {"image": name, "conversations": talk})
         for name, talk, fate, plant in rows
     ]
 
 
 def docmatix(hub: Hub, items: list[Item]) -> None:
     repo = "HuggingFaceM4/Docmatix"
-    rows = [cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}") for item in items]
+    rows = [_docmatix_row(item) for item in items]
     hub.shards("docmatix", repo, "data/train", items, rows, layouts.CAULDRON, 2)
     _docmatix_pdf(hub, repo, items)
-    tiny = layouts.parquet(rows[:2], layouts.CAULDRON)
-    hub.put(f"{repo}/zero-shot-exp/test-00000-of-00001.parquet", tiny)
-    leaky = layouts.parquet(rows[1:4], layouts.CAULDRON)  # row 1 is in both, as published
-    hub.put(f"{repo}/zero-shot-exp/train-00000-of-00001.parquet", leaky)
-    header = "license: mit\nconfigs:\n" + "".join(
-        f"- config_name: {config}\n  data_files:\n  - split: train\n    path: {folder}/train-*\n"
-        for config, folder in (
-            ("images", "data"),
-            ("pdf", "pdf"),
-            ("zero-shot-exp", "zero-shot-exp"),
-        )
-    )
-    hub.put(f"{repo}/README.md", _readme("Docmatix", header))
+    # Row 1 is in both, as published.
+    for split, part in (("test", rows[:2]), ("train", rows[1:4])):
+        path = f"{repo}/zero-shot-exp/{split}-00000-of-00001.parquet"
+        hub.put(path, layouts.parquet(part, layouts.CAULDRON))
+
+
+def _docmatix_row(item: Item) -> dict[str, Any]:
+    return cauldron_row(item, f"PDFA key: {item.extra['key']}")
 
 
 def _docmatix_pdf(hub: Hub, repo: str, items: list[Item]) -> None:
     """The same documents as PDF files, and four that cannot be used."""
     whole = [item for item in items if item.plant == "" and "pages" in item.extra]
-    documents = [pdf_of(item.extra["pages"]) for item in whole]
-    pages = whole[0].extra["pages"]
-    sound = documents[0]
+    documents = [(replace(item, pictures=[]), pdf_of(item.extra["pages"])) for item in whole]
+    pages, (first, sound) = whole[0].extra["pages"], documents[0]
     for data, fate, plant in (
         (pdf_of(pages, encrypted=True), quarantined("pdf_encrypted"), "a PDF with a password"),
         (sound[:9] + b"\x00" * 400, quarantined("pdf_unreadable"), "a PDF of zeros"),
         (b"", quarantined("missing_image"), "a PDF of no bytes"),
-        (pdf_of([pages[0]] * 6), dropped("too_many_pages"), "a PDF of six pages"),
+        (pdf_of([pages[0]] * 6), Fate("dropped", "too_many_pages"), "a PDF of six pages"),
     ):
-        documents.append(data)
-        whole.append(replace(whole[0], fate=fate, plant=plant))
-    texts = [
-        cauldron_row(item, f"PDFA key: {item.extra.get('key', 42)}")["texts"] for item in whole
-    ]
-    rows = [{"pdf": data, "texts": text} for data, text in zip(documents, texts, strict=True)]
-    bare = [replace(item, pictures=[]) for item in whole]
-    hub.shards("docmatix:pdf", repo, "pdf/train", bare, rows, layouts.DOCMATIX_PDF, 1)
+        documents.append((replace(first, fate=fate, plant=plant), data))
+    rows = [{"pdf": data, "texts": _docmatix_row(item)["texts"]} for item, data in documents]
+    bare = [item for item, _ in documents]
+    hub.shards("docmatix:pdf", repo, "pdf/train", bare, rows, layouts.DOCMATIX_PDF)

@@ -3,170 +3,60 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from cauldron.sample import layouts
-from cauldron.sample.model import Item, quarantined
+from cauldron.sample.model import Item, load, lost
 from cauldron.sample.publish import Hub
-from cauldron.sample.publish_others import TEXT_BOMB
 
-Row = dict[str, Any]
-
-
-def _hermes(item: Item) -> Row:
-    talk = [{"from": "system", "value": item.extra["system"]}] if "system" in item.extra else []
-    for user, answer in item.turns:
-        talk += [{"from": "human", "value": user}, {"from": "gpt", "value": answer}]
-    return {"source": item.extra.get("source"), "conversations": talk, "category": None}
+JSON_SETS = {name: wanted for name, wanted in load("texts").items() if "path" in wanted}
+BOMB = 18 << 20  # above the readers' limit of 16 MiB for a member of math.zip
 
 
-def _lima(item: Item) -> Row:
-    return {
-        "conversations": [text for turn in item.turns for text in turn],
-        "source": item.extra.get("source"),
-    }
+def _row(source: str, item: Item) -> dict[str, Any]:
+    extra = item.extra
+    if source == "openhermes_2_5":
+        system = [{"from": "system", "value": extra["system"]}] if "system" in extra else []
+        talk = [*system, *layouts.talk(*item.turns)]
+        return {"source": extra["source"], "conversations": talk, "category": None}
+    if source == "lima":
+        texts = [text for turn in item.turns for text in turn]
+        return {"conversations": texts, "source": extra["source"]}
+    known = {**extra, "user": item.turns[0][0], "assistant": item.turns[0][1], "": ""}
+    return {column: known[name] for column, name in JSON_SETS[source]["columns"].items()}
 
 
-def _dolly(item: Item) -> Row:
-    (user, answer) = item.turns[0]
-    return {
-        "instruction": user, "context": item.extra.get("context", ""), "response": answer,
-        "category": item.extra.get("category", "open_qa"),
-    }  # fmt: skip
-
-
-def _metamath(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {
-        "query": user, "response": answer, "type": item.extra["type"],
-        "original_question": item.extra["original_question"],
-    }  # fmt: skip
-
-
-def _instruct(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {"source": item.extra["source"], "output": answer, "instruction": user}
-
-
-def _goat(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {
-        "instruction": user,
-        "input": item.extra["input"],
-        "output": answer,
-        "answer": item.extra["answer"],
-    }
-
-
-def _atlas(item: Item) -> Row:
-    user, answer = item.turns[0]
-    return {"instruction": user, "input": "", "output": answer, "answer": item.extra["answer"]}
-
-
-def _broken(reason: str, plant: str) -> Item:
-    return Item([], [], fate=quarantined(reason), plant=plant)
-
-
-Broken = tuple[tuple[Any, Item], ...]
-_NOT_JSON = _broken("bad_json", "not JSON")
-_HERMES_BROKEN: Broken = (
-    ({"conversations": [{"from": "oracle", "value": "?"}]}, _broken("bad_row", "a third speaker")),
-    ({"conversations": []}, _broken("bad_row", "no messages")),
-)
-_LIMA_BROKEN: Broken = (
-    (b'{"conversations": ["How', _NOT_JSON),
-    ({"conversations": "text"}, _broken("bad_row", "a text instead of messages")),
-)
-_DOLLY_BROKEN: Broken = (
-    (b"Instruction: none", _NOT_JSON),
-    ({"response": "To what?"}, _broken("bad_row", "no instruction")),
-)
-_GOAT_BROKEN: Broken = ((b'{"instruction": "1 + ", "output": oops}', _NOT_JSON),)
-_ATLAS_BROKEN: Broken = ((b'["an", "array"]', _broken("bad_row", "an array, not an object")),)
-
-
-@dataclass(frozen=True)
-class JsonSet:
-    """A set whose rows are JSON objects in one file; `broken` rows are put in their middle."""
-
-    repo: str
-    path: str
-    row: Callable[[Item], Row]
-    broken: Broken = ()
-
-
-JSON_SETS: dict[str, JsonSet] = {
-    "openhermes_2_5": JsonSet(
-        "teknium/OpenHermes-2.5", "openhermes2_5.json", _hermes, _HERMES_BROKEN
-    ),
-    "lima": JsonSet("GAIR/lima", "train.jsonl", _lima, _LIMA_BROKEN),
-    "dolly": JsonSet(
-        "databricks/databricks-dolly-15k", "databricks-dolly-15k.jsonl", _dolly, _DOLLY_BROKEN
-    ),
-    "metamathqa": JsonSet("meta-math/MetaMathQA", "MetaMathQA-395K.json", _metamath),
-    "math_instruct": JsonSet("TIGER-Lab/MathInstruct", "MathInstruct.json", _instruct),
-    "goat": JsonSet("tiedong/goat", "dataset.json", _goat, _GOAT_BROKEN),
-    "atlas_math_sets": JsonSet(
-        "AtlasUnified/atlas-math-sets", "data/atlas-math-train.jsonl", _atlas, _ATLAS_BROKEN
-    ),
-}
-
-
-def publish_json_set(source: str, hub: Hub, items: list[Item]) -> None:
+def json_set(source: str, hub: Hub, items: list[Item]) -> None:
     """Write a set of JSON rows; broken ones stand in the middle, so that rows follow them."""
-    here = JSON_SETS[source]
-    values: list[Any] = [here.row(item) for item in items]
-    rows = list(items)
-    middle = len(values) // 2
-    for number, (value, item) in enumerate(here.broken):
-        values.insert(middle + 2 * number, value)
-        rows.insert(middle + 2 * number, item)
-    if here.path.endswith(".jsonl"):
-        data, places = layouts.json_lines(values)
-    else:
-        data, places = layouts.json_array(values), list(range(len(values)))
-    hub.put(f"{here.repo}/{here.path}", data)
-    for place, item in zip(places, rows, strict=True):
-        hub.place(source, here.path, place, item)
+    wanted, middle = JSON_SETS[source], len(items) // 2
+    pairs: list[tuple[Item, Any]] = [(item, _row(source, item)) for item in items]
+    for number, (value, reason, plant) in enumerate(wanted.get("broken", ())):
+        raw = value.encode() if isinstance(value, str) else value
+        pairs.insert(middle + 2 * number, (lost(reason, plant), raw))
+    hub.json_rows(source, wanted["repo"], wanted["path"], pairs)
 
 
 def orca_math(hub: Hub, items: list[Item]) -> None:
-    rows = [{"question": item.turns[0][0], "answer": item.turns[0][1]} for item in items]
-    hub.shards(
-        "orca_math",
-        "microsoft/orca-math-word-problems-200k",
-        "data/train",
-        items,
-        rows,
-        layouts.ORCA_MATH,
-        hashed=False,
-    )
+    repo = "microsoft/orca-math-word-problems-200k"
+    rows = [{"question": user, "answer": answer} for user, answer in (i.turns[0] for i in items)]
+    hub.shards("orca_math", repo, "data/train", items, rows, layouts.ORCA_MATH, hashed=False)
 
 
 def camel_ai_math(hub: Hub, items: list[Item]) -> None:
     """One zip member a row, in the order in which they lie in the archive."""
     members: list[tuple[str, bytes | int]] = []
-    rows = list(items)
     for number, item in enumerate(items):
         user, answer = item.turns[0]
-        row = {
-            "role_1": "Mathematician_RoleType.ASSISTANT", "topic;": item.extra["topic;"],
-            "sub_topic": item.extra["sub_topic"], "message_1": user, "message_2": answer,
-        }  # fmt: skip
+        row = {"role_1": "Mathematician_RoleType.ASSISTANT", "topic;": item.extra["topic;"]}
+        row |= {"sub_topic": item.extra["sub_topic"], "message_1": user, "message_2": answer}
         members.append((f"math/{number:03d}_{item.extra['file']}", json.dumps(row).encode()))
-    for name, content, item in (
-        ("math/broken.json", b'{"message_1": "What', _NOT_JSON),
-        ("../../outside.json", b"{}", _broken("unsafe_member", "a member that lies outside")),
-        (
-            "math/bomb.json",
-            TEXT_BOMB,
-            _broken("member_too_large", "a member that inflates to 18 MiB"),
-        ),
-    ):
-        members.append((name, content))
-        rows.append(item)
+    members += [("math/broken.json", b'{"message_1": "What'), ("../../outside.json", b"{}")]
+    members.append(("math/bomb.json", BOMB))
+    strays = [
+        lost("bad_json", "not JSON"),
+        lost("unsafe_member", "a member that lies outside"),
+        lost("member_too_large", "a member that inflates to 18 MiB"),
+    ]
     hub.put("camel-ai/math/math.zip", layouts.zipped(members))
-    for number, item in enumerate(rows):
+    for number, item in enumerate([*items, *strays]):
         hub.place("camel_ai_math", "math.zip", number, item)

@@ -7,18 +7,8 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import Any
 
-from cauldron.sample.model import Picture
+from cauldron.sample.model import Picture, load
 from cauldron.sample.publish import Hub, Placed
-from cauldron.sample.publish_cauldron import stripped
-
-COUNTING = (
-    "One per published row: a row of a parquet file, a line of a JSON-lines file, an element of a "
-    "JSON array, a JSON member of a zip. A shard that is absent, empty or has no footer counts as "
-    "one; one whose footer can be read counts as the rows that its footer tells, and so does a "
-    "ruined row group. Only the split and configuration that the mixture uses are counted (train; "
-    "both splits of Geo170K). turns_dropped are turns left out of rows that are kept, and those "
-    "of rows dropped as no_turns."
-)
 
 
 def ground_truth(hub: Hub, rows: int) -> dict[str, Any]:
@@ -29,11 +19,11 @@ def ground_truth(hub: Hub, rows: int) -> dict[str, Any]:
     return {
         "seed": hub.seed,
         "rows": rows,
-        "counting": COUNTING,
+        "counting": load("planted")["counting"],
         "sources": {
             name: _expected(found, hub.notes.get(name, [])) for name, found in sources.items()
         },
-        "duplicates": _exact_rows(hub) + _same_pictures(hub) + _near_pictures(hub),
+        "duplicates": _exact_rows(hub) + _equal_and_near_pictures(hub),
         "planted": [
             {**_place(placed), "what": placed.item.plant, "outcome": placed.item.fate.outcome,
              "reason": placed.item.fate.reason}
@@ -59,75 +49,52 @@ def _expected(found: list[Placed], notes: list[str]) -> dict[str, Any]:
     }
 
 
-def _place(placed: Placed, image: int | None = None) -> dict[str, Any]:
-    place: dict[str, Any] = {"source": placed.source, "file": placed.file, "row": placed.row}
-    return place if image is None else {**place, "image": image}
+def _place(placed: Placed) -> dict[str, Any]:
+    return {"source": placed.source, "file": placed.file, "row": placed.row}
+
+
+def _pair(kind: str, change: str, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": kind, "change": change, "a": a, "b": b}
 
 
 def _exact_rows(hub: Hub) -> list[dict[str, Any]]:
     """Pairs of rows that a build merges as exact copies: the first one, and each further one."""
+    first: dict[Any, dict[str, Any]] = {}
     pairs = []
     for placed in hub.placed:
-        if placed.item.fate.reason == "exact_copy":
-            first = next(other for other in hub.placed if _is_original(other, placed))
-            pairs.append(
-                {
-                    "kind": "exact_row",
-                    "change": placed.item.plant,
-                    "a": _place(first),
-                    "b": _place(placed),
-                }
-            )
+        # Cleaning removes the slips of punctuation.
+        turns = [
+            ((user or "").replace("?.", "?"), answer or "") for user, answer in placed.item.turns
+        ]
+        key = (placed.source, tuple(placed.item.pictures), tuple(turns))
+        if placed.item.fate.outcome == "kept":
+            first.setdefault(key, _place(placed))
+        elif placed.item.fate.reason == "exact_copy":
+            pairs.append(_pair("exact_row", placed.item.plant, first[key], _place(placed)))
     return pairs
 
 
-def _is_original(other: Placed, copy: Placed) -> bool:
-    if other.source != copy.source or other.item.fate.outcome != "kept":
-        return False
-    return other.item.pictures == copy.item.pictures and _cleaned(other) == _cleaned(copy)
-
-
-def _cleaned(placed: Placed) -> list[tuple[str, str]]:
-    return [((user or "").replace("?.", "?"), answer or "") for user, answer in placed.item.turns]
-
-
-def _same_pictures(hub: Hub) -> list[dict[str, Any]]:
-    """Pairs of kept rows that hold the same picture, byte for byte, along each chain of equals."""
+def _equal_and_near_pictures(hub: Hub) -> list[dict[str, Any]]:
+    """Pairs of kept rows with the same picture, byte for byte, along each chain of equals; and
+    pairs of an altered picture and the first kept row that holds the original."""
     chains: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    altered: list[tuple[Picture, dict[str, Any]]] = []
     for placed in hub.placed:
-        if placed.item.fate.outcome == "kept":
-            for number, picture in enumerate(placed.item.pictures):
-                chains[_digest(picture)].append(_place(placed, number))
-    return [
-        {"kind": "same_picture", "change": "none", "a": a, "b": b}
-        for chain in chains.values() for a, b in pairwise(chain)
-    ]  # fmt: skip
+        for number, picture in enumerate(placed.item.pictures):
+            place = {**_place(placed), "image": number}
+            if placed.item.fate.outcome == "kept":
+                chains[_digest(picture)].append(place)
+            if picture.origin and picture.change:
+                altered.append((picture, place))
+    same = [_pair("same_picture", "none", *pair) for c in chains.values() for pair in pairwise(c)]
+    return same + [
+        _pair("near_picture", picture.change, chains[_digest(picture.origin)][0], place)
+        for picture, place in altered
+        if picture.origin
+    ]
 
 
 def _digest(picture: Picture) -> str:
-    data = stripped(picture).data
-    assert data is not None, f"{picture.path} has no bytes"
-    return hashlib.sha256(data).hexdigest()
-
-
-def _near_pictures(hub: Hub) -> list[dict[str, Any]]:
-    """Pairs of an altered picture and the first kept row that holds the original."""
-    first: dict[str, dict[str, Any]] = {}
-    for placed in hub.placed:
-        if placed.item.fate.outcome == "kept":
-            for number, picture in enumerate(placed.item.pictures):
-                first.setdefault(_digest(picture), _place(placed, number))
-    pairs = []
-    for placed in hub.placed:
-        for number, picture in enumerate(placed.item.pictures):
-            if picture.origin and picture.change:
-                a = first[_digest(picture.origin)]
-                pairs.append(
-                    {
-                        "kind": "near_picture",
-                        "change": picture.change,
-                        "a": a,
-                        "b": _place(placed, number),
-                    }
-                )
-    return pairs
+    shown = picture.origin if picture.data is None and picture.origin else picture  # only a path
+    assert shown.data is not None, f"{picture.path} has no bytes"
+    return hashlib.sha256(shown.data).hexdigest()

@@ -12,16 +12,9 @@ from PIL import Image
 from benchmarks.duplicates.alterations import ALTERATIONS, GROUPS, opened
 from benchmarks.duplicates.drawn import VISIBLE, Drawn
 from benchmarks.duplicates.labelled import CLASSES, Labelled, drawn, labelled
-from benchmarks.duplicates.lettering import (
-    any_face,
-    other_digit,
-    visible_difference,
-    width_of,
-    wrap,
-    write,
-)
-from cauldron.sample.ink import canvas
-from cauldron.sample.texture import Textures
+from benchmarks.duplicates.lettering import other_digit, visible_difference
+from cauldron.sample.draw.ink import BLACK, canvas, width_of, wrap, write
+from cauldron.sample.draw.texture import Textures
 
 SEED = 7
 # Smallest and largest sides of a base picture.
@@ -195,25 +188,22 @@ def test_no_digit_cannot_be_changed():
         other_digit("March", np.random.default_rng(0))
 
 
-def test_text_is_as_wide_as_told_in_every_face():
+def test_text_is_as_wide_as_told_in_every_size():
     rng = np.random.default_rng(4)
-    for _ in range(12):
-        face = any_face(rng, fixed=0.5)
+    for bold in (False, True) * 6:
         size = float(rng.uniform(10, 24))
         image, draw = canvas(600, 60)
-        write(draw, (20, 20), "Hamburgefonts 123", size, face, (0, 0, 0))
+        write(draw, (20, 20), "Hamburgefonts 123", size, BLACK, bold=bold)
         dark = np.flatnonzero((np.asarray(image.convert("L")) < 128).any(axis=0))
-        lean = face.slant * size * 1.4
-        assert abs((dark[-1] - 20) - width_of("Hamburgefonts 123", size, face)) < 8 + lean
+        assert abs((dark[-1] - 20) - width_of("Hamburgefonts 123", size)) < 8
 
 
 def test_wrapped_lines_fit_and_lose_no_word():
-    face = any_face(np.random.default_rng(1))
     text = "one two three four five six seven eight nine ten"
-    lines = wrap(text, 14, face, 90)
+    lines = wrap(text, 14, 90)
     assert " ".join(lines) == text
     assert len(lines) > 2
-    assert all(width_of(line, 14, face) <= 90 for line in lines)
+    assert all(width_of(line, 14) <= 90 for line in lines)
 
 
 def _base(pictures: list[Labelled], class_name: str) -> Labelled:

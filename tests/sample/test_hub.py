@@ -18,7 +18,6 @@ from PIL import Image
 from cauldron.core.errors import UsageError
 from cauldron.recipe import load_recipe
 from cauldron.sample import write_sample_hub
-from cauldron.sample.contact_sheet import contact_sheet
 from cauldron.sample.hub import CONFIGS, OTHERS
 from tests.sample.conftest import ROWS
 
@@ -126,9 +125,3 @@ def test_a_hub_does_not_go_among_other_files(tmp_path: Path) -> None:
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="at least 6 rows"):
         write_sample_hub(str(tmp_path / "hub"), rows=3)
-
-
-def test_contact_sheet_shows_every_set(hub: Hub, tmp_path: Path) -> None:
-    count = contact_sheet(hub[0], str(tmp_path / "sheet.png"), per_set=1)
-    assert count == 48  # clevr_math and okvqa ship none
-    assert Image.open(tmp_path / "sheet.png").width > 600

@@ -21,7 +21,8 @@ from PIL import ExifTags, Image
 
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.core.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
-from cauldron.sample import draw_photos, rows_charts, rows_pages, rows_tables, scenes
+from cauldron.sample import rows
+from cauldron.sample.draw import photograph as photographs
 from cauldron.sample.studio import Studio
 from tests.real import REAL
 from tests.transforms.made_pictures import chart, decoded, encoded, photograph
@@ -164,19 +165,16 @@ def test_the_ground_of_white_paper_is_what_a_histogram_tells(white: int):
     assert ground(Image.fromarray(levels)) == most * 255 // levels.size
 
 
-def drawn(draw) -> list[Image.Image]:
+def drawn(name: str) -> list[Image.Image]:
     studio = Studio(seed=2, rows=4)
-    items = draw(studio, studio.rng(draw.__name__))
+    items = rows.items(name, studio, studio.rng(name))
     return [decoded(picture.data) for item in items for picture in item.pictures][:4]
 
 
-DRAWINGS = {
-    draw.__name__: drawn(draw)
-    for draw in (rows_charts.chartqa, rows_charts.plotqa, rows_tables.hitab, rows_pages.docvqa)
-}
+DRAWINGS = {name: drawn(name) for name in ("chartqa", "plotqa", "hitab", "docvqa")}
 TEXTURES = Studio(seed=2, rows=1).textures
 PHOTOGRAPHS = [
-    draw_photos.draw_photo(scenes.any_photo(rng), TEXTURES)
+    photographs.draw(photographs.any_photo(rng), TEXTURES)
     for rng in map(np.random.default_rng, range(8))
 ]
 

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pypdfium2
 import pytest
 
-from cauldron.sample import layouts, poison
-from cauldron.sample.draw_pages import Page
-from cauldron.sample.ink import canvas, jpeg, opened, png
-from cauldron.sample.model import Item
+from cauldron.sample import layouts, planted
+from cauldron.sample.draw.ink import canvas
+from cauldron.sample.draw.page import Block
+from cauldron.sample.model import Item, jpeg, opened, png
 from cauldron.sample.pdf import pdf_of
 
 
 def test_huge_png_announces_sixty_thousand_pixels_in_a_kilobyte() -> None:
-    data = poison.huge_png()
+    data = planted.huge_png()
     assert 900 < len(data) < 1200
     assert struct.unpack(">II", data[16:24]) == (60_000, 60_000)
 
@@ -44,7 +44,7 @@ def test_archives_hold_no_time_of_making() -> None:
 
 
 def test_pdf_has_its_pages_and_its_text() -> None:
-    page = Page("Minutes (draft)", ("A short text.",), number="7")
+    page = [Block("text", (("Minutes (draft)",), ("A short text.",))), Block("foot", (("", "7"),))]
     document = pypdfium2.PdfDocument(pdf_of([page, page, page]))
     assert len(document) == 3
     text = document[0].get_textpage().get_text_range()
@@ -55,22 +55,22 @@ def test_pdf_has_its_pages_and_its_text() -> None:
 
 def test_encrypted_pdf_asks_for_a_password() -> None:
     with pytest.raises(pypdfium2.PdfiumError, match="password"):
-        pypdfium2.PdfDocument(pdf_of([Page("Secret", ())], encrypted=True))
+        pypdfium2.PdfDocument(pdf_of([[Block("text", (("Secret",),))]], encrypted=True))
 
 
-@pytest.mark.parametrize("what", sorted(poison.ODDITIES))
+@pytest.mark.parametrize("what", sorted(planted.ODDITIES))
 def test_odd_pictures_still_open(what: str) -> None:
     image, draw = canvas(120, 90)
     draw.rectangle((20, 20, 60, 60), fill=(200, 40, 40))
-    item = poison.odd(Item([png(image)], [("What?", "That.")]), what)
+    item = planted.odd(Item([png(image)], [("What?", "That.")]), what)
     assert item.fate.outcome == "kept"
     opened(item.pictures[0])  # decodes it
 
 
-@pytest.mark.parametrize("change", sorted(poison.ALTERATIONS))
+@pytest.mark.parametrize("change", sorted(planted.ALTERATIONS))
 def test_altered_pictures_remember_their_original(change: str) -> None:
     picture = jpeg(canvas(100, 80)[0])
-    changed = poison.altered(picture, change)
+    changed = planted.altered(picture, change)
     assert changed.origin is picture
     assert changed.change == change
     assert changed.data != picture.data

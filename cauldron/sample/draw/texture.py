@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from cauldron.sample.ink import Color
+from cauldron.sample.draw.ink import Color
 from cauldron.sample.model import Rng
 
 # float32 throughout; the stubs widen arithmetic with Python floats.
@@ -27,9 +27,8 @@ def _field(rng: Rng, slope: float) -> Array:
     fx = np.fft.rfftfreq(SIDE)[None, :]
     reach = np.hypot(fy, fx)
     reach[0, 0] = 1
-    white = rng.standard_normal((SIDE, SIDE // 2 + 1)) + 1j * rng.standard_normal(
-        (SIDE, SIDE // 2 + 1)
-    )
+    shape = (SIDE, SIDE // 2 + 1)
+    white = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
     spectrum = white / reach**slope
     # Without the very lowest frequencies every window has about the same mean and contrast.
     spectrum[reach < 2.5 / SIDE] = 0
@@ -62,19 +61,10 @@ class Textures:
         w = min(max(round(width / zoom[1]), 2), SIDE)
         top, left = int(rng.integers(SIDE - h + 1)), int(rng.integers(SIDE - w + 1))
         piece: Array = self.fields[kind][top : top + h, left : left + w]
-        if rng.integers(2):
-            piece = piece[:, ::-1]
         if (h, w) == (height, width):
             return piece
-        resized = Image.fromarray(np.ascontiguousarray(piece)).resize(
-            (width, height), Image.Resampling.BICUBIC
-        )
-        return np.asarray(resized, np.float32)
-
-    def ridge(self, width: int, rng: Rng, zoom: float) -> Array:
-        """A fractal line: one row of a smooth field."""
-        line: Array = self.window("cloud", 2, width, rng, (1, zoom))[0]
-        return line
+        stretched = Image.fromarray(np.ascontiguousarray(piece))
+        return np.asarray(stretched.resize((width, height), Image.Resampling.BICUBIC), np.float32)
 
 
 def shade(color: Color) -> Array:
@@ -95,7 +85,7 @@ def smooth_step(values: Array, low: float, high: float) -> Array:
     return part * part * (3 - 2 * part)
 
 
-def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) -> Image.Image:
+def develop(light: Array, textures: Textures, rng: Rng) -> Image.Image:
     """Linear light to a photograph: vignette, film grain, 8 bits.
 
     Args:
@@ -105,9 +95,38 @@ def develop(light: Array, textures: Textures, rng: Rng, grain: float = 0.018) ->
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     vignette = 1 - 0.11 * (x * x + y * y)
-    pixels = light * (vignette * 255)[..., None]
-    if grain:
-        pixels += (textures.window("grain", height, width, rng) * (grain * 255))[..., None]
-    pixels += 0.5
-    np.clip(pixels, 0, 255, out=pixels)
+    noise = textures.window("grain", height, width, rng) * 0.018
+    pixels = clip(light * vignette[..., None] + noise[..., None]) * 255 + 0.5
     return Image.fromarray(pixels.astype(np.uint8))
+
+
+def scanned(page: Image.Image, textures: Textures, rng: Rng) -> Image.Image:
+    """A grey page through an old scanner: slightly turned, uneven paper, dust."""
+    turned = page.rotate(float(rng.uniform(-0.7, 0.7)), Image.Resampling.BILINEAR, fillcolor=250)
+    pixels: Array = np.asarray(turned, np.float32)
+    height, width = pixels.shape
+    paper = textures.window("smooth", height, width, rng, (3, 3)) * 3 + 240
+    dust = textures.window("grain", height, width, rng, (1.3, 1.3)) > 4.0
+    pixels = pixels / 255 * paper * np.where(dust, 0.5, 1)
+    return Image.fromarray(clip(pixels, 0, 255).astype(np.uint8))
+
+
+def on_table(
+    slip: Image.Image, textures: Textures, rng: Rng, border: tuple[int, int], turn: float
+) -> Image.Image:
+    """A photograph of a grey slip of paper, turned by `turn` degrees, on a table."""
+    x, y = border
+    width, height = slip.width + 2 * x, slip.height + 2 * y
+    fibre = textures.window("rough", height, width, rng, (6, 0.5))[..., None]
+    crease = textures.window("smooth", height, width, rng, (1.4, 1.4))[..., None]
+    sheet, cover = Image.new("L", (width, height)), Image.new("L", (width, height))
+    sheet.paste(slip.filter(ImageFilter.GaussianBlur(0.5)), (x, y))
+    cover.paste(255, (x, y, x + slip.width, y + slip.height))
+    paper, mask = (
+        np.asarray(image.rotate(turn, Image.Resampling.BICUBIC), np.float32) / 255
+        for image in (sheet, cover)
+    )
+    lit = paper[..., None] * shade((250, 247, 240)) * (0.94 + 0.035 * crease)
+    fall = np.linspace(1.05, 0.8, height, dtype=np.float32)[:, None, None]
+    light = blend(shade((128, 92, 64)) * (1 + 0.14 * fibre), lit, mask) * fall
+    return develop(light, textures, rng)
