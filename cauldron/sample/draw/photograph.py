@@ -16,15 +16,16 @@ from cauldron.sample.draw.ink import BLACK, NAMED, WHITE, mix
 from cauldron.sample.draw.texture import Array, Textures, blend, clip, develop, shade, smooth_step
 from cauldron.sample.model import Facts, Rng, load, pick, sample
 
-SKIES, LANDS, PLACES, THINGS = (
-    load("photograph")[key] for key in ("skies", "lands", "places", "things")
+SKIES, WALLS, LANDS, PLACES, THINGS = (
+    load("photograph")[key] for key in ("skies", "walls", "lands", "places", "things")
 )
+BEHIND = {**SKIES, **WALLS}
 AIRBORNE: list[str] = load("photograph")["airborne"]
 OUTDOORS = [name for name, place in PLACES.items() if "indoors" not in place]
 SIZES = ((480, 360), (480, 320), (360, 480), (448, 336))
 COLORS = ("red", "blue", "yellow", "orange", "purple", "pink")
-WALLS = ("a grey wall", "a blue wall", "a yellow wall")
 NUMBERS = ("no", "one", "two", "three", "four", "five")
+COLUMNS = (0.12, 0.26, 0.4, 0.54, 0.68, 0.82, 0.92)
 ZOOM = 3  # shapes are drawn larger and scaled down
 
 
@@ -59,7 +60,7 @@ class Photo:
 
     Attributes:
         place, land, sky: keys of `PLACES`, `LANDS` and `SKIES`. Indoors there is no land, and the
-            sky is a wall.
+            sky is one of `WALLS`.
         horizon: part of the height that lies above the ground.
         board: lines on a board in the foreground, first the colour of the board.
     """
@@ -75,7 +76,7 @@ class Photo:
 
     @property
     def bright(self) -> float:
-        return float(SKIES[self.sky]["bright"])
+        return float(BEHIND[self.sky]["bright"])
 
     @property
     def setting(self) -> str:
@@ -83,7 +84,7 @@ class Photo:
 
     @property
     def hour(self) -> str:
-        return str(SKIES[self.sky]["said"])
+        return str(BEHIND[self.sky]["said"])
 
 
 def any_photo(rng: Rng, place: str = "", size: tuple[int, int] | None = None) -> Photo:
@@ -94,7 +95,7 @@ def any_photo(rng: Rng, place: str = "", size: tuple[int, int] | None = None) ->
     names = sample(rng, look["things"], pick(rng, look.get("kinds", (1, 2))))
     if outdoors:
         names += sample(rng, AIRBORNE, int(rng.integers(2)))
-    columns = sample(rng, [0.12, 0.26, 0.4, 0.54, 0.68, 0.82, 0.92], 7)
+    columns = sample(rng, look.get("columns", COLUMNS), 7)
     things = []
     for name, color in zip(names, sample(rng, COLORS, len(names)), strict=True):
         low, high = (0.16, horizon - 0.1) if name in AIRBORNE else (horizon + 0.1, 0.95)
@@ -103,9 +104,10 @@ def any_photo(rng: Rng, place: str = "", size: tuple[int, int] | None = None) ->
         color = THINGS[name].get("color", color)
         things.append(Thing(name, color, tuple(spots), float(rng.uniform(0.8, 1.15))))
     land = pick(rng, sorted(LANDS)) if outdoors else ""
-    sky = pick(rng, sorted(set(SKIES) - set(WALLS)) if outdoors else look.get("walls", WALLS))
+    sky = pick(rng, sorted(SKIES) if outdoors else look.get("walls", sorted(WALLS)))
     seed = int(rng.integers(1 << 31))
-    return Photo(place, land, sky, tuple(things), size or pick(rng, SIZES), seed, horizon)
+    size = size or look.get("size") or pick(rng, SIZES)
+    return Photo(place, land, sky, tuple(things), tuple(size), seed, horizon)
 
 
 def draw(photo: Photo, textures: Textures) -> Image.Image:
@@ -140,7 +142,7 @@ def _ground(light: Array, photo: Photo, textures: Textures, rng: Rng) -> Array:
 
 def _sky(photo: Photo, textures: Textures, rng: Rng) -> Array:
     width, height = photo.size
-    look = SKIES[photo.sky]
+    look = BEHIND[photo.sky]
     top, low = shade(look["top"]), shade(look["low"])
     y = np.linspace(0, 1 / photo.horizon, height, dtype=np.float32)[:, None, None]
     light = np.broadcast_to(top + (low - top) * clip(y) ** 1.1, (height, width, 3))
