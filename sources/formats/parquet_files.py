@@ -148,7 +148,7 @@ def batches_of(
 
 def batch_rows(row_group: Any, names: Sequence[str]) -> int:
     """How many rows of the columns to decode at a time: at least one, at most `BATCH_ROWS`."""
-    rows = row_group.num_rows
+    rows: int = row_group.num_rows
     size = max(1, size_of(row_group, names, "total_uncompressed_size"))
     at_worst = max(1, sum(_decoded_at_worst(chunk) for chunk in _chunks(row_group, names)))
     return max(1, min(BATCH_ROWS, BATCH_BYTES * rows // size, DECODED_BYTES * rows // at_worst))
@@ -169,13 +169,14 @@ def _chunks(row_group: Any, names: Sequence[str]) -> Iterator[Any]:
 
 def _decoded_at_worst(chunk: Any) -> int:
     """Bytes of a chunk, decoded, if every value is as large as its dictionary."""
-    size, values = max(0, chunk.total_uncompressed_size), max(0, chunk.num_values)
+    size: int = max(0, chunk.total_uncompressed_size)
+    values: int = max(0, chunk.num_values)
     encoded = any("DICTIONARY" in encoding for encoding in chunk.encodings)
     if chunk.physical_type != "BYTE_ARRAY" or not encoded:
         return size + values * _VALUE_BYTES
     largest, expansion = size, _EXPANSION.get(chunk.compression)
     if chunk.has_dictionary_page and expansion is not None:
-        compressed = chunk.data_page_offset - chunk.dictionary_page_offset
+        compressed: int = chunk.data_page_offset - chunk.dictionary_page_offset
         if compressed > 0:
             largest = min(size, compressed * expansion + _PAGE_HEADER)
     return values * (largest + _VALUE_BYTES) + size
