@@ -19,7 +19,7 @@ Quirks handled here:
 - The `source` of a turn is ``PDFA key: <number>``: the document's key in pixparse/pdfa-eng-wds,
   without its leading zeros. `origin.key` is that key, seven digits; turns get the name docmatix.
 - A PDF with a password is ``pdf_encrypted``; one that does not open or render is
-  ``pdf_unreadable``.
+  ``pdf_unreadable``; one with a page that takes over a minute is ``render_timeout``.
 
 A rendered page is identified by the PDF's bytes and the page's number, not by the PNG: another
 version of the renderer gives the same sample ids.

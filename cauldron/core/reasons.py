@@ -47,6 +47,7 @@ QUARANTINED = {
     "member_too_large": "an archive member unpacks to more than the limit",
     "pdf_encrypted": "a PDF needs a password",
     "pdf_unreadable": "a PDF cannot be opened or rendered",
+    "render_timeout": "a page of a PDF takes longer to render than the limit",
     "row_too_large": "a row is larger than a record may be",
     "processing_error": "an unforeseen error while reading this row; the message names it",
 }

@@ -1,5 +1,8 @@
 """Members of published zip and tar files, which are not trusted.
 
+What is wrong with one member costs the rows that need it, never the archive: a name that cannot be
+decoded, encryption, a second member of the same name with other content.
+
 A member is read only if its name stays inside the archive, it is a plain file, and it unpacks to
 no more than the caller allows. Sizes in headers are checked first, and the limit holds even if
 they are wrong. Memory is bounded by that limit plus a few MiB. A zip over a
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
 from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.formats.zip_directory import ENTRY, mended
 from cauldron.sources.repos.files import is_inside
 
 # A directory of a million members; the largest published one (COCO train2014, 82,783) has 8 MB.
@@ -67,54 +71,77 @@ class Member:
     error: ArchiveError | None = None
 
 
-def open_zip(file: BinaryIO) -> zipfile.ZipFile:
+class Zip(zipfile.ZipFile):
+    """A zip from `open_zip`.
+
+    Attributes:
+        ambiguous: names of several members, unless size and checksum say that these are the same.
+    """
+
+    ambiguous: frozenset[str] = frozenset()
+
+    def compare_duplicates(self) -> None:
+        """Find the names that are `ambiguous`."""
+        if len(self.infolist()) == len(self.NameToInfo):
+            return
+        contents: dict[str, set[tuple[int, int]]] = {}
+        for info in self.infolist():
+            contents.setdefault(info.filename, set()).add((info.file_size, info.CRC))
+        self.ambiguous = frozenset(name for name, found in contents.items() if len(found) > 1)
+
+
+def open_zip(file: BinaryIO) -> Zip:
     """Read a zip's directory.
 
     Raises:
         ArchiveError: ``unreadable_file``, not a zip, or cut off, or a directory over
             `MAX_DIRECTORY_BYTES`.
     """
-    guarded = _Guarded(file, MAX_DIRECTORY_BYTES)
+    guarded = _Directory(file, MAX_DIRECTORY_BYTES)
     try:
-        archive = zipfile.ZipFile(cast(IO[bytes], guarded))
+        archive = Zip(cast(IO[bytes], guarded))
     except _BROKEN_ZIP as error:
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None  # the read failed; the zip may be whole
         raise ArchiveError("unreadable_file", f"not a whole zip file ({error})") from error
     guarded.limit = None
+    archive.compare_duplicates()
     return archive
 
 
-def member_names(archive: zipfile.ZipFile) -> list[str]:
-    """Names of the files (not folders) in a zip, in the order in which they are stored."""
+def members_of(archive: Zip) -> list[zipfile.ZipInfo]:
+    """The files (not folders) in a zip, in the order in which they are stored."""
     infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
-    return [info.filename for info in infos if not info.is_dir()]
+    return [info for info in infos if not info.is_dir()]
 
 
-def read_member(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+def member_names(archive: Zip) -> list[str]:
+    """Names of the files in a zip, each once, in the order in which they are stored."""
+    return list(dict.fromkeys(info.filename for info in members_of(archive)))
+
+
+def read_member(archive: Zip, member: str | zipfile.ZipInfo, max_bytes: int) -> bytes:
     """The content of one member, its checksum verified.
 
     Args:
         archive: from `open_zip`.
-        name: the full name in the archive.
+        member: the full name in the archive, or an entry of `members_of`.
         max_bytes: the most it may unpack to.
 
     Raises:
-        ArchiveError: ``unsafe_member`` (a name that leads outside, a link), ``image_not_shipped``
-            (no such file), ``member_too_large``, ``unreadable_file`` (encrypted, an unusual
-            compression, damaged).
+        ArchiveError: ``unsafe_member`` (a name that leads outside, or that members with different
+            content have; a link), ``image_not_shipped`` (no such file), ``member_too_large``,
+            ``unreadable_file`` (encrypted, an unusual compression, damaged).
     """
+    info = _named(archive, member) if isinstance(member, str) else member
+    name = info.filename
     _check_name(name)
-    try:
-        info = archive.getinfo(name)
-    except KeyError:
-        raise ArchiveError("image_not_shipped", f"the archive has no member {name!r}") from None
     _check_name(info.orig_filename)
     _check_member(info, max_bytes)
     try:
         _prefetch(archive, info)
-        with archive.open(info) as member:
-            data = member.read(info.file_size)  # inflates no more than this
+        with archive.open(info) as content:
+            data = content.read(info.file_size)  # inflates no more than this
     except _BROKEN_ZIP as error:
         raise ArchiveError("unreadable_file", f"member {name!r} is damaged ({error})") from error
     if len(data) != info.file_size:
@@ -158,7 +185,9 @@ def _member(
     max_bytes: int,
     wanted: Callable[[str], bool] | None,
 ) -> Member | None:
-    name = info.name.removeprefix("./")
+    # The tar reader makes surrogates of bytes that are not UTF-8; no file can be written with them.
+    plain = info.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    name = plain.removeprefix("./")
     if info.isdir() or (wanted is not None and not wanted(name)):
         return None
     try:
@@ -174,6 +203,18 @@ def _member(
     if len(data) != info.size:
         raise EOFError(f"member {name!r} is cut off")
     return Member(name, data)
+
+
+def _named(archive: Zip, name: str) -> zipfile.ZipInfo:
+    _check_name(name)
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise ArchiveError("image_not_shipped", f"the archive has no member {name!r}") from None
+    if name in archive.ambiguous:
+        message = f"members with different content are named {name!r}"
+        raise ArchiveError("unsafe_member", message)
+    return info
 
 
 def _check_name(name: str) -> None:
@@ -204,7 +245,7 @@ def _too_large(name: str, size: int, max_bytes: int) -> ArchiveError:
     return ArchiveError("member_too_large", message)
 
 
-def _prefetch(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
+def _prefetch(archive: Zip, info: zipfile.ZipInfo) -> None:
     """Fetch header and data of a remote file in one request."""
     file: Any = archive.fp
     prefetch = getattr(file.file, "prefetch", None) if isinstance(file, _Guarded) else None
@@ -259,6 +300,15 @@ class _Guarded:
 
     def close(self) -> None:
         self.file.close()
+
+
+class _Directory(_Guarded):
+    """A zip whose directory is made readable while there is a limit, that is while it is opened."""
+
+    def read(self, size: int = -1) -> bytes:
+        data = super().read(size)
+        is_directory = self.limit is not None and data.startswith(ENTRY)
+        return mended(data) if is_directory else data
 
 
 class _Forward(_Guarded):

@@ -3,6 +3,10 @@
 Rows are decoded a few at a time; no row group is held whole. Memory holds a page, the format's
 unit, up to three times. A page of images has 1,024 rows or one row group, whichever is less, and
 `datasets` wrote row groups of 100 rows: 230 MB in cord-v2, under 50 MB in the other published sets.
+
+A dictionary page holds each different value once, and rows refer to it. So a file of 0.9 MB may
+decode to gigabytes: 1,024 rows with one picture. A batch therefore has so few rows that it stays
+under `DECODED_BYTES` even if every row refers to a value as large as the dictionary.
 """
 
 from __future__ import annotations
@@ -21,6 +25,15 @@ from cauldron.core.errors import first_line
 # A batch of rows is about this large, decoded.
 BATCH_BYTES = 16 * 1024 * 1024
 BATCH_ROWS = 1024
+# A batch is never larger than this, decoded, unless one row is. The footer says how large a
+# dictionary may be, and how many values the rows have on average.
+DECODED_BYTES = 64 * 1024 * 1024
+# Bytes of one value beside its content: its place in a column or a list.
+_VALUE_BYTES = 8
+# What a codec makes of a dictionary page at most: nothing, or 64 bytes from 3. Others have no
+# useful bound.
+_EXPANSION = {"UNCOMPRESSED": 1, "SNAPPY": 22}
+_PAGE_HEADER = 1024
 # A broken footer may claim any number of rows; the quarantine counts in 32 bits.
 MOST_ROWS = 2**31 - 1
 # Each column chunk is read through a window of this size, so that small reads do not become
@@ -106,8 +119,8 @@ def batches_of(
     Ends with a `ParquetError` (`unreadable_row_group`) where the rest cannot be decoded.
     """
     metadata = file.metadata.row_group(group)
-    size = max(1, size_of(metadata, names, "total_uncompressed_size"))
-    step = max(1, min(BATCH_ROWS, rows, BATCH_BYTES * metadata.num_rows // size))
+    size = size_of(metadata, names, "total_uncompressed_size")
+    step = max(1, min(rows, batch_rows(metadata, names)))
     batches = file.iter_batches(step, row_groups=[group], columns=list(names), use_threads=False)
     batch: Any = None
     done = 0
@@ -133,10 +146,40 @@ def batches_of(
         pa.default_memory_pool().release_unused()
 
 
+def batch_rows(row_group: Any, names: Sequence[str]) -> int:
+    """How many rows of the columns to decode at a time: at least one, at most `BATCH_ROWS`."""
+    rows: int = row_group.num_rows
+    size = max(1, size_of(row_group, names, "total_uncompressed_size"))
+    at_worst = max(1, sum(_decoded_at_worst(chunk) for chunk in _chunks(row_group, names)))
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * rows // size, DECODED_BYTES * rows // at_worst))
+
+
 def size_of(row_group: Any, names: Sequence[str], attribute: str) -> int:
-    chunks = (row_group.column(i) for i in range(row_group.num_columns))
-    wanted = (chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in names)
-    return sum(max(0, getattr(chunk, attribute)) for chunk in wanted)
+    return sum(max(0, getattr(chunk, attribute)) for chunk in _chunks(row_group, names))
+
+
+def _chunks(row_group: Any, names: Sequence[str]) -> Iterator[Any]:
+    """The parts of columns, or of single leaves of columns, in a row group."""
+    for number in range(row_group.num_columns):
+        chunk = row_group.column(number)
+        path = chunk.path_in_schema
+        if path in names or path.split(".")[0] in names:
+            yield chunk
+
+
+def _decoded_at_worst(chunk: Any) -> int:
+    """Bytes of a chunk, decoded, if every value is as large as its dictionary."""
+    size: int = max(0, chunk.total_uncompressed_size)
+    values: int = max(0, chunk.num_values)
+    encoded = any("DICTIONARY" in encoding for encoding in chunk.encodings)
+    if chunk.physical_type != "BYTE_ARRAY" or not encoded:
+        return size + values * _VALUE_BYTES
+    largest, expansion = size, _EXPANSION.get(chunk.compression)
+    if chunk.has_dictionary_page and expansion is not None:
+        compressed: int = chunk.data_page_offset - chunk.dictionary_page_offset
+        if compressed > 0:
+            largest = min(size, compressed * expansion + _PAGE_HEADER)
+    return values * (largest + _VALUE_BYTES) + size
 
 
 def present(file: Any, columns: Columns) -> list[str]:

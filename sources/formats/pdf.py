@@ -1,40 +1,51 @@
-"""PDF pages as images, rendered with PDFium.
+"""PDF pages as images, rendered with PDFium in a process that can be ended.
 
-PDFium is not thread-safe, and a runner may read several pieces in threads of one process. So every
-call into it holds one lock, and every handle is closed under that lock, not by the garbage
-collector.
+A PDF of 2 kB can keep PDFium busy for ever, or crash it. So each thread that renders has a process
+(`cauldron.sources.formats.pdf_child`) for a document at a time, which is kept for the next
+document. One that takes too long or crashes is replaced; the row is lost, the build goes on.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
-import io
-import math
+import os
+import select
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pypdfium2
-from cauldron.sources.formats.rows import RowProblem
-from PIL import Image, ImageChops
+from cauldron.sources.formats.pdf_child import (
+    COUNT,
+    DRAW,
+    HEADER,
+    OPEN,
+    PAGE,
+    REFUSED,
+    message,
+)
+from cauldron.sources.formats.pdf_pages import PdfError
 
-# How Docmatix was rendered: pdf2image at 150 dpi, longest side capped (its generation code).
-DPI = 150
-MAX_SIDE = 2940
-_POINTS_PER_INCH = 72
+# The most that opening a document or drawing a page may take. Ordinary pages take 0.1 s, drawings
+# of engineers a few seconds. Processor time does not depend on what else the machine does; the
+# limit of real time is for a process that waits.
+CPU_SECONDS = 60
+REAL_SECONDS = 1200
 
-_LOCK = threading.Lock()
-# FPDF_GetLastError for a document that needs a password, or a security handler PDFium lacks.
-_LOCKED = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
-
-
-class PdfError(RowProblem):
-    """A PDF that gives no images.
-
-    Attributes:
-        reason: ``pdf_encrypted``, ``pdf_unreadable`` or ``too_many_pages``.
-    """
+_READ = 1 << 20
+# Not started with -m, which would look for packages in the current folder first.
+_START = (
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from cauldron.sources.formats.pdf_child import serve; serve(int(sys.argv[1]))"
+)
+_CRASHES = frozenset(
+    {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
+)
 
 
 class PdfPage(NamedTuple):
@@ -51,70 +62,150 @@ class PdfPage(NamedTuple):
 
 
 def render_pdf(data: bytes, max_pages: int) -> Iterator[PdfPage]:
-    """The pages, in order, at `DPI` and no side over `MAX_SIDE` pixels.
+    """The pages, in order; see `cauldron.sources.formats.pdf_pages.Document`.
 
     Raises:
         PdfError: before the first page for a document as a whole, or at a page.
     """
     identity = hashlib.sha256(data)
-    with _opened(data) as document:
-        with _LOCK:
-            pages = len(document)
+    with _POOL.renderer() as renderer:
+        pages = int(renderer.ask(OPEN, data, COUNT, "the document"))
         if not 1 <= pages <= max_pages:
             reason = "too_many_pages" if pages > max_pages else "pdf_unreadable"
             raise PdfError(reason, f"{pages} pages, of {max_pages} at most")
         for number in range(pages):
-            image = _page_image(document, number)
+            png = renderer.ask(DRAW, str(number).encode(), PAGE, f"page {number + 1}")
             digest = identity.copy()
             digest.update(f"\0page {number}".encode())
-            yield PdfPage(_png(image), digest.hexdigest())
+            yield PdfPage(png, digest.hexdigest())
 
 
-def scale_for(width: float, height: float) -> float:
-    """Pixels per point for a page of this size in points.
-
-    Raises:
-        PdfError: not a size.
-    """
-    longest = max(width, height)
-    if not (math.isfinite(width) and math.isfinite(height) and min(width, height) > 0):
-        raise PdfError("pdf_unreadable", f"a page of {width} x {height} points")
-    # PDFium rounds sides up, so a scale too large by a rounding error would add a pixel.
-    return min(DPI / _POINTS_PER_INCH, MAX_SIDE / longest) * (1 - 1e-7)
+class _Gone(Exception):  # noqa: N818 - says what happened, is not an error yet
+    """The process has ended."""
 
 
-@contextlib.contextmanager
-def _opened(data: bytes) -> Iterator[Any]:
-    with _LOCK:
+class _Renderer:
+    """One process, for one thread at a time."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", _START, str(CPU_SECONDS), *sys.path]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0)
+        self.is_usable = True
+
+    def ask(self, kind: bytes, content: bytes, expected: bytes, what: str) -> bytes:
+        """Send a request and return the content of the answer.
+
+        Args:
+            what: is rendered, for messages.
+
+        Raises:
+            PdfError: the PDF is the reason that there is none.
+            RuntimeError: something else is.
+        """
+        self.is_usable = False  # until the answer is here
+        deadline = time.monotonic() + REAL_SECONDS
         try:
-            document = pypdfium2.PdfDocument(data)
-            document.init_forms()
-        except pypdfium2.PdfiumError as error:
-            reason = "pdf_encrypted" if error.err_code in _LOCKED else "pdf_unreadable"
-            raise PdfError(reason, str(error)) from error
-    try:
-        yield document
-    finally:
-        with _LOCK:
-            document.close()
+            self._send(message(kind, content))
+            answered, length = HEADER.unpack(self._receive(HEADER.size, deadline))
+            answer = self._receive(length, deadline)
+        except TimeoutError:
+            raise PdfError("render_timeout", f"{what} takes over {REAL_SECONDS} s") from None
+        except _Gone:
+            raise self._why_gone(what) from None
+        self.is_usable = True
+        if answered == REFUSED:
+            reason, _, why = answer.decode().partition("\n")
+            raise PdfError(reason, why)
+        if answered != expected:
+            raise RuntimeError(f"the PDF renderer failed:\n{answer.decode(errors='replace')}")
+        return answer
 
+    def end(self) -> None:
+        """End the process at once, and wait until it is gone."""
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.communicate()
 
-def _page_image(document: Any, number: int) -> Image.Image:
-    with _LOCK, contextlib.ExitStack() as opened:
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        left = memoryview(data)
         try:
-            page = document[number]
-            opened.callback(page.close)
-            bitmap = page.render(scale=scale_for(*page.get_size()), rev_byteorder=True)
-            opened.callback(bitmap.close)
-            image: Image.Image = bitmap.to_pil().convert("RGB")  # a copy: the bitmap is closed
-        except pypdfium2.PdfiumError as error:
-            raise PdfError("pdf_unreadable", f"page {number + 1}: {error}") from error
-    return image
+            while left:
+                left = left[self._process.stdin.write(left) :]
+        except BrokenPipeError as error:
+            raise _Gone from error
+
+    def _receive(self, size: int, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        source = self._process.stdout.fileno()
+        poll = select.poll()
+        poll.register(source, select.POLLIN)
+        parts, missing = [], size
+        while missing:
+            if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError
+            part = os.read(source, min(missing, _READ))
+            if not part:
+                raise _Gone
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def _why_gone(self, what: str) -> Exception:
+        code = self._process.wait()
+        if code == -signal.SIGXCPU:
+            return PdfError(
+                "render_timeout", f"{what} takes over {CPU_SECONDS} s of processor time"
+            )
+        if -code in _CRASHES:
+            return PdfError("pdf_unreadable", f"PDFium crashes at {what}")
+        return RuntimeError(f"the process that renders PDFs ended with status {code}")
 
 
-def _png(image: Image.Image) -> bytes:
-    red, green, blue = image.split()
-    grey = all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))
-    buffer = io.BytesIO()
-    (red if grey else image).save(buffer, "PNG")
-    return buffer.getvalue()
+class _Pool:
+    """The processes that no thread uses at present."""
+
+    def __init__(self) -> None:
+        self._idle: list[_Renderer] = []
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def renderer(self) -> Iterator[_Renderer]:
+        """A process for one document; it is kept for the next if it still answers."""
+        renderer = self._take() or _Renderer()
+        try:
+            yield renderer
+        finally:
+            if renderer.is_usable:
+                with self._lock:
+                    self._idle.append(renderer)
+            else:
+                renderer.end()
+
+    def end(self) -> None:
+        while (renderer := self._take()) is not None:
+            renderer.end()
+
+    def forget(self) -> None:
+        """In a forked process: the renderers belong to its parent."""
+        self._lock = threading.Lock()
+        self._idle = []
+
+    def _take(self) -> _Renderer | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                renderer = self._idle.pop()
+            if renderer.is_alive():
+                return renderer
+            renderer.end()
+
+
+_POOL = _Pool()
+atexit.register(_POOL.end)
+os.register_at_fork(after_in_child=_POOL.forget)

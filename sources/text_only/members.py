@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from cauldron.sources.base import BadRow, Piece
-from cauldron.sources.formats.archives import ArchiveError, member_names, open_zip, read_member
+from cauldron.sources.formats.archives import ArchiveError, Zip, members_of, open_zip, read_member
 from cauldron.sources.formats.jsonlines import JsonError, JsonRow, kind_of, parse_json
 from cauldron.sources.repos.files import FileInfo, Repo
 
@@ -30,7 +30,7 @@ def zip_pieces(source: str, repo: Repo, file: FileInfo, limit: int = -1) -> list
     try:
         with repo.open(file.path) as stream:
             archive = open_zip(stream)
-            sizes = [archive.getinfo(name).compress_size for name in _rows_in(archive)]
+            sizes = [member.compress_size for member in _rows_in(archive)]
     except ArchiveError as error:
         return [Piece(source, file.path, MEMBERS, reason=error.reason, message=error.message)]
     if limit >= 0:
@@ -60,15 +60,16 @@ def read_zip(repo: Repo, piece: Piece) -> Iterator[JsonRow | BadRow]:
         except ArchiveError as error:
             yield BadRow(Origin(file=piece.file), error.reason, error.message)
             return
-        names = _rows_in(archive)[piece.start : piece.stop]
-        _prefetch(stream, archive, names)
-        for number, name in enumerate(names, piece.start):
-            yield _row_of(archive, name, Origin(file=piece.file, row=number, key=name))
+        members = _rows_in(archive)[piece.start : piece.stop]
+        _prefetch(stream, members)
+        for number, member in enumerate(members, piece.start):
+            origin = Origin(file=piece.file, row=number, key=member.filename)
+            yield _row_of(archive, member, origin)
 
 
-def _row_of(archive: zipfile.ZipFile, name: str, origin: Origin) -> JsonRow | BadRow:
+def _row_of(archive: Zip, member: zipfile.ZipInfo, origin: Origin) -> JsonRow | BadRow:
     try:
-        value = parse_json(read_member(archive, name, _MAX_MEMBER))
+        value = parse_json(read_member(archive, member, _MAX_MEMBER))
     except ArchiveError as error:
         return BadRow(origin, error.reason, error.message)
     except JsonError as error:
@@ -78,22 +79,22 @@ def _row_of(archive: zipfile.ZipFile, name: str, origin: Origin) -> JsonRow | Ba
     return JsonRow(origin, value)
 
 
-def _rows_in(archive: zipfile.ZipFile) -> list[str]:
+def _rows_in(archive: Zip) -> list[zipfile.ZipInfo]:
     """Members that are rows, without the files that file managers add to an archive."""
     return [
-        name
-        for name in member_names(archive)
-        if name.endswith(".json")
-        and not name.startswith("__MACOSX/")
-        and not PurePosixPath(name).name.startswith(".")
+        member
+        for member in members_of(archive)
+        if member.filename.endswith(".json")
+        and not member.filename.startswith("__MACOSX/")
+        and not PurePosixPath(member.filename).name.startswith(".")
     ]
 
 
-def _prefetch(stream: BinaryIO, archive: zipfile.ZipFile, names: list[str]) -> None:
+def _prefetch(stream: BinaryIO, members: list[zipfile.ZipInfo]) -> None:
     prefetch = getattr(stream, "prefetch", None)
-    if prefetch is None or not names:
+    if prefetch is None or not members:
         return
-    first, last = archive.getinfo(names[0]), archive.getinfo(names[-1])
+    first, last = members[0], members[-1]
     length = last.header_offset + last.compress_size + _HEADERS - first.header_offset
     # If other files are in between, members are fetched one by one instead.
     if length <= 2 * _RUN_BYTES:

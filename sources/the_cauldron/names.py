@@ -9,6 +9,7 @@ from cauldron.sources.formats.images import base_name
 from cauldron.sources.formats.parquet_files import (
     Columns,
     ParquetError,
+    batch_rows,
     is_corrupt,
     open_parquet,
     size_of,
@@ -61,8 +62,9 @@ def _names(file: Any, group: int, rows: int) -> list[list[str]]:
     if not leaf:
         return []
     names: list[list[str]] = []
+    step = batch_rows(file.metadata.row_group(group), [leaf])
     try:
-        for batch in file.iter_batches(row_groups=[group], columns=[leaf], use_threads=False):
+        for batch in file.iter_batches(step, row_groups=[group], columns=[leaf], use_threads=False):
             names += [[_name(image) for image in row or []] for row in batch[_IMAGES].to_pylist()]
     except Exception as error:
         if not is_corrupt(error):

@@ -5,18 +5,25 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import os
 import resource
+import signal
+import subprocess
 import sys
+import time
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from cauldron.sources.base import Row
+from cauldron.sources.base import BadRow, Row
+from cauldron.sources.catalog import registry
 from cauldron.sources.formats import pdf
-from cauldron.sources.formats.pdf import MAX_SIDE, PdfError, render_pdf, scale_for
+from cauldron.sources.formats.pdf import render_pdf
+from cauldron.sources.formats.pdf_pages import MAX_SIDE, Document, PdfError, scale_for
 from cauldron.sources.repos.roots import open_root
 from PIL import Image
 
@@ -217,9 +224,9 @@ def test_an_image_in_a_pdf_takes_no_memory_for_what_it_announces(bits: int, spac
     image = b"6 0 obj\n<<%s%s>>stream\n%s\nendstream\nendobj\n" % (head, how, content)
     data = make_pdf(b"612 0 0 792 0 0 cm /I Do", resources=b"/XObject<</I 6 0 R>>")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    page = next(render_pdf(data.replace(b"xref\n", image + b"xref\n", 1), 4))
+    png = Document(data.replace(b"xref\n", image + b"xref\n", 1)).page(0)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    drawn = opened(page.png).getextrema()[0] == 0
+    drawn = opened(png).getextrema()[0] == 0
     assert drawn == (bits == 1)
     assert grown < 300 * 1024
 
@@ -232,6 +239,105 @@ def test_threads_of_one_process_may_render_at_once() -> None:
 
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(render, files)) == [render(data) for data in files]
+
+
+def make_bomb(levels: int = 12) -> bytes:
+    """One page that shows a form ten times, which shows another ten times, and so on."""
+    kind = b"/Type/XObject/Subtype/Form/BBox[0 0 600 600]"
+    head = kind + b"/Resources<</XObject<</X %d 0 R>>>>"
+    forms = b""
+    for number in range(6, 6 + levels):
+        shown = b"/X Do " * 10 if number < 5 + levels else b"0 0 9 9 re f"
+        entry = head % (number + 1) + b"/Length %d" % len(shown)
+        forms += b"%d 0 obj\n<<%s>>stream\n%s\nendstream\nendobj\n" % (number, entry, shown)
+    page = make_pdf(b"/X Do", resources=b"/XObject<</X 6 0 R>>")
+    return page.replace(b"xref\n", forms + b"xref\n", 1)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Renderers that may take a second of processor time, and that end with the test."""
+    monkeypatch.setattr(pdf, "CPU_SECONDS", 1)
+    pool = pdf._Pool()
+    monkeypatch.setattr(pdf, "_POOL", pool)
+    yield
+    pool.end()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_page_without_end_costs_its_row_alone(tmp_path: Path) -> None:
+    source, name = registry()["docmatix"], "pdf/train-00000-of-00001.parquet"
+    files = [make_pdf(RED), make_bomb(), make_pdf(BLACK)]
+    rows = [{"pdf": file, "texts": [turn()]} for file in files]
+    (tmp_path / source.repo / "pdf").mkdir(parents=True)
+    write_parquet(tmp_path / source.repo / name, rows, PDFS)
+    root = open_root(str(tmp_path))
+    repo, options = root.repo(source.repo), source.settled({"config": "pdf"})
+    (piece,) = source.pieces(root, repo, options)
+    first, bomb, last = source.rows(root, repo, piece, options)
+    assert isinstance(bomb, BadRow)
+    assert bomb.reason == "render_timeout"
+    for row, data in ((first, files[0]), (last, files[2])):
+        assert isinstance(row, Row)
+        assert [image.data for image in row.images] == [Document(data).page(0)]
+
+
+def test_a_crash_of_the_renderer_is_the_fault_of_the_pdf() -> None:
+    renderer = pdf._Renderer()
+    os.kill(renderer._process.pid, signal.SIGSEGV)
+    with pytest.raises(PdfError, match="pdf_unreadable"):
+        renderer.ask(pdf.OPEN, make_pdf(RED), pdf.COUNT, "the document")
+    renderer.end()
+
+
+def test_a_renderer_ended_from_outside_is_not_the_fault_of_the_pdf() -> None:
+    renderer = pdf._Renderer()
+    os.kill(renderer._process.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="status -9"):
+        renderer.ask(pdf.OPEN, make_pdf(RED), pdf.COUNT, "the document")
+    renderer.end()
+
+
+def test_documents_share_a_process_which_is_replaced_when_it_is_gone() -> None:
+    pool = pdf._Pool()
+    with pool.renderer() as first:
+        assert first.ask(pdf.OPEN, make_pdf(RED), pdf.COUNT, "it") == b"1"
+    with pool.renderer() as second:
+        assert second is first
+        os.kill(second._process.pid, signal.SIGKILL)
+        second._process.wait()
+    with pool.renderer() as third:
+        assert third.ask(pdf.OPEN, make_pdf(RED, BLACK), pdf.COUNT, "it") == b"2"
+    pool.end()
+    assert not third.is_alive()
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_no_renderer_outlives_the_process_that_started_it(busy: bool) -> None:
+    ask = "r.ask(pdf.OPEN, data, pdf.COUNT, 'it')"
+    draw = "r._send(pdf.message(pdf.DRAW, b'0'))" if busy else "pass"
+    program = (
+        "import os, sys, signal; from cauldron.sources.formats import pdf\n"
+        f"data = sys.stdin.buffer.read(); r = pdf._Renderer(); {ask}; {draw}\n"
+        "print(r._process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=make_bomb(), stdout=subprocess.PIPE, check=False
+    )
+    pid = int(done.stdout)
+    deadline = time.monotonic() + 60
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; without an init process the ended stay."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL}")

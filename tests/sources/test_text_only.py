@@ -299,6 +299,14 @@ class TestZip:
         assert [row.origin.row for row in rows] == list(range(7))
         assert rows[0].origin.key == "math/b.json"
 
+    def test_two_members_of_one_name_are_two_rows(self, tmp_path: Path) -> None:
+        path = place(tmp_path, self.NAME, "math.zip")
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, question in {"a.json": "Q1", "b.json": "Q2", "c.json": "Q3"}.items():
+                archive.writestr(name, self.row(question))
+        path.write_bytes(path.read_bytes().replace(b"b.json", b"a.json"))
+        assert talks(read(tmp_path, self.NAME)) == [[(f"Q{n}", "A")] for n in (1, 2, 3)]
+
     def test_pieces_are_runs_of_members(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

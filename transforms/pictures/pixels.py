@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from cauldron.core.rules import ImageRules
 # Large images are first averaged to three times the wanted size. The result of Lanczos then looks
 # the same as if the full image were scaled.
 REDUCING_GAP = 3.0
+
+# Pixels are converted in bands of this many, because converted pixels take four to twelve bytes
+# each. The result is the same.
+BAND_PIXELS = 1 << 22
 
 
 def target_size(size: tuple[int, int], rules: ImageRules) -> tuple[int, int]:
@@ -48,13 +53,25 @@ def flat(image: Image.Image) -> Image.Image:
     """Convert to RGB or L with 8 bits; transparent pixels become white, as in the authors' code.
 
     CMYK in a JPEG is read as inverted (Adobe's convention), with or without Adobe's marker. Pillow
-    does so, and the authors used Pillow.
+    does so, and the authors used Pillow. Beside `image` and the result, memory holds one band.
     """
     if image.mode.startswith(("I", "F")):
         return eight_bits(image)
+    if image.mode in ("RGB", "L") and not image.has_transparency_data:
+        return image
+    canvas: Image.Image | None = None
+    for top, band in _bands(image):
+        converted = _flat_band(band)
+        if band.size == image.size:
+            return converted
+        canvas = canvas or Image.new(converted.mode, image.size)
+        canvas.paste(converted, (0, top))
+    assert canvas is not None, "an image has rows"
+    return canvas
+
+
+def _flat_band(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
-        if image.mode in ("RGB", "L"):
-            return image
         return image.convert("L" if image.mode == "1" else "RGB")
     grey = image.mode in ("1", "L", "LA", "La")
     wanted = "LA" if grey else "RGBA"
@@ -71,18 +88,42 @@ def eight_bits(image: Image.Image) -> Image.Image:
     are within 0 to 1 (floating point only), 0 to 255 or 0 to 65,535, the first such range is used;
     otherwise the range from the least to the greatest value.
     """
-    values: Any = np.asarray(image)
+    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else _range(image)
     transparent = image.info.get("transparency")
-    if image.mode.startswith("I;16"):
-        low, high = 0.0, 65535.0
-    else:
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-        low, high = float(values.min()), float(values.max())
-        ranges = [255.0, 65535.0] if image.mode == "I" else [1.0, 255.0, 65535.0]
-        declared = [top for top in ranges if low >= 0 and high <= top]
-        low, high = (0.0, declared[0]) if declared else (low, max(high, low + 1))
-    stretched = (values.astype(np.float32) - low) * (255 / (high - low))
-    result = np.rint(stretched).astype(np.uint8)
-    if isinstance(transparent, int):
-        result[values == transparent] = 255
+    result = np.empty((image.height, image.width), dtype=np.uint8)
+    for top, band in _bands(image):
+        values = _values(band)
+        stretched = (values.astype(np.float32) - low) * (255 / (high - low))
+        levels = np.rint(stretched).astype(np.uint8)
+        if isinstance(transparent, int):
+            levels[values == transparent] = 255
+        result[top : top + band.height] = levels
     return Image.fromarray(result)
+
+
+def _range(image: Image.Image) -> tuple[float, float]:
+    """The values that become black and white, of an image with 32 bits a pixel."""
+    extremes = [(values.min(), values.max()) for values in (_values(b) for _, b in _bands(image))]
+    low = float(min(least for least, _ in extremes))
+    high = float(max(greatest for _, greatest in extremes))
+    ranges = [255.0, 65535.0] if image.mode == "I" else [1.0, 255.0, 65535.0]
+    declared = [top for top in ranges if low >= 0 and high <= top]
+    return (0.0, declared[0]) if declared else (low, max(high, low + 1))
+
+
+def _values(image: Image.Image) -> Any:
+    """Shape (height, width); what is not finite is 0."""
+    values: Any = np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return values
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Runs of rows of about `BAND_PIXELS`, with the number of the first; a small image whole."""
+    rows = max(1, BAND_PIXELS // max(1, image.width))
+    if rows >= image.height:
+        yield 0, image
+        return
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))

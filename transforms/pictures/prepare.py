@@ -274,11 +274,14 @@ def _reencoded(image: ImageFile.ImageFile, digest: str, rules: ImageRules) -> St
     turn = _TURNS.get(_orientation(image))
     if box is None:
         target = target_size(image.size, rules)  # `load` may have turned a TIFF
+    name = "JPEG" if isinstance(image, JpegImageFile) else "PNG"
     plain = scaled(flat(image), target, box)
+    if plain is not image:
+        image.close()  # a large one takes hundreds of megabytes, which its copy now takes again
     if turn is not None:
         plain = plain.transpose(turn)
     plain.info = {}
-    buffer, name = io.BytesIO(), "JPEG" if isinstance(image, JpegImageFile) else "PNG"
+    buffer = io.BytesIO()
     options = {"quality": 95, "subsampling": 0} if name == "JPEG" else {"compress_level": 4}
     plain.save(buffer, name, **options)
     data = buffer.getvalue()

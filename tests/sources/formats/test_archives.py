@@ -20,6 +20,7 @@ from cauldron.sources.formats.archives import (
     Member,
     iter_tar,
     member_names,
+    members_of,
     open_zip,
     read_member,
 )
@@ -137,6 +138,68 @@ def test_an_encrypted_member_is_refused() -> None:
     assert reason(bytes(archive), "a") == "unreadable_file"
 
 
+def with_duplicate(first: bytes, second: bytes) -> bytes:
+    """Two members called x.json, and a third."""
+    return zipped({"x.json": first, "y.json": second, "z": b"3"}).replace(b"y.json", b"x.json")
+
+
+def test_a_name_of_two_different_members_is_refused_and_the_others_are_read() -> None:
+    data = with_duplicate(b"1", b"2")
+    assert reason(data, "x.json") == "unsafe_member"
+    assert read(data, "z") == b"3"
+    assert read(with_duplicate(b"1", b"1"), "x.json") == b"1"
+
+
+def test_members_of_one_name_are_each_read_by_their_entry() -> None:
+    archive = open_zip(io.BytesIO(with_duplicate(b"1", b"2")))
+    assert [read_member(archive, info, MIB) for info in members_of(archive)] == [b"1", b"2", b"3"]
+    assert member_names(archive) == ["x.json", "z"]
+
+
+def changed_entry(at: int, form: str, value: int, extra: bytes = b"") -> bytes:
+    """Three members; a field of the second one's entry in the directory is changed."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, data in {"a": b"1", "\u00e9": b"2", "c": b"3"}.items():
+            info = zipfile.ZipInfo(name)
+            info.extra = extra if data == b"2" else b""
+            archive.writestr(info, data)
+    result = bytearray(sink.getvalue())
+    entry = result.index(b"PK\x01\x02", result.index(b"PK\x01\x02") + 4)
+    struct.pack_into(form, result, entry + at, value)
+    return bytes(result)
+
+
+UNKNOWN = struct.pack("<HH4s", 0x7777, 4, b"good")
+ZIP64 = struct.pack("<HH4s", 1, 4, b"half")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (changed_entry(46, "<B", 0xFF), "image_not_shipped"),  # its name is not UTF-8
+        (changed_entry(6, "<B", 99), b"2"),  # it asks for a version that does not exist
+        (changed_entry(8, "<H", 0x801), "unreadable_file"),  # it is encrypted
+        (changed_entry(8, "<H", 0x841), "unreadable_file"),  # strongly encrypted
+        (changed_entry(8, "<H", 0x820), "unreadable_file"),  # it is a patch
+        (changed_entry(10, "<H", 77), "unreadable_file"),  # its compression is unknown
+        (changed_entry(48 + 2, "<H", 999, UNKNOWN), b"2"),  # an extra field overruns its space
+        (changed_entry(24, "<L", 0xFFFFFFFF, ZIP64), "member_too_large"),
+        (changed_entry(42, "<L", 0xFFFFFFFF, ZIP64), "unreadable_file"),
+        (changed_entry(42, "<L", 7), "unreadable_file"),  # its content is elsewhere
+    ],
+)
+def test_one_bad_entry_of_the_directory_costs_its_member_alone(
+    data: bytes, expected: str | bytes
+) -> None:
+    assert read(data, "a") == b"1"
+    assert read(data, "c") == b"3"
+    if isinstance(expected, bytes):
+        assert read(data, "\u00e9") == expected
+    else:
+        assert reason(data, "\u00e9") == expected
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"PK", b"not a zip" * 1000, zipped({"a": b"x" * 9999})[:-30]]
 )
@@ -239,6 +302,15 @@ def test_a_tar_is_read_from_a_stream_that_cannot_seek(compress: bool) -> None:
 
 def test_a_leading_dot_is_not_part_of_a_name() -> None:
     assert members(tarred({"./a/b.jpg": b"1"})) == {"a/b.jpg": b"1"}
+
+
+def test_a_name_that_is_not_utf8_can_be_written_down() -> None:
+    data = tarred({"abc.jpg": b"1", "d.jpg": b"2"}, form=tarfile.USTAR_FORMAT)
+    header = bytearray(data[:512])
+    header[1] = 0xFF
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    assert members(bytes(header) + data[512:]) == {"a\ufffdc.jpg": b"1", "d.jpg": b"2"}
 
 
 def test_only_what_is_wanted_is_read() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cauldron.sources.base import BadRow, Piece
 from cauldron.sources.formats import jsonarray, jsonio, jsonlines
-from cauldron.sources.formats.jsonarray import read_array
+from cauldron.sources.formats.jsonarray import JsonText, read_array
 from cauldron.sources.formats.jsonlines import JsonRow, cut_lines, read_lines
 from cauldron.sources.repos.files import FileInfo, Repo
 from cauldron.sources.repos.roots import open_root
@@ -195,6 +195,40 @@ class TestArrays:
         text = json.dumps([{"q": 1}, {"q": "x" * 500}, {"q": 2}])
         assert values(array_of(text, max_element=100)) == [{"q": 1}, "bad_json", {"q": 2}]
 
+    @pytest.mark.parametrize(
+        ("before", "repeated"),
+        [
+            ('{"q": 1}', ",{"),
+            ('{"q": 1}', ',{"q": 1},{"q": x}'),
+            ('{"q": 1}', ',{"z": [0, {"q": 1}'),
+            ('{"q": 1}' + ',{"z": [1' * 50, ",1"),
+            ('{"q": 1}', ',{"z": "'),
+        ],
+    )
+    def test_the_work_of_recovery_grows_with_the_file_not_with_its_square(
+        self, monkeypatch: pytest.MonkeyPatch, before: str, repeated: str
+    ) -> None:
+        work = []
+        for count in (2_000, 4_000, 8_000):
+            seen = count_characters(monkeypatch)
+            array_of(f'[{before}{repeated * count},{{"q": 2}}]', max_element=1000)
+            work.append(seen[0])
+        # In proportion, it would be half of the last; quadratic work would be a quarter of it.
+        assert work[2] < 2.2 * work[1] + 10_000
+        assert work[2] < 20 * 8_000 * len(repeated) + 4_000 + 20 * len(before)
+
+    def test_lines_are_not_counted_for_errors(self) -> None:
+        text = JsonText(io.BytesIO(b"\n" * 100 + b"x"))
+        assert json.JSONDecodeError("no", text.buffer, 100).lineno == 1
+
+    def test_a_lost_bracket_costs_its_element_wherever_it_is(self) -> None:
+        good = [{"q": number} for number in range(50)]
+        rows = [json.dumps(row) for row in good]
+        rows[20:20] = ['{"q": 0, "turns": [{"from": "a"}']
+        assert values(array_of("[" + ", ".join(rows) + "]")) == [
+            *good[:20], "bad_json", *good[20:],
+        ]  # fmt: skip
+
     def test_a_long_array_takes_little_memory(self) -> None:
         one = json.dumps({"q": "x" * 1000}).encode() + b","
         data = io.BytesIO(b"[" + one * 30_000 + b"{}]")
@@ -204,6 +238,31 @@ class TestArrays:
         tracemalloc.stop()
         assert count == 30_001
         assert peak < 12 * 1024 * 1024
+
+
+def count_characters(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sum of what is parsed and measured from now on, in characters."""
+    seen = [0]
+    value, measure = JsonText.value, jsonarray._bytes_in
+
+    class Counting(JsonText):
+        def value(self) -> Any:
+            begin = self.at
+            try:
+                return value(self)
+            except jsonarray.DamageError:
+                seen[0] += self._failed - begin
+                raise
+            finally:
+                seen[0] += max(0, self.at - begin)
+
+    def measured(text: str) -> int:
+        seen[0] += len(text)
+        return measure(text)
+
+    monkeypatch.setattr(jsonarray, "JsonText", Counting)
+    monkeypatch.setattr(jsonarray, "_bytes_in", measured)
+    return seen
 
 
 class TestFiles:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from cauldron.sources import base
 from cauldron.sources.base import BadRow, Piece, lost_rows
 from cauldron.sources.formats import parquet
 from cauldron.sources.formats.parquet import ParquetRow, parquet_pieces, read_parquet
-from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.parquet_files import Columns, batches_of, open_parquet
 from cauldron.sources.formats.shards import Missing, choose_shards
 from cauldron.sources.repos.files import Repo
 from cauldron.sources.repos.folders import FolderRepo
@@ -132,6 +133,34 @@ def test_batches_do_not_show(
     monkeypatch.setattr("cauldron.sources.formats.parquet_files.BATCH_ROWS", rows_per_batch)
     assert ids(rows_of(repo)) == list(range(25))
     assert ids(rows_of(repo, 12)) == list(range(12))
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "zstd"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_batches_are_bounded_by_what_dictionaries_decode_to(
+    repo: Repo, codec: str, listed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cauldron.sources.formats.parquet_files.DECODED_BYTES", 2_000_000)
+    rows, picture = 512, random.Random(0).randbytes(100_000)
+    values: Any = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [picture])
+    if listed:
+        values = pa.ListArray.from_arrays(pa.array(range(0, rows + 1, 4), pa.int32()), values)
+    path = Path(repo.url) / "a.parquet"
+    pq.write_table(pa.table({"image": values}), path, store_schema=False, compression=codec)
+    assert path.stat().st_size < 120_000
+    columns = Columns(("image",))
+    with open_parquet(repo, "a.parquet", columns) as file:
+        batches = list(batches_of(file, 0, ["image"], len(values)))
+    assert sum(batch.num_rows for batch in batches) == len(values)
+    assert max(batch.nbytes for batch in batches) <= 2_000_000
+    read = [r.values["image"] for r in rows_of(repo, columns=columns) if isinstance(r, ParquetRow)]
+    assert read == ([[picture] * 4] * (rows // 4) if listed else [picture] * rows)
+
+
+def test_small_dictionaries_leave_batches_large(repo: Repo) -> None:
+    write(repo, "a.parquet", 2000, per_group=2000, compression="snappy")
+    with open_parquet(repo, "a.parquet", BOTH) as file:
+        assert next(batches_of(file, 0, ["id", "text"], 2000)).num_rows == 1024
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 1000, b"PAR1" + b"\0" * 50 + b"PAR1"])
@@ -267,7 +296,7 @@ import resource, sys
 import pyarrow as pa
 from cauldron.sources.repos.folders import FolderRepo
 from cauldron.sources.formats.parquet import parquet_pieces, read_parquet
-from cauldron.sources.formats.parquet_files import Columns
+from cauldron.sources.formats.parquet_files import Columns, batches_of, open_parquet
 from cauldron.sources.formats.shards import choose_shards
 repo = FolderRepo(sys.argv[1], "org/name")
 columns = Columns(("image",))

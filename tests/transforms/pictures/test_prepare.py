@@ -7,6 +7,8 @@ import hashlib
 import io
 import pickle
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 
@@ -14,6 +16,7 @@ import imagehash
 import numpy as np
 import pytest
 from cauldron.sources.base import RawImage
+from cauldron.transforms.pictures import pixels
 from cauldron.transforms.pictures.prepare import ImageProblem, StoredImage, prepare_image
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
@@ -344,6 +347,55 @@ def test_transparency_is_laid_on_white(kind: str):
     seen = decoded(stored(SEE_THROUGH[kind]).data).convert("RGB")
     assert seen.getpixel((5, 5)) == (0, 0, 0)
     assert seen.getpixel((35, 5)) == (255, 255, 255)
+
+
+BANDED = {
+    **SEE_THROUGH,
+    "1": encoded(CHART.convert("1"), "PNG"),
+    "P": encoded(CHART.convert("P", palette=Image.Palette.ADAPTIVE), "PNG"),
+    "CMYK": encoded(PHOTO.convert("CMYK"), "JPEG", quality=95),
+    "I;16": encoded(Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30) * 70), "PNG"),
+    "I": encoded(Image.fromarray(np.arange(-450, 450, dtype=np.int32).reshape(30, 30)), "TIFF"),
+    "F": encoded(Image.fromarray(np.linspace(0, 9e5, 900, dtype="f4").reshape(30, 30)), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("kind", BANDED)
+@pytest.mark.parametrize("band", [1, 100, 250])
+def test_pixels_are_the_same_in_whatever_bands_they_are_converted(
+    kind: str, band: int, monkeypatch: pytest.MonkeyPatch
+):
+    whole = stored(BANDED[kind])
+    monkeypatch.setattr(pixels, "BAND_PIXELS", band)
+    assert stored(BANDED[kind]).data == whole.data
+
+
+LARGE = """
+import io, resource, sys
+import numpy as np
+from PIL import Image
+from cauldron.sources.base import RawImage
+from cauldron.transforms.pictures.prepare import prepare_image
+from cauldron.core.rules import ImageRules
+data = sys.stdin.buffer.read()
+prepare_image(RawImage(data), ImageRules())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
+@pytest.mark.parametrize(
+    ("mode", "transparency"), [("1", None), ("1", 1), ("P", None), ("P", 3), ("I;16", None)]
+)
+def test_a_large_picture_takes_less_than_a_gibibyte(mode: str, transparency: int | None):
+    large = Image.new(mode, (13_000, 13_000))
+    large.paste(1, (0, 0, 5_000, 7_000))
+    options = {} if transparency is None else {"transparency": transparency}
+    data = encoded(large, "PNG", compress_level=1, **options)
+    done = subprocess.run([sys.executable, "-c", LARGE], input=data, stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    assert int(done.stdout) < 2**30
 
 
 def test_half_transparent_is_half_white():
