@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from cauldron.training.checkpoint import Checkpoint, load_weights
 from cauldron.training.config import TrainConfig
+from cauldron.training.disk import not_written
 from cauldron.training.network.adapters import lora_config
 from cauldron.training.network.build import load_adapted
 from cauldron.training.network.load import LoadedModel, load_model
@@ -24,11 +25,13 @@ from cauldron.training.network.special_tokens import END_OF_UTTERANCE
 from peft import PeftModel
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from torch import nn
 from transformers import GenerationConfig, Idefics3ImageProcessor, Idefics3Processor
 from transformers.utils import logging
 
 from cauldron.core import storage
+from cauldron.core.errors import first_line
 
 _FOLDER = "model"
 _EXPORTED = "exported.json"
@@ -43,8 +46,14 @@ def export_run(config: TrainConfig, last: Checkpoint) -> tuple[Path, bool]:
     wanted = {"step": last.step, "export": "whole" if rules.adapter is None else rules.export}
     if _exported(target) == wanted:
         return target, False
-    write_model(config, last.folder, new)
-    storage.write_json(str(new / _EXPORTED), wanted)
+    try:
+        write_model(config, last.folder, new)
+        storage.write_json(str(new / _EXPORTED), wanted)
+    except BaseException as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, SafetensorError):  # it hides the error of the disk in a text
+            raise not_written(target, first_line(error)) from error
+        raise
     if target.exists():
         target.rename(old)
     new.rename(target)

@@ -16,6 +16,7 @@ from cauldron.training.config import TrainConfig, TrainRecipe
 from cauldron.training.data.loader import PackLoader
 from cauldron.training.data.settings import loader_settings
 from cauldron.training.data.tokenization import TokenLayout
+from cauldron.training.disk import FULL, not_written
 from cauldron.training.export import export_run
 from cauldron.training.metrics import Metrics, peak_of
 from cauldron.training.network.build import (
@@ -198,6 +199,10 @@ class _Run:
             # The message says to resume the last checkpoint, which may only lack its final name.
             checkpoints.poll()
             raise
+        except OSError:
+            # The disk is full, or gone: the checkpoint is completed or deleted.
+            checkpoints.finish()
+            raise
         checkpoints.close()
         if metrics is not None:
             metrics.close()
@@ -274,7 +279,9 @@ def _export(config: TrainConfig, mixture: Mixture, say: Say) -> None:
 
 
 def _explained(config: TrainConfig, error: BaseException) -> BaseException:
-    """The error, or for a lack of GPU memory one that says which settings to change."""
+    """The error, or for a lack of room one that says which path or settings to change."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return not_written(Path(error.filename or config.output), error.strerror or str(error))
     if not isinstance(error, torch.OutOfMemoryError):
         return error
     rules = config.train
