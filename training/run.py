@@ -14,7 +14,7 @@ from cauldron.training import checkpoint, failure
 from cauldron.training.checkpoint import Checkpoint, CheckpointWriter, checkpoint_at
 from cauldron.training.config import TrainConfig, TrainRecipe
 from cauldron.training.data.loader import PackLoader
-from cauldron.training.data.settings import loader_settings
+from cauldron.training.data.settings import loader_settings, upscale_of_run
 from cauldron.training.data.tokenization import TokenLayout
 from cauldron.training.disk import FULL, not_written
 from cauldron.training.export import export_run
@@ -274,7 +274,7 @@ def _export(config: TrainConfig, mixture: Mixture, say: Say) -> None:
     assert last is not None
     # The base weights are loaded again and may have changed since the run began.
     check_match(last.must_match, fields_to_match(config, mixture), config.output)
-    target, made = export_run(config, last)
+    target, made = export_run(config, last, upscale_of_run(config, mixture))
     say(f"model: {target}" if made else f"done already: {target}")
 
 
