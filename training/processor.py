@@ -30,7 +30,7 @@ from cauldron.core.tiles import Upscale, resize_steps, tile_count, tile_grid
 
 def load_processor(folder: str | Path) -> Any:
     """The processor of an exported model, with images sized as in training."""
-    processor: Any = AutoProcessor.from_pretrained(folder)
+    processor: Any = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
     processor.image_processor = TrainedImageProcessor(**processor.image_processor.to_dict())
     return processor
 

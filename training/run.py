@@ -28,6 +28,7 @@ from cauldron.training.network.build import (
 )
 from cauldron.training.network.flops import ModelShape
 from cauldron.training.network.load import LoadedModel
+from cauldron.training.network.memory import Memory, estimate
 from cauldron.training.network.parallel import Ranks
 from cauldron.training.resume import check_match, fields_to_match
 from cauldron.training.step import Stepper, Stopped
@@ -123,6 +124,8 @@ def _train(
             checkpoint.load(saved, network.trainable(), optimizer, ranks)
             say(f"resuming from step {saved.step}, {saved.folder}")
         say(_summary(config, mixture, network, ranks))
+        if ranks.device.type == "cuda":
+            say(str(_memory(config, network, ranks)))
         run = _Run(config, mixture, ranks, network, optimizer, loader)
         ended = run.steps(saved.step if saved else 0, stop_requested, say)
         _report_end(ended, loader, say)
@@ -152,6 +155,14 @@ def _summary(config: TrainConfig, mixture: Mixture, network: Network, ranks: Ran
         f"{trainable / 1e6:,.2f} of {total / 1e6:,.2f} M parameters train; {ranks.world} {noun} on "
         f"{ranks.device.type}; {rules.batch} sequences of {rules.sequence_length:,} tokens a step"
     )
+
+
+def _memory(config: TrainConfig, network: Network, ranks: Ranks) -> Memory:
+    # FSDP's parameters count whole, wherever their shards are.
+    trained = sum(p.numel() for p in network.trainable().values())
+    total = sum(p.numel() for p in network.parameters())
+    shape = ModelShape.of(network.model.config)
+    return estimate(shape, config.train, total, trained, ranks.world)
 
 
 def _report_end(ended: bool, loader: PackLoader, say: Say) -> None:
