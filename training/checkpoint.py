@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cauldron.training.disk import cause_of_failed_write, not_written
 from cauldron.training.network.parallel import Ranks
+from cauldron.training.saved_metadata import Reader, read_metadata
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save
@@ -103,7 +106,7 @@ def load(
     """Load weights and moments, on any number of ranks."""
     _init_moments(parameters, optimizer, saved.step)
     state = training_state(parameters, optimizer)
-    dcp_load(state, checkpoint_id=str(saved.folder), process_group=ranks.saving)
+    _load(state, saved.folder, process_group=ranks.saving)
 
 
 def _init_moments(
@@ -123,7 +126,13 @@ def load_weights(folder: Path, parameters: dict[str, nn.Parameter]) -> None:
     """Load weights only, into whole tensors on the CPU, by one rank."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
-        dcp_load(training_state(parameters, None), checkpoint_id=str(folder), no_dist=True)
+        _load(training_state(parameters, None), folder, no_dist=True)
+
+
+def _load(state: dict[str, Any], folder: Path, **how: Any) -> None:
+    # Torch wraps an error of its reader in its own many lines, so mistakes are found before it.
+    read_metadata(folder / ".metadata")
+    dcp_load(state, storage_reader=Reader(folder), **how)
 
 
 def _stager(device: torch.device) -> DefaultStager | None:
@@ -193,17 +202,30 @@ class CheckpointWriter:
             self.finish()
 
     def finish(self) -> None:
-        """Wait until the checkpoint that is being written is complete."""
+        """Wait until the checkpoint that is being written is complete.
+
+        Raises:
+            CauldronError: it could not be written; what was written of it is deleted.
+        """
         if self._writing is None:
             return
         future, partial, run = self._writing
-        future.result()
         self._writing = None
-        if self._ranks.first:
-            storage.write_json(str(partial / _RUN), run)
-            partial.rename(partial.with_suffix(""))
-            for old in _complete_folders(self._folder)[: -self._keep]:
-                shutil.rmtree(old)
+        try:
+            future.result()
+            if self._ranks.first:
+                self._complete(partial, run)
+        except (CheckpointException, OSError) as error:
+            reason = cause_of_failed_write(error, partial)
+            if self._ranks.first:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise not_written(partial.with_suffix(""), reason) from error
+
+    def _complete(self, partial: Path, run: dict[str, Any]) -> None:
+        storage.write_json(str(partial / _RUN), run)
+        partial.rename(partial.with_suffix(""))
+        for old in _complete_folders(self._folder)[: -self._keep]:
+            shutil.rmtree(old)
 
     def close(self) -> None:
         """Free the memory. To be called after `finish`."""

@@ -44,6 +44,7 @@ TINY: dict[str, Any] = {
     "learning_rate": 5e-3,
     "workers": 0,
     "window": 64,
+    "recompute": "none",
     "checkpoint_every": 10,
 }
 TINY_TILE = 56

@@ -16,35 +16,50 @@ from typing import Any
 import torch
 from cauldron.training.checkpoint import Checkpoint, load_weights
 from cauldron.training.config import TrainConfig
+from cauldron.training.disk import not_written
 from cauldron.training.network.adapters import lora_config
 from cauldron.training.network.build import load_adapted
 from cauldron.training.network.load import LoadedModel, load_model
 from cauldron.training.network.new_tokens import NAME, NewTokens, merge_new_tokens
-from cauldron.training.network.special_tokens import END_OF_UTTERANCE
+from cauldron.training.network.special_tokens import CHAT_TEMPLATE, END_OF_UTTERANCE
 from peft import PeftModel
 from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors import SafetensorError
 from torch import nn
 from transformers import GenerationConfig, Idefics3ImageProcessor, Idefics3Processor
 from transformers.utils import logging
 
 from cauldron.core import storage
+from cauldron.core.errors import first_line
+from cauldron.core.tiles import Upscale
 
 _FOLDER = "model"
 _EXPORTED = "exported.json"
 
 
-def export_run(config: TrainConfig, last: Checkpoint) -> tuple[Path, bool]:
-    """Export the run's last checkpoint. Returns the folder, and whether it was made now."""
+def export_run(config: TrainConfig, last: Checkpoint, upscale: Upscale) -> tuple[Path, bool]:
+    """Export the run's last checkpoint. Returns the folder, and whether it was made now.
+
+    Args:
+        upscale: of small images, as trained.
+    """
     run, rules = Path(config.output), config.train
     target, new, old = (run / f"{_FOLDER}{suffix}" for suffix in ("", ".new", ".old"))
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
-    wanted = {"step": last.step, "export": "whole" if rules.adapter is None else rules.export}
+    form = "whole" if rules.adapter is None else rules.export
+    wanted = {"step": last.step, "export": form, "upscale": upscale}
     if _exported(target) == wanted:
         return target, False
-    write_model(config, last.folder, new)
-    storage.write_json(str(new / _EXPORTED), wanted)
+    try:
+        write_model(config, last.folder, new, upscale)
+        storage.write_json(str(new / _EXPORTED), wanted)
+    except BaseException as error:
+        shutil.rmtree(new, ignore_errors=True)
+        if isinstance(error, SafetensorError):  # it hides the error of the disk in a text
+            raise not_written(target, first_line(error)) from error
+        raise
     if target.exists():
         target.rename(old)
     new.rename(target)
@@ -61,7 +76,7 @@ def _exported(target: Path) -> dict[str, Any] | None:
     return found
 
 
-def write_model(config: TrainConfig, saved: Path, folder: Path) -> None:
+def write_model(config: TrainConfig, saved: Path, folder: Path, upscale: Upscale) -> None:
     """Write the model of a checkpoint, its tokenizer and its settings to a new folder.
 
     Args:
@@ -76,7 +91,7 @@ def write_model(config: TrainConfig, saved: Path, folder: Path) -> None:
         merge_adapters(loaded.model)
         merge_new_tokens(loaded.model)
         loaded.model.to(dtype).save_pretrained(folder)
-    write_processor(config, loaded, folder)
+    write_processor(config, loaded, folder, upscale)
 
 
 def load_trained(config: TrainConfig, saved: Path) -> LoadedModel:
@@ -126,16 +141,22 @@ def as_adapter(config: TrainConfig, loaded: LoadedModel) -> PeftModel:
     return found
 
 
-def write_processor(config: TrainConfig, loaded: LoadedModel, folder: Path) -> None:
+def write_processor(
+    config: TrainConfig, loaded: LoadedModel, folder: Path, upscale: Upscale
+) -> None:
     """Write tokenizer, image settings, chat template and generation settings."""
     tokenizer = loaded.tokenizer
+    # The layout of training, whatever template the base model came with.
+    tokenizer.chat_template = CHAT_TEMPLATE
     edge = config.train.longest_edge_at(config.train.steps)
     images = Idefics3ImageProcessor(
-        size={"longest_edge": edge}, max_image_size={"longest_edge": loaded.tile}
+        size={"longest_edge": edge},
+        max_image_size={"longest_edge": loaded.tile},
+        # For `cauldron.training.processor`; transformers ignores it.
+        upscale=upscale,  # type: ignore[call-arg]
     )
-    template = tokenizer.chat_template
     processor = Idefics3Processor(
-        images, tokenizer, image_seq_len=loaded.tile_tokens, chat_template=template
+        images, tokenizer, image_seq_len=loaded.tile_tokens, chat_template=CHAT_TEMPLATE
     )
     processor.save_pretrained(folder)
     # vLLM and older releases read the image settings from this file.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,10 +161,17 @@ def _sinks(config: TrainConfig, first: int) -> list[Sink]:
     return sinks
 
 
+def _without_disk_errors(failed: threading.ExceptHookArgs) -> None:
+    """TensorBoard's thread prints an error of the disk, and the next write raises it again."""
+    if not isinstance(failed.exc_value, OSError):
+        threading.__excepthook__(failed)
+
+
 class _TensorBoard:
     def __init__(self, output: str, first: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
+        threading.excepthook = _without_disk_errors
         folder = Path(output) / "tensorboard"
         self._writer: Any = SummaryWriter(folder, purge_step=first + 1)  # type: ignore[no-untyped-call]
 

@@ -14,8 +14,9 @@ from cauldron.training import checkpoint, failure
 from cauldron.training.checkpoint import Checkpoint, CheckpointWriter, checkpoint_at
 from cauldron.training.config import TrainConfig, TrainRecipe
 from cauldron.training.data.loader import PackLoader
-from cauldron.training.data.settings import loader_settings
+from cauldron.training.data.settings import loader_settings, upscale_of_run
 from cauldron.training.data.tokenization import TokenLayout
+from cauldron.training.disk import FULL, not_written
 from cauldron.training.export import export_run
 from cauldron.training.metrics import Metrics, peak_of
 from cauldron.training.network.build import (
@@ -27,6 +28,7 @@ from cauldron.training.network.build import (
 )
 from cauldron.training.network.flops import ModelShape
 from cauldron.training.network.load import LoadedModel
+from cauldron.training.network.memory import Memory, estimate
 from cauldron.training.network.parallel import Ranks
 from cauldron.training.resume import check_match, fields_to_match
 from cauldron.training.step import Stepper, Stopped
@@ -122,6 +124,8 @@ def _train(
             checkpoint.load(saved, network.trainable(), optimizer, ranks)
             say(f"resuming from step {saved.step}, {saved.folder}")
         say(_summary(config, mixture, network, ranks))
+        if ranks.device.type == "cuda":
+            say(str(_memory(config, network, ranks)))
         run = _Run(config, mixture, ranks, network, optimizer, loader)
         ended = run.steps(saved.step if saved else 0, stop_requested, say)
         _report_end(ended, loader, say)
@@ -151,6 +155,14 @@ def _summary(config: TrainConfig, mixture: Mixture, network: Network, ranks: Ran
         f"{trainable / 1e6:,.2f} of {total / 1e6:,.2f} M parameters train; {ranks.world} {noun} on "
         f"{ranks.device.type}; {rules.batch} sequences of {rules.sequence_length:,} tokens a step"
     )
+
+
+def _memory(config: TrainConfig, network: Network, ranks: Ranks) -> Memory:
+    # FSDP's parameters count whole, wherever their shards are.
+    trained = sum(p.numel() for p in network.trainable().values())
+    total = sum(p.numel() for p in network.parameters())
+    shape = ModelShape.of(network.model.config)
+    return estimate(shape, config.train, total, trained, ranks.world)
 
 
 def _report_end(ended: bool, loader: PackLoader, say: Say) -> None:
@@ -197,6 +209,10 @@ class _Run:
         except CauldronError:
             # The message says to resume the last checkpoint, which may only lack its final name.
             checkpoints.poll()
+            raise
+        except OSError:
+            # The disk is full, or gone: the checkpoint is completed or deleted.
+            checkpoints.finish()
             raise
         checkpoints.close()
         if metrics is not None:
@@ -269,12 +285,14 @@ def _export(config: TrainConfig, mixture: Mixture, say: Say) -> None:
     assert last is not None
     # The base weights are loaded again and may have changed since the run began.
     check_match(last.must_match, fields_to_match(config, mixture), config.output)
-    target, made = export_run(config, last)
+    target, made = export_run(config, last, upscale_of_run(config, mixture))
     say(f"model: {target}" if made else f"done already: {target}")
 
 
 def _explained(config: TrainConfig, error: BaseException) -> BaseException:
-    """The error, or for a lack of GPU memory one that says which settings to change."""
+    """The error, or for a lack of room one that says which path or settings to change."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return not_written(Path(error.filename or config.output), error.strerror or str(error))
     if not isinstance(error, torch.OutOfMemoryError):
         return error
     rules = config.train

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,12 @@ torch = pytest.importorskip("torch")
 from cauldron.training import checkpoint  # noqa: E402
 from cauldron.training.checkpoint import checkpoint_at, newest_checkpoint, remove_incomplete  # noqa: E402
 from cauldron.training.network.parallel import Ranks  # noqa: E402
-from torch.distributed.checkpoint.api import CheckpointException  # noqa: E402
+from cauldron.training.saved_metadata import Reader, read_metadata  # noqa: E402
+from torch.distributed.checkpoint.metadata import BytesStorageMetadata  # noqa: E402
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions  # noqa: E402
+
+from cauldron.core.errors import CauldronError  # noqa: E402
+from tests.training.limits import files_no_larger_than  # noqa: E402
 
 
 @pytest.fixture
@@ -93,8 +99,72 @@ def test_a_writer_that_failed_is_heard(ranks: Ranks, tmp_path: Path) -> None:
     parameters, optimizer = trained()
     saving = checkpoint.CheckpointWriter(tmp_path, ranks, {}, keep=1, last=0)
     saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
-    with pytest.raises(CheckpointException, match="Not a directory"):
+    with pytest.raises(CauldronError, match="step-000001 could not be written: Not a directory"):
         saving.finish()
+
+
+@pytest.mark.parametrize("limit", [600, 100_000, 700_000])
+def test_a_limit_on_files_ends_in_one_line_and_leaves_nothing(
+    ranks: Ranks, tmp_path: Path, limit: int
+) -> None:
+    """Torch reports the first as an error of the disk, the others as one of its archive."""
+    parameters, optimizer = trained()
+    saving = checkpoint.CheckpointWriter(tmp_path, ranks, {}, keep=1, last=0)
+    with files_no_larger_than(limit):
+        saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
+        with pytest.raises(CauldronError) as found:
+            saving.finish()
+    folder = tmp_path / "checkpoints" / "step-000001"
+    assert str(found.value).startswith(f"{folder} could not be written: File too large; ")
+    assert "\n" not in str(found.value)
+    assert list(folder.parent.iterdir()) == []
+    saving.poll()
+
+
+class RunsCode:
+    """Unpickled, it leaves a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self._mark,)
+
+
+def saved_one(ranks: Ranks, folder: Path) -> checkpoint.Checkpoint:
+    parameters, optimizer = trained()
+    saving = checkpoint.CheckpointWriter(folder, ranks, {}, keep=1, last=0)
+    saving.save(1, {}, checkpoint.training_state(parameters, optimizer))
+    saving.finish()
+    found = newest_checkpoint(folder)
+    assert found is not None
+    return found
+
+
+def test_resuming_a_crafted_checkpoint_runs_no_code(ranks: Ranks, tmp_path: Path) -> None:
+    saved, mark = saved_one(ranks, tmp_path), tmp_path / "mark"
+    metadata = saved.folder / ".metadata"
+    whole, code = read_metadata(metadata), RunsCode(mark)
+    objects: Any = dict.fromkeys(whole.state_dict_metadata, BytesStorageMetadata())
+    crafted: list[Any] = [
+        code,
+        {"state": code},
+        dataclasses.replace(whole, planner_data=code),
+        # Torch would unpickle the bytes of such an entry.
+        dataclasses.replace(whole, state_dict_metadata=objects),
+        {"not": "a checkpoint's"},
+    ]
+    parameters, optimizer = trained()
+    for content in (*map(pickle.dumps, crafted), metadata.read_bytes()[:100], b""):
+        metadata.write_bytes(content)
+        with pytest.raises(CauldronError, match=r"\.metadata is not the metadata") as found:
+            checkpoint.load(saved, parameters, optimizer, ranks)
+        assert "\n" not in str(found.value)
+        with pytest.raises(CauldronError, match=r"\.metadata is not the metadata"):
+            checkpoint.load_weights(saved.folder, parameters)
+        with pytest.raises(CauldronError, match=r"\.metadata is not the metadata"):
+            Reader(saved.folder).read_metadata()
+    assert not mark.exists()
 
 
 def test_memory_that_is_kept_is_not_written_over_while_it_is_read(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from cauldron.training import command, run  # noqa: E402
-from cauldron.training.checkpoint import newest_checkpoint  # noqa: E402
+from cauldron.training.checkpoint import CheckpointWriter, newest_checkpoint  # noqa: E402
 from cauldron.training.command import TrainOptions, resolve  # noqa: E402
 from cauldron.training.config import TrainConfig  # noqa: E402
 from cauldron.training.metrics import read_metrics  # noqa: E402
@@ -23,6 +27,7 @@ from cauldron.core.errors import CauldronError, UsageError  # noqa: E402
 from cauldron.core.output.mixture import Mixture, load_mixture  # noqa: E402
 from cauldron.recipe import load_recipe  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
+from tests.training.limits import files_no_larger_than  # noqa: E402
 from tests.training.packs import four_chats  # noqa: E402
 
 PACKAGED = load_recipe("idefics3").training
@@ -326,6 +331,49 @@ def test_a_checkpoint_that_is_written_when_the_run_fails_gets_its_name(
     saved = newest_checkpoint(tmp_path)
     assert saved is not None
     assert saved.step == 2
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_the_same_command_resumes_it(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(config(mixture, whole))
+    save = CheckpointWriter.save
+    with monkeypatch.context() as patch, ExitStack() as limits:
+
+        def limited(self: CheckpointWriter, step: int, *state: Any) -> None:
+            save(self, step, *state)
+            self.finish()
+            limits.enter_context(files_no_larger_than(100_000))
+
+        patch.setattr(CheckpointWriter, "save", limited)
+        with pytest.raises(CauldronError, match="step-000004 could not be written: File too large"):
+            train(config(mixture, cut))
+    assert {path.name for path in (cut / "checkpoints").iterdir()} == {"step-000002"}
+    train(config(mixture, cut))
+    assert_same_weights(whole, cut)
+
+
+def test_an_export_that_finds_no_room_leaves_nothing(mixture: Mixture, tmp_path: Path) -> None:
+    train(config(mixture, tmp_path, steps=2))
+    shutil.rmtree(tmp_path / "model")
+    settings = config(mixture, tmp_path, steps=2)
+    with files_no_larger_than(100_000), pytest.raises(CauldronError, match="too large") as found:
+        train(settings)
+    assert str(found.value).startswith(f"{tmp_path / 'model'} could not be written: ")
+    assert "\n" not in str(found.value)
+    assert not list(tmp_path.glob("model*"))
+
+
+def test_metrics_that_find_no_room_name_the_run(
+    mixture: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("cauldron.training.metrics.Metrics.step", full)
+    with pytest.raises(CauldronError, match=f"{tmp_path} could not be written: No space left"):
+        train(config(mixture, tmp_path, steps=2))
 
 
 def test_no_room_on_the_gpu_says_what_to_lower(

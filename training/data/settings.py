@@ -88,7 +88,7 @@ def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) ->
         batch=rules.batch,
         sequence_length=rules.sequence_length,
         longest_edge=rules.longest_edge,
-        upscale=mixture.upscale if rules.upscale is None else upscale_of(rules.upscale),
+        upscale=upscale_of_run(config, mixture),
         seed=rules.seed,
         workers=rules.workers,
         window_rows=rules.window,
@@ -98,6 +98,12 @@ def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) ->
         shape=shape,
         passes=Passes.of(vision=vision, language=language),
     )
+
+
+def upscale_of_run(config: TrainConfig, mixture: Mixture) -> Upscale:
+    """How small images are scaled up: as the run's rules say, or as the mixture was counted."""
+    chosen = config.train.upscale
+    return mixture.upscale if chosen is None else upscale_of(chosen)
 
 
 def excluded_sources(mixture: Mixture, settings: LoaderSettings) -> frozenset[str]:

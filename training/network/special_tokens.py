@@ -23,12 +23,20 @@ GRID = (
     ),
 )
 
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}"
-    "{% if message['content'][0]['type'] == 'image' %}{{ ':' }}{% else %}{{ ': ' }}{% endif %}"
+_CONTENT = (
+    "{% if message['content'][0]['type'] != 'image' %}{{ ' ' }}{% endif %}"
     "{% for line in message['content'] %}"
     "{% if line['type'] == 'text' %}{{ line['text'] }}"
     "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}"
-    "<end_of_utterance>\n{% endfor %}"
+    "<end_of_utterance>"
+)
+# The text is that of the published template. The marks around answers are for trainers that ask for
+# `return_assistant_tokens_mask`: they cover the tokens that `cauldron train` supervises.
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}:"
+    "{% if message['role'] == 'assistant' %}"
+    f"{{% generation %}}{_CONTENT}{{% endgeneration %}}"
+    f"{{% else %}}{_CONTENT}{{% endif %}}"
+    "{{ '\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )

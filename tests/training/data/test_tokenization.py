@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cauldron.training.data.bad_rows import BadRow
 from cauldron.training.data.tokenization import IGNORED, TokenLayout
+from cauldron.training.network.special_tokens import CHAT_TEMPLATE
 from PIL import Image
 from tokenizers import Tokenizer, models
 
@@ -17,7 +18,6 @@ from cauldron.core.tiles import tile_grid
 from tests.training.data.mixtures import messages_of_row
 from tests.training.data.tiny import (
     BOS,
-    MARKED,
     TEMPLATE,
     TILE,
     TOKENS_PER_TILE,
@@ -56,7 +56,7 @@ def by_processor(rows: list, sizes: list[tuple[int, int]], template: str, **chan
         messages,
         tokenize=True,
         return_dict=True,
-        return_assistant_tokens_mask=template == MARKED,
+        return_assistant_tokens_mask=template == CHAT_TEMPLATE,
     )
 
 
@@ -98,7 +98,7 @@ def test_one_tile_images_equal_the_processor(layout):
 @pytest.mark.parametrize("turns", [SHORT, LONG])
 def test_answers_and_their_ends_are_learned_and_nothing_else(layout, turns):
     rows = messages_of("You answer briefly.", turns, 1)
-    expected = by_processor(rows, [(100, 60)], MARKED)
+    expected = by_processor(rows, [(100, 60)], CHAT_TEMPLATE)
     document = document_of(layout, rows, [(100, 60)])
     assert document.ids.tolist() == expected["input_ids"][0]
     learned = np.array(expected["assistant_masks"][0], dtype=bool)

@@ -14,22 +14,13 @@ BOS = "<|begin_of_text|>"
 TILE = 28
 TOKENS_PER_TILE = 4
 
-# The chat template of Idefics3-8B-Llama3, and the same with the learned part of answers marked.
+# The chat template of Idefics3-8B-Llama3.
 TEMPLATE = (
     BOS + "{% for message in messages %}{{message['role'].capitalize()}}"
     "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
     "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
     "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}"
     "<end_of_utterance>\n{% endfor %}"
-)
-MARKED = (
-    BOS + "{% for message in messages %}{% if message['role'] == 'assistant' %}Assistant:"
-    "{% generation %}{{' ' + message['content'][0]['text']}}<end_of_utterance>{% endgeneration %}"
-    "{{ '\n' }}{% else %}{{message['role'].capitalize()}}"
-    "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
-    "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
-    "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}"
-    "<end_of_utterance>\n{% endif %}{% endfor %}"
 )
 _LINES = [
     "User: What is in the picture? Assistant: A small red house beside the river.",
