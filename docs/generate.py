@@ -75,7 +75,8 @@ REASONS = {
         reasons.MERGED,
     ),
     "Turns left out": (
-        "The row stays without these turns. Counted in the corpus manifest, `turns_dropped`.",
+        "The row stays without these turns, unless none is left (`no_turns`) or it is a dialogue "
+        "(`bad_turn`). Counted in the corpus manifest, `turns_dropped`.",
         reasons.TURN_DROPPED,
     ),
 }

@@ -32,6 +32,7 @@ def write_card(manifest: MixtureManifest) -> str:
         *_not_in_it(manifest),
         "## What became of the published rows",
         _accounting(manifest),
+        *_notes(manifest),
         "## Licences",
         _licences(manifest),
         "## Where it comes from",
@@ -162,6 +163,14 @@ def _accounting(manifest: MixtureManifest) -> str:
         reasons = (f"{reason} {n:,}" for part in lost for reason, n in sorted(part.items()))
         rows.append([name, *(f"{n:,}" for n in counts.totals.values()), ", ".join(reasons)])
     return _table(header, rows, numbers=range(1, 6))
+
+
+def _notes(manifest: MixtureManifest) -> list[str]:
+    """What the readers of the sources say, such as what they could not restore."""
+    rows = [
+        [name, note] for name, source in sorted(manifest.sources.items()) for note in source.notes
+    ]
+    return ["## Notes on the sources", _table(["Source", "Note"], rows)] if rows else []
 
 
 def _licences(manifest: MixtureManifest) -> str:

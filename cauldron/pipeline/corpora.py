@@ -182,6 +182,7 @@ def _settings(source: Source, recipe: Recipe) -> SourceSettings:
         classifiers=recipe.classifiers,
         tokenizer=recipe.tokenizer,
         options=dict(source.default_options) | recipe.source(source.name).options,
+        dialogue=source.dialogue,
     )
 
 
@@ -190,6 +191,7 @@ def _settings_values(settings: SourceSettings) -> dict[str, Any]:
     rules = settings.language
     return {
         "license": settings.license,
+        "dialogue": settings.dialogue,
         "images": settings.images.model_dump(),
         "text": settings.text.model_dump(),
         "options": dict(settings.options),

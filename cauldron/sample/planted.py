@@ -74,6 +74,11 @@ ACROSS: tuple[tuple[str, int, str, str], ...] = (
 
 _BAD_IMAGES = ("image bytes are not an image", "image cut in half", "60,000 x 60,000 PNG of 1 kB")
 _MODEL = ("one refusal", "nothing but a refusal", "one special token")
+_DIALOGUE = (
+    "a dialogue with one refusal",
+    "nothing but a refusal",
+    "a dialogue with one special token",
+)
 ROWS: dict[str, tuple[str, ...]] = {
     "the_cauldron/vqav2": (
         "one empty answer",
@@ -102,8 +107,8 @@ ROWS: dict[str, tuple[str, ...]] = {
     "the_cauldron/okvqa": ("the path of a picture that is nowhere",),
     "the_cauldron/vistext": ("the path of a picture that is nowhere",),
     "iiw_400": ("image cut in half",),
-    "openhermes_2_5": _MODEL,
-    "lima": _MODEL,
+    "openhermes_2_5": _DIALOGUE,
+    "lima": _DIALOGUE,
     "dolly": ("the answer is empty",),
     "orca_math": ("the answer is empty",),
 }

@@ -165,6 +165,11 @@ def _mojibake(item: Item) -> Item:
     return _turns(item, turns, KEPT)
 
 
+def _in_dialogue(item: Item) -> Item:
+    """There a bad turn takes its row."""
+    return replace(item, fate=replace(item.fate, outcome="dropped", reason="bad_turn"))
+
+
 ROWS: dict[str, Callable[[Item], Item]] = {
     "no images": lambda i: replace(i, pictures=[], fate=quarantined("no_images")),
     "image bytes are null": lambda i: replace(_picture(i, None), fate=quarantined("missing_image")),
@@ -226,6 +231,8 @@ ROWS: dict[str, Callable[[Item], Item]] = {
     "one special token": lambda i: _turns(
         i, [*i.turns, ("Go on.", "That is all.</s>")], Fate(turns={"special_token": 1})
     ),
+    "a dialogue with one refusal": lambda i: _in_dialogue(ROWS["one refusal"](i)),
+    "a dialogue with one special token": lambda i: _in_dialogue(ROWS["one special token"](i)),
     "an answer of over 500 characters": lambda i: _turns(
         i,
         [*i.turns, ("Tell me all about it.", "The document goes on and on. " * 20)],

@@ -17,7 +17,7 @@ COUNTING = (
     "one; one whose footer can be read counts as the rows that its footer tells, and so does a "
     "ruined row group. Only the split and configuration that the mixture uses are counted (train; "
     "both splits of Geo170K). turns_dropped are turns left out of rows that are kept, and those "
-    "of rows dropped as no_turns."
+    "of rows dropped as no_turns or bad_turn."
 )
 
 

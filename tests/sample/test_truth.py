@@ -30,6 +30,8 @@ NOT_PLANTED = {
     "classifier",
     "row_too_large",
     "processing_error",
+    "image_placeholders",
+    "long_side",
 }
 
 
@@ -52,6 +54,7 @@ def outcome_of_source(folder: str, name: str) -> dict[str, Any]:
         classifiers=(),
         tokenizer=None,
         options=options,
+        dialogue=source.dialogue,
     )
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     turns: Counter[str] = Counter()
