@@ -30,6 +30,7 @@ from cauldron.core.rules import (
     DuplicateRules,
     ImageRules,
     LanguageRules,
+    LicenseRules,
     TextRules,
     UpscaleRules,
 )
@@ -42,8 +43,8 @@ REFERENCE = HERE / "reference"
 COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
-    Recipe, SourceRecipe, ImageRules, TextRules, LanguageRules, ClassifierRules, DuplicateRules,
-    AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
+    Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
+    DuplicateRules, AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
 TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules)
 

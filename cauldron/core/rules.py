@@ -85,6 +85,17 @@ class TextRules(Strict):
     max_turns: Annotated[int, Field(gt=0)] = 100_000
 
 
+class LicenseRules(Strict):
+    """Which licences a mixture may contain.
+
+    Attributes:
+        allow: licences as `cauldron sources` lists them, e.g. ``[cc-by-4.0, mit]``. Sources with
+            others are left out and named; ``unknown`` and ``other`` are licences too. Empty: all.
+    """
+
+    allow: tuple[str, ...] = ()
+
+
 class LanguageRules(Strict):
     """fastText language identification.
 

@@ -7,8 +7,8 @@ Each set is a line of ``sources/data/text_only.csv``:
 
 - `files`: patterns of the publisher's file names; the first that matches any file counts.
 - `question`, `answer`, `context`: the columns of a `Pair`; none for a `Chat`.
-- `license`, `bytes`: from the dataset pages; the bytes of camel_ai_math and atlas_math_sets are
-  estimates. `rows`: as users report them.
+- `license`, `license_note`, `bytes`: from the dataset pages; the bytes of camel_ai_math and
+  atlas_math_sets are estimates. `rows`: as users report them.
 
 Quirks handled here:
 
@@ -44,6 +44,7 @@ def _declared(entry: dict[str, str]) -> TextOnly:
         repo=entry["repo"],
         title=entry["title"],
         license=entry["license"],
+        license_note=entry["license_note"],
         published_rows=int(entry["rows"]),
         published_bytes=int(entry["bytes"]),
         gated=bool(entry["gated"]),

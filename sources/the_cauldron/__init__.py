@@ -2,7 +2,9 @@
 
 Where: ``HuggingFaceM4/the_cauldron``, one folder per configuration,
 ``<config>/train-<i>-of-<n>-<hash>.parquet``; each is the source ``the_cauldron/<config>``.
-Licence: each set has its own, named on its card; the authors' prompts are CC-BY-4.0.
+Licence: each set has its publisher's, in ``sources/data/the_cauldron.csv`` with where it is stated
+or why it is unknown; often the pictures have other owners than the questions. The prompts of the
+Cauldron's authors are CC-BY-4.0.
 Size: 1.88 M rows, about 169 GB. ``sources/data/the_cauldron.csv`` has the rows of each set, from
 the dataset's page (``page``) or as others report them (``reported``), and the bytes of its listed
 files. If the bytes are missing, `published_bytes` is an estimate: rows times the mean of the rest.
@@ -34,7 +36,6 @@ from cauldron.sources.the_cauldron.okvqa import DEFAULT_IMAGES, OkVqa
 from cauldron.sources.the_cauldron.reader import TheCauldron
 
 REPO = "HuggingFaceM4/the_cauldron"
-LICENSE = "see dataset card; prompts cc-by-4.0"
 # 169 GB in all, less the 22.3 GB of the files whose sizes are known, over the other 1.52 M rows.
 MEAN_ROW_BYTES = 96_800
 
@@ -57,7 +58,8 @@ def _configuration(entry: dict[str, str]) -> TheCauldron:
         name=f"the_cauldron/{config}",
         repo=REPO,
         title=entry["title"],
-        license=entry["license"] or LICENSE,
+        license=entry["license"],
+        license_note=entry["license_note"],
         published_rows=rows,
         published_bytes=int(entry["bytes"] or rows * MEAN_ROW_BYTES),
         ships_images=config not in ("clevr_math", "okvqa"),

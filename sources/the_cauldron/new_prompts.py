@@ -20,9 +20,7 @@ DocVQA. A full stop of the annotators' own is removed as well.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cauldron.sources.base import Options, RawTurn, Row
 from cauldron.sources.formats.parquet import ParquetRow
@@ -110,7 +108,7 @@ class NewPrompts(TheCauldron):
 
     def _template(self, options: Options) -> str | None:
         prompt = str(options.get("prompt", PUBLISHED))
-        known: Mapping[str, Any] = {PUBLISHED: None, NEW: INSTRUCTIONS[self.config]}
+        known: dict[str, str | None] = {PUBLISHED: None, NEW: INSTRUCTIONS[self.config]}
         return known.get(prompt, prompt)
 
 

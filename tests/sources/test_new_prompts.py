@@ -104,9 +104,7 @@ def test_nothing_else_of_a_question_or_answer_changes(
 @pytest.mark.parametrize("prompt", ["old", "", None, 3])
 def test_another_prompt_is_refused_with_the_choices(tmp_path: Path, prompt: Any) -> None:
     source = registry()["the_cauldron/docvqa"]
-    with pytest.raises(
-        UsageError, match=r"published, new, or a text with \{question"
-    ):
+    with pytest.raises(UsageError, match=r"published, new, or a text with \{question"):
         source.settled({"prompt": prompt})
     with pytest.raises(UsageError, match="has no option prompt"):
         registry()["the_cauldron/ai2d"].settled({"prompt": "new"})
