@@ -20,6 +20,7 @@ from cauldron.core.rules import (
     DuplicateRules,
     ImageRules,
     LanguageRules,
+    LicenseRules,
     Strict,
     TextRules,
 )
@@ -51,6 +52,7 @@ class Recipe(Strict):
         max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
         statistics: name of a packaged table of published counts, for `plan`.
         images, text: how images and texts of every source are treated.
+        licenses: which licences are allowed.
         language: which languages are kept.
         classifiers: fastText filters; a row must pass all of them.
         duplicates: how near-duplicate pictures are found and treated. None: they are not searched
@@ -69,6 +71,7 @@ class Recipe(Strict):
     statistics: str | None = None
     images: ImageRules = ImageRules()
     text: TextRules = TextRules()
+    licenses: LicenseRules = LicenseRules()
     language: LanguageRules = LanguageRules()
     classifiers: tuple[ClassifierRules, ...] = ()
     duplicates: DuplicateRules | None = None

@@ -30,6 +30,7 @@ from cauldron.core.rules import (
     DuplicateRules,
     ImageRules,
     LanguageRules,
+    LicenseRules,
     TextRules,
     UpscaleRules,
 )
@@ -42,8 +43,8 @@ REFERENCE = HERE / "reference"
 COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
-    Recipe, SourceRecipe, ImageRules, TextRules, LanguageRules, ClassifierRules, DuplicateRules,
-    AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
+    Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
+    DuplicateRules, AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
 TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules)
 
@@ -75,7 +76,8 @@ REASONS = {
         reasons.MERGED,
     ),
     "Turns left out": (
-        "The row stays without these turns. Counted in the corpus manifest, `turns_dropped`.",
+        "The row stays without these turns, unless none is left (`no_turns`) or it is a dialogue "
+        "(`bad_turn`). Counted in the corpus manifest, `turns_dropped`.",
         reasons.TURN_DROPPED,
     ),
 }

@@ -114,7 +114,8 @@ class Source(abc.ABC):
         name: its name in recipes and rows, e.g. ``the_cauldron/vqav2``.
         repo: ``<org>/<name>`` on the hub, and the folder under a local root.
         title: for people.
-        license: SPDX id if there is one.
+        license: SPDX id in small letters, ``other`` for terms without one, or ``unknown``.
+        license_note: where the licence is stated, or why it is unknown.
         published_rows: rows at the publisher, None if unknown.
         published_bytes: bytes to download, None if unknown; the reader's docstring says if it is
             an estimate.
@@ -134,6 +135,7 @@ class Source(abc.ABC):
     ships_images: bool | None = True
     dialogue: bool = False
     default_options: Mapping[str, Any] = field(default_factory=dict)
+    license_note: str = ""
 
     def settled(self, options: Options) -> Options:
         """The reader's options: its defaults, overridden by the recipe's.

@@ -166,6 +166,7 @@ SOURCE = Geo170k(
     repo="Luckyjhg/Geo170K",
     title="Geo170K: geometry figures described, asked about and solved",
     license="unknown",
+    license_note="the dataset's page states none",
     published_rows=177_457,
     published_bytes=170_755_000,
 )

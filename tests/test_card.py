@@ -72,10 +72,19 @@ def test_every_lost_row_is_accounted_for(manifest: MixtureManifest) -> None:
 
 def test_licences_and_provenance_are_listed(manifest: MixtureManifest) -> None:
     _, body = split(write_card(manifest))
-    assert f"| cc-by-4.0 | {VQAV2} |" in body
+    assert f"| cc-by-4.0 | 10 | 108 | {VQAV2} |" in body
+    assert f"| cc-by-nc-sa-4.0 | 6 | 72 | {LIMA} |" in body
     assert "| GAIR/lima | 0123456789abcdef0123456789abcdef01234567 |" in body
     assert "| Seed | 7 |" in body
     assert "| Fingerprint | ddd444 |" in body
+
+
+def test_notes_of_the_sources_are_said(manifest: MixtureManifest) -> None:
+    assert "## Notes on the sources" not in write_card(manifest)
+    noted = manifest.sources[LIMA].model_copy(update={"notes": ["two | halves", "and more"]})
+    changed = manifest.model_copy(update={"sources": manifest.sources | {LIMA: noted}})
+    _, body = split(write_card(changed))
+    assert f"| {LIMA} | two \\| halves |\n| {LIMA} | and more |" in body
 
 
 def test_unavailable_sources_are_said(manifest: MixtureManifest) -> None:

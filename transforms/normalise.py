@@ -36,6 +36,7 @@ class SourceSettings:
     classifiers: tuple[ClassifierRules, ...]
     tokenizer: str | None
     options: Mapping[str, Any]
+    dialogue: bool = False
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ def normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
 
 
 def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
-    clean = clean_turns(row.turns, settings.text)
+    clean = clean_turns(row.turns, settings.text, len(row.images), dialogue=settings.dialogue)
 
     def reject(reason: str, message: str) -> Rejected:
         return Rejected(BadRow(row.origin, reason, message[:500], row.rows), clean.dropped)

@@ -10,9 +10,11 @@ from __future__ import annotations
 DROPPED = {
     "image_not_shipped": "the publisher ships no pixels for this row, none were found elsewhere",
     "no_turns": "no question-answer pair is left after cleaning",
+    "bad_turn": "a turn of a dialogue is empty, a refusal, or has a special token",
     "long_turn": "a question or an answer is longer than the source's limit",
     "too_many_turns": "more turns than the recipe's hard limit",
     "aspect_ratio": "an image is more elongated than the recipe allows",
+    "long_side": "a side of an image is longer than the source's limit",
     "too_many_pages": "a document has more pages than the source's limit",
     "language": "not in a language that the recipe keeps",
     "classifier": "below the threshold of a text classifier",
@@ -43,6 +45,7 @@ QUARANTINED = {
     "image_unreadable": "an image cannot be decoded",
     "image_truncated": "an image ends before its pixels do",
     "image_too_large": "an image's header announces more pixels than the hard limit",
+    "image_placeholders": "the `<image>` placeholders of the questions and the images disagree",
     "unsafe_member": "an archive member would lie outside its root",
     "member_too_large": "an archive member unpacks to more than the limit",
     "pdf_encrypted": "a PDF needs a password",
@@ -52,7 +55,7 @@ QUARANTINED = {
     "processing_error": "an unforeseen error while reading this row; the message names it",
 }
 
-# Why a turn is left out of a row that is kept.
+# Why a turn is bad: it is left out of its row, or takes its row (`no_turns`, `bad_turn`).
 TURN_DROPPED = {
     "empty_question": "the question is empty or null",
     "empty_answer": "the answer is empty or null",

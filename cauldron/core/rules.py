@@ -23,6 +23,8 @@ class ImageRules(Strict):
 
     Attributes:
         max_side: longest side in pixels; larger images are scaled down. None: as published.
+        drop_side: rows with an image that has a longer side are dropped. The authors used 2,940 for
+            DocVQA. None: none are.
         max_pixels: pixels; larger images are scaled down. None: as published.
         max_aspect: longest side / shortest side; rows with more elongated images are dropped.
             The authors used 4 for InfoVQA and VisualMRC.
@@ -33,6 +35,7 @@ class ImageRules(Strict):
     """
 
     max_side: Annotated[int, Field(gt=0)] | None = None
+    drop_side: Annotated[int, Field(gt=0)] | None = None
     max_pixels: Annotated[int, Field(gt=0)] | None = None
     max_aspect: Annotated[float, Field(ge=1)] | None = None
     hard_max_pixels: Annotated[int, Field(gt=0)] = 178_956_970
@@ -62,11 +65,14 @@ class TextRules(Strict):
     """How questions and answers are cleaned.
 
     Attributes:
-        strip_image_tokens: remove ``<image>`` placeholders; images open the first user turn.
+        strip_image_tokens: remove ``<image>`` placeholders at the start and end of questions;
+            images open the first user turn. Elsewhere ``<image>`` is text.
         fix_punctuation: "?." becomes "?" and "!." becomes "!". (The authors' script turns "!."
             into "?" as well; that mistake is not repeated.)
-        refusals: a turn whose answer contains one of these, lower-cased, is left out.
-        special_tokens: a turn whose question or answer contains one of these is left out.
+        refusals: a turn whose answer contains one of these, lower-cased, is left out; in a
+            dialogue its row is dropped.
+        special_tokens: a turn whose question or answer contains one of these is left out; in a
+            dialogue its row is dropped.
         max_turn_chars: a row with a longer question or answer is dropped (Docmatix: 500).
         max_turns: a row with more turns is dropped. Far above any published row.
     """
@@ -77,6 +83,17 @@ class TextRules(Strict):
     special_tokens: tuple[str, ...] = ()
     max_turn_chars: Annotated[int, Field(gt=0)] | None = None
     max_turns: Annotated[int, Field(gt=0)] = 100_000
+
+
+class LicenseRules(Strict):
+    """Which licences a mixture may contain.
+
+    Attributes:
+        allow: licences as `cauldron sources` lists them, e.g. ``[cc-by-4.0, mit]``. Sources with
+            others are left out and named; ``unknown`` and ``other`` are licences too. Empty: all.
+    """
+
+    allow: tuple[str, ...] = ()
 
 
 class LanguageRules(Strict):

@@ -32,6 +32,7 @@ def write_card(manifest: MixtureManifest) -> str:
         *_not_in_it(manifest),
         "## What became of the published rows",
         _accounting(manifest),
+        *_notes(manifest),
         "## Licences",
         _licences(manifest),
         "## Where it comes from",
@@ -148,8 +149,7 @@ def _not_in_it(manifest: MixtureManifest) -> list[str]:
     rows = [[item.source, item.why, item.remedy] for item in manifest.unavailable]
     return [
         "## Not in it",
-        "The recipe asks for these sources too; they could not be read when this was built.\n\n"
-        + _table(["Source", "Why", "What to do"], rows),
+        "The recipe names these sources too.\n\n" + _table(["Source", "Why", "What to do"], rows),
     ]
 
 
@@ -164,19 +164,37 @@ def _accounting(manifest: MixtureManifest) -> str:
     return _table(header, rows, numbers=range(1, 6))
 
 
+def _notes(manifest: MixtureManifest) -> list[str]:
+    """What the readers of the sources say, such as what they could not restore."""
+    rows = [
+        [name, note] for name, source in sorted(manifest.sources.items()) for note in source.notes
+    ]
+    return ["## Notes on the sources", _table(["Source", "Note"], rows)] if rows else []
+
+
 def _licences(manifest: MixtureManifest) -> str:
     by_licence: dict[str, list[str]] = {}
     for name, source in sorted(manifest.sources.items()):
         if source.rows:
             by_licence.setdefault(source.license, []).append(name)
-    rows = [[licence, ", ".join(names)] for licence, names in sorted(by_licence.items())]
-    note = "Every row carries the licence of its source in the column `license`."
+    rows = []
+    for licence, names in sorted(by_licence.items()):
+        mine = [manifest.sources[name] for name in names]
+        totals = [sum(source.rows for source in mine), sum(s.answer_tokens for s in mine)]
+        rows.append([licence, *(f"{total:,}" for total in totals), ", ".join(names)])
+    note = (
+        "Every row carries the licence of its source in the column `license`. It is what the "
+        "source's publisher states; pictures may have other owners. `cauldron sources --json` "
+        "says where each is stated."
+    )
     if any("near_duplicate" in source.counts.merged for source in manifest.sources.values()):
         note += (
             " A row that took over the turns of others with the same pictures names theirs too,"
             " joined with `AND`; `turn_sources` says where each turn is from."
         )
-    return f"{note}\n\n" + _table(["Licence", "Sources"], rows)
+    return f"{note}\n\n" + _table(
+        ["Licence", "Rows", "Answer tokens", "Sources"], rows, numbers=(1, 2)
+    )
 
 
 def _provenance(manifest: MixtureManifest) -> str:

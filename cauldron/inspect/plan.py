@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import find_finished
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.core.statistics import Published, published
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
+from cauldron.sources.licenses import refused
 
 # Published bytes that ingest reads per core and second; measured, see benchmarks/README.md.
 INGEST_BYTES_PER_CORE_SECOND = 33e6
@@ -64,11 +66,13 @@ class Plan:
 
     Attributes:
         missing: sources of the mixture without published counts or a finished corpus.
+        left_out: sources that the recipe does not allow, and why.
     """
 
     stage: str
     sources: list[PlannedSource]
     missing: list[str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def read_bytes(self) -> int:
@@ -82,6 +86,7 @@ class Plan:
             "stage": self.stage,
             "sources": [line.to_json() for line in self.sources],
             "missing": self.missing,
+            "left_out": dict(self.left_out),
             "misprints": [
                 line.allocation.source
                 for line in self.sources
@@ -172,4 +177,20 @@ def plans(recipe: Recipe, stages: tuple[str, ...], output: str | None) -> list[P
                 estimated.add(source)
     sizes = {name: source.published_bytes for name, source in registry().items()}
     names = stages or tuple(recipe.stages)
-    return [make_plan(recipe, name, sizes, measured, frozenset(estimated)) for name in names]
+    planned = []
+    for name in names:
+        left_out = refused(recipe.stage(name).mixture, recipe.licenses.allow, registry())
+        allowed = without(recipe, name, left_out)
+        plan = make_plan(allowed, name, sizes, measured, frozenset(estimated))
+        planned.append(replace(plan, left_out=left_out))
+    return planned
+
+
+def without(recipe: Recipe, stage: str, left_out: Mapping[str, str]) -> Recipe:
+    """The recipe with fewer sources in a stage. Raises UsageError if none is left."""
+    found = recipe.stage(stage)
+    mixture = {name: portion for name, portion in found.mixture.items() if name not in left_out}
+    if not mixture:
+        raise UsageError(f"licenses.allow leaves no source in stage {stage!r}")
+    stages = recipe.stages | {stage: found.model_copy(update={"mixture": mixture})}
+    return recipe.model_copy(update={"stages": stages})

@@ -49,8 +49,8 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
     folder = mixture_folder(output, manifest.stage)
     query = f"SELECT source, count(*) AS rows FROM {manifest.stage} GROUP BY 1 ORDER BY 2 DESC"
     without = (
-        f"Built without {missing} sources of the recipe that were not there; the manifest and the "
-        "card name them."
+        f"Built without {missing} sources of the recipe; the manifest and the card name them and "
+        "say why."
     )
     _print(
         table,
@@ -89,6 +89,7 @@ def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
         table,
         *([misprint] if misprint else []),
         *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
+        *(f"Left out: {name}: {why}" for name, why in plan.left_out.items()),
         f"A full build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + f": about {estimate['core_hours']:,.0f} core-hours, "
@@ -104,6 +105,7 @@ def source_lines() -> list[dict[str, Any]]:
             "title": source.title,
             "repo": source.repo,
             "license": source.license,
+            "license_note": source.license_note,
             "rows": source.published_rows,
             "bytes": source.published_bytes,
             "gated": source.gated,

@@ -23,6 +23,7 @@ from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source
 from cauldron.sources.catalog import registry
+from cauldron.sources.licenses import refused
 from cauldron.sources.repos.files import FileInfo, Repo, Root
 from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
@@ -88,7 +89,8 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     """Find every source and fingerprint its corpus.
 
     Returns:
-        the sources that can be read, in the order of the recipe, and those that cannot.
+        the sources to build, in the order of the recipe; then those that cannot be read and those
+        whose licence the recipe does not allow.
 
     Raises:
         UsageError: the recipe names an unknown source.
@@ -98,12 +100,15 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     unknown = [name for name in (*options.sources, *options.recipe.sources) if name not in known]
     if unknown:
         raise UsageError(f"no such source: {', '.join(unknown)}; see `cauldron sources`")
+    unlicensed = refused(options.sources, options.recipe.licenses.allow, known)
     _check_models(options.recipe)
     root = open_root(options.root)
     repos: Repos = {}
     planned: list[PlannedCorpus] = []
     missing: list[Unavailable] = []
     for name in options.sources:
+        if name in unlicensed:
+            continue
         try:
             planned.append(_plan(known[name], root, repos, options))
         except SourceUnavailable as error:
@@ -115,8 +120,12 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
             f"(--skip-unavailable builds without them):\n{lines}"
         )
     if not planned:
-        raise CauldronError("none of the sources can be read; is --root right?")
-    return planned, missing
+        place = "licenses.allow" if unlicensed else "--root"
+        raise CauldronError(f"none of the sources can be read; is {place} right?")
+    remedy = "add it to licenses.allow"
+    return planned, missing + [
+        Unavailable(source=name, why=why, remedy=remedy) for name, why in unlicensed.items()
+    ]
 
 
 def _check_models(recipe: Recipe) -> None:
@@ -182,6 +191,7 @@ def _settings(source: Source, recipe: Recipe) -> SourceSettings:
         classifiers=recipe.classifiers,
         tokenizer=recipe.tokenizer,
         options=dict(source.default_options) | recipe.source(source.name).options,
+        dialogue=source.dialogue,
     )
 
 
@@ -190,6 +200,7 @@ def _settings_values(settings: SourceSettings) -> dict[str, Any]:
     rules = settings.language
     return {
         "license": settings.license,
+        "dialogue": settings.dialogue,
         "images": settings.images.model_dump(),
         "text": settings.text.model_dump(),
         "options": dict(settings.options),

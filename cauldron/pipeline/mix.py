@@ -192,6 +192,7 @@ def _source_entry(
         license=corpus.license,
         repo=corpus.repo,
         commit=corpus.commit,
+        notes=corpus.notes,
         **_counted(sums),
     )
 

@@ -7,21 +7,22 @@ Each set is a line of ``sources/data/text_only.csv``:
 
 - `files`: patterns of the publisher's file names; the first that matches any file counts.
 - `question`, `answer`, `context`: the columns of a `Pair`; none for a `Chat`.
-- `license`, `bytes`: from the dataset pages; the bytes of camel_ai_math and atlas_math_sets are
-  estimates. `rows`: as users report them.
+- `license`, `license_note`, `bytes`: from the dataset pages; the bytes of camel_ai_math and
+  atlas_math_sets are estimates. `rows`: as users report them.
 
 Quirks handled here:
 
 - A file's first bytes tell whether it holds lines or an array, not its name. An array is streamed
   as one piece, even the 1.94 GB of OpenHermes. Copies of a set as parquet are read as well.
 - OpenHermes: messages from ``system``, ``human`` and ``gpt``; the system message is the row's
-  system prompt. A last question without an answer stays a turn without an answer; the transforms
+  system prompt if option ``system_prompts`` is on; it is off by default, because the authors kept
+  none. A last question without an answer stays a turn without an answer; the transforms
   count it and leave it out. The authors' mixture names a "filtered" version of this set (refusals
   and special tokens: the rules of the recipe), without code, and without bad punctuation; how they
   found the code is not published. This reader reads the whole set.
 - LIMA: messages are plain strings that alternate; the user begins. ``test.jsonl`` has no answers
   and is not read; nor are the validation and test files of the Atlas sets.
-- Dolly: if there is a ``context``, it follows the instruction after an empty line.
+- Dolly: if there is a ``context``, it stands before the instruction, as in the authors' code.
 - Goat and Atlas: the question is ``instruction``, the answer ``output``. ``input`` repeats the
   formula in the instruction, so it is used only without an instruction; ``answer``, the bare
   result, only without an ``output``.
@@ -43,10 +44,12 @@ def _declared(entry: dict[str, str]) -> TextOnly:
         repo=entry["repo"],
         title=entry["title"],
         license=entry["license"],
+        license_note=entry["license_note"],
         published_rows=int(entry["rows"]),
         published_bytes=int(entry["bytes"]),
         gated=bool(entry["gated"]),
         dialogue=not question,
+        default_options={} if question else {"system_prompts": False},
         layout=Pair(question, answer, entry["context"]) if question else Chat(),
         published=tuple(entry["files"].split()),
     )

@@ -36,7 +36,7 @@ class Pair:
 
     Attributes:
         question, answer: columns in order of preference; the first that is not empty counts.
-        context: a column appended to the question after an empty line, unless it is blank.
+        context: a column that stands before the question, on lines of its own, unless it is blank.
     """
 
     question: tuple[str, ...]
@@ -55,7 +55,7 @@ class Pair:
         question = _first(row, self.question)
         context = text_of(row.get(self.context)) if self.context else None
         if question and context and context.strip():
-            question = f"{question}\n\n{context}"
+            question = f"{context}\n{question}"
         return Conversation(None, [RawTurn(question, _first(row, self.answer), source)])
 
 

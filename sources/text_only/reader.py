@@ -46,7 +46,7 @@ _CARD = re.compile(r"(^|/)(dataset_infos?|config|state|package(-lock)?)\.json$")
 
 @dataclass(frozen=True, kw_only=True)
 class TextOnly(Source):
-    """A set of conversations without images; takes no options.
+    """A set of conversations without images. Sets of chats have the option ``system_prompts``.
 
     Attributes:
         layout: where a row has its conversation.
@@ -103,9 +103,9 @@ class TextOnly(Source):
             if isinstance(item, BadRow):
                 yield item
             elif isinstance(item, JsonRow):
-                yield self._row(item.origin, item.value)
+                yield self._row(item.origin, item.value, options)
             else:
-                yield self._row(item.origin, item.values)
+                yield self._row(item.origin, item.values, options)
 
     def _items(self, repo: Repo, piece: Piece) -> Iterator[JsonRow | ParquetRow | BadRow]:
         if piece.kind == PARQUET:
@@ -118,14 +118,14 @@ class TextOnly(Source):
     def _columns(self) -> Columns:
         return Columns(required=(), optional=self.layout.columns)
 
-    def _row(self, origin: Origin, values: Mapping[str, Any]) -> Row | BadRow:
+    def _row(self, origin: Origin, values: Mapping[str, Any], options: Options) -> Row | BadRow:
         try:
             system, turns = self.layout.conversation(values, self.name)
         except RowProblem as problem:
             return problem.bad_row(origin)
         if not origin.key and (key := key_of(values.get("id"))):
             origin = origin.model_copy(update={"key": key})
-        return Row(origin, [], turns, system)
+        return Row(origin, [], turns, system if options.get("system_prompts") else None)
 
 
 def _is_parquet(file: FileInfo) -> bool:

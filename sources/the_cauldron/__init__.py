@@ -2,7 +2,9 @@
 
 Where: ``HuggingFaceM4/the_cauldron``, one folder per configuration,
 ``<config>/train-<i>-of-<n>-<hash>.parquet``; each is the source ``the_cauldron/<config>``.
-Licence: each set has its own, named on its card; the authors' prompts are CC-BY-4.0.
+Licence: each set has its publisher's, in ``sources/data/the_cauldron.csv`` with where it is stated
+or why it is unknown; often the pictures have other owners than the questions. The prompts of the
+Cauldron's authors are CC-BY-4.0.
 Size: 1.88 M rows, about 169 GB. ``sources/data/the_cauldron.csv`` has the rows of each set, from
 the dataset's page (``page``) or as others report them (``reported``), and the bytes of its listed
 files. If the bytes are missing, `published_bytes` is an estimate: rows times the mean of the rest.
@@ -13,6 +15,8 @@ images) with all its questions. Quirks handled here:
 - Images come as bytes, as bytes with a path, or, in ``clevr_math`` and ``okvqa``, only as a path
   on the authors' cluster. For those two see the modules of that name; such a row in any other
   configuration is ``image_not_shipped``. A path's extension says nothing about the format.
+- Idefics3 trains on ``docvqa``, ``textvqa`` and ``chartqa`` with other prompts than the hub has:
+  see the module ``new_prompts``.
 - ``nlvr2``, ``mimic_cgd``, ``spot_the_diff``, ``raven`` and ``multihiertt`` have rows of several
   images, whose order is kept: questions speak of "the left image".
 - The `source` of a turn has the publisher's spelling (``AI2D``, ``vismrc``, ``MIMIC-IT - SN``);
@@ -27,28 +31,39 @@ from __future__ import annotations
 
 from cauldron.sources.tables import read_table
 from cauldron.sources.the_cauldron.clevr_math import ClevrMath
+from cauldron.sources.the_cauldron.new_prompts import INSTRUCTIONS, PUBLISHED, NewPrompts
 from cauldron.sources.the_cauldron.okvqa import DEFAULT_IMAGES, OkVqa
 from cauldron.sources.the_cauldron.reader import TheCauldron
 
 REPO = "HuggingFaceM4/the_cauldron"
-LICENSE = "see dataset card; prompts cc-by-4.0"
 # 169 GB in all, less the 22.3 GB of the files whose sizes are known, over the other 1.52 M rows.
 MEAN_ROW_BYTES = 96_800
 
 
+_KINDS: dict[str, type[TheCauldron]] = {
+    "clevr_math": ClevrMath,
+    "okvqa": OkVqa,
+    **dict.fromkeys(INSTRUCTIONS, NewPrompts),
+}
+_DEFAULT_OPTIONS = {
+    "okvqa": {"coco_train2014": DEFAULT_IMAGES},
+    **{config: {"prompt": PUBLISHED} for config in INSTRUCTIONS},
+}
+
+
 def _configuration(entry: dict[str, str]) -> TheCauldron:
     config = entry["config"]
-    kinds = {"clevr_math": ClevrMath, "okvqa": OkVqa}
     rows = int(entry["rows"])
-    return kinds.get(config, TheCauldron)(
+    return _KINDS.get(config, TheCauldron)(
         name=f"the_cauldron/{config}",
         repo=REPO,
         title=entry["title"],
-        license=entry["license"] or LICENSE,
+        license=entry["license"],
+        license_note=entry["license_note"],
         published_rows=rows,
         published_bytes=int(entry["bytes"] or rows * MEAN_ROW_BYTES),
-        ships_images=config not in kinds,
-        default_options={"coco_train2014": DEFAULT_IMAGES} if config == "okvqa" else {},
+        ships_images=config not in ("clevr_math", "okvqa"),
+        default_options=_DEFAULT_OPTIONS.get(config, {}),
         config=config,
     )
 

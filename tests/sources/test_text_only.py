@@ -142,7 +142,11 @@ class TestOpenHermes(TextTests):
         {"conversations": chat("Q1", "A1", "Q2"), "source": None},
     ]
     turns: ClassVar = [[("Q é", "A")], [("Q1", "A1"), ("Q2", "A2")], [("Q1", "A1"), ("Q2", None)]]
-    systems: ClassVar = [None, "Be brief.", None]
+
+    def test_system_prompts_are_kept_only_where_asked(self, tmp_path: Path) -> None:
+        as_array(place(tmp_path, self.name, self.path), self.rows)
+        asked = read_all(tmp_path, self.source, {"system_prompts": True})
+        assert [row.system for row in asked if isinstance(row, Row)] == [None, "Be brief.", None]
 
 
 class TestLima(TextTests):
@@ -165,7 +169,7 @@ class TestDolly(TextTests):
         {"instruction": "Q", "context": "", "response": "A", "category": "open_qa"},
         {"instruction": "Q", "context": "C", "response": "A", "category": "closed_qa"},
     ]
-    turns: ClassVar = [[("Q", "A")], [("Q\n\nC", "A")]]
+    turns: ClassVar = [[("Q", "A")], [("C\nQ", "A")]]
 
 
 class TestMetaMathQa(TextTests):

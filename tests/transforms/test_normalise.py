@@ -76,6 +76,22 @@ def test_only_the_bad_turn_is_left_out():
     assert found.turns_dropped == {"empty_answer": 1}
 
 
+def test_a_bad_turn_takes_its_row_in_a_dialogue():
+    found = normalise(row(ENGLISH, ("And now?", "  "), GERMAN), settings(dialogue=True))
+    assert reason(found) == "bad_turn"
+    assert found.turns_dropped == {"empty_answer": 1}
+
+
+def test_placeholders_are_compared_with_the_images_of_the_row():
+    asked = (f"<image>\n{ENGLISH[0]}", ENGLISH[1])
+    one = kept(normalise(row(asked, images=(photo(1),)), settings()))
+    assert one.sample.turns[0].user == ENGLISH[0]
+    two = normalise(row(asked, images=(photo(1), photo(2))), settings())
+    assert reason(two) == "image_placeholders"
+    none = kept(normalise(row(asked), settings()))
+    assert none.sample.turns[0].user == asked[0]
+
+
 def test_a_row_whose_turns_are_all_bad_is_dropped():
     assert reason(normalise(row((None, "x"), ("y", None)), settings())) == "no_turns"
 

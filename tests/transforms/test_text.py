@@ -29,25 +29,79 @@ def test_good_turns_keep_their_order_and_source():
     assert not clean.dropped
 
 
+def question(published: str, rules: TextRules = RULES, images: int = 1) -> str:
+    """The question of a row with images, as it is kept."""
+    clean = clean_turns([turn(published)], rules, images)
+    assert clean.problem is None
+    return clean.turns[0][0]
+
+
+XML = "<channel>\n<image>\n<url>a.png</url>\n</image>\n</channel>"
+
+
 @pytest.mark.parametrize(
-    ("published", "cleaned"),
+    ("published", "images", "cleaned"),
     [
-        ("<image>\nWhat is this?", "What is this?"),
-        ("What is this?\n<image>", "What is this?"),
-        ("<image><image> \n Compare them", "Compare them"),
-        ("Left <image> right", "Left  right"),
-        ("<ima<image>ge> nested", "nested"),
-        ("Ensure brevity in your answer. ", "Ensure brevity in your answer. "),
-        ("an <Image> is no placeholder", "an <Image> is no placeholder"),
+        ("<image>\nWhat is this?", 1, "What is this?"),
+        ("What is this?\n<image>", 1, "What is this?"),
+        ("<image><image> \n Compare them", 2, "Compare them"),
+        ("<image>\nCompare them\n<image>", 2, "Compare them"),
+        ("Left <image> right", 1, "Left <image> right"),
+        ("<image>\nWhat is an <image> tag?", 1, "What is an <image> tag?"),
+        (f"What does this say?\n{XML}", 1, f"What does this say?\n{XML}"),
+        ("<image><url>a.png</url></image>", 1, "<image><url>a.png</url></image>"),
+        ("Write <image>", 0, "Write <image>"),
+        ("Ensure brevity in your answer. ", 1, "Ensure brevity in your answer. "),
+        ("an <Image> is no placeholder", 1, "an <Image> is no placeholder"),
     ],
 )
-def test_image_placeholders_go_and_other_text_keeps_its_space(published, cleaned):
-    assert clean_text(published, RULES) == cleaned
+def test_image_placeholders_go_and_other_text_keeps_its_space(published, images, cleaned):
+    assert question(published, images=images) == cleaned
+
+
+def test_an_image_tag_in_an_answer_is_text():
+    clean = clean_turns([turn("<image>\nWrite it as XML.", "<image>\n<url/>")], RULES, 1)
+    assert clean.turns == [("Write it as XML.", "<image>\n<url/>", "test")]
 
 
 def test_image_placeholders_stay_where_the_recipe_says_so():
     rules = TextRules(strip_image_tokens=False)
-    assert clean_text("<image>\nWhat?", rules) == "<image>\nWhat?"
+    assert question("<image>\nWhat?", rules) == "<image>\nWhat?"
+
+
+@pytest.mark.parametrize(
+    ("questions", "images"),
+    [
+        (["<image>a", "<image>b"], 1),  # independent questions on one image
+        (["<image>a", "b"], 1),
+        (["<image>a", "<image>b", "c"], 2),  # a dialogue that shows two images
+        (["<image><image>a", "b<image><image>"], 2),
+    ],
+)
+def test_placeholders_agree_with_the_images_in_each_turn_or_in_all(questions, images):
+    clean = clean_turns([turn(text) for text in questions], RULES, images)
+    assert clean.problem is None
+    assert [user for user, _, _ in clean.turns] == ["a", "b", "c"][: len(questions)]
+
+
+@pytest.mark.parametrize(
+    ("questions", "images"),
+    [(["<image>a"], 2), (["<image><image>a"], 1), (["<image>a", "<image><image>b"], 1)],
+)
+def test_placeholders_that_disagree_with_the_images_quarantine_the_row(questions, images):
+    clean = clean_turns([turn(text) for text in questions], RULES, images)
+    assert clean.problem is not None
+    reason, message = clean.problem
+    assert (reason, outcome_of(reason)) == ("image_placeholders", "quarantined")
+    assert message.endswith(f" questions, {images} images")
+    assert clean.turns == []
+
+
+def test_a_hundred_thousand_placeholders_are_counted_in_a_blink():
+    start = time.perf_counter()
+    text = "<image> " * 100_000
+    assert clean_turns([turn(text)], RULES, 100_000).dropped == {"empty_question": 1}
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize(
@@ -93,7 +147,6 @@ def test_mojibake_is_data():
     [
         (turn(user=None), "empty_question"),
         (turn(user=" \n"), "empty_question"),
-        (turn(user="<image>"), "empty_question"),
         (turn(assistant=None), "empty_answer"),
         (turn(assistant="\t"), "empty_answer"),
         (turn(assistant="I'm SORRY, no."), "refusal"),
@@ -108,6 +161,31 @@ def test_a_bad_turn_goes_and_its_row_stays(bad, reason):
     assert clean.dropped == {reason: 1}
     assert set(clean.dropped) <= set(TURN_DROPPED)
     assert clean.problem is None
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (turn(user=None), "empty_question"),
+        (turn(assistant="Sorry, no."), "refusal"),
+        (turn(user="What is </s>?"), "special_token"),
+    ],
+)
+def test_a_bad_turn_of_a_dialogue_takes_its_row(place, bad, reason):
+    turns = [turn(), turn()]
+    turns.insert(place, bad)
+    clean = clean_turns(turns, FILTERED, dialogue=True)
+    assert clean.problem == ("bad_turn", f"turn {place} of a dialogue: {reason}")
+    assert outcome_of("bad_turn") == "dropped"
+    assert (clean.turns, clean.dropped) == ([], {reason: 1})
+
+
+def test_only_an_unanswered_last_question_is_left_out_of_a_dialogue():
+    open_end = clean_turns([turn(), turn(assistant=None)], RULES, dialogue=True)
+    assert (len(open_end.turns), open_end.dropped) == (1, {"empty_answer": 1})
+    gap = clean_turns([turn(assistant=None), turn()], RULES, dialogue=True)
+    assert gap.problem == ("bad_turn", "turn 0 of a dialogue: empty_answer")
 
 
 def test_a_refusal_phrase_in_the_question_is_no_refusal():
@@ -134,7 +212,7 @@ def test_docmatix_rule_drops_a_row_with_one_long_text():
 def test_ten_thousand_turns_are_cleaned_in_a_blink():
     turns = [turn(f"<image>\nQuestion {i}?.", f"Answer {i}!.") for i in range(10_000)]
     start = time.perf_counter()
-    clean = clean_turns(turns, FILTERED)
+    clean = clean_turns(turns, FILTERED, 1)
     assert time.perf_counter() - start < 1
     assert len(clean.turns) == 10_000
     assert clean.turns[-1][:2] == ("Question 9999?", "Answer 9999!")

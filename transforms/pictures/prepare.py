@@ -198,6 +198,9 @@ def _check_size(width: int, height: int, rules: ImageRules) -> None:
     if width * height > rules.hard_max_pixels:
         message = f"{width} x {height} pixels, the limit is {rules.hard_max_pixels}"
         raise ImageProblem("image_too_large", message)
+    if rules.drop_side is not None and max(width, height) > rules.drop_side:
+        message = f"{width} x {height} pixels, the limit for a side is {rules.drop_side}"
+        raise ImageProblem("long_side", message)
     aspect = max(width, height) / max(1, min(width, height))
     if rules.max_aspect is not None and aspect > rules.max_aspect:
         message = f"{width} x {height} is {aspect:.2f} : 1, the limit is {rules.max_aspect:g}"

@@ -219,6 +219,7 @@ class SourceInMixture(_Frozen):
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
         epochs: passes over the kept rows, fractional.
         rows: copies in the mixture.
+        notes: of the corpus.
     """
 
     counts: RowCounts
@@ -234,6 +235,7 @@ class SourceInMixture(_Frozen):
     license: str
     repo: str
     commit: str | None
+    notes: list[str] = []
 
 
 class MixtureTotals(_Frozen):

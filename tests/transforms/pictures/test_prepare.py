@@ -502,6 +502,14 @@ def test_elongated_images_are_dropped_where_the_recipe_says_so():
     assert stored(encoded(Image.new("RGB", (100, 400)), "PNG"), max_aspect=4)
 
 
+@pytest.mark.parametrize("size", [(301, 20), (20, 301)])
+def test_a_long_side_is_refused_where_the_recipe_says_so(size):
+    data = encoded(Image.new("RGB", size), "PNG")
+    assert reason(data, drop_side=300) == "long_side"
+    assert stored(data, drop_side=301)
+    assert stored(data)
+
+
 def test_what_is_written_anew_is_the_same_every_time_and_carries_nothing_along():
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 3
