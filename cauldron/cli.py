@@ -7,13 +7,15 @@ import json
 import logging
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from cauldron import __version__
-from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError, UsageError, first_line
 
 # Must be set before pyarrow is imported; worker processes inherit it. With Arrow's own allocator
 # the mix held 2 GiB for 0.65 GiB in use, with the system's 0.77 GiB.
@@ -21,25 +23,41 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 DEFAULT_OUTPUT = "./cauldron-out"
 DEFAULT_RECIPE = "idefics3"
+HUB = "hub"
 
 
 class _Group(click.Group):
-    """Prints errors of the library as one line and sets the exit code."""
+    """Prints every error as one line and sets the exit code.
+
+    An unforeseen one is printed with the file that holds its traceback.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except CauldronError as error:
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except KeyboardInterrupt:
+            line, code = "stopped; the same command goes on where it was", 130
+        except Exception as error:
             if ctx.params.get("verbose"):
                 logging.getLogger("cauldron").exception("traceback")
-            click.echo(f"cauldron: {error}", err=True)
-            sys.exit(error.exit_code)
-        except OSError as error:
-            # An error of the disk or the network, also printed as one line.
-            if ctx.params.get("verbose"):
-                raise
-            click.echo(f"cauldron: {error}", err=True)
-            sys.exit(1)
+            line, code = _shown(error)
+        click.echo(f"cauldron: {line}", err=True)
+        sys.exit(code)
+
+
+def _shown(error: Exception) -> tuple[str, int]:
+    """The line for the user, and the exit code."""
+    if isinstance(error, CauldronError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):  # of the disk or the network
+        return " ".join(str(error).split()) or type(error).__name__, 1
+    handle, path = tempfile.mkstemp(prefix="cauldron-traceback-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(traceback.format_exception(error))
+    what = f"unforeseen {type(error).__name__}: {first_line(error)}"
+    return f"{what}; the traceback is in {path}", 1
 
 
 def _examples(*lines: str) -> Callable[[Any], Any]:
@@ -123,11 +141,16 @@ def build_command(
     from cauldron.pipeline.build import BuildOptions, build
     from cauldron.recipe import with_benchmarks
 
+    if root == HUB and os.path.isdir(HUB):
+        raise UsageError(
+            "--root hub: there is a folder of this name; give ./hub to read it, or "
+            "leave --root out to read the Hugging Face hub"
+        )
     recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
         recipe=with_benchmarks(_recipe(recipe, weights), against),
         stages=stages,
-        root=None if root == "hub" else root,
+        root=None if root == HUB else root,
         output=output.rstrip("/") or "/",
         limit=limit or -1,
         skip_unavailable=skip_unavailable,

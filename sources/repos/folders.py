@@ -17,7 +17,7 @@ from cauldron.sources.repos.ranges import RangeReader, ShortReadError, retry
 from fsspec.implementations.local import LocalFileSystem
 
 from cauldron.core import storage
-from cauldron.core.errors import SourceUnavailable, UsageError, first_line
+from cauldron.core.errors import SourceUnavailable, first_line
 
 
 class FolderRoot(Root):
@@ -104,10 +104,7 @@ def list_at(location: str) -> list[FileInfo]:
 
 def existing(location: str) -> str | None:
     """The location, or None if nothing is there. Raises UsageError for an unknown protocol."""
-    try:
-        return location if storage.exists(location) else None
-    except (ValueError, ImportError) as error:
-        raise UsageError(f"cannot open {location}: {first_line(error)}") from error
+    return location if storage.exists(location) else None
 
 
 def is_folder(url: str) -> bool:
