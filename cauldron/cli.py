@@ -6,10 +6,12 @@ import inspect
 import json
 import logging
 import os
+import signal
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import click
@@ -37,8 +39,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
             raise
-        except KeyboardInterrupt:
-            line, code = "stopped; the same command goes on where it was", 130
+        except KeyboardInterrupt as error:
+            line = "stopped; the same command goes on where it was"
+            code = 128 + (error.args[0] if error.args else signal.SIGINT)
         except Exception as error:
             if ctx.params.get("verbose"):
                 logging.getLogger("cauldron").exception("traceback")
@@ -146,6 +149,7 @@ def build_command(
             "--root hub: there is a folder of this name; give ./hub to read it, or "
             "leave --root out to read the Hugging Face hub"
         )
+    signal.signal(signal.SIGTERM, _stop)
     recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
         recipe=with_benchmarks(_recipe(recipe, weights), against),
@@ -162,6 +166,11 @@ def build_command(
         return
     for manifest in manifests:
         print_mixture(manifest, options.output)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a build like Ctrl-C: locks are released."""
+    raise KeyboardInterrupt(number)
 
 
 def _recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

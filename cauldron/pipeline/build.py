@@ -9,7 +9,7 @@ from cauldron.core.errors import UsageError
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.pipeline import runner
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
-from cauldron.pipeline.corpora import BuildOptions, plan_corpora
+from cauldron.pipeline.corpora import BuildOptions, check_drops, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
@@ -42,6 +42,7 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
         say(f"without {item.source}: {item.why}")
     launcher = Launcher(options.beam_args, say)
     corpora = ingest(planned, options, launcher)
+    check_drops(recipe, corpora)
     benchmarks = ingest_benchmarks(against, options, launcher)
     rows = CurateRequest(recipe, options.output, corpora, benchmarks)
     mixtures = []
