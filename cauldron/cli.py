@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -18,6 +19,7 @@ import click
 
 from cauldron import __version__
 from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.program import program
 
 # Must be set before pyarrow is imported; worker processes inherit it. With Arrow's own allocator
 # the mix held 2 GiB for 0.65 GiB in use, with the system's 0.77 GiB.
@@ -252,7 +254,7 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
 
     write_sample_hub(folder, seed=seed, rows=rows)
     click.echo(f"A miniature hub is in {folder}; build it with:")
-    click.echo(f"  cauldron build sample --root {folder}")
+    click.echo(f"  {program()} build sample --root {shlex.quote(folder)}")
 
 
 @_examples(
