@@ -10,6 +10,7 @@ import shlex
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from types import FrameType
@@ -267,16 +268,32 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
 @click.option("--json", "form", flag_value="json", help="One JSON array.")
 @click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
 @click.option("--parquet", metavar="FILE", help="Write the result to a parquet file.")
-def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> None:
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=threading.TIMEOUT_MAX),
+    default=600,
+    show_default=True,
+    help="Seconds after which the query is stopped.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0.05, max=1e6),
+    default=4,
+    show_default=True,
+    help="GiB that it may hold; more is kept on disk where possible.",
+)
+def query_command(
+    out: str, sql: str, form: str | None, parquet: str | None, timeout: float, memory: float
+) -> None:
     """Run SQL over OUT with DuckDB.
 
     Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
     benchmarks, manifest.
     """
-    from cauldron.inspect.query import run_query
+    from cauldron.inspect.query import Limits, run_query
 
     style: Any = "parquet" if parquet else form or "table"
-    run_query(out, sql, style, parquet)
+    run_query(out, sql, style, parquet, limits=Limits(timeout, int(memory * (1 << 30))))
 
 
 @_examples("cauldron curate ./cauldron-out --explain 3f2a9c1e")
