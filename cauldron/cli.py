@@ -6,14 +6,21 @@ import inspect
 import json
 import logging
 import os
+import shlex
+import signal
 import sys
+import tempfile
+import threading
+import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import click
 
 from cauldron import __version__
-from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.program import program
 
 # Must be set before pyarrow is imported; worker processes inherit it. With Arrow's own allocator
 # the mix held 2 GiB for 0.65 GiB in use, with the system's 0.77 GiB.
@@ -21,25 +28,42 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 DEFAULT_OUTPUT = "./cauldron-out"
 DEFAULT_RECIPE = "idefics3"
+HUB = "hub"
 
 
 class _Group(click.Group):
-    """Prints errors of the library as one line and sets the exit code."""
+    """Prints every error as one line and sets the exit code.
+
+    An unforeseen one is printed with the file that holds its traceback.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except CauldronError as error:
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except KeyboardInterrupt as error:
+            line = "stopped; the same command goes on where it was"
+            code = 128 + (error.args[0] if error.args else signal.SIGINT)
+        except Exception as error:
             if ctx.params.get("verbose"):
                 logging.getLogger("cauldron").exception("traceback")
-            click.echo(f"cauldron: {error}", err=True)
-            sys.exit(error.exit_code)
-        except OSError as error:
-            # An error of the disk or the network, also printed as one line.
-            if ctx.params.get("verbose"):
-                raise
-            click.echo(f"cauldron: {error}", err=True)
-            sys.exit(1)
+            line, code = _shown(error)
+        click.echo(f"cauldron: {line}", err=True)
+        sys.exit(code)
+
+
+def _shown(error: Exception) -> tuple[str, int]:
+    """The line for the user, and the exit code."""
+    if isinstance(error, CauldronError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError):  # of the disk or the network
+        return " ".join(str(error).split()) or type(error).__name__, 1
+    handle, path = tempfile.mkstemp(prefix="cauldron-traceback-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(traceback.format_exception(error))
+    what = f"unforeseen {type(error).__name__}: {first_line(error)}"
+    return f"{what}; the traceback is in {path}", 1
 
 
 def _examples(*lines: str) -> Callable[[Any], Any]:
@@ -123,11 +147,17 @@ def build_command(
     from cauldron.pipeline.build import BuildOptions, build
     from cauldron.recipe import with_benchmarks
 
+    if root == HUB and os.path.isdir(HUB):
+        raise UsageError(
+            "--root hub: there is a folder of this name; give ./hub to read it, or "
+            "leave --root out to read the Hugging Face hub"
+        )
+    signal.signal(signal.SIGTERM, _stop)
     recipe, beam_args = _recipe_and_beam(arguments)
     options = BuildOptions(
         recipe=with_benchmarks(_recipe(recipe, weights), against),
         stages=stages,
-        root=None if root == "hub" else root,
+        root=None if root == HUB else root,
         output=output.rstrip("/") or "/",
         limit=limit or -1,
         skip_unavailable=skip_unavailable,
@@ -139,6 +169,11 @@ def build_command(
         return
     for manifest in manifests:
         print_mixture(manifest, options.output)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a build like Ctrl-C: locks are released."""
+    raise KeyboardInterrupt(number)
 
 
 def _recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -220,7 +255,7 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
 
     write_sample_hub(folder, seed=seed, rows=rows)
     click.echo(f"A miniature hub is in {folder}; build it with:")
-    click.echo(f"  cauldron build sample --root {folder}")
+    click.echo(f"  {program()} build sample --root {shlex.quote(folder)}")
 
 
 @_examples(
@@ -233,16 +268,32 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
 @click.option("--json", "form", flag_value="json", help="One JSON array.")
 @click.option("--csv", "form", flag_value="csv", help="CSV with a header.")
 @click.option("--parquet", metavar="FILE", help="Write the result to a parquet file.")
-def query_command(out: str, sql: str, form: str | None, parquet: str | None) -> None:
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=threading.TIMEOUT_MAX),
+    default=600,
+    show_default=True,
+    help="Seconds after which the query is stopped.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0.05, max=1e6),
+    default=4,
+    show_default=True,
+    help="GiB that it may hold; more is kept on disk where possible.",
+)
+def query_command(
+    out: str, sql: str, form: str | None, parquet: str | None, timeout: float, memory: float
+) -> None:
     """Run SQL over OUT with DuckDB.
 
     Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
     benchmarks, manifest.
     """
-    from cauldron.inspect.query import run_query
+    from cauldron.inspect.query import Limits, run_query
 
     style: Any = "parquet" if parquet else form or "table"
-    run_query(out, sql, style, parquet)
+    run_query(out, sql, style, parquet, limits=Limits(timeout, int(memory * (1 << 30))))
 
 
 @_examples("cauldron curate ./cauldron-out --explain 3f2a9c1e")

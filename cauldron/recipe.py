@@ -7,13 +7,15 @@ A recipe is a YAML file. `load_recipe` takes a packaged name (``idefics3``) or a
 from __future__ import annotations
 
 import importlib.resources
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from cauldron.core import storage
-from cauldron.core.errors import UsageError
+from cauldron.core.errors import UsageError, first_line
+from cauldron.core.names import Name, SourceName, did_you_mean, plain_name
+from cauldron.core.plain_yaml import parse_yaml
 from cauldron.core.rules import (
     AgainstRules,
     ClassifierRules,
@@ -34,12 +36,15 @@ class SourceRecipe(Strict):
         revision: branch, tag or commit on the hub; the manifest records the commit.
         images, text: changes to the recipe's rules for this source.
         options: options of the source's reader, see its docstring.
+        expected_drop: the part of the rows that one rule may drop, 0 to 1. A rule that drops more
+            stops the build: most often a setting is wrong. 1 allows anything.
     """
 
     revision: str | None = None
     images: dict[str, Any] = Field(default_factory=dict)
     text: dict[str, Any] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+    expected_drop: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
 class Recipe(Strict):
@@ -64,8 +69,8 @@ class Recipe(Strict):
             mixtures.
     """
 
-    name: str
-    seed: int = 0
+    name: Name
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     tokenizer: str | None = None
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
     statistics: str | None = None
@@ -76,16 +81,22 @@ class Recipe(Strict):
     classifiers: tuple[ClassifierRules, ...] = ()
     duplicates: DuplicateRules | None = None
     against: AgainstRules = AgainstRules()
-    sources: dict[str, SourceRecipe] = Field(default_factory=dict)
-    stages: dict[str, StageRecipe]
-    training: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sources: dict[SourceName, SourceRecipe] = Field(default_factory=dict)
+    stages: dict[Name, StageRecipe]
+    training: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _source_rules_are_valid(self) -> Recipe:
         for name in self.sources:
-            self.image_rules(name)
-            self.text_rules(name)
+            self._check_rules(name, "images", ImageRules)
+            self._check_rules(name, "text", TextRules)
         return self
+
+    def _check_rules(self, name: str, place: str, rules: type[ImageRules | TextRules]) -> None:
+        try:
+            rules.model_validate(getattr(self.source(name), place))
+        except ValidationError as error:
+            raise ValueError(f"sources.{name}.{place}.{_problems(error, rules)}") from None
 
     def source(self, name: str) -> SourceRecipe:
         return self.sources.get(name, SourceRecipe())
@@ -109,7 +120,10 @@ class Recipe(Strict):
         """Raises UsageError for an unknown stage."""
         if name not in self.stages:
             known = ", ".join(self.stages)
-            raise UsageError(f"recipe {self.name!r} has no stage {name!r}; it has: {known}")
+            raise UsageError(
+                f"recipe {self.name!r} has no stage {name!r}; it has: {known}"
+                + did_you_mean(name, self.stages)
+            )
         return self.stages[name]
 
 
@@ -119,11 +133,37 @@ def load_recipe(name_or_path: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
-            for item in error.errors()[:5]
-        )
-        raise UsageError(f"recipe {name_or_path}: {problems}") from None
+        raise UsageError(f"recipe {name_or_path}: {_problems(error, Recipe)}") from None
+
+
+def _problems(error: ValidationError, section: type[BaseModel]) -> str:
+    """The first five problems in one line, with the field that is nearest to a wrong one.
+
+    Args:
+        section: what was validated.
+    """
+    return "; ".join(
+        ": ".join([*filter(None, [".".join(map(str, item["loc"]))]), _message(item, section)])
+        for item in error.errors()[:5]
+    )
+
+
+def _message(item: ErrorDetails, section: type[BaseModel]) -> str:
+    if item["type"] != "extra_forbidden":
+        return item["msg"].removeprefix("Value error, ")
+    *place, name = map(str, item["loc"])
+    for part in place:
+        if part in section.model_fields:
+            section = _section(section.model_fields[part].annotation) or section
+    return "no such field" + did_you_mean(name, section.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model in a field's type, as in ``dict[str, Model]``; None if there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section(part) for part in get_args(annotation))
+    return next((section for section in found if section is not None), None)
 
 
 def packaged_recipes() -> list[str]:
@@ -136,9 +176,9 @@ def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name_or_path in seen:
         raise UsageError(f"recipe {name_or_path} extends itself")
     try:
-        values = yaml.safe_load(_text(name_or_path))
-    except yaml.YAMLError as error:
-        raise UsageError(f"recipe {name_or_path} is not YAML: {error}") from None
+        values = parse_yaml(_text(name_or_path))
+    except ValueError as error:
+        raise UsageError(f"recipe {name_or_path} {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"recipe {name_or_path} is not a mapping of fields")
     parent = values.pop("extends", None)
@@ -154,10 +194,15 @@ def _text(name_or_path: str) -> str:
     try:
         return storage.read_bytes(name_or_path).decode()
     except FileNotFoundError:
-        known = ", ".join(packaged_recipes())
+        known = packaged_recipes()
         raise UsageError(
-            f"no recipe {name_or_path!r}: neither a file nor a packaged name ({known})"
+            f"no recipe {name_or_path!r}: neither a file nor a packaged name ({', '.join(known)})"
+            + did_you_mean(name_or_path, known)
         ) from None
+    except UnicodeDecodeError:
+        raise ValueError("is not text in UTF-8") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {first_line(error)}") from None
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +234,11 @@ def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:
         source, _, weight = change.partition("=")
         stages = [stage for stage in values["stages"].values() if source in stage["mixture"]]
         if not stages:
-            raise UsageError(f"--weight {change}: no stage of {recipe.name!r} mixes {source!r}")
+            known = {name for stage in values["stages"].values() for name in stage["mixture"]}
+            raise UsageError(
+                f"--weight {change}: no stage of {recipe.name!r} mixes {source!r}"
+                + did_you_mean(source, known)
+            )
         for stage in stages:
             stage["mixture"][source] = {"weight": weight}
     try:
@@ -212,6 +261,10 @@ def with_benchmarks(recipe: Recipe, against: tuple[str, ...]) -> Recipe:
         name, _, path = item.partition("=")
         if not name or not path:
             raise UsageError(f"--against {item}: give NAME=PATH")
+        try:
+            plain_name(name)
+        except ValueError as error:
+            raise UsageError(f"--against {item}: {error}") from None
         if name in added:
             raise UsageError(f"--against {item}: {name} is given twice")
         added[name] = path

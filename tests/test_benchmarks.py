@@ -237,7 +237,7 @@ def test_a_table_without_pictures_is_an_error_that_names_its_columns(
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b"])
 def test_a_name_that_is_no_name_is_refused(recipe: Recipe, tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="a name is letters"):
+    with pytest.raises(UsageError, match="is not a name: use letters"):
         plan_benchmarks(recipe, None, str(tmp_path), {name: "x"})
 
 

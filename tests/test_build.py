@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,6 +276,45 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path
     assert verify(str(output)) == []
 
 
+def workers_of(output: Path) -> list[int]:
+    """Worker processes of the build into `output`, by the environment that `start` gave them."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"BUILD_OF={output}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_the_end_of_a_build_is_the_end_of_its_workers(root, built, tmp_path, how):
+    output = tmp_path / "out"
+    recipe = hubs.write_recipe(str(output) + ".yaml")
+    command = [
+        *(sys.executable, "-m", "cauldron", "build", recipe, "--stage", "sft"),
+        *("--root", root, "--output", str(output), *WORKER_PROCESSES),
+    ]
+    environment = os.environ | {"BUILD_OF": str(output)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    deadline = time.monotonic() + 60
+    while len(workers_of(output)) < 3 and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(how)  # to the main process alone
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == (-how if how == signal.SIGKILL else 128 + how), said
+    while workers_of(output):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "Traceback" not in said
+    if how != signal.SIGKILL:
+        assert said.splitlines()[-1] == "cauldron: stopped; the same command goes on where it was"
+        assert not list(output.rglob(LOCK))
+    assert shard_digests(run(root, output)) == shard_digests(built[1])
+    assert verify(str(output)) == []
+
+
 def test_temporaries_of_a_killed_mix_are_gone_after_the_next_build(root, built, tmp_path):
     output = tmp_path / "out"
     run(root, output)
@@ -283,6 +324,43 @@ def test_temporaries_of_a_killed_mix_are_gone_after_the_next_build(root, built, 
         path.write_bytes(b"half")
     assert shard_digests(run(root, output)) == shard_digests(built[1])
     assert verify(str(output)) == []
+
+
+def test_a_copy_of_the_root_is_not_ingested_again(root, built, tmp_path):
+    copy, output = tmp_path / "copy", tmp_path / "out"
+    shutil.copytree(root, copy, copy_function=shutil.copyfile)
+    shutil.copytree(built[0], output)
+    corpora = set(output.glob("corpus/*/*"))
+    assert shard_digests(run(str(copy), output)) == shard_digests(built[1])
+    assert set(output.glob("corpus/*/*")) == corpora
+
+
+def test_a_rule_that_drops_most_of_a_source_stops_the_build_unless_expected(root, tmp_path):
+    values = json.loads(Path(hubs.write_recipe(str(tmp_path / "r.yaml"))).read_text())
+    values["text"] = {"max_turn_chars": 5}
+    path, output = tmp_path / "r.yaml", tmp_path / "out"
+    path.write_text(json.dumps(values))
+    for _ in range(2):  # also when the corpora are done already
+        with pytest.raises(CauldronError, match=r"long_turn drops 9\d\.\d% of dolly") as caught:
+            run(root, output, recipe=str(path))
+        assert "expected_drop" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    values["sources"] = {name: {"expected_drop": 1} for name in ("dolly", "sharegpt_4o")}
+    path.write_text(json.dumps(values))
+    with pytest.raises(CauldronError, match="no source of the mixture has any answer tokens"):
+        run(root, output, recipe=str(path))
+
+
+def test_unknown_languages_and_sources_name_the_nearest_one(root, tmp_path):
+    values = json.loads(Path(hubs.write_recipe(str(tmp_path / "r.yaml"))).read_text())
+    path = tmp_path / "r.yaml"
+    for change, message in (
+        ({"language": {"keep": ["eng"]}}, "'eng'.*did you mean 'en'"),
+        ({"sources": {"doly": {}}}, "doly; did you mean 'dolly'"),
+    ):
+        path.write_text(json.dumps(values | change))
+        with pytest.raises(UsageError, match=message):
+            run(root, tmp_path / "out", recipe=str(path))
 
 
 def test_verify_does_not_mind_a_lock_beside_a_manifest(built):

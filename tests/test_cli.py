@@ -107,3 +107,66 @@ def test_weights_on_the_command_line_replace_those_of_the_recipe():
     recipe = with_weights(load_recipe("idefics3"), ("dolly=3",))
     assert recipe.stage("sft").mixture["dolly"].weight == 3
     assert recipe.stage("sft").mixture["lima"].weight == 0.25
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("first\nsecond"), RecursionError(), ValueError("Circular reference detected")],
+)
+def test_an_unforeseen_error_is_one_line_that_names_the_traceback(monkeypatch, tmp_path, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("cauldron.inspect.tables.source_lines", fail)
+    found = run("sources", "--json")
+    assert found.exit_code == 1
+    (file,) = tmp_path.glob("cauldron-traceback-*")
+    (line,) = found.output.strip().splitlines()
+    assert type(error).__name__ in line
+    assert line.endswith(str(file))
+    assert "in fail" in file.read_text()
+
+
+def test_a_disk_error_is_one_line(monkeypatch):
+    def fail():
+        raise OSError(28, "No space left on device", "/data/x")
+
+    monkeypatch.setattr("cauldron.inspect.tables.source_lines", fail)
+    found = run("sources", "--json")
+    assert (found.exit_code, len(found.output.splitlines())) == (1, 1)
+    assert "No space left" in found.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "s3://bucket/recipe.yaml"),
+        ("build", "--root", "nowhere://bucket"),
+        ("build", "--output", "nowhere://bucket"),
+        ("query", "nowhere://bucket", "SELECT 1"),
+        ("verify", "nowhere://bucket"),
+        ("plan", "--output", "nowhere://bucket"),
+        ("curate", "nowhere://bucket", "--explain", "00000000"),
+    ],
+)
+def test_an_address_that_no_package_opens_is_a_usage_error(arguments):
+    found = run(*arguments)
+    assert found.exit_code == 2, found.output
+    assert len(found.output.strip().splitlines()) == 1
+    assert "://bucket" in found.output
+
+
+def test_a_root_that_is_not_there_is_one_line(tmp_path):
+    found = run("build", "--root", f"{tmp_path}/absent")
+    assert (found.exit_code, len(found.output.splitlines())) == (2, 1)
+    assert "absent: no such folder" in found.output
+
+
+def test_a_folder_named_hub_is_not_taken_for_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "hub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = run("build", "--root", "hub")
+    assert (found.exit_code, len(found.output.splitlines())) == (2, 1)
+    assert "./hub" in found.output
+    assert "leave --root out" in found.output

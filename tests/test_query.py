@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from cauldron.cli import main
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.schema import (
@@ -28,7 +31,7 @@ from cauldron.core.schema import (
     mixture_schema_with_features,
 )
 from cauldron.inspect import database
-from cauldron.inspect.query import connect, run_query
+from cauldron.inspect.query import Limits, connect, run_query
 from cauldron.inspect.views import MANIFEST_SCHEMA
 from tests.doubles.gcs import FakeGcs
 from tests.fixtures_out import LIMA, VQAV2, make_out
@@ -633,3 +636,33 @@ def test_google_cloud_storage_works_and_images_stay_there(monkeypatch: pytest.Mo
         ]
         with pytest.raises(CauldronError):
             ask(out, "SELECT * FROM read_text('gs://bucket/deep/out/mixtures/sft/README.md')")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i)",
+        "SELECT a.i FROM range(10000000) a(i), range(10000000) b(i) WHERE a.i + b.i = -1",
+        "WITH RECURSIVE t(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM t) SELECT max(i) FROM t",
+    ],
+)
+@pytest.mark.parametrize("style", ["table", "csv"])
+def test_a_query_without_end_is_stopped(out: str, sql: str, style: Any) -> None:
+    begun = time.monotonic()
+    with pytest.raises(CauldronError, match=r"stopped after 0\.3 s; --timeout"):
+        run_query(out, sql, style, stream=io.StringIO(), limits=Limits(seconds=0.3))
+    assert time.monotonic() - begun < 20
+
+
+def test_a_query_may_hold_only_so_much_memory(out: str) -> None:
+    sql = "SELECT length(string_agg(repeat('x', 1000), '')) FROM range(1000000)"
+    with pytest.raises(CauldronError, match="--memory") as caught:
+        run_query(out, sql, stream=io.StringIO(), limits=Limits(memory=100 << 20))
+    assert "\n" not in str(caught.value)
+
+
+def test_the_limits_are_options_of_the_command(out: str) -> None:
+    sql = "SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i)"
+    found = CliRunner().invoke(main, ["query", out, sql, "--timeout", "0.2", "--memory", "0.5"])
+    assert found.exit_code == 1
+    assert found.output == "cauldron: the query was stopped after 0.2 s; --timeout gives it more\n"

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from cauldron.core.errors import UsageError
+from cauldron.core.names import did_you_mean
+from cauldron.core.plain_yaml import parse_yaml
 from cauldron.core.rules import Strict, UpscaleChoice
 
 Positive = Annotated[int, Field(gt=0)]
@@ -217,13 +218,20 @@ def stage_rules(section: dict[str, Any], stage: str, changes: tuple[str, ...]) -
         path, found, text = change.partition("=")
         if not found:
             raise UsageError(f"--set {change}: give FIELD=VALUE")
-        _put(values, path.split("."), yaml.safe_load(text), change)
+        try:
+            value = parse_yaml(text)
+        except ValueError as error:
+            raise UsageError(f"--set {change}: the value {error}") from None
+        _put(values, path.split("."), value, change)
     try:
         return TrainRecipe.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"training.{stage}.{place}: {first['msg']}") from None
+        message = first["msg"]
+        if first["type"] == "extra_forbidden":
+            message = "no such field" + did_you_mean(place, TrainRecipe.model_fields)
+        raise UsageError(f"training.{stage}.{place}: {message}") from None
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any, change: str) -> None:

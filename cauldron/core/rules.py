@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from cauldron.core.names import Name
 from cauldron.core.tiles import Upscale
 
 
 class Strict(BaseModel):
-    """A model that refuses unknown keys and whose values cannot change."""
+    """A model that refuses unknown keys, infinity and NaN, and whose values cannot change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ImageRules(Strict):
@@ -114,6 +115,12 @@ class LanguageRules(Strict):
     keep: tuple[str, ...] = ()
     min_score: Annotated[float, Field(ge=0, le=1)] = 0.5
 
+    @model_validator(mode="after")
+    def _identified(self) -> LanguageRules:
+        if self.keep and not self.identify:
+            raise ValueError("keep needs the languages: set identify to true")
+        return self
+
 
 class ClassifierRules(Strict):
     """Any fastText classifier as a filter: a row stays when `label` reaches `min_score`.
@@ -176,6 +183,6 @@ class AgainstRules(Strict):
         ngram: number of consecutive words.
     """
 
-    benchmarks: dict[str, str] = Field(default_factory=dict)
+    benchmarks: dict[Name, str] = Field(default_factory=dict)
     match: Literal["image", "image_and_text"] = "image"
     ngram: Annotated[int, Field(ge=3, le=50)] = 13

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from cauldron.core.names import SourceName
 from cauldron.core.rules import Action, Strict, UpscaleChoice
 
 MIB = 1024 * 1024
@@ -90,7 +91,7 @@ class StageRecipe(Strict):
     """
 
     budget: Budget
-    mixture: dict[str, Portion]
+    mixture: dict[SourceName, Portion]
     turns: TurnRules = TurnRules()
     max_epochs: Annotated[float, Field(gt=0)] = 50
     longest_edge: Annotated[int, Field(gt=0)] = 1820

@@ -20,6 +20,8 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from cauldron.core.errors import UsageError, first_line
+
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
 # more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).
 COALESCE_GAP = 64 * 1024
@@ -28,9 +30,17 @@ _TEMPORARY = ".tmp-"
 
 
 def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of `path`, and the path in that file system's form."""
-    # A cached listing would hide files that another worker has written since.
-    fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    """The file system of `path`, and the path in that file system's form.
+
+    Raises:
+        UsageError: no installed package opens addresses of this kind.
+    """
+    try:
+        # A cached listing would hide files that another worker has written since.
+        fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        why = f"cannot open {path}: {first_line(error)}"
+        raise UsageError(f"{why}; give a folder or a gs:// address") from error
     return fs, bare
 
 

@@ -166,11 +166,14 @@ def _refuse_links_outside(root: str, paths: Iterable[str]) -> None:
 
 
 @contextlib.contextmanager
-def open_database(out: str, names: Sequence[str]) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_database(
+    out: str, names: Sequence[str], memory: int | None = None
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """An in-memory DuckDB that can read the named files of `out`, no other file and no network.
 
     Args:
         names: paths relative to `out`.
+        memory: bytes that DuckDB may hold; None: its default, 80 % of the machine's.
 
     Yields:
         A connection; its results must not be used after the block. Data that does not fit in
@@ -185,6 +188,8 @@ def open_database(out: str, names: Sequence[str]) -> Iterator[duckdb.DuckDBPyCon
     ):
         connection.register_filesystem(files)
         connection.execute(f"SET temp_directory = {quoted(spill)}")
+        if memory is not None:
+            connection.execute(f"SET memory_limit = '{memory}B'")
         connection.execute(f"SET allowed_paths = {path_list(names)}")
         for statement in (_READ_LOCAL if files.is_local else _READ_REMOTE, *_LOCKED):
             connection.execute(statement)

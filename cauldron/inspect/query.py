@@ -9,14 +9,16 @@ import contextlib
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
 import duckdb
 import pyarrow as pa
 
 from cauldron.core import storage
-from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.output.finished import find_finished
 from cauldron.inspect.database import SCHEME, one_row, open_database
 from cauldron.inspect.query_output import write_csv, write_json, write_parquet, write_table
@@ -33,12 +35,26 @@ _TRACEBACK = "Traceback (most recent call last)"
 _EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What one query may take.
+
+    Attributes:
+        seconds: from its start to the last row.
+        memory: bytes; more is spilled to a disk where DuckDB can do so.
+    """
+
+    seconds: float = 600.0
+    memory: int = 4 << 30
+
+
 def run_query(
     out: str,
     sql: str,
     style: Style = "table",
     target: str | None = None,
     stream: TextIO | None = None,
+    limits: Limits = Limits(),
 ) -> None:
     """Run one query and write its result.
 
@@ -47,14 +63,19 @@ def run_query(
         style: the output format. Image bytes appear as ``<12,345 bytes>``, except in parquet.
         target: the file to write with style ``parquet``.
         stream: the output of the other styles; default: standard output.
+        limits: of time and memory.
 
     Raises:
         UsageError: the SQL is wrong or is not a single reading statement, or its result cannot
             be written in this style.
-        CauldronError: the output folder cannot be read.
+        CauldronError: the output folder cannot be read, or the query needs more than the limits.
     """
     stream = stream or sys.stdout
-    with connect(out) as connection, _errors_in_one_line(connection, out):
+    with (
+        connect(out, limits.memory) as connection,
+        _errors_in_one_line(connection, out),
+        _interrupted_after(connection, limits.seconds),
+    ):
         check_reading(connection, sql)
         # Not `execute`: only a relation streams its result to Arrow.
         batches = connection.sql(sql).to_arrow_reader(_BATCH_ROWS)
@@ -75,7 +96,7 @@ def run_query(
 
 
 @contextlib.contextmanager
-def connect(out: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(out: str, memory: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only DuckDB with the views of an output folder.
 
     Results must be read or dropped before the block ends. Check SQL from users with
@@ -90,7 +111,7 @@ def connect(out: str) -> Iterator[duckdb.DuckDBPyConnection]:
     found = find_finished(out)
     views = views_of(found)
     names = sorted({name for files, _, _ in views.values() for name in files})
-    with open_database(out, names) as connection:
+    with open_database(out, names, memory) as connection:
         with _errors_in_one_line(connection, out):
             for view, (files, sql, schema) in views.items():
                 if files:
@@ -155,19 +176,47 @@ def _store(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) ->
 
 
 @contextlib.contextmanager
+def _interrupted_after(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Interrupt the connection's query when its time is over. Raises CauldronError."""
+    is_over = threading.Event()
+
+    def stop() -> None:
+        is_over.set()
+        connection.interrupt()
+
+    timer = threading.Timer(seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError):  # Arrow wraps DuckDB's errors
+        if not is_over.is_set():
+            raise
+        raise CauldronError(
+            f"the query was stopped after {seconds:g} s; --timeout gives it more"
+        ) from None
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@contextlib.contextmanager
 def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iterator[None]:
     try:
         yield
     except duckdb.CatalogException as error:
         names = [row[0] for row in connection.execute("SHOW TABLES").fetchall()]
         raise UsageError(f"{_one_line(error)} (there are: {', '.join(names)})") from None
+    except duckdb.OutOfMemoryException as error:
+        text = "the query needs more memory than it may use; --memory gives it more"
+        raise CauldronError(f"{text} ({first_line(error)})") from None
     except duckdb.Error as error:
         text = _one_line(error)
         # An error that names one of our files, or comes from opening it, is not about the query.
         if f"{SCHEME}://" in text or _TRACEBACK in str(error):
             text = text.replace(f"{SCHEME}://", f"{out.rstrip('/')}/")
             raise CauldronError(f"{text}; cauldron verify tells what is wrong") from None
-        ours = (duckdb.OutOfMemoryException, duckdb.InternalException, duckdb.IOException)
+        ours = (duckdb.InternalException, duckdb.IOException)
         raise (CauldronError if isinstance(error, ours) else UsageError)(text) from None
 
 

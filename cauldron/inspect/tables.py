@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from cauldron.core.output.manifests import MixtureManifest, mixture_folder
+from cauldron.core.program import program
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
 from cauldron.inspect.query_output import console
 from cauldron.sources.catalog import registry
@@ -16,15 +20,38 @@ def _table(title: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are figures."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
 
 
-def _print(table: Table, *notes: str) -> None:
+def _print(table: Table, *notes: str, spare: tuple[str, ...] = ()) -> None:
+    """Print a table and lines below it.
+
+    Args:
+        spare: columns that may be left out on a narrow terminal, the first one first.
+    """
     printer = console()
+    left_out = _fit(table, spare, printer)
     printer.print(table)
+    if left_out:
+        text = f"Not shown, for lack of room: {', '.join(left_out)} (--json has everything)."
+        printer.print(text, highlight=False, soft_wrap=True)
     for note in notes:
         printer.print(note, highlight=False, soft_wrap=True)
+
+
+def _fit(table: Table, spare: tuple[str, ...], printer: Console) -> list[str]:
+    """Take spare columns out until no cell is cut; returns their headers."""
+    left_out = []
+    unbounded = printer.options.update(max_width=10_000)
+    for header in spare:
+        if Measurement.get(printer, unbounded, table).maximum <= printer.width:
+            break
+        table.columns = [column for column in table.columns if column.header != header]
+        for number, column in enumerate(table.columns):
+            column._index = number
+        left_out.append(header)
+    return left_out
 
 
 def print_mixture(manifest: MixtureManifest, output: str) -> None:
@@ -57,7 +84,8 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
         *([without] if missing else []),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
-        f'Look at it: cauldron query {output} "{query}"',
+        f'Look at it: {program()} query {shlex.quote(output)} "{query}"',
+        spare=("answer tokens", "in", "kept", "merged", "dropped", "quarantined", "epochs"),
     )
 
 
@@ -94,6 +122,7 @@ def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + f": about {estimate['core_hours']:,.0f} core-hours, "
         f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour.",
+        spare=("read GB", "counts", "weight", "answer tokens", "rows"),
     )
 
 
@@ -119,7 +148,7 @@ def print_sources() -> None:
     """Print a line for every source."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("source", "what", "licence", "images"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "source")
     for column in ("rows", "GB"):
         table.add_column(column, justify="right")
     table.add_column("access")
@@ -133,4 +162,4 @@ def print_sources() -> None:
             "?" if line["bytes"] is None else f"{line['bytes'] / 1e9:.2f}",
             "gated" if line["gated"] else "open",
         )
-    _print(table)
+    _print(table, spare=("GB", "rows", "images", "access"))

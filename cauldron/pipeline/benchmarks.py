@@ -10,7 +10,6 @@ kept out.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +18,7 @@ import pyarrow
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import fingerprint
+from cauldron.core.names import plain_name
 from cauldron.core.output.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.pipeline import runner
@@ -38,8 +38,6 @@ __all__ = ["PlannedBenchmark", "benchmark_folder", "ingest_benchmarks", "plan_be
 
 # Part of every benchmark's fingerprint. Raise it when the same files would be read differently.
 BENCHMARKS_VERSION = 1
-
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +66,8 @@ def plan_benchmarks(
 
 
 def _plan(recipe: Recipe, root: Root, output: str, name: str, path: str) -> PlannedBenchmark:
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"--against {name}={path}: a name is letters, digits, '.', '_' and '-'")
     try:
+        plain_name(name)
         place = find_place(path, root)
         source = BenchmarkSource(
             name=name, repo=place.repo.id, title=name, license="unknown", place=place
@@ -78,7 +75,7 @@ def _plan(recipe: Recipe, root: Root, output: str, name: str, path: str) -> Plan
         selected = source.selection()
     except SourceUnavailable as error:
         raise SourceUnavailable(f"--against {name}={path}", error.why, error.remedy) from error
-    except UsageError as error:
+    except (UsageError, ValueError) as error:
         raise UsageError(f"--against {name}={path}: {error}") from error
     settings = _settings(recipe, name)
     digest = _fingerprint(name, place, selected, settings)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+from cauldron.core import storage
+from cauldron.core.errors import UsageError
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.pipeline import runner
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
-from cauldron.pipeline.corpora import BuildOptions, plan_corpora
+from cauldron.pipeline.corpora import BuildOptions, check_drops, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
 from cauldron.pipeline.runner import Launcher, Say
+from cauldron.sources.repos.folders import is_folder
 
 __all__ = ["BuildOptions", "build"]
 
@@ -29,6 +34,7 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
     recipe = options.recipe
     runner.check_arguments(options.beam_args)
     runner.check_reach(options.beam_args, {"output": options.output, "root": options.root})
+    _check_places(options)
     # A benchmark that is not where it should be stops the build before any work.
     against = plan_benchmarks(recipe, options.root, options.output, recipe.against.benchmarks)
     planned, missing = plan_corpora(options)
@@ -36,6 +42,7 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
         say(f"without {item.source}: {item.why}")
     launcher = Launcher(options.beam_args, say)
     corpora = ingest(planned, options, launcher)
+    check_drops(recipe, corpora)
     benchmarks = ingest_benchmarks(against, options, launcher)
     rows = CurateRequest(recipe, options.output, corpora, benchmarks)
     mixtures = []
@@ -44,3 +51,11 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
         mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing)
         mixtures.append(mix(mixture, launcher))
     return mixtures
+
+
+def _check_places(options: BuildOptions) -> None:
+    """Raises UsageError if there is no such root, or the output cannot be opened at all."""
+    storage.filesystem(options.output)
+    root = options.root
+    if root is not None and storage.is_local(root) and not is_folder(os.path.expanduser(root)):
+        raise UsageError(f"--root {root}: no such folder; it holds <org>/<name>/ like the hub")

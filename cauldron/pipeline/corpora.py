@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import file_digest, fingerprint
+from cauldron.core.names import did_you_mean
 from cauldron.core.output.manifests import (
     CorpusManifest,
     Unavailable,
@@ -99,7 +101,8 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     known = registry()
     unknown = [name for name in (*options.sources, *options.recipe.sources) if name not in known]
     if unknown:
-        raise UsageError(f"no such source: {', '.join(unknown)}; see `cauldron sources`")
+        hint = did_you_mean(unknown[0], known) or "; see `cauldron sources`"
+        raise UsageError(f"no such source: {', '.join(unknown)}{hint}")
     unlicensed = refused(options.sources, options.recipe.licenses.allow, known)
     _check_models(options.recipe)
     root = open_root(options.root)
@@ -128,11 +131,30 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     ]
 
 
+def check_drops(recipe: Recipe, corpora: Mapping[str, CorpusManifest]) -> None:
+    """Raises CauldronError if one rule drops more of a source than the recipe expects."""
+    found = [
+        f"{reason} drops {rows / corpus.counts.rows_in:.1%} of {name}"
+        for name, corpus in corpora.items()
+        for reason, rows in corpus.counts.dropped.items()
+        if rows > recipe.source(name).expected_drop * corpus.counts.rows_in
+    ]
+    if found:
+        raise CauldronError(
+            f"{'; '.join(found)}: change the rule, or say in the recipe that it is meant "
+            "(sources: {NAME: {expected_drop: 1}})"
+        )
+
+
 def _check_models(recipe: Recipe) -> None:
     """Load every model once before any work. Raises UsageError for one that fails to load."""
     token_counter(recipe.tokenizer)
     if recipe.language.identify:
-        TextClassifier(recipe.language.model or default_model_path())
+        model = TextClassifier(recipe.language.model or default_model_path())
+        for code in recipe.language.keep:
+            if code not in model.labels:
+                hint = did_you_mean(code, model.labels)
+                raise UsageError(f"language.keep: {model.path} knows no language {code!r}{hint}")
     for classifier in recipe.classifiers:
         TextClassifier(classifier.model).score("a", classifier.label)
 

@@ -138,13 +138,14 @@ def _bytes_taken(total: Tally, source: MixSource) -> int:
 def _remove_stale_shards(job: MixJob) -> None:
     """Delete shards of other builds, and markers whose shard is gone or of another build."""
     data = storage.join(job.folder, DATA)
-    shards = {path.rpartition("/")[2]: path for path in storage.list_files(data)}
+    shards = {path.rpartition("/")[2]: path for path in storage.list_files(data, ".parquet")}
     for path in list_markers(job.folder):
         mark = storage.read_json(path)
         if mark["fingerprint"] != job.fingerprint or not shards.pop(mark["file"]["name"], None):
             storage.remove(path)
-    for path in shards.values():
-        storage.remove(path)
+    for name, path in shards.items():
+        if name.startswith("train-"):  # a file of another name was not written here
+            storage.remove(path)
 
 
 def _manifest(

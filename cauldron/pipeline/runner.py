@@ -31,6 +31,7 @@ from apache_beam.runners.runner import PipelineState
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.markers import missing
+from cauldron.pipeline.local_runner import LocalRunner
 from cauldron.pipeline.wheel import write_wheel
 
 Say = Callable[[str], None]
@@ -138,7 +139,8 @@ def run(
     """
     options = pipeline_options(arguments, name, work_bytes)
     try:
-        pipeline = beam.Pipeline(options=options)
+        is_local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
+        pipeline = beam.Pipeline(LocalRunner() if is_local else None, options=options)
         build(pipeline)
         state = pipeline.run().wait_until_finish()
     except CauldronError:

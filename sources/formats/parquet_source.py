@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,8 +14,6 @@ from cauldron.sources.formats.shards import Missing, Shards, choose_shards
 from cauldron.sources.repos.files import FileInfo, Repo, Root
 
 from cauldron.core.errors import SourceUnavailable, UsageError
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,6 @@ class ParquetSource(Source):
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
         options = self.settled(options)
         shards = self.shards(repo, options)
-        for note in shards.notes:
-            _LOG.warning("%s: %s", self.name, note)
         return parquet_pieces(self.name, repo, shards, self.columns(options), limit)
 
     def rows(

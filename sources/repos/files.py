@@ -22,7 +22,8 @@ class FileInfo:
     Attributes:
         path: inside its repository, or absolute for files outside any.
         size: bytes.
-        version: checksum, etag, blob id or modification time; another one means another content.
+        version: checksum, etag, blob id, or on a disk `content_version`; another one means another
+            content.
     """
 
     path: str

@@ -9,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from cauldron.sources.repos.files import FileInfo, Repo, Root, check_repo_id, is_inside
 from cauldron.sources.repos.ranges import RangeReader, ShortReadError, retry
+from cauldron.sources.repos.versions import content_version
 from fsspec.implementations.local import LocalFileSystem
 
 from cauldron.core import storage
-from cauldron.core.errors import SourceUnavailable, UsageError, first_line
+from cauldron.core.errors import SourceUnavailable, first_line
+
+# Threads that read the ends of files.
+_READERS = 16
 
 
 class FolderRoot(Root):
@@ -104,10 +109,7 @@ def list_at(location: str) -> list[FileInfo]:
 
 def existing(location: str) -> str | None:
     """The location, or None if nothing is there. Raises UsageError for an unknown protocol."""
-    try:
-        return location if storage.exists(location) else None
-    except (ValueError, ImportError) as error:
-        raise UsageError(f"cannot open {location}: {first_line(error)}") from error
+    return location if storage.exists(location) else None
 
 
 def is_folder(url: str) -> bool:
@@ -156,7 +158,7 @@ def _walk_local(base: str, prefix: str) -> list[FileInfo]:
     top = os.path.join(base, prefix) if prefix else base
     if os.path.isfile(top):
         return [_local_info(top, base)]
-    found = []
+    found: list[str] = []
     seen: set[str] = set()
     # Users keep datasets behind links; a link that leads back up is followed once.
     for folder, folders, names in os.walk(top, followlinks=True):
@@ -167,14 +169,14 @@ def _walk_local(base: str, prefix: str) -> list[FileInfo]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         paths = [os.path.join(folder, name) for name in names]
-        found += [_local_info(path, base) for path in paths if os.path.isfile(path)]
-    return found
+        found += [path for path in paths if os.path.isfile(path)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(lambda path: _local_info(path, base), found))
 
 
 def _local_info(path: str, base: str) -> FileInfo:
-    stat = os.stat(path)
     relative = PurePosixPath(os.path.relpath(path, base)).as_posix()
-    return FileInfo(relative, stat.st_size, f"{stat.st_size}-{stat.st_mtime_ns}")
+    return FileInfo(relative, os.stat(path).st_size, content_version(path))
 
 
 def _hidden(path: str) -> bool:
@@ -183,12 +185,13 @@ def _hidden(path: str) -> bool:
 
 
 def _version(entry: dict[str, Any]) -> str:
-    """The version in an fsspec entry: a checksum, else an etag, else a time."""
+    """The version in an fsspec entry: a checksum, else an etag, else of the content on a disk,
+    else a time."""
     for key in ("md5Hash", "crc32c", "etag", "ETag"):
         if entry.get(key):
             return str(entry[key]).strip('"')
     if "ino" in entry:
-        return f"{entry['size']}-{os.stat(entry['name']).st_mtime_ns}"
+        return content_version(entry["name"])
     times: Iterable[str] = ("mtime", "updated", "LastModified", "created")
     stamp = next((str(entry[key]) for key in times if entry.get(key)), "")
     return f"{entry['size']}-{stamp}"

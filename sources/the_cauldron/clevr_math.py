@@ -14,7 +14,6 @@ Planning reads the rows and the names (not the images) of ``clevr``, about 20 MB
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,8 +40,6 @@ _IMAGES = Columns(("images",))
 # Every join piece reads all rows of clevr_math, so it takes more images than other pieces.
 _JOIN_PIECES = 4
 _READERS = 8
-
-_LOG = logging.getLogger(__name__)
 
 
 class _Claim(NamedTuple):
@@ -75,8 +72,6 @@ class ClevrMath(TheCauldron):
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
         options = self.settled(options)
-        for note in self.notes(repo, options):
-            _LOG.warning("%s: %s", self.name, note)
         planned = self._published_pieces(repo, limit)
         readable = [piece for piece in planned if not piece.reason]
         pieces = [piece for piece in planned if piece.reason]

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
+from cauldron.core.names import Name, SourceName
 from cauldron.core.output.counts import CorpusCounts, CurationCounts, RowCounts
 from cauldron.core.rules import Action, Conflicts
 
@@ -89,8 +90,8 @@ class CorpusManifest(_Frozen):
     """``corpus/<source>/<fingerprint>/manifest.json``, and those of benchmarks."""
 
     format: Literal[1] = 1
-    source: str
-    fingerprint: str
+    source: SourceName
+    fingerprint: Name
     repo: str
     revision: str | None
     commit: str | None
@@ -126,11 +127,11 @@ class CurationManifest(_Frozen):
     """
 
     format: Literal[1] = 1
-    fingerprint: str
-    corpora: dict[str, str]
+    fingerprint: Name
+    corpora: dict[SourceName, Name]
     priority: list[str] = []
-    matches: str | None = None
-    benchmarks: dict[str, str] = {}
+    matches: Name | None = None
+    benchmarks: dict[Name, Name] = {}
     action: Action | None = None
     conflicts: Conflicts = "keep"
     buckets: list[RowFile]
@@ -181,9 +182,9 @@ class MatchManifest(_Frozen):
     """
 
     format: Literal[1] = 1
-    fingerprint: str
-    corpora: dict[str, str]
-    benchmarks: dict[str, str]
+    fingerprint: Name
+    corpora: dict[SourceName, Name]
+    benchmarks: dict[Name, Name]
     order: list[str]
     radius: int
     radius256: int
@@ -253,15 +254,15 @@ class MixtureManifest(_Frozen):
     """``mixtures/<stage>/manifest.json``; the shards are in ``data/`` beside it."""
 
     format: Literal[1] = 1
-    stage: str
-    fingerprint: str
+    stage: Name
+    fingerprint: Name
     seed: int
     code_version: str
     recipe: dict[str, Any]
-    recipe_name: str
+    recipe_name: Name
     tokenizer: Tokenizer
-    corpora: dict[str, str]
-    curation: str
+    corpora: dict[SourceName, Name]
+    curation: Name
     unavailable: list[Unavailable] = []
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals

@@ -12,6 +12,7 @@ import pytest
 from cauldron.sources.repos.files import is_inside
 from cauldron.sources.repos.folders import info_at, list_at, open_at
 from cauldron.sources.repos.roots import open_root
+from cauldron.sources.repos.versions import END_BYTES
 
 from cauldron.core.errors import SourceUnavailable, UsageError
 
@@ -164,15 +165,46 @@ def test_an_extra_folder_lists_relative_to_itself(root_url: str) -> None:
     assert [file.path for file in list_at(location)] == ["train2014/a.jpg"]
 
 
-def test_the_version_of_a_local_file_is_its_size_and_time(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"123")
-    os.utime(path, ns=(5, 1_700_000_000_123_456_789))
-    assert info_at(str(path)).version == "3-1700000000123456789"
-    (tmp_path / REPO).mkdir(parents=True)
-    path.rename(tmp_path / REPO / "a")
+def version(path: Path) -> str:
+    return info_at(str(path)).version
+
+
+@pytest.mark.parametrize("size", [0, 3, 3 * END_BYTES])
+def test_a_copy_of_a_file_has_the_same_version(tmp_path: Path, size: int) -> None:
+    path = tmp_path / REPO / "a"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(bytes(size))
+    copy = tmp_path / "copy"
+    copy.write_bytes(bytes(size))
+    os.utime(copy, (5, 5))
+    assert version(copy) == version(path)
     (file,) = open_root(str(tmp_path)).repo(REPO).list()
-    assert file.version == "3-1700000000123456789"
+    assert (file.size, file.version) == (size, version(copy))
+
+
+@pytest.mark.parametrize("place", [0, END_BYTES - 1, -END_BYTES, -1])
+def test_a_change_of_the_same_size_and_time_gives_another_version(
+    tmp_path: Path, place: int
+) -> None:
+    path = tmp_path / "a"
+    data = bytearray(3 * END_BYTES)
+    path.write_bytes(data)
+    os.utime(path, (5, 5))
+    before = version(path)
+    data[place] = 1
+    path.write_bytes(data)
+    os.utime(path, (5, 5))
+    assert version(path) != before
+
+
+def test_a_small_file_is_read_whole_and_a_parquet_footer_too(tmp_path: Path) -> None:
+    small, large = bytearray(2 * END_BYTES), bytearray(6 * END_BYTES)
+    large[-8:] = (3 * END_BYTES).to_bytes(4, "little") + b"PAR1"
+    for name, data, place in (("s", small, END_BYTES), ("l", large, 4 * END_BYTES)):
+        (tmp_path / f"{name}1").write_bytes(data)
+        data[place] = 1
+        (tmp_path / f"{name}2").write_bytes(data)
+        assert version(tmp_path / f"{name}1") != version(tmp_path / f"{name}2")
 
 
 def test_hidden_folders_of_the_tools_are_not_published_files(root_url: str) -> None:

@@ -1,0 +1,36 @@
+"""A worker process of a build on this machine: Beam's, which also ends when the build does.
+
+``python -m cauldron.pipeline.worker PARENT FLAG``. Beam waits for its workers to finish what they
+do, and a killed build would leave them running. So a worker ends itself when its parent process is
+gone or the file FLAG has been removed. Ctrl-C also reaches the workers, and is left to the parent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+
+POLL_SECONDS = 0.5
+
+
+def watch(parent: int, flag: str) -> None:
+    """End this process when the build has ended."""
+    while os.getppid() == parent and os.path.exists(flag):
+        time.sleep(POLL_SECONDS)
+    os._exit(0)  # nothing is lost: files are written under temporary names, and then renamed
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent, flag = int(sys.argv[1]), sys.argv[2]
+    threading.Thread(target=watch, args=(parent, flag), daemon=True).start()
+    from apache_beam.runners.worker import sdk_worker_main
+
+    sdk_worker_main.main(sys.argv[:1])
+
+
+if __name__ == "__main__":
+    main()
