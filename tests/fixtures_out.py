@@ -335,6 +335,7 @@ def _write_mixture(
             share_asked=0.5,
             share_reached=mine["answer_tokens"] / total["answer_tokens"],
             epochs=_EPOCHS[corpus.source],
+            pass_rows=len(kept[corpus.source]),
             license=_LICENCES[corpus.source],
             repo=_REPOS[corpus.source],
             commit=corpus.manifest.commit,

@@ -109,20 +109,22 @@ def test_the_mixture_holds_the_merged_turns_and_the_cluster(world):
     clusters = {key: row["cluster"] for key, row in rows.items()}
     assert clusters[LARGE[0].id] == clusters[PAIR[0].id] == cluster_name(0)
     assert clusters[ALONE[0].id] is clusters[TEXT[0].id] is None
-    # All rows of a source merged into another's: it is in the manifest with nothing.
+    # All rows of a source merged into another's: its turns still count for it.
     okvqa = manifest.sources[OKVQA]
-    assert (okvqa.rows, okvqa.counts.kept, okvqa.counts.rows_in) == (0, 0, 2)
-    assert manifest.sources[LNQA].answer_tokens == 8 + 1
+    assert (okvqa.rows, okvqa.counts.kept, okvqa.counts.rows_in) == (1, 0, 2)
+    assert (okvqa.answer_tokens, okvqa.images) == (1, 0)
+    assert manifest.sources[LNQA].answer_tokens == 4 + 1
+    assert manifest.totals.rows == 4 < sum(s.rows for s in manifest.sources.values())
     card = Path(world.out, "mixtures/sft/README.md").read_text()
     assert "took over the turns of others" in card
     assert verify(world.out) == []
 
 
-def test_a_cap_on_turns_takes_some_of_the_merged_ones(world):
+def test_a_cap_on_turns_holds_for_each_source_of_a_merged_row(world):
     add_all(world)
-    world.mix(world.curate(SAME), turns={"cap": 2})
+    world.mix(world.curate(SAME), turns={"cap": 1})
     merged = next(row for row in world.mixture() if row["id"] == LARGE[0].id)
-    assert len(merged["turn_sources"]) == 2
+    assert Counter(merged["turn_sources"]) == {LNQA: 1, VQA: 1, OKVQA: 1}
     assert verify(world.out) == []
 
 

@@ -149,6 +149,28 @@ def test_other_figures_than_those_of_the_merged_text_are_found(out, curation, na
     some(verify(out), MERGED, "has other figures than its merged text")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda row: row["contributions"].pop(),
+        lambda row: row["contributions"].reverse(),
+        lambda row: row["contributions"][0].update(turns=1),
+        lambda row: row.update(contributions=None),
+    ],
+)
+def test_other_contributions_than_those_of_the_merged_text_are_found(out, curation, change):
+    edit(out, f"{curation}/{BUCKET}", curation, lambda rows: change(one_of(rows, source=VQA)))
+    some(verify(out), MERGED, "has other figures than its merged text")
+
+
+def test_contributions_to_a_row_that_nothing_was_merged_into_are_found(out, curation):
+    part = {"source": VQA, "turns": 1, "answer_tokens": 1}
+    kept = {"source": OKVQA, "decision": "keep"}
+    file = f"{curation}/{BUCKET}"
+    edit(out, file, curation, lambda rows: one_of(rows, **kept).update(contributions=[part]))
+    some(verify(out), curation, "1 decisions that point to no merged text")
+
+
 def test_a_text_that_no_row_points_to_is_found(out, curation):
     path = Path(out) / curation / MERGED
     path.write_bytes(path.read_bytes() * 2)
@@ -335,6 +357,41 @@ def test_a_changed_benchmark_is_found(out, file):
 def test_a_copy_that_differs_from_its_merged_text_is_found(out, change, what):
     edit(out, SHARD, "mixtures/sft", lambda rows: change(one_of(rows, source=VQA)))
     some(verify(out), f"mixtures/sft: a copy of {ONE[0].id}", what)
+
+
+def test_a_plain_copy_with_turns_of_another_source_is_found(out):
+    edit(
+        out,
+        SHARD,
+        "mixtures/sft",
+        lambda rows: one_of(rows, source=OKVQA).update(turn_sources=[LNQA]),
+    )
+    problems = verify(out)
+    some(problems, "mixtures/sft", OKVQA, "1 copies with turns of other sources")
+    some(problems, "mixtures/sft", LNQA, "rows 2, manifest.json says 1")
+
+
+def test_tokens_that_count_for_another_source_are_found(out):
+    def change(values: dict[str, Any]) -> None:
+        sources = values["sources"]
+        for name, tokens in ((VQA, 1), (LNQA, -1)):
+            sources[name]["answer_tokens"] += tokens
+            sources[name]["share_reached"] = (
+                sources[name]["answer_tokens"] / values["totals"]["answer_tokens"]
+            )
+
+    change_manifest(f"{out}/mixtures/sft", change)
+    problems = verify(out)
+    some(problems, VQA, "answer tokens 3, manifest.json says 4")
+    some(problems, LNQA, "answer tokens 1, manifest.json says 0")
+
+
+def test_a_wrong_number_of_rows_of_a_pass_is_found(out):
+    def change(values: dict[str, Any]) -> None:
+        values["sources"][LNQA]["pass_rows"] = 2
+
+    change_manifest(f"{out}/mixtures/sft", change)
+    some(verify(out), LNQA, "rows of a pass 1, manifest.json says 2")
 
 
 def test_a_contaminated_row_in_a_mixture_is_found(out):

@@ -224,9 +224,14 @@ QUARANTINE_SCHEMA = pa.schema(
     ]
 )
 
+CONTRIBUTIONS = pa.list_(
+    pa.struct([("source", _STRING), ("turns", pa.int32()), ("answer_tokens", pa.int32())])
+)
+
 # One row per corpus row: its decision, and what mixing needs to pick and fetch it.
 # `answer_tokens` and `turns` are those of the row in the mixture. If other rows were merged into
-# it, they include theirs, and the text is in file number `merged_file` at `merged_offset`.
+# it, they include theirs, the text is in file number `merged_file` at `merged_offset`, and
+# `contributions` says how much of it is of which source, in the order of the sources' priority.
 # `cluster` is the cluster of the row's first image that is in one. `into_*` identify the row that
 # a merged row became part of, or that was kept instead of a dropped near-duplicate.
 DECISION_SCHEMA = pa.schema(
@@ -248,6 +253,7 @@ DECISION_SCHEMA = pa.schema(
         ("merged_file", pa.int32()),
         ("merged_offset", pa.int64()),
         ("merged_length", pa.int64()),
+        ("contributions", CONTRIBUTIONS),
     ]
 )
 

@@ -123,9 +123,22 @@ def _composition(manifest: MixtureManifest) -> str:
     totals = manifest.totals
     total = [f"{totals.rows:,}", f"{totals.answer_tokens:,}", f"{totals.images:,}"]
     rows.append(["**all**", *(f"**{value}**" for value in total), "", "", "", "", ""])
+    notes = "Shares are of answer tokens. A source's epochs say how often its rows are passed over."
+    if sum(source.rows for source in manifest.sources.values()) > totals.rows:
+        notes += (
+            " A row with turns of several sources counts for each of them, once in all; its images"
+            " count for the source in the column `source`."
+        )
+    if manifest.empty:
+        notes += f" {nothing_left(manifest)}"
+    return f"{notes}\n\n" + _table(header, rows, numbers=range(1, 8))
+
+
+def nothing_left(manifest: MixtureManifest) -> str:
+    """Names the sources of which no turn is left."""
     return (
-        "Shares are of answer tokens. A source's epochs say how often its rows are passed over.\n\n"
-        + _table(header, rows, numbers=range(1, 8))
+        f"No turn is left of {', '.join(sorted(manifest.empty))}: all rows were merged into rows "
+        "that ask the same, dropped or quarantined."
     )
 
 
@@ -175,7 +188,7 @@ def _notes(manifest: MixtureManifest) -> list[str]:
 def _licences(manifest: MixtureManifest) -> str:
     by_licence: dict[str, list[str]] = {}
     for name, source in sorted(manifest.sources.items()):
-        if source.rows:
+        if source.rows or source.images:
             by_licence.setdefault(source.license, []).append(name)
     rows = []
     for licence, names in sorted(by_licence.items()):

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from cauldron.core.output.manifests import MixtureManifest, mixture_folder
 from cauldron.core.program import program
+from cauldron.inspect.card import nothing_left
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
 from cauldron.inspect.query_output import console
 from cauldron.sources.catalog import registry
@@ -82,6 +83,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
     _print(
         table,
         *([without] if missing else []),
+        *([nothing_left(manifest)] if manifest.empty else []),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
         f'Look at it: {program()} query {shlex.quote(output)} "{query}"',

@@ -43,6 +43,7 @@ MANIFEST_SCHEMA = pa.schema(
         ("share_asked", pa.float64()),
         ("share_reached", pa.float64()),
         ("epochs", pa.float64()),
+        ("pass_rows", pa.int64()),
         ("rows", pa.int64()),
         ("answer_tokens", pa.int64()),
         ("text_tokens", pa.int64()),

@@ -30,16 +30,14 @@ from cauldron.core.output.manifests import (
     mixture_folder,
 )
 from cauldron.core.output.markers import list_markers, missing
-from cauldron.core.shares import Allocation, SourceCounts, solve
+from cauldron.core.shares import Allocation, solve
 from cauldron.inspect.card import write_card
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
-from cauldron.transforms.mixing.select import Tally, takes, tally
+from cauldron.transforms.mixing.select import Take, Tally, takes, tally
 from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixShards, MixSource
-
-_NOTHING = SourceCounts(0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -84,12 +82,15 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     paths = [storage.join(curation, file.name) for file in request.curation.buckets]
     merged = tuple(storage.join(curation, file.name) for file in request.curation.merged)
     tallies = tally(paths, stage.turns.cap)
-    counts = {
-        name: tallies[name].counts() if name in tallies else _NOTHING for name in stage.mixture
-    }
+    counts = {name: tallies.get(name, Tally()).counts() for name in stage.mixture}
     allocations = solve(stage, counts)
-    sources = _mix_sources(request, allocations, tallies, paths)
-    size = sum(_bytes_taken(tallies[source.name], source) for source in sources)
+    epochs = {item.source: item.epochs for item in allocations}
+    rows = {name: item.rows for name, item in counts.items()}
+    taken, size = takes(paths, epochs, rows, seed)
+    if not taken:
+        raise CauldronError(f"the budget of stage {request.stage} is less than one row")
+    size += sum(_bytes_taken(tallies[name], take) for name, take in taken.items())
+    sources = _mix_sources(request, taken)
     shards = max(1, -(-size // stage.shard_bytes))
     job = MixJob(sources, stage, seed, shards, step.folder, step.fingerprint, merged)
     # From here on the old mixture is gone: readers find it unfinished.
@@ -105,18 +106,8 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     return manifest
 
 
-def _mix_sources(
-    request: MixRequest,
-    allocations: list[Allocation],
-    tallies: Mapping[str, Tally],
-    paths: list[str],
-) -> tuple[MixSource, ...]:
-    """The sources that the mixture takes rows of. Raises CauldronError when there are none."""
-    epochs = {item.source: item.epochs for item in allocations}
-    rows = {name: item.rows for name, item in tallies.items()}
-    taken = takes(paths, epochs, rows, request.recipe.seed)
-    if not taken:
-        raise CauldronError(f"the budget of stage {request.stage} is less than one row")
+def _mix_sources(request: MixRequest, taken: Mapping[str, Take]) -> tuple[MixSource, ...]:
+    """Every source of the stage: a row may be taken for turns that are not of its own source."""
     known = registry()
     return tuple(
         MixSource(
@@ -124,14 +115,15 @@ def _mix_sources(
             corpus=corpus_folder(request.output, name, request.corpora[name].fingerprint),
             parts=len(request.corpora[name].parts),
             dialogue=known[name].dialogue,
-            take=take,
+            take=taken.get(name, Take(0, 0, 0)),
         )
-        for name, take in taken.items()
+        for name in request.recipe.stage(request.stage).mixture
+        if name in request.corpora
     )
 
 
-def _bytes_taken(total: Tally, source: MixSource) -> int:
-    copies = source.take.passes * total.rows + source.take.extra
+def _bytes_taken(total: Tally, take: Take) -> int:
+    copies = take.passes * total.rows + take.extra
     return total.bytes * copies // total.rows
 
 
@@ -155,13 +147,15 @@ def _manifest(
     for mark in marks:
         for name, values in mark["sources"].items():
             sums[name].update(values)
+    shards = [RowFile(**mark["file"]) for mark in marks]
     total = sum(sums.values(), Counter[str]())
+    # A row with turns of several sources counts for each of them.
+    total["rows"] = sum(shard.rows for shard in shards)
     sources = {
         item.source: _source_entry(request, item, sums[item.source], total["answer_tokens"])
         for item in allocations
         if item.source in request.corpora
     }
-    shards = [RowFile(**mark["file"]) for mark in marks]
     return MixtureManifest(
         stage=request.stage,
         fingerprint=job.fingerprint,
@@ -190,6 +184,7 @@ def _source_entry(
         share_asked=item.share,
         share_reached=sums["answer_tokens"] / answers if answers else 0.0,
         epochs=item.epochs,
+        pass_rows=item.counts.rows,
         license=corpus.license,
         repo=corpus.repo,
         commit=corpus.commit,

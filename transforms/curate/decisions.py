@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, copy_fields, from_bytes, starts
 from cauldron.transforms.curate.records import (
     CLUSTERED,
+    CONTRIBUTION,
     DROPPED,
     FATE,
     GONE,
@@ -32,7 +33,7 @@ from cauldron.transforms.curate.records import (
 )
 
 from cauldron.core import storage
-from cauldron.core.schema import DECISION_SCHEMA
+from cauldron.core.schema import CONTRIBUTIONS, DECISION_SCHEMA
 
 Numbers = npt.NDArray[np.int64]
 _Bytes16 = npt.NDArray[np.bytes_]
@@ -147,8 +148,12 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Arra
     return rows, settled
 
 
-def decision_table(rows: Array, settled: Array, job: CurateJob) -> pa.Table:
-    """The decisions of a bucket in `DECISION_SCHEMA`, sorted by id."""
+def decision_table(rows: Array, settled: Array, held: Array, job: CurateJob) -> pa.Table:
+    """The decisions of a bucket in `DECISION_SCHEMA`, sorted by id.
+
+    Args:
+        held: `CONTRIBUTION` records of the rows that took over others.
+    """
     kind = settled["kind"]
     names = np.array([source.name for source in job.sources], dtype=object)
     # No row takes the place of a contaminated one.
@@ -178,8 +183,24 @@ def decision_table(rows: Array, settled: Array, job: CurateJob) -> pa.Table:
             "length": rows["length"],
             "cluster": _hex(rows, "cluster_high", "cluster_low", none=True),
             **{name: pa.array(values, mask=kind != TAKES) for name, values in merged.items()},
+            "contributions": _contributions(rows, held, names),
         },
         schema=DECISION_SCHEMA,
+    )
+
+
+def _contributions(rows: Array, held: Array, names: npt.NDArray[Any]) -> pa.Array:
+    """The column `contributions`: null for rows that hold none."""
+    # The first of several rows with the same id is the one that is kept.
+    at = np.searchsorted(_wide(rows), _wide(held), "left")
+    order = np.lexsort([held["source"], at])
+    held, number = held[order], np.bincount(at, minlength=len(rows))
+    values = {"source": pa.array(names[held["source"]], pa.string())}
+    values |= {name: pa.array(held[name]) for name in ("turns", "answer_tokens")}
+    return pa.ListArray.from_arrays(
+        np.concatenate([[0], np.cumsum(number)]).astype(np.int32),
+        pa.StructArray.from_arrays(list(values.values()), fields=list(CONTRIBUTIONS.value_type)),
+        mask=pa.array(number == 0),
     )
 
 
@@ -192,11 +213,15 @@ def _hex(records: Array, high: str = "high", low: str = "low", none: bool = Fals
 
 
 def write_bucket(
-    bucket: int, judged: Iterable[bytes], fates: Iterable[bytes], job: CurateJob
+    bucket: int,
+    judged: Iterable[bytes],
+    fates: Iterable[bytes],
+    held: Iterable[bytes],
+    job: CurateJob,
 ) -> dict[str, Any]:
     """Write the decisions of a bucket and a marker; returns the marker."""
     rows, settled = settle(judged, fates)
-    table = decision_table(rows, settled, job)
+    table = decision_table(rows, settled, from_bytes(held, CONTRIBUTION), job)
     name = bucket_name(bucket, job.buckets)
     with storage.atomic_write(storage.join(job.folder, name)) as file:
         pq.write_table(table, file, compression="zstd", row_group_size=65_536)

@@ -18,9 +18,10 @@ import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by, starts
+from cauldron.transforms.arrays import Array, from_bytes, starts
 from cauldron.transforms.curate.merging import merge_samples
 from cauldron.transforms.curate.records import (
+    CONTRIBUTION,
     DROPPED,
     FATE,
     MEMBER,
@@ -100,12 +101,16 @@ def _fates(group: Array, kind: int) -> Array:
     return fates
 
 
-def write_merged(number: int, pieces: Iterable[bytes], job: CurateJob) -> Array:
-    """Merge the groups of a range, write the texts and a marker; returns the `FATE` records."""
+def write_merged(number: int, pieces: Iterable[bytes], job: CurateJob) -> tuple[Array, Array]:
+    """Merge the groups of a range, write the texts and a marker.
+
+    Returns:
+        the `FATE` records, and the `CONTRIBUTION` records of the rows that stay.
+    """
     groups = group_rows(from_bytes(pieces, MEMBER))
     runs = [run for group in groups for run in cut_group(group)]
     name = merged_name(number, job.buckets)
-    fates = [np.zeros(0, dtype=FATE)]
+    fates, held = [np.zeros(0, dtype=FATE)], [np.zeros(0, dtype=CONTRIBUTION)]
     with storage.atomic_write(storage.join(job.folder, name)) as file:
         for run, sample in zip(runs, _merged_samples(runs, job), strict=True):
             line = json.dumps(sample.model_dump(), ensure_ascii=False).encode()
@@ -116,10 +121,25 @@ def write_merged(number: int, pieces: Iterable[bytes], job: CurateJob) -> Array:
             stays["merged_file"], stays["merged_offset"] = number, file.size
             stays["merged_length"] = len(line)
             fates.append(told)
+            held.append(_contributions(stays, sample, job))
             file.write(line + b"\n")
     marker = {"range": number, "file": file.entry(name, len(runs))}
     storage.write_json(job.merged_marker(number), marker)
-    return np.concatenate(fates)
+    return np.concatenate(fates), np.concatenate(held)
+
+
+def _contributions(stays: Array, sample: Sample, job: CurateJob) -> Array:
+    """What a merged sample holds of each source, in the order of the sources."""
+    tokens: dict[str, list[int]] = {}
+    for turn in sample.turns:
+        tokens.setdefault(turn.source, []).append(turn.answer_tokens)
+    numbers = {source.name: number for number, source in enumerate(job.sources)}
+    held = np.zeros(len(tokens), dtype=CONTRIBUTION)
+    held["high"], held["low"] = stays["high"], stays["low"]
+    for at, name in enumerate(sorted(tokens, key=numbers.__getitem__)):
+        held["source"][at] = numbers[name]
+        held["turns"][at], held["answer_tokens"][at] = len(tokens[name]), sum(tokens[name])
+    return held
 
 
 def _merged_samples(runs: list[Array], job: CurateJob) -> Iterator[Sample]:
@@ -148,12 +168,9 @@ def _fetch(members: Array, job: CurateJob) -> list[bytes]:
     return storage.read_ranges(ranges)
 
 
-def settle_range(
-    number: int, pieces: Iterable[bytes], job: CurateJob
-) -> Iterator[tuple[int, bytes]]:
-    """Decide on the groups of a range; yields `FATE` records by bucket."""
+def settle_range(number: int, pieces: Iterable[bytes], job: CurateJob) -> tuple[Array, Array]:
+    """Decide on the groups of a range; returns `FATE` and `CONTRIBUTION` records."""
     if job.action == "merge":
-        fates = write_merged(number, pieces, job)
-    else:
-        fates = drop_others(group_rows(from_bytes(pieces, MEMBER)))
-    yield from split_by(fates, range_of(fates["high"], job.buckets))
+        return write_merged(number, pieces, job)
+    fates = drop_others(group_rows(from_bytes(pieces, MEMBER)))
+    return fates, np.zeros(0, dtype=CONTRIBUTION)

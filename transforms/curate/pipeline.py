@@ -19,7 +19,7 @@ from cauldron.transforms.curate.index import (
 from cauldron.transforms.curate.records import ROW, CurateJob
 
 # Part of every curation fingerprint. Raise it if a change alters decisions.
-CURATE_VERSION = 2
+CURATE_VERSION = 3
 
 # A bucket is sorted in one worker's memory: 500,000 rows take 36 MB.
 ROWS_PER_BUCKET = 500_000
@@ -51,13 +51,25 @@ class _Judge(beam.DoFn):
             yield beam.pvalue.TaggedOutput("members", (number, piece))
 
 
+class _Settle(beam.DoFn):
+    def __init__(self, job: CurateJob) -> None:
+        self._job = job
+
+    def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
+        fates, held = settle_range(*element, self._job)
+        buckets = self._job.buckets
+        yield from split_by(fates, range_of(fates["high"], buckets))
+        for keyed in split_by(held, range_of(held["high"], buckets)):
+            yield beam.pvalue.TaggedOutput("held", keyed)
+
+
 def _write_bucket(bucket: int, given: dict[str, Iterable[bytes]], job: CurateJob) -> int:
-    write_bucket(bucket, given["judged"], given["fates"], job)
+    write_bucket(bucket, given["judged"], given["fates"], given["held"], job)
     return bucket
 
 
 def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[bytes]]]:
-    return bucket, {"judged": [judged], "fates": []}
+    return bucket, {"judged": [judged], "fates": [], "held": []}
 
 
 class CurateCorpora(beam.PTransform):
@@ -106,9 +118,9 @@ class CurateCorpora(beam.PTransform):
                 | "Write decisions"
                 >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
             )
-        fates = self._fates(judged.members)
+        settled = self._settled(judged.members)
         return (
-            {"judged": judged.judged, "fates": fates}
+            {"judged": judged.judged, "fates": settled.fates, "held": settled.held}
             | "Rows and their fates" >> beam.CoGroupByKey()
             | "Write decisions"
             >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
@@ -130,13 +142,14 @@ class CurateCorpora(beam.PTransform):
             >> beam.FlatMap(_by_bucket, read, self._job.buckets).with_output_types(_KEYED)
         )
 
-    def _fates(
-        self, members: beam.PCollection[tuple[int, bytes]]
-    ) -> beam.PCollection[tuple[int, bytes]]:
+    def _settled(self, members: beam.PCollection[tuple[int, bytes]]) -> Any:
+        """`FATE` records (`fates`) and `CONTRIBUTION` records (`held`) by bucket."""
         return (
             (self._every(members.pipeline, "range"), members)
             | "With empty ranges" >> beam.Flatten()
             | "Group by pictures" >> beam.GroupByKey()
             | "Settle groups"
-            >> beam.FlatMapTuple(partial(settle_range, job=self._job)).with_output_types(_KEYED)
+            >> beam.ParDo(_Settle(self._job))
+            .with_outputs("held", main="fates")
+            .with_output_types(_KEYED)
         )

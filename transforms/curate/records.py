@@ -87,6 +87,15 @@ FATE = np.dtype(
 )
 KEPT, TAKES, MERGED, DROPPED = range(4)
 
+# What a row that took over others holds of one source.
+CONTRIBUTION = np.dtype(
+    [
+        ("high", "<u8"),
+        ("low", "<u8"),
+        *[(name, ROW[name]) for name in ("source", "turns", "answer_tokens")],
+    ]
+)
+
 
 @dataclass(frozen=True)
 class CurateSource:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cauldron.transforms.order import turn_order
 
 from cauldron.core.rules import upscale_of
-from cauldron.core.schema import Sample, messages_of
+from cauldron.core.schema import Sample, Turn, messages_of
 from cauldron.core.stage import StageRecipe
 from cauldron.core.tiles import tile_count, tokens_per_tile
 
@@ -18,29 +20,49 @@ class Copy:
     """A copy of a sample in a mixture.
 
     Attributes:
-        epoch: number of the pass over the source.
+        epoch: number of the pass over the sample.
         repeat: number of copies of the sample in the mixture.
         cluster: the sample's cluster of near-duplicates, if any.
+        due: the sources whose turns it shows; None: all turns are of one source.
     """
 
     epoch: int
     repeat: int
     cluster: str | None = None
+    due: frozenset[str] | None = None
 
 
-def mixture_row(
-    sample: Sample, images: list[bytes], copy: Copy, stage: StageRecipe, seed: int, dialogue: bool
-) -> dict[str, Any]:
-    """A row of `MIXTURE_SCHEMA`.
+def chosen_turns(
+    sample: Sample, copy: Copy, stage: StageRecipe, seed: int, dialogue: bool
+) -> list[Turn]:
+    """The turns that a copy shows; the cap holds for each source's turns alone.
 
     Args:
-        images: stored bytes, in the sample's order.
         dialogue: turns build on each other: they keep their order, and a cap keeps the first.
     """
     order = list(range(len(sample.turns)))
     if stage.turns.shuffle and not dialogue:
         order = turn_order(sample.id, seed, copy.epoch, len(order))
-    turns = [sample.turns[i] for i in order[: stage.turns.cap]]
+    turns = [sample.turns[i] for i in order]
+    if copy.due is None:
+        return turns[: stage.turns.cap]
+    chosen, shown = [], Counter[str]()
+    for turn in turns:
+        if turn.source in copy.due and shown[turn.source] != stage.turns.cap:
+            shown[turn.source] += 1
+            chosen.append(turn)
+    return chosen
+
+
+def mixture_row(
+    sample: Sample, images: list[bytes], turns: Sequence[Turn], copy: Copy, stage: StageRecipe
+) -> dict[str, Any]:
+    """A row of `MIXTURE_SCHEMA`.
+
+    Args:
+        images: stored bytes, in the sample's order.
+        turns: those that the copy shows.
+    """
     upscale, per_tile = upscale_of(stage.upscale), tokens_per_tile(stage.tile)
     tiles = [
         tile_count(info.width, info.height, stage.longest_edge, stage.tile, upscale)

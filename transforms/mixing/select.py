@@ -3,52 +3,95 @@
 With 3.4 epochs a source gives three copies of every row, and a fourth of 40 % of them: those whose
 hash of (seed, id, pass) is smallest. The threshold is the exact order statistic, so the number of
 copies is exact, and a worker needs only a row's id to decide.
+
+A row that others were merged into holds turns of several sources, each with epochs of its own. Copy
+k shows the turns of those sources that have more than k copies of the row. So merging changes no
+source's share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cauldron.transforms.order import U64, id_halves, mix64
 
 from cauldron.core import storage
 from cauldron.core.shares import SourceCounts
 
-_NUMBERS = ["answer_tokens", "turns", "part", "offset", "length"]
-_MERGED = ["merged_file", "merged_offset", "merged_length"]
+_PLACES = ["part", "offset", "length", "merged_file", "merged_offset", "merged_length"]
+_FIGURES = ["answer_tokens", "turns"]
+_COLUMNS = ["source", "id", "decision", "cluster", *_FIGURES, *_PLACES, "contributions"]
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Held:
+    """What rows hold of each source: a plain row all its turns, a merged row those of several.
+
+    Attributes:
+        row: number of the row, ascending.
+        source: number of the source.
+    """
+
+    row: Numbers
+    source: Numbers
+    turns: Numbers
+    answer_tokens: Numbers
 
 
 @dataclass(slots=True)
 class KeptRows:
-    """The kept rows of one source in one decisions file.
+    """The kept rows of one decisions file.
 
     Attributes:
+        names: sources; the others refer to them by number.
+        source: each row's own source.
         cluster: shape (n, 2), the two halves of the cluster's id, 0 if none.
         merged_file, merged_offset, merged_length: place of the merged text; the length is 0 if
             no rows were merged into this one.
     """
 
-    source: str
+    names: list[str]
+    source: Numbers
     ids: U64
-    answer_tokens: npt.NDArray[np.int64]
-    turns: npt.NDArray[np.int64]
-    part: npt.NDArray[np.int64]
-    offset: npt.NDArray[np.int64]
-    length: npt.NDArray[np.int64]
     cluster: U64
-    merged_file: npt.NDArray[np.int64]
-    merged_offset: npt.NDArray[np.int64]
-    merged_length: npt.NDArray[np.int64]
+    part: Numbers
+    offset: Numbers
+    length: Numbers
+    merged_file: Numbers
+    merged_offset: Numbers
+    merged_length: Numbers
+    held: Held
+
+    def holders(self) -> Iterator[tuple[str, Numbers]]:
+        """Each source, and the places in `held` that are of it."""
+        for number, name in enumerate(self.names):
+            yield name, np.flatnonzero(self.held.source == number)
+
+    def most(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The largest of the values of each row, given one for each place in `held`."""
+        largest = np.zeros(len(self.ids), dtype=values.dtype)
+        np.maximum.at(largest, self.held.row, values)
+        return largest
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Totals of a source's kept rows; `delivered` is a pass's answer tokens after the cap."""
+    """Totals of a source's turns in kept rows.
+
+    Attributes:
+        rows: kept rows, of any source, that hold turns of this one.
+        delivered: a pass's answer tokens after the cap.
+        bytes: of its own rows that are not merged.
+    """
 
     rows: int = 0
     answer_tokens: int = 0
@@ -61,10 +104,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """How often a source's rows are taken.
+    """How often a source's turns are taken.
 
     Attributes:
-        passes: number of passes that take every row.
+        passes: number of passes that take every row with turns of it.
         extra: number of rows that are taken once more.
         threshold: the largest hash of these rows, if `extra` is above 0.
     """
@@ -73,24 +116,57 @@ class Take:
     extra: int
     threshold: int
 
+    def copies(self, ids: U64, seed: int) -> Numbers:
+        """How many copies of each row show the source; they are the row's first ones."""
+        copies = np.full(len(ids), self.passes)
+        if self.extra:
+            copies += mix64(ids, seed, "select", self.passes) <= np.uint64(self.threshold)
+        return copies
+
 
 def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
-    """Read the kept rows of decisions files, one source of one file at a time."""
+    """Read the kept rows of decisions files, one file at a time."""
     for path in paths:
         with storage.open_read(path) as file:
-            columns = ["source", "id", "decision", "cluster", *_NUMBERS, *_MERGED]
-            table = pq.read_table(file, columns=columns)
+            table = pq.read_table(file, columns=_COLUMNS)
         table = table.filter(np.asarray(table["decision"]) == "keep")
-        names = np.asarray(table["source"].to_pylist(), dtype=object)
-        ids = id_halves(table["id"].to_pylist())
-        numbers = {
-            name: table[name].fill_null(0).to_numpy().astype(np.int64)
-            for name in (*_NUMBERS, *_MERGED)
-        }
-        numbers["cluster"] = _cluster_halves(table["cluster"])
-        for source in sorted(set(names)):
-            rows = np.flatnonzero(names == source)
-            yield KeptRows(source, ids[rows], **{k: v[rows] for k, v in numbers.items()})
+        shares = table["contributions"].combine_chunks()
+        values = shares.flatten()
+        names = sorted({*pc.unique(table["source"]).to_pylist(),
+                        *pc.unique(values.field("source")).to_pylist()})  # fmt: skip
+        numbers = {name: _numbers(table[name].fill_null(0)) for name in (*_FIGURES, *_PLACES)}
+        source = _numbers(pc.index_in(table["source"], pa.array(names, pa.string())))
+        yield KeptRows(
+            names=names,
+            source=source,
+            ids=id_halves(table["id"].to_pylist()),
+            cluster=_cluster_halves(table["cluster"]),
+            **{name: numbers[name] for name in _PLACES},
+            held=_held(shares, values, names, source, numbers),
+        )
+
+
+def _held(
+    shares: pa.ListArray,
+    values: pa.StructArray,
+    names: list[str],
+    source: Numbers,
+    numbers: Mapping[str, Numbers],
+) -> Held:
+    plain = np.flatnonzero(shares.is_null().to_numpy(zero_copy_only=False))
+    row = np.concatenate([plain, _numbers(pc.list_parent_indices(shares))])
+    of = _numbers(pc.index_in(values.field("source"), pa.array(names, pa.string())))
+    figures = [
+        np.concatenate([numbers[name][plain], _numbers(values.field(name))])
+        for name in ("turns", "answer_tokens")
+    ]
+    order = np.argsort(row, kind="stable")
+    columns = (row, np.concatenate([source[plain], of]), *figures)
+    return Held(*(column[order] for column in columns))
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:
+    return np.asarray(column).astype(np.int64)
 
 
 def _cluster_halves(column: pa.ChunkedArray) -> U64:
@@ -103,44 +179,56 @@ def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
     """Totals by source.
 
     Args:
-        cap: most turns of a copy. A hash chooses them, so a row of T turns is expected to
-            deliver ``cap / T`` of its tokens.
+        cap: most turns of a source in a copy. A hash chooses them, so a row with T turns of a
+            source is expected to deliver ``cap / T`` of their tokens.
     """
     totals: dict[str, Tally] = {}
     for kept in kept_rows(paths):
-        tokens = kept.answer_tokens
-        part = np.ones(len(tokens)) if cap is None else np.minimum(1.0, cap / kept.turns)
-        before = totals.get(kept.source, Tally())
-        totals[kept.source] = Tally(
-            rows=before.rows + len(tokens),
-            answer_tokens=before.answer_tokens + int(tokens.sum()),
-            delivered=before.delivered + float((tokens * part).sum()),
-            bytes=before.bytes + int(kept.length.sum() + kept.merged_length.sum()),
-        )
+        held, plain = kept.held, kept.merged_length[kept.held.row] == 0
+        part = np.ones(len(held.row)) if cap is None else np.minimum(1.0, cap / held.turns)
+        for name, mine in kept.holders():
+            tokens = held.answer_tokens[mine]
+            before = totals.get(name, Tally())
+            totals[name] = Tally(
+                rows=before.rows + len(mine),
+                answer_tokens=before.answer_tokens + int(tokens.sum()),
+                delivered=before.delivered + float((tokens * part[mine]).sum()),
+                bytes=before.bytes + int(kept.length[held.row[mine[plain[mine]]]].sum()),
+            )
     return totals
 
 
 def takes(
     paths: Iterable[str], epochs: Mapping[str, float], rows: Mapping[str, int], seed: int
-) -> dict[str, Take]:
+) -> tuple[dict[str, Take], int]:
     """Passes and thresholds from epochs; sources without any copy are left out.
 
     Args:
         epochs: of each source, fractional.
-        rows: number of kept rows of each source.
+        rows: number of kept rows that hold turns of each source.
+
+    Returns:
+        the takes by source, and about how many bytes the copies of merged rows have.
     """
     copies = {name: round(epochs[name] * rows.get(name, 0)) for name in epochs}
     split = {name: divmod(n, rows[name]) for name, n in copies.items() if n > 0}
     hashes: dict[str, list[U64]] = {name: [] for name, (_, extra) in split.items() if extra}
+    size = 0.0
     for kept in kept_rows(paths):
-        if kept.source in hashes:
-            last = split[kept.source][0]
-            hashes[kept.source].append(mix64(kept.ids, seed, "select", last))
+        passes = np.zeros(len(kept.held.row))
+        for name, mine in kept.holders():
+            passes[mine] = epochs.get(name, 0.0)
+            if name in hashes:
+                ids = kept.ids[kept.held.row[mine]]
+                hashes[name].append(mix64(ids, seed, "select", split[name][0]))
+        merged = np.flatnonzero(kept.merged_length)
+        both = kept.length[merged] + kept.merged_length[merged]
+        size += float((kept.most(passes)[merged] * both).sum())
     result = {}
-    for name, (passes, extra) in split.items():
+    for name, (passes_, extra) in split.items():
         threshold = 0
         if extra:
             every = np.concatenate(hashes[name])
             threshold = int(np.partition(every, extra - 1)[extra - 1])
-        result[name] = Take(passes, extra, threshold)
-    return result
+        result[name] = Take(passes_, extra, threshold)
+    return result, int(size)

@@ -18,20 +18,20 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
-from cauldron.transforms.mixing.copies import Copy, mixture_row
+from cauldron.transforms.mixing.copies import Copy, chosen_turns, mixture_row
 from cauldron.transforms.mixing.select import Take, kept_rows
-from cauldron.transforms.order import U64, mix64
+from cauldron.transforms.order import id_halves, mix64
 from cauldron.transforms.parts import record_file
 from cauldron.transforms.record_files import read_record
 from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 
 from cauldron.core import storage
 from cauldron.core.output.markers import marker_path
-from cauldron.core.schema import Sample
+from cauldron.core.schema import Sample, Turn
 from cauldron.core.stage import StageRecipe
 
 # Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
-MIX_VERSION = 1
+MIX_VERSION = 2
 
 REFERENCE = np.dtype(
     [
@@ -53,6 +53,9 @@ REFERENCE = np.dtype(
 )
 _LOCATIONS = ("part", "offset", "length", "merged_file", "merged_offset", "merged_length")
 
+# Totals of copies by source.
+Tallies = defaultdict[str, Counter[str]]
+
 
 @dataclass(frozen=True)
 class MixSource:
@@ -61,6 +64,7 @@ class MixSource:
     Attributes:
         corpus: folder of its record files.
         parts: number of its parts.
+        take: of nothing if only turns of other sources are taken from its rows.
     """
 
     name: str
@@ -98,30 +102,28 @@ class MixJob:
 def references(path: str, job: MixJob) -> Array:
     """The `REFERENCE` records of the copies of one decisions file, unsorted."""
     numbers = {source.name: number for number, source in enumerate(job.sources)}
-    found = []
+    found = [np.zeros(0, dtype=REFERENCE)]
     for kept in kept_rows([path]):
-        if kept.source not in numbers:
-            continue
-        number = numbers[kept.source]
-        take = job.sources[number].take
-        extra = np.zeros(len(kept.ids), dtype=bool)
-        if take.extra:
-            hashes = mix64(kept.ids, job.seed, "select", take.passes)
-            extra = hashes <= np.uint64(take.threshold)
-        for epoch in range(take.passes + 1):
-            rows = np.arange(len(extra)) if epoch < take.passes else np.flatnonzero(extra)
-            copies = np.zeros(len(rows), dtype=REFERENCE)
-            ids: U64 = kept.ids[rows]
-            copies["position"] = mix64(ids, job.seed, "position", epoch)
-            copies["high"], copies["low"] = ids[:, 0], ids[:, 1]
-            copies["source"], copies["epoch"] = number, epoch
-            copies["repeat"] = take.passes + extra[rows]
-            clusters: U64 = kept.cluster[rows]
-            copies["cluster_high"], copies["cluster_low"] = clusters[:, 0], clusters[:, 1]
-            for name in _LOCATIONS:
-                copies[name] = getattr(kept, name)[rows]
-            found.append(copies)
-    return np.concatenate(found) if found else np.zeros(0, dtype=REFERENCE)
+        taken = np.zeros(len(kept.held.row), dtype=np.int64)
+        for name, mine in kept.holders():
+            if name in numbers:
+                take = job.sources[numbers[name]].take
+                taken[mine] = take.copies(kept.ids[kept.held.row[mine]], job.seed)
+        repeat = kept.most(taken)
+        rows = np.repeat(np.arange(len(repeat)), repeat)
+        copies = np.zeros(len(rows), dtype=REFERENCE)
+        copies["epoch"] = np.arange(len(rows)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+        copies["position"] = mix64(kept.ids[rows], job.seed, "position", copies["epoch"])
+        copies["high"], copies["low"] = kept.ids[rows].T
+        copies["source"] = np.array([numbers.get(name, 0) for name in kept.names])[
+            kept.source[rows]
+        ]
+        copies["repeat"] = repeat[rows]
+        copies["cluster_high"], copies["cluster_low"] = kept.cluster[rows].T
+        for name in _LOCATIONS:
+            copies[name] = getattr(kept, name)[rows]
+        found.append(copies)
+    return np.concatenate(found)
 
 
 def in_order(pieces: Iterable[bytes]) -> Array:
@@ -149,16 +151,35 @@ def _fetch(copies: Array, job: MixJob) -> list[tuple[bytes, bytes]]:
     return list(zip(found, texts, strict=False))
 
 
-def _rows(copies: Array, records: list[tuple[bytes, bytes]], job: MixJob) -> list[dict[str, Any]]:
+def _rows(
+    copies: Array, records: list[tuple[bytes, bytes]], job: MixJob, tally: Tallies
+) -> list[dict[str, Any]]:
+    """The mixture rows of copies; what they hold of each source is added to `tally`."""
     rows = []
     for copy, (record, text) in zip(copies, records, strict=True):
         sample, images = read_record(record)
+        due = None
         if text:
             sample = Sample.model_validate_json(text)
-        which = Copy(int(copy["epoch"]), int(copy["repeat"]), _cluster(copy))
+            due = _due(sample, int(copy["epoch"]), job)
+        which = Copy(int(copy["epoch"]), int(copy["repeat"]), _cluster(copy), due)
         dialogue = job.sources[copy["source"]].dialogue
-        rows.append(mixture_row(sample, images, which, job.stage, job.seed, dialogue))
+        turns = chosen_turns(sample, which, job.stage, job.seed, dialogue)
+        row = mixture_row(sample, images, turns, which, job.stage)
+        _count(row, sample, turns, tally)
+        rows.append(row)
     return rows
+
+
+def _due(sample: Sample, epoch: int, job: MixJob) -> frozenset[str]:
+    """The sources that a copy of a merged row shows."""
+    names = {turn.source for turn in sample.turns}
+    ids = id_halves([sample.id])
+    return frozenset(
+        source.name
+        for source in job.sources
+        if source.name in names and source.take.copies(ids, job.seed)[0] > epoch
+    )
 
 
 def _cluster(copy: np.void) -> str | None:
@@ -175,7 +196,7 @@ def write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> dict[str, A
     limit = job.stage.row_group_bytes
     sizes = (copies["length"] + copies["merged_length"]).tolist()
     batches = [copies[b.start : b.stop] for b in batches_by_bytes(sizes, limit)]
-    tally: dict[str, Counter[str]] = defaultdict(Counter)
+    tally: Tallies = defaultdict(Counter)
     path = job.shard_path(shard)
     with storage.atomic_write(path) as file, ThreadPoolExecutor(1) as fetcher:
         writer = ShardWriter(file)
@@ -185,9 +206,7 @@ def write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> dict[str, A
             records = ahead.result()
             if number + 1 < len(batches):
                 ahead = fetcher.submit(_fetch, batches[number + 1], job)
-            rows = _rows(batch, records, job)
-            _count(rows, tally)
-            writer.write_row_group(rows)
+            writer.write_row_group(_rows(batch, records, job, tally))
         writer.close()
     marker = {
         "shard": shard,
@@ -199,13 +218,18 @@ def write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> dict[str, A
     return marker
 
 
-def _count(rows: list[dict[str, Any]], tally: dict[str, Counter[str]]) -> None:
-    for row in rows:
-        counts = tally[row["source"]]
-        counts["rows"] += 1
-        counts["images"] += len(row["images"])
-        for kind, tokens in row["tokens"].items():
-            counts[f"{kind}_tokens"] += tokens
+def _count(row: dict[str, Any], sample: Sample, turns: Sequence[Turn], tally: Tallies) -> None:
+    """A row counts for every source that has turns in it; its pictures and its system prompt count
+    for its own."""
+    for name in {turn.source for turn in turns}:
+        tally[name]["rows"] += 1
+    for turn in turns:
+        tally[turn.source]["answer_tokens"] += turn.answer_tokens
+        tally[turn.source]["text_tokens"] += turn.user_tokens + turn.answer_tokens
+    own = tally[sample.source]
+    own["text_tokens"] += sample.system_tokens
+    own["images"] += len(row["images"])
+    own["image_tokens"] += row["tokens"]["image"]
 
 
 def _find_copies(path: str, job: MixJob, todo: frozenset[int]) -> Iterator[tuple[int, bytes]]:

@@ -218,8 +218,10 @@ class SourceInMixture(_Frozen):
         counts: of its published rows, after ingest and curation.
         weight: as in the recipe; None if the recipe gives a share.
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
-        epochs: passes over the kept rows, fractional.
-        rows: copies in the mixture.
+        epochs: passes over the source's turns, fractional.
+        pass_rows: rows of one pass: the kept rows, of any source, that hold turns of this one.
+        rows: rows of the mixture that hold turns of it.
+        images: in the copies of its own rows.
         notes: of the corpus.
     """
 
@@ -228,6 +230,7 @@ class SourceInMixture(_Frozen):
     share_asked: float
     share_reached: float
     epochs: float
+    pass_rows: int = 0
     rows: int
     answer_tokens: int
     text_tokens: int
@@ -240,7 +243,8 @@ class SourceInMixture(_Frozen):
 
 
 class MixtureTotals(_Frozen):
-    """Sums over the sources; `bytes` is the sum over the shards."""
+    """Sums over the sources; `bytes` and `rows` are sums over the shards. A row with turns of
+    several sources is in `rows` once, but in those of each source."""
 
     rows: int
     answer_tokens: int
@@ -267,6 +271,13 @@ class MixtureManifest(_Frozen):
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals
     shards: list[RowFile]
+
+    @property
+    def empty(self) -> list[str]:
+        """Sources of which no turn is left: their rows were merged into rows that ask the same,
+        dropped or quarantined."""
+        held = ((name, max(s.pass_rows, s.rows)) for name, s in self.sources.items())
+        return [name for name, rows in held if not rows]
 
     @property
     def shard_paths(self) -> list[str]:

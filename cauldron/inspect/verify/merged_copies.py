@@ -1,4 +1,8 @@
-"""Check the copies of merged rows in a mixture against their merged texts."""
+"""Check the copies of merged rows in a mixture against their merged texts.
+
+A mixture row says how many tokens it has, not how many each turn has. So the tokens that merged
+rows hold of each source are counted here.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +35,13 @@ def merged_copy_problems(
     out: str,
     mixture: MixtureManifest,
     curation: CurationManifest,
+    tokens: dict[str, Counter[str]],
 ) -> list[str]:
-    """Each turn of a copy must be in the merged text, with the same source and tokens."""
+    """Each turn of a copy must be in the merged text, with the same source and tokens.
+
+    Args:
+        tokens: receives the answer and text tokens of these copies by source.
+    """
     if not curation.merged or not mixture.shards:
         return []
     sql = _COPIES.format(
@@ -40,12 +49,15 @@ def merged_copy_problems(
         decisions=decisions_of(curation),
         has_text=has_text(curation),
     )
-    problems = _problems(connection.execute(sql), out, curation)
+    problems = _problems(connection.execute(sql), out, curation, tokens)
     return first_few(f"mixtures/{mixture.stage}", problems)
 
 
 def _problems(
-    result: duckdb.DuckDBPyConnection, out: str, curation: CurationManifest
+    result: duckdb.DuckDBPyConnection,
+    out: str,
+    curation: CurationManifest,
+    by_source: dict[str, Counter[str]],
 ) -> Iterator[str]:
     folder = curation_folder(out, curation.fingerprint)
     while batch := result.fetchmany(_BATCH):
@@ -56,7 +68,7 @@ def _problems(
         for row, text in zip(batch, storage.read_ranges(ranges), strict=True):
             id_, messages, sources, tokens, licence, *_ = row
             sample = Sample.model_validate_json(text)
-            for what in _differences(sample, messages, sources, tokens, licence):
+            for what in _differences(sample, messages, sources, tokens, licence, by_source):
                 yield f"a copy of {id_}, which others were merged into, {what}"
 
 
@@ -66,6 +78,7 @@ def _differences(
     sources: list[str],
     tokens: dict[str, int],
     licence: str,
+    by_source: dict[str, Counter[str]],
 ) -> Iterator[str]:
     texts = [m["content"][-1]["text"] for m in messages if m["role"] != "system"]
     said = list(zip(texts[::2], texts[1::2], sources, strict=True))
@@ -79,6 +92,10 @@ def _differences(
         return
     asked, answered = (sum(counted[turn][k] for turn in said) for k in range(2))
     text = sample.system_tokens + asked + answered
+    by_source[sample.source]["text_tokens"] += sample.system_tokens
+    for turn in said:
+        by_source[turn[2]]["answer_tokens"] += counted[turn][1]
+        by_source[turn[2]]["text_tokens"] += sum(counted[turn])
     if (tokens["answer"], tokens["text"]) != (answered, text):
         yield "has other token counts than its turns"
     if licence != sample.license:

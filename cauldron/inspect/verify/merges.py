@@ -41,7 +41,8 @@ GROUP BY ALL ORDER BY ALL
 
 _POINTLESS = """
 SELECT count(*) FROM {decisions} WHERE NOT {has_text} AND
-    (merged_file IS NOT NULL OR merged_offset IS NOT NULL OR merged_length IS NOT NULL)
+    (merged_file IS NOT NULL OR merged_offset IS NOT NULL OR merged_length IS NOT NULL OR
+     contributions IS NOT NULL)
 """
 
 # The rows that took over others, and these others, with the places of their texts.
@@ -54,7 +55,7 @@ WHERE {has_text} OR d.decision = 'merge' AND d.reason = 'near_duplicate'
 """
 
 _OF_FILE = """
-SELECT t.merged_offset, t.merged_length, t.id, t.answer_tokens, t.turns,
+SELECT t.merged_offset, t.merged_length, t.id, t.answer_tokens, t.turns, t.contributions,
        {{'source': t.source, 'id': t.id, 'part': t.part, 'offset': t."offset",
          'first_image': t.first_image}} AS stays,
        list({{'source': m.source, 'id': m.id, 'part': m.part, 'offset': m."offset",
@@ -133,6 +134,16 @@ class _Texts:
         """The rows in the order in which their turns are merged."""
         return [stays, *sorted(others, key=lambda r: (self._priority[r["source"]], r["id"]))]
 
+    def contributions(self, sample: Sample) -> list[dict[str, Any]]:
+        """What a merged sample holds of each source."""
+        turns: dict[str, list[int]] = {}
+        for turn in sample.turns:
+            turns.setdefault(turn.source, []).append(turn.answer_tokens)
+        return [
+            {"source": name, "turns": len(turns[name]), "answer_tokens": sum(turns[name])}
+            for name in sorted(turns, key=self._priority.__getitem__)
+        ]
+
     def merge(self, texts: list[bytes]) -> Sample:
         first, *others = [read_sample(text) for text in texts]
         return merge_samples(first, others, self._curation.conflicts)
@@ -146,7 +157,7 @@ def _text_problems(
     position = 0
     result = connection.execute(_OF_FILE.format(number=number))
     while batch := result.fetchmany(_BATCH):
-        for offset, length, id_, answer_tokens, turns, stays, others in batch:
+        for offset, length, id_, *figures, stays, others in batch:
             if offset != position:
                 yield f"the text of {id_} is at {offset}, the one before ends at {position}"
                 return
@@ -158,9 +169,9 @@ def _text_problems(
             ranges = [texts.merged(file, offset, length), *(texts.row(row) for row in rows)]
             line, *found = storage.read_ranges(ranges)
             sample = Sample.model_validate_json(line)
-            if (sample.answer_tokens, len(sample.turns)) != (answer_tokens, turns):
-                yield f"the decision on {id_} has other figures than its merged text"
             if not line.endswith(b"\n") or sample != texts.merge(found):
                 yield f"the merged text of {id_} is not what its {len(rows)} rows make"
+            elif figures != [sample.answer_tokens, len(sample.turns), texts.contributions(sample)]:
+                yield f"the decision on {id_} has other figures than its merged text"
     if position != file.bytes:
         yield f"no row points to what follows {position}"

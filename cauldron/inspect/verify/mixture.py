@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -13,33 +14,59 @@ import pyarrow.parquet as pq
 
 from cauldron.core import storage
 from cauldron.core.output.finished import Finished
-from cauldron.core.output.manifests import MixtureManifest, RowFile, SourceInMixture
+from cauldron.core.output.manifests import (
+    CurationManifest,
+    MixtureManifest,
+    RowFile,
+    SourceInMixture,
+)
 from cauldron.core.output.mixture import read_row_groups
 from cauldron.core.schema import mixture_schema_with_features
 from cauldron.inspect.database import one_row, quoted, scan
 from cauldron.inspect.verify.curation import load_source
 from cauldron.inspect.verify.files import check_file, differences, file_problems, reading
 from cauldron.inspect.verify.merged_copies import merged_copy_problems
-from cauldron.inspect.verify.relations import violations
+from cauldron.inspect.verify.relations import decisions_of, has_text, violations
 
 _SUMS = ("rows", "answer_tokens", "text_tokens", "image_tokens", "images")
 
+# The copies; `holds` are the sources that have turns in a copy.
 _COPIES = """
 CREATE OR REPLACE TEMP TABLE copies AS
 SELECT source, id, epoch, tokens, cluster, len(image_info) AS images,
-       hash([i.sha256 for i in image_info]) AS digests
+       hash([i.sha256 for i in image_info]) AS digests,
+       list_distinct(turn_sources) AS holds, {merged} AS merged
 FROM {files}
 """
 
+_MERGED = "(source, id) IN (SELECT (source, id) FROM {decisions} WHERE {has_text})"
+
+# Tokens of merged rows are left out: their turns are of several sources.
 _PER_SOURCE = """
-SELECT source, count(*), sum(tokens.answer)::BIGINT, sum(tokens.text)::BIGINT,
-       sum(tokens.image)::BIGINT, sum(images)::BIGINT
-FROM copies GROUP BY 1 ORDER BY 1
+SELECT source, coalesce(h.rows, 0), coalesce(answer, 0)::BIGINT, coalesce(text, 0)::BIGINT,
+       coalesce(image, 0)::BIGINT, coalesce(o.images, 0)::BIGINT
+FROM (SELECT source, sum(tokens.answer) FILTER (NOT merged) AS answer,
+             sum(tokens.text) FILTER (NOT merged) AS text,
+             sum(tokens.image) AS image, sum(images) AS images
+      FROM copies GROUP BY 1) o
+FULL JOIN (SELECT source, count(*) AS rows
+           FROM (SELECT unnest(holds) AS source FROM copies) GROUP BY 1) h USING (source)
+ORDER BY 1
+"""
+
+_PASS_ROWS = """
+SELECT source, count(*) FROM (
+    SELECT CASE WHEN contributions IS NULL THEN source END AS own, contributions
+    FROM {decisions} WHERE decision = 'keep'), LATERAL (
+    SELECT own AS source WHERE own IS NOT NULL
+    UNION ALL SELECT c.source FROM (SELECT unnest(contributions) AS c))
+GROUP BY 1
 """
 
 _AGAINST_DECISIONS = """
 SELECT count(*) FILTER (k.id IS NULL), count(*) FILTER (k.digests <> c.digests),
-       count(*) FILTER (k.id IS NOT NULL AND k.cluster IS DISTINCT FROM c.cluster)
+       count(*) FILTER (k.id IS NOT NULL AND k.cluster IS DISTINCT FROM c.cluster),
+       count(*) FILTER (NOT c.merged AND c.holds <> [c.source])
 FROM copies c LEFT JOIN (
     SELECT d.id, d.cluster, r.digests FROM decided d JOIN corpus_rows r USING (part, "row")
     WHERE d.decision = 'keep') k ON c.id = k.id
@@ -98,6 +125,8 @@ def manifest_problems(mixture: MixtureManifest, found: Finished) -> list[str]:
     totals = mixture.totals
     for name in _SUMS:
         total = sum(getattr(source, name) for source in mixture.sources.values())
+        if name == "rows":  # a row counts for every source that has turns in it
+            total = min(total, totals.rows)
         problems += differences(f"{where}, sum of {name}", [("is", total, getattr(totals, name))])
     problems += differences(
         f"{where}, shards",
@@ -119,9 +148,9 @@ def _accounting(
     counts = source.counts
     if counts.accounted != counts.rows_in:
         yield f"{where}: {counts.rows_in:,} rows in, {counts.accounted:,} accounted for"
-    copies = source.epochs * counts.kept
+    copies = source.epochs * source.pass_rows
     if abs(source.rows - copies) > 1:
-        epochs = f"{source.epochs} epochs of {counts.kept:,}"
+        epochs = f"{source.epochs} epochs of {source.pass_rows:,}"
         yield f"{where}: {source.rows:,} rows, {epochs} say otherwise"
     share = source.answer_tokens / max(1, mixture.totals.answer_tokens)
     if not math.isclose(share, source.share_reached, rel_tol=1e-9, abs_tol=1e-12):
@@ -150,25 +179,46 @@ def mixture_problems(
     problems: list[str] = []
     with reading(f"mixtures/{mixture.stage}", problems):
         if mixture.shards:
-            connection.execute(_COPIES.format(files=scan(mixture.shard_paths)))
-            problems += _sum_problems(connection, mixture)
+            curation = found.curations.get(mixture.curation)
+            merged, tokens = "false", defaultdict[str, Counter[str]](Counter)
+            if curation is not None:
+                problems += _pass_problems(connection, mixture, curation)
+                problems += merged_copy_problems(connection, found.out, mixture, curation, tokens)
+                decisions, text = decisions_of(curation), has_text(curation)
+                merged = _MERGED.format(decisions=decisions, has_text=text)
+            connection.execute(_COPIES.format(files=scan(mixture.shard_paths), merged=merged))
+            problems += _sum_problems(connection, mixture, tokens)
             for name in mixture.sources:
                 problems += _copy_problems(connection, found, mixture, name)
-            curation = found.curations.get(mixture.curation)
-            if curation is not None:
-                problems += merged_copy_problems(connection, found.out, mixture, curation)
     return problems
 
 
-def _sum_problems(connection: duckdb.DuckDBPyConnection, mixture: MixtureManifest) -> Iterator[str]:
+def _pass_problems(
+    connection: duckdb.DuckDBPyConnection, mixture: MixtureManifest, curation: CurationManifest
+) -> Iterator[str]:
+    sql = _PASS_ROWS.format(decisions=decisions_of(curation))
+    counted = dict(connection.execute(sql).fetchall())
+    for name, source in mixture.sources.items():
+        figures = [("rows of a pass", counted.get(name, 0), source.pass_rows)]
+        yield from differences(f"mixtures/{mixture.stage}, {name}", figures)
+
+
+def _sum_problems(
+    connection: duckdb.DuckDBPyConnection,
+    mixture: MixtureManifest,
+    tokens: Mapping[str, Counter[str]],
+) -> Iterator[str]:
+    """Compare sums by source; `tokens` are those of merged rows."""
     where = f"mixtures/{mixture.stage}"
     rows = connection.execute(_PER_SOURCE).fetchall()
-    sums = {row[0]: dict(zip(_SUMS, row[1:], strict=True)) for row in rows}
+    sums = {row[0]: Counter(dict(zip(_SUMS, row[1:], strict=True))) for row in rows}
+    for name, more in tokens.items():
+        sums.setdefault(name, Counter()).update(more)
     for name, counted in sums.items():
         if name not in mixture.sources:
             yield f"{where}: {counted['rows']:,} rows of {name}, which manifest.json does not name"
     for name, source in mixture.sources.items():
-        counted = sums.get(name, dict.fromkeys(_SUMS, 0))
+        counted = sums.get(name, Counter())
         yield from differences(
             f"{where}, {name}",
             [(what.replace("_", " "), counted[what], getattr(source, what)) for what in _SUMS],
@@ -186,12 +236,14 @@ def _copy_problems(
         "copies twice in the same epoch": f"""
             SELECT count(*) FROM (FROM copies SELECT id, epoch WHERE source = {wanted}
             GROUP BY ALL HAVING count(*) > 1)""",
+        "copies without turns": f"""
+            SELECT count(*) FROM copies WHERE source = {wanted} AND len(holds) = 0""",
         f"copies of an epoch outside 0 to {passes - 1}": f"""
             SELECT count(*) FROM copies
-            WHERE source = {wanted} AND (epoch < 0 OR epoch >= {passes})""",
+            WHERE list_contains(holds, {wanted}) AND (epoch < 0 OR epoch >= {passes})""",
         f"copies are missing of the first {whole} epochs, which are whole": f"""
-            SELECT greatest(0, {whole * source.counts.kept} - count(*)) FROM copies
-            WHERE source = {wanted} AND epoch < {whole}""",
+            SELECT greatest(0, {whole * source.pass_rows} - count(*)) FROM copies
+            WHERE list_contains(holds, {wanted}) AND epoch < {whole}""",
     }
     yield from violations(connection, where, checks)
     curation = found.curations.get(mixture.curation)
@@ -199,10 +251,13 @@ def _copy_problems(
     if curation is None or not decided:
         return  # reported already; nothing to compare with
     load_source(connection, found, curation, name)
-    unkept, other, elsewhere = one_row(connection, _AGAINST_DECISIONS.format(source=wanted))
+    sql = _AGAINST_DECISIONS.format(source=wanted)
+    unkept, other, elsewhere, mixed = one_row(connection, sql)
     if unkept:
         yield f"{where}: {unkept:,} copies of rows that no decision keeps"
     if other:
         yield f"{where}: {other:,} copies with other images than their corpus row"
     if elsewhere:
         yield f"{where}: {elsewhere:,} copies with another cluster than their decision"
+    if mixed:
+        yield f"{where}: {mixed:,} copies with turns of other sources, which no decision gave them"

@@ -9,10 +9,21 @@ import pyarrow as pa
 
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CurationManifest, RowFile
-from cauldron.core.schema import CLUSTER_SCHEMA, CONTAMINATION_SCHEMA, DECISION_SCHEMA
+from cauldron.core.schema import (
+    CLUSTER_SCHEMA,
+    CONTAMINATION_SCHEMA,
+    CONTRIBUTIONS,
+    DECISION_SCHEMA,
+)
 from cauldron.inspect.database import one_row, scan
 
-_TYPES = {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "bool": "BOOLEAN"}
+_TYPES = {
+    "string": "VARCHAR",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "bool": "BOOLEAN",
+    str(CONTRIBUTIONS): "STRUCT(source VARCHAR, turns INTEGER, answer_tokens INTEGER)[]",
+}
 
 # Rows of several corpora with source, part and row, by which decisions refer to them.
 _CORPUS_ROWS = r"""(
@@ -78,7 +89,7 @@ def _rows_of(kind: str, names: list[str]) -> str:
 def _files_of(curation: CurationManifest, files: list[RowFile], schema: pa.Schema) -> str:
     if files:
         return scan(curation.paths(files))
-    # Without files, an empty relation with the columns of the schema. No query uses nested columns.
+    # Without files, an empty relation with the columns that queries use.
     columns = [
         f'NULL::{_TYPES[str(field.type)]} AS "{field.name}"'
         for field in schema

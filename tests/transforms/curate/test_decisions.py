@@ -7,13 +7,21 @@ from typing import Any
 import numpy as np
 from cauldron.transforms.arrays import range_of, split_by
 from cauldron.transforms.curate.decisions import decide, decision_table, judge, settle
-from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW, CurateJob, CurateSource
+from cauldron.transforms.curate.records import (
+    CLUSTERED,
+    CONTRIBUTION,
+    GONE,
+    ROW,
+    CurateJob,
+    CurateSource,
+)
 from cauldron.transforms.order import id_halves
 
 from tests.curated import cluster_name
 
 SOURCES = (CurateSource("s", "c", 1), CurateSource("talk", "c", 1, dialogue=True))
 JOB = CurateJob(SOURCES, 1, "folder", action="merge")
+NOTHING = np.zeros(0, dtype=CONTRIBUTION)
 
 
 def index(rows: list[tuple[int, int, int]], images: int = 0, source: int = 0) -> np.ndarray:
@@ -43,7 +51,9 @@ def judged(rows: np.ndarray, images: list[tuple[int, int, int]]) -> tuple[np.nda
 
 def table_of(pieces: list[bytes], gone: bytes = b"") -> list[dict[str, Any]]:
     found, _ = judge(pieces, [], [gone], JOB)
-    rows: list[dict[str, Any]] = decision_table(*settle([found.tobytes()], []), JOB).to_pylist()
+    rows: list[dict[str, Any]] = decision_table(
+        *settle([found.tobytes()], []), NOTHING, JOB
+    ).to_pylist()
     return rows
 
 
@@ -130,7 +140,7 @@ def test_texts_dialogues_copies_and_other_system_prompts_stay_out():
 
 def test_the_first_image_in_a_cluster_gives_the_rows():
     rows, _ = judged(index([(1, 0, 0), (2, 0, 1)], images=3), [(1, 2, 12), (1, 1, 11), (1, 1, 11)])
-    table = decision_table(*settle([rows.tobytes()], []), JOB).to_pylist()
+    table = decision_table(*settle([rows.tobytes()], []), NOTHING, JOB).to_pylist()
     assert [row["cluster"] for row in table] == [cluster_name(11), None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from cauldron.transforms.mixing.copies import Copy, mixture_row
+from cauldron.transforms.mixing.copies import Copy, chosen_turns, mixture_row
 
 from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
 from cauldron.core.stage import StageRecipe
@@ -29,7 +29,9 @@ def counted(upscale: Any, **stage: Any) -> tuple[list[int], int]:
     )
     rules = {"budget": {"samples": 1}, "mixture": {"s": 1}, "upscale": upscale, **stage}
     recipe = StageRecipe.model_validate(rules)
-    row = mixture_row(sample, [b"", b""], Copy(0, 1), recipe, seed=0, dialogue=False)
+    copy = Copy(0, 1)
+    turns = chosen_turns(sample, copy, recipe, seed=0, dialogue=False)
+    row = mixture_row(sample, [b"", b""], turns, copy, recipe)
     tiles = [image["tiles"] for image in row["image_info"]]
     assert sum(tiles) == row["tiles"]
     return tiles, row["tokens"]["image"]
