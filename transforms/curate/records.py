@@ -1,4 +1,4 @@
-"""The records of curation, and the settings of the job. A corpus row is a record of 72 bytes."""
+"""The records of curation, and the settings of the job. A corpus row is a record of 73 bytes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `pixels` the sum
 # over its images, `system` a hash of the system prompt. They are 0 without images or a prompt.
+# `blank` says that it has images and none of them has structure.
 ROW = np.dtype(
     [
         ("high", "<u8"),
@@ -25,6 +26,7 @@ ROW = np.dtype(
         ("images", "<u2"),
         ("text", "<u4"),
         ("pixels", "<u8"),
+        ("blank", "?"),
         ("system", "<u8"),
     ]
 )
@@ -56,8 +58,8 @@ JUDGED = np.dtype(
 )
 
 # A row whose images are all in clusters. Rows with equal `key_*` have the same pictures in the
-# same order, and the same system prompt. All images of an `original` row are original; only such a
-# row can take over others.
+# same order, and the same system prompt. All images of an `original` row are original; such a row
+# stays before others.
 MEMBER = np.dtype(
     [
         ("key_high", "<u8"),

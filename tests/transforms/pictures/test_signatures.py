@@ -15,7 +15,13 @@ from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from cauldron.transforms.parts import PartNames, PartWriter
 from cauldron.transforms.pictures.prepare import prepare_image
-from cauldron.transforms.pictures.signatures import DRAWING_GROUND, Signature, pixel_digest, sign
+from cauldron.transforms.pictures.signatures import (
+    DRAWING_GROUND,
+    Signature,
+    is_blank,
+    pixel_digest,
+    sign,
+)
 from cauldron.transforms.record_files import read_record
 from PIL import ExifTags, Image
 
@@ -146,6 +152,18 @@ def test_a_flat_picture_is_all_ground(size: tuple[int, int]):
     found = signature(encoded(Image.new("RGB", size, (9, 90, 200)), "PNG"))
     assert found.ground == 255
     assert found.phash256 == b"\x80" + bytes(31)
+
+
+def test_blank_is_a_picture_without_anything_on_it():
+    page = Image.new("L", (850, 1100), 250)
+    noise = np.random.default_rng(0).normal(250, 3, (1100, 850)).clip(0, 255)
+    assert is_blank(ground(page))
+    assert is_blank(ground(Image.fromarray(noise.astype(np.uint8))))  # of a scanner
+    assert is_blank(signature(encoded(page.convert("RGB"), "JPEG", quality=30)).ground)
+    page.paste(0, (400, 1050, 403, 1053))
+    assert not is_blank(ground(page))
+    ramp = np.linspace(100, 110, 300).astype(np.uint8)
+    assert not is_blank(ground(Image.fromarray(np.tile(ramp, (200, 1)))))
 
 
 def test_ground_is_the_share_of_the_most_common_grey():
