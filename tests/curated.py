@@ -150,9 +150,8 @@ class World:
         for number, rows in enumerate(parts):
             with PartWriter(PartNames(folder, quarantine, number, len(parts)), source) as writer:
                 for sample, images in rows:
-                    signatures = [
-                        Signature(None, b"\0" * 32, 255 * (data in self.blank)) for data in images
-                    ]
+                    grounds = [255 * (data in self.blank) for data in images]
+                    signatures = [Signature(None, b"\0" * 32, ground, 0) for ground in grounds]
                     writer.add(Kept(sample, images, signatures), 1)
         marks = finished_parts(folder)
         sums = {

@@ -1,13 +1,13 @@
 """Groups: rows with the same pictures, of which one stays.
 
 A worker gets all groups of a range of keys. A row with the representatives' pictures stays, if the
-group has one, then the row with the largest pictures; ties are decided by the order of sources in
-the recipe, then by the smallest id. The others are dropped, or merged into it. To merge, their
-texts, never their pictures, are fetched by range, a batch of groups at a time; the merged text is
-written to a file, from which the mix reads it.
+group has one, then the row with the largest pictures, then the one with the least lossy pictures;
+ties are decided by the order of sources in the recipe, then by the smallest id. The others are
+dropped, or merged into it. To merge, their texts, never their pictures, are fetched by range, a
+batch of groups at a time; the merged text is written to a file, from which the mix reads it.
 
 One picture may be in a million rows. A merged row is therefore limited to `MAX_TURNS` turns and
-`MAX_TEXT` bytes; a larger group is split, and one row of each piece stays. Memory holds 66 bytes
+`MAX_TEXT` bytes; a larger group is split, and one row of each piece stays. Memory holds 70 bytes
 for each row of the range, and the texts of one batch: `_BATCH_BYTES`, or one merged row if that is
 larger, at most 80 MiB with the gaps between ranges that are fetched together. Measured with
 300,000 rows of 0.3 kB on one picture: 40 s and 35 MB on one core.
@@ -56,6 +56,7 @@ def group_rows(members: Array) -> list[Array]:
     order = np.lexsort(
         [
             *(members[name] for name in ("low", "high", "source")),
+            members["loss"],
             np.invert(members["pixels"]),
             ~members["original"],
             *(members[name] for name in ("key_low", "key_high")),

@@ -1,8 +1,8 @@
 """Signatures for finding near-duplicates, computed at ingest from the only decode of an image.
 
 A signature holds the 256-bit hash, a digest of the pixels if all were decoded, and `ground`, which
-distinguishes drawings (text, tables, charts, line art) from photographs. Signatures stay in the
-corpus; a mixture has only the 64-bit hash.
+distinguishes drawings (text, tables, charts, line art) from photographs, and how lossy the
+published file was. Signatures stay in the corpus; a mixture has only the 64-bit hash.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ class Signature:
         pixels: see `pixel_digest`; None for a JPEG, which is not decoded at full size.
         phash256: 256-bit perceptual hash, in the bit order of ``imagehash``.
         ground: see `ground_of`.
+        loss: see `cauldron.transforms.pictures.loss.loss_of`.
     """
 
     pixels: str | None
     phash256: bytes
     ground: int
+    loss: int
 
 
 def is_blank(ground: Any) -> Any:
@@ -65,17 +67,18 @@ def is_blank(ground: Any) -> Any:
     return ground >= BLANK_GROUND
 
 
-def sign(image: Image.Image, whole: bool) -> tuple[int, Signature]:
+def sign(image: Image.Image, whole: bool, loss: int = 0) -> tuple[int, Signature]:
     """The 64-bit hash and the signature.
 
     Args:
         image: RGB or L, at full or reduced size, see `GreyPicture`.
         whole: `image` holds exactly the stored pixels.
+        loss: of the published file.
     """
     picture = GreyPicture.of(image if image.mode == "L" else image.convert("L"))
     wide = phash256(picture)
     pixels = pixel_digest(image, wide) if whole else None
-    return phash64(picture), Signature(pixels, wide, ground_of(picture))
+    return phash64(picture), Signature(pixels, wide, ground_of(picture), loss)
 
 
 def pixel_digest(image: Image.Image, wide: bytes) -> str:

@@ -28,6 +28,12 @@ def test_the_largest_picture_stays_then_the_first_source_then_the_smallest_id():
     assert [ids(group) for group in found] == [[8, 9, 3, 4]]
 
 
+def test_of_equally_large_pictures_the_least_lossy_stays_before_the_first_source():
+    rows = members([(1, 30, 0, 1), (1, 30, 1, 2), (1, 30, 2, 3), (1, 40, 3, 4)])
+    rows["loss"] = [700, 0, 64, 9_000]
+    assert [ids(group) for group in group_rows(rows)] == [[4, 2, 3, 1]]
+
+
 def test_a_row_with_the_very_picture_of_the_cluster_stays_before_larger_ones():
     rows = members([(1, 30, 0, 1), (1, 10, 0, 2), (1, 20, 0, 3)])
     rows["original"] = [False, True, False]
