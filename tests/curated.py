@@ -119,11 +119,13 @@ class World:
     Attributes:
         corpora: in the order in which their sources were added: their priority.
         benchmarks: fingerprints by name. There is one as soon as a row is contaminated.
+        blank: pictures that have no structure.
     """
 
     out: str
     corpora: dict[str, CorpusManifest] = field(default_factory=dict)
     benchmarks: dict[str, str] = field(default_factory=dict)
+    blank: frozenset[bytes] = frozenset()
 
     def add(self, source: str, *parts: Sequence[Row], fingerprint: str = "f0") -> None:
         """Write a corpus, one part for each list of rows."""
@@ -148,7 +150,8 @@ class World:
         for number, rows in enumerate(parts):
             with PartWriter(PartNames(folder, quarantine, number, len(parts)), source) as writer:
                 for sample, images in rows:
-                    signatures = [Signature(None, b"\0" * 32, 0) for _ in images]
+                    grounds = [255 * (data in self.blank) for data in images]
+                    signatures = [Signature(None, b"\0" * 32, ground, 0) for ground in grounds]
                     writer.add(Kept(sample, images, signatures), 1)
         marks = finished_parts(folder)
         sums = {

@@ -204,6 +204,18 @@ def test_what_cannot_be_read_is_quarantined_with_its_reason(recipe: Recipe, tmp_
     assert pq.read_table(file)["origin"].to_pylist()[0]["key"] == "39"
 
 
+def test_an_image_file_that_cannot_be_read_is_an_error_that_names_it(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    against = {"ours": benchmarks(tmp_path)["ours"]}
+    for number in range(2, 60):
+        (tmp_path / f"ours/{number}.png").write_bytes(picture(number))
+    (tmp_path / "ours/leak.png").write_bytes(picture(2)[:-20])
+    for _ in range(2):  # also when nothing is left to do
+        with pytest.raises(CauldronError, match=r"ours: cannot read leak\.png \(image_truncated"):
+            make(recipe, tmp_path / "out", against)
+
+
 def test_a_benchmark_that_loses_too_much_is_an_error(recipe: Recipe, tmp_path: Path) -> None:
     images = [struct(1), {"bytes": b"no picture", "path": None}]
     path = write_parquet(tmp_path / "test.parquet", {"image": images})

@@ -166,6 +166,7 @@ _SIGNATURE_FIELDS = [
     ("pixels", _STRING),  # null if not all pixels were decoded
     ("phash256", pa.binary(32)),
     ("ground", pa.uint8()),
+    ("loss", pa.uint16()),
 ]
 
 _PLACE_FIELDS = [("offset", pa.int64()), ("length", pa.int64())]

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 
 import PIL
 import pyarrow
+import pyarrow.parquet as pq
 
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.names import plain_name
@@ -29,6 +31,7 @@ from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
 from cauldron.sources.benchmarks.selection import Selection
+from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES
 from cauldron.sources.repos.files import Root
 from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
@@ -126,8 +129,8 @@ def ingest_benchmarks(
 
     Raises:
         UsageError: remote workers cannot reach a benchmark.
-        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, or holds no
-            picture at all.
+        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, holds no
+            picture at all, or an image file of its folder cannot be read.
     """
     for benchmark in planned:
         if benchmark.repo.commit is None:
@@ -140,4 +143,23 @@ def ingest_benchmarks(
                 f"benchmark {name}: no picture in any of the {manifest.counts.rows_in} rows of "
                 f"{manifest.repo}; nothing can be kept out by it"
             )
+        if unread := _unread_files(manifest, options.output):
+            more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
+            raise CauldronError(
+                f"benchmark {name}: cannot read {', '.join(unread[:3])}{more} of {manifest.repo}, "
+                "so copies would stay in the training data; mend or remove the files"
+            )
     return manifests
+
+
+def _unread_files(manifest: CorpusManifest, output: str) -> list[str]:
+    """Image files of a folder that are in quarantine, with the reason. Rows of tables are not
+    counted: `max_bad_fraction` is for those."""
+    folder = quarantine_folder(output, f"benchmarks/{manifest.source}", manifest.fingerprint)
+    found = []
+    for part in manifest.parts:
+        if part.quarantine is not None:
+            with storage.open_read(storage.join(folder, part.quarantine.name)) as file:
+                rows = pq.read_table(file, columns=["reason", "origin"]).to_pylist()
+            found += [(row["origin"]["file"], row["reason"]) for row in rows]
+    return [f"{path} ({reason})" for path, reason in found if path.lower().endswith(IMAGE_SUFFIXES)]

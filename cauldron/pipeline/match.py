@@ -36,7 +36,7 @@ from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE, CollectPic
 from cauldron.transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
 
 # Part of every matching's fingerprint; raise it when the same corpora would match differently.
-MATCH_VERSION = 1
+MATCH_VERSION = 2
 
 # Comparing a pair takes as long as reading this many bytes: decides between one process and many.
 _PAIR_BYTES = 1_000_000

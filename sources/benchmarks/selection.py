@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 
 from cauldron.sources.benchmarks.folder import METADATA
 from cauldron.sources.benchmarks.places import Place
-from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES
+from cauldron.sources.benchmarks.values import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from cauldron.sources.formats.shards import Missing, choose_shards
 from cauldron.sources.repos.files import FileInfo
 
@@ -58,7 +58,8 @@ def select(place: Place) -> Selection:
 
     Raises:
         UsageError: it has no such configuration.
-        SourceUnavailable: no file can be read, or a shard is missing.
+        SourceUnavailable: no file can be read, a shard is missing, or a picture of a folder is in a
+            format that is not read.
     """
     there = [file for file in place.files() if not _base(file.path).startswith(".")]
     tables = [file for file in there if file.path.lower().endswith(TABLE_SUFFIXES)]
@@ -73,10 +74,20 @@ def select(place: Place) -> Selection:
         found.tables = _whole_sets(kept, place, found.notes)
         found.beside = images
     else:
+        _refuse_unread(there, place)
         found.images = kept
         found.metadata = [file for file in there if _base(file.path) in METADATA]
     _note_what_is_read(found)
     return found
+
+
+def _refuse_unread(files: list[FileInfo], place: Place) -> None:
+    """Raise if a picture is in a format that is not read: its copies would stay in unnoticed."""
+    unread = [file.path for file in files if file.path.lower().endswith(UNREAD_SUFFIXES)]
+    if unread:
+        why = f"{len(unread)} pictures in formats that are not read ({_some(unread)})"
+        remedy = "convert them to PNG or JPEG, or move them out of the folder"
+        raise SourceUnavailable(place.repo.id, why, remedy)
 
 
 def _scored(

@@ -26,7 +26,12 @@ from cauldron.sources.repos.files import Repo, is_inside
 
 from cauldron.core.schema import NO_QUESTION, Origin
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+# Pictures that no reader here opens.
+UNREAD_SUFFIXES = (
+    *(".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k", ".jpx", ".jxr", ".svg", ".psd"),
+    *(".tga", ".ico", ".ppm", ".pgm", ".pbm", ".pnm", ".exr", ".hdr", ".dng", ".nef", ".cr2"),
+)
 
 # Ingest removes it from every text.
 IMAGE_TOKEN = "<image>"

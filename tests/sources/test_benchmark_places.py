@@ -130,6 +130,21 @@ def test_what_is_neither_there_nor_a_repository_is_told(path: str, message: str)
         find_place(path, open_root("/nonexistent"))
 
 
+def test_a_picture_in_a_format_that_is_not_read_is_an_error_that_names_it(tmp_path: Path) -> None:
+    for name in ("a.png", "sub/b.HEIC", "c.jxl", "README.md"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture(1))
+    with pytest.raises(SourceUnavailable, match=r"2 pictures in formats .*\(c.jxl, sub/b.HEIC\)"):
+        rows_of("private", tmp_path)
+
+
+def test_an_avif_file_of_a_folder_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "leak.avif").write_bytes(b"what ingest decodes")
+    (row,) = rows_of("private", tmp_path)
+    assert [image.path for image in row.images] == ["leak.avif"]
+
+
 def test_a_folder_with_nothing_to_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "images.zip").write_bytes(b"PK")
     with pytest.raises(SourceUnavailable, match=r"no parquet, TSV or image file there \(images"):

@@ -3,7 +3,8 @@
 A bucket is a range of ids: its rows, the clusters of their images, and the ids of contaminated
 rows. Rows with the same id are the same sample: the first by (source, part, row) stays, the others
 are exact copies and share its decision. A row whose images are all in clusters goes to its group
-(`groups.py`), which returns a `FATE`.
+(`groups.py`), which returns a `FATE`. A row with only blank pictures has no group: that two
+questions are about a blank page does not join them.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ def judge(
     if job.groups:
         dialogue = np.array([source.dialogue for source in job.sources])[found["source"]]
         whole = inside & (stop - start == found["images"]) & ~dialogue & ~judged["gone"]
+        whole &= ~found["blank"]
         rows_of = np.flatnonzero(whole & (first == np.arange(len(found))))
         members = _members(found[rows_of], images, start[rows_of], stop[rows_of])
     return judged, members

@@ -1,12 +1,13 @@
 """Groups: rows with the same pictures, of which one stays.
 
-A worker gets all groups of a range of keys. The row with the largest pictures stays; ties are
-decided by the order of sources in the recipe, then by the smallest id. The others are dropped, or
-merged into it. To merge, their texts, never their pictures, are fetched by range, a batch of groups
-at a time; the merged text is written to a file, from which the mix reads it.
+A worker gets all groups of a range of keys. A row with the representatives' pictures stays, if the
+group has one, then the row with the largest pictures, then the one with the least lossy pictures;
+ties are decided by the order of sources in the recipe, then by the smallest id. The others are
+dropped, or merged into it. To merge, their texts, never their pictures, are fetched by range, a
+batch of groups at a time; the merged text is written to a file, from which the mix reads it.
 
 One picture may be in a million rows. A merged row is therefore limited to `MAX_TURNS` turns and
-`MAX_TEXT` bytes; a larger group is split, and one row of each piece stays. Memory holds 66 bytes
+`MAX_TEXT` bytes; a larger group is split, and one row of each piece stays. Memory holds 70 bytes
 for each row of the range, and the texts of one batch: `_BATCH_BYTES`, or one merged row if that is
 larger, at most 80 MiB with the gaps between ranges that are fetched together. Measured with
 300,000 rows of 0.3 kB on one picture: 40 s and 35 MB on one core.
@@ -49,12 +50,14 @@ _BATCH_BYTES = 32 * 1024 * 1024
 def group_rows(members: Array) -> list[Array]:
     """The groups of two or more rows among `MEMBER` records, by key; the row that stays is first.
 
-    Members of a cluster were compared with its representative, not with each other. So rows are a
-    group only if one of them has the representatives' pictures; it may have been contaminated.
+    The representative of a cluster need not be in any of these rows: it may be a picture of a pair,
+    of a dialogue or of a contaminated row. All pictures of a cluster are the same as it, which is
+    as good as a comparison of two of them with each other.
     """
     order = np.lexsort(
         [
             *(members[name] for name in ("low", "high", "source")),
+            members["loss"],
             np.invert(members["pixels"]),
             ~members["original"],
             *(members[name] for name in ("key_low", "key_high")),
@@ -62,14 +65,13 @@ def group_rows(members: Array) -> list[Array]:
     )
     members = members[order]
     groups = np.split(members, np.flatnonzero(starts(members, "key_high", "key_low"))[1:])
-    return [group for group in groups if len(group) > 1 and group["original"][0]]
+    return [group for group in groups if len(group) > 1]
 
 
 def cut_group(group: Array) -> Iterator[Array]:
     """Split an ordered group into runs of two or more rows that each become one row.
 
-    A run must start with an original, see `group_rows`. Rows after the last possible run are kept
-    unchanged.
+    A row alone in its run is kept unchanged.
     """
     start, turns, text = 0, 0, 0
     for at in range(len(group)):
@@ -77,8 +79,6 @@ def cut_group(group: Array) -> Iterator[Array]:
         if at > start and (turns + more > MAX_TURNS or text + longer > MAX_TEXT):
             if at > start + 1:
                 yield group[start:at]
-            if not group["original"][at]:
-                return  # originals come first
             start, turns, text = at, 0, 0
         turns, text = turns + more, text + longer
     if len(group) > start + 1:

@@ -17,12 +17,14 @@ import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW
 from cauldron.transforms.order import id_halves
+from cauldron.transforms.pictures.signatures import is_blank
 from cauldron.transforms.record_files import text_length
 
 from cauldron.core import storage
 
 _COLUMNS = ["id", "answer_tokens", "turns", "offset", "length"]
-_IMAGES = [f"image_info.list.element.{name}" for name in ("width", "height", "offset")]
+_IMAGE_FIELDS = ("width", "height", "ground", "loss", "offset")
+_IMAGES = [f"image_info.list.element.{name}" for name in _IMAGE_FIELDS]
 _ROLES = "messages.list.element.role"
 
 
@@ -71,10 +73,12 @@ def _add_images(rows: Array, infos: pa.ListArray) -> None:
     starts = infos.offsets.to_numpy()
     rows["images"] = np.diff(starts)
     some = rows["images"] > 0
-    fields = {name: infos.values.field(name).to_numpy() for name in ("width", "height", "offset")}
+    fields = {name: infos.values.field(name).to_numpy() for name in _IMAGE_FIELDS}
     pixels = fields["width"].astype(np.uint64) * fields["height"].astype(np.uint64)
-    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(pixels, dtype=np.uint64)])
-    rows["pixels"] = sums[starts[1:]] - sums[starts[:-1]]
+    for name, values in (("pixels", pixels), ("loss", fields["loss"])):
+        sums = np.append(np.uint64(0), np.cumsum(values, dtype=np.uint64))
+        rows[name] = sums[starts[1:]] - sums[starts[:-1]]
+    rows["blank"][some] = np.logical_and.reduceat(is_blank(fields["ground"]), starts[:-1][some])
     first = fields["offset"][starts[:-1][some]]
     rows["text"][some] = text_length(rows["offset"][some], first)
 

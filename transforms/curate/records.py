@@ -1,4 +1,4 @@
-"""The records of curation, and the settings of the job. A corpus row is a record of 72 bytes."""
+"""The records of curation, and the settings of the job. A corpus row is a record of 77 bytes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from cauldron.core.output.markers import marker_path
 from cauldron.core.rules import Action, Conflicts
 
-# A row of a corpus. `text` is the length of its record before the first image, `pixels` the sum
-# over its images, `system` a hash of the system prompt. They are 0 without images or a prompt.
+# A row of a corpus. `text` is the length of its record before the first image, `pixels` and
+# `loss` are sums over its images, `system` is a hash of the system prompt. They are 0 without
+# images or a prompt.
+# `blank` says that it has images and none of them has structure.
 ROW = np.dtype(
     [
         ("high", "<u8"),
@@ -25,6 +27,8 @@ ROW = np.dtype(
         ("images", "<u2"),
         ("text", "<u4"),
         ("pixels", "<u8"),
+        ("loss", "<u4"),
+        ("blank", "?"),
         ("system", "<u8"),
     ]
 )
@@ -56,15 +60,15 @@ JUDGED = np.dtype(
 )
 
 # A row whose images are all in clusters. Rows with equal `key_*` have the same pictures in the
-# same order, and the same system prompt. All images of an `original` row are original; only such a
-# row can take over others.
+# same order, and the same system prompt. All images of an `original` row are original; such a row
+# stays before others.
 MEMBER = np.dtype(
     [
         ("key_high", "<u8"),
         ("key_low", "<u8"),
         ("original", "?"),
         *[(name, ROW[name]) for name in ("high", "low", "source", "part", "row", "turns")],
-        *[(name, ROW[name]) for name in ("offset", "text", "pixels")],
+        *[(name, ROW[name]) for name in ("offset", "text", "pixels", "loss")],
     ]
 )
 

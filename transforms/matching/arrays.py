@@ -22,6 +22,7 @@ from cauldron.transforms.matching.records import (
     CurationJob,
     MatchJob,
 )
+from cauldron.transforms.pictures.signatures import is_blank
 
 from cauldron.core import storage
 
@@ -35,7 +36,7 @@ BENCHMARK_PICTURE = np.dtype([("number", "<u8"), ("kind", "u1")])
 # Identifies an image of a row.
 ROW_FIELDS = ("source", "part", "row", "image", "id_high", "id_low")
 
-_KIND = np.dtype([("kind", "u1")])
+_KIND = np.dtype([("kind", "u1"), ("ground", "u1")])
 _KEYS = ("key_high", "key_low")
 _OCCURRENCE = np.dtype([(name, OCCURRENCE[name]) for name in (*_KEYS, *ROW_FIELDS)])
 _PAIR = ("first", "second", "distance", "score", "same")
@@ -134,8 +135,9 @@ def occurrences_of(wanted: U64, number: int, job: MatchJob) -> Iterator[tuple[U6
 
 
 def _read_benchmarks(element: int, job: MatchJob) -> Iterator[bytes]:
-    kinds = read_array(job.pictures(element), _KIND)["kind"]
-    places = np.flatnonzero(kinds & BENCHMARK)
+    read = read_array(job.pictures(element), _KIND)
+    kinds = read["kind"]
+    places = np.flatnonzero((kinds & BENCHMARK != 0) & ~is_blank(read["ground"]))
     pictures = np.zeros(len(places), dtype=BENCHMARK_PICTURE)
     pictures["number"] = places + (element << 32)
     pictures["kind"] = kinds[places]
@@ -145,7 +147,8 @@ def _read_benchmarks(element: int, job: MatchJob) -> Iterator[bytes]:
 def benchmark_pictures(ranges: beam.PCollection[int], job: MatchJob) -> Any:
     """A side input of packed `BENCHMARK_PICTURE` records, from the numbers of all ranges.
 
-    Benchmarks are small: every worker can hold 9 bytes for each of their pictures.
+    Without blank pictures, which leak nothing. Benchmarks are small: every worker can hold 9 bytes
+    for each of their pictures.
     """
     read = beam.FlatMap(_read_benchmarks, job).with_output_types(bytes)
     return beam.pvalue.AsIter(ranges | "Read benchmarks" >> read)

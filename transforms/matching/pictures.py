@@ -1,7 +1,7 @@
 """From corpora to pictures: every content once, however many rows show it.
 
 Only the signatures that ingest stored are read, never pixels. Images are grouped by content key in
-ranges of keys; a range becomes two files, its pictures and their occurrences. An image is 128
+ranges of keys; a range becomes two files, its pictures and their occurrences. An image is 130
 bytes in the shuffle, and two million of them take about 300 MB in the worker of a range: hence
 `PICTURES_PER_RANGE`.
 """
@@ -25,7 +25,7 @@ from cauldron.core import storage
 PICTURES_PER_RANGE = 500_000
 
 _COLUMNS = ["id", "image_info"]
-_COPIED = ("phash", "ground", "width", "height", "offset", "length")
+_COPIED = ("phash", "ground", "loss", "width", "height", "offset", "length")
 
 
 class PicturePart(NamedTuple):

@@ -30,7 +30,7 @@ OCCURRENCE = np.dtype(
         *[("source", "<u2"), ("part", "<u4"), ("row", "<u4"), ("image", "<u2"), ("images", "<u2")],
         *[("id_high", "<u8"), ("id_low", "<u8")],
         *_HASHES,
-        ("ground", "u1"),
+        *[("ground", "u1"), ("loss", "<u2")],
         *_SIZE,
         *_BYTES,
     ]
@@ -42,7 +42,7 @@ PICTURE = np.dtype(
     [
         *_KEY,
         *_HASHES,
-        *[("ground", "u1"), ("kind", "u1")],
+        *[("ground", "u1"), ("loss", "<u2"), ("kind", "u1")],
         *_SIZE,
         *[("source", "<u2"), ("part", "<u4")],
         *_BYTES,

@@ -34,9 +34,11 @@ from dataclasses import dataclass
 
 from cauldron.sources.base import RawImage
 from cauldron.transforms.pictures.hashes import SHORTEST_SIDE
+from cauldron.transforms.pictures.loss import loss_of
 from cauldron.transforms.pictures.pixels import REDUCING_GAP, flat, scaled, target_size
 from cauldron.transforms.pictures.signatures import Signature, sign
 from PIL import ExifTags, Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -58,7 +60,11 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"MM\0*", TiffImageFile),
     (b"II+\0", TiffImageFile),
     (b"MM\0+", TiffImageFile),
+    (b"ftypavif", AvifImageFile),
+    (b"ftypavis", AvifImageFile),
+    (b"ftypmif1", AvifImageFile),
 )
+_BOX_HEADER = 4  # bytes with the length of a box, before its type, in ISO media files
 _PASSED = (JpegImageFile, PngImageFile, WebPImageFile)
 _JPEG_END = b"\xff\xd9"
 
@@ -141,14 +147,14 @@ def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> Sto
     if isinstance(image, PngImageFile):
         _check_png(data)
     if not _may_pass(image, rules):
-        return _reencoded(image, digest, rules)
-    (width, height), mode = image.size, image.mode
+        return _reencoded(image, data, digest, rules)
+    (width, height), mode, loss = image.size, image.mode, loss_of(image, data)
     if isinstance(image, JpegImageFile):
         image.draft("L", (SHORTEST_SIDE, SHORTEST_SIDE))
     image.load()
     if isinstance(image, PngImageFile) and _orientation(image) != 1:
-        return _reencoded(image, digest, rules)  # a PNG may have it after the pixels
-    phash, signature = sign(image, whole=not isinstance(image, JpegImageFile))
+        return _reencoded(image, data, digest, rules)  # a PNG may have it after the pixels
+    phash, signature = sign(image, whole=not isinstance(image, JpegImageFile), loss=loss)
     info = ImageInfo(
         width=width,
         height=height,
@@ -166,12 +172,12 @@ def _salvaged(data: bytes, digest: str, rules: ImageRules) -> StoredImage:
     image = _open(data + _JPEG_END if data.startswith(_FORMATS[0][0]) else data, rules)
     if isinstance(image, PngImageFile | GifImageFile | BmpImageFile):
         _lenient_load(image)
-    return _reencoded(image, digest, rules)
+    return _reencoded(image, data, digest, rules)
 
 
 def _open(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:
     """Parse the header, with the parser for the content."""
-    parser = next((parser for start, parser in _FORMATS if data.startswith(start)), None)
+    parser = next((parser for start, parser in _FORMATS if _starts(data, start)), None)
     if parser is None:
         raise ImageProblem("image_unreadable", f"no known image format, it starts {data[:12]!r}")
     _check_announced(data, rules)
@@ -179,6 +185,10 @@ def _open(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:
     image = parser(io.BytesIO(data))
     _check_size(*image.size, rules)
     return image
+
+
+def _starts(data: bytes, start: bytes) -> bool:
+    return data.startswith(start, _BOX_HEADER if start.startswith(b"ftyp") else 0)
 
 
 def _check_announced(data: bytes, rules: ImageRules) -> None:
@@ -267,7 +277,10 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     return value if value in _TURNS else 1
 
 
-def _reencoded(image: ImageFile.ImageFile, digest: str, rules: ImageRules) -> StoredImage:
+def _reencoded(
+    image: ImageFile.ImageFile, published: bytes, digest: str, rules: ImageRules
+) -> StoredImage:
+    loss = loss_of(image, published)
     target, box = target_size(image.size, rules), None
     if isinstance(image, JpegImageFile) and target != image.size:
         ample = (math.ceil(target[0] * REDUCING_GAP), math.ceil(target[1] * REDUCING_GAP))
@@ -288,7 +301,7 @@ def _reencoded(image: ImageFile.ImageFile, digest: str, rules: ImageRules) -> St
     options = {"quality": 95, "subsampling": 0} if name == "JPEG" else {"compress_level": 4}
     plain.save(buffer, name, **options)
     data = buffer.getvalue()
-    phash, signature = sign(plain, whole=name == "PNG")
+    phash, signature = sign(plain, whole=name == "PNG", loss=loss)
     info = ImageInfo(
         width=plain.width,
         height=plain.height,

@@ -138,6 +138,13 @@ def test_texts_dialogues_copies_and_other_system_prompts_stay_out():
     assert keys[1] == keys[2] != keys[5]
 
 
+def test_a_row_with_nothing_but_blank_pictures_has_no_group():
+    rows = index([(1, 0, 0), (2, 0, 1), (3, 0, 2)], images=1)
+    rows["blank"] = [True, True, False]
+    _, members = judged(rows, [(n, 0, 10) for n in (1, 2, 3)])
+    assert members["high"].tolist() == [3]
+
+
 def test_the_first_image_in_a_cluster_gives_the_rows():
     rows, _ = judged(index([(1, 0, 0), (2, 0, 1)], images=3), [(1, 2, 12), (1, 1, 11), (1, 1, 11)])
     table = decision_table(*settle([rows.tobytes()], []), NOTHING, JOB).to_pylist()

@@ -28,17 +28,29 @@ def test_the_largest_picture_stays_then_the_first_source_then_the_smallest_id():
     assert [ids(group) for group in found] == [[8, 9, 3, 4]]
 
 
-def test_only_a_row_with_the_very_picture_of_the_cluster_takes_others():
-    rows = members([(1, 30, 0, 1), (1, 10, 0, 2), (1, 20, 0, 3), (2, 5, 0, 4), (2, 6, 0, 5)])
-    rows["original"] = [False, True, False, False, False]
+def test_of_equally_large_pictures_the_least_lossy_stays_before_the_first_source():
+    rows = members([(1, 30, 0, 1), (1, 30, 1, 2), (1, 30, 2, 3), (1, 40, 3, 4)])
+    rows["loss"] = [700, 0, 64, 9_000]
+    assert [ids(group) for group in group_rows(rows)] == [[4, 2, 3, 1]]
+
+
+def test_a_row_with_the_very_picture_of_the_cluster_stays_before_larger_ones():
+    rows = members([(1, 30, 0, 1), (1, 10, 0, 2), (1, 20, 0, 3)])
+    rows["original"] = [False, True, False]
     assert [ids(group) for group in group_rows(rows)] == [[2, 1, 3]]
 
 
-def test_a_cut_group_goes_on_only_with_another_original():
+def test_rows_are_a_group_though_the_picture_of_the_cluster_is_in_none_of_them():
+    rows = members([(2, 5, 0, 4), (2, 6, 0, 5)])
+    rows["original"] = False
+    assert [ids(group) for group in group_rows(rows)] == [[5, 4]]
+
+
+def test_a_cut_group_goes_on_with_any_row():
     rows = members([(1, 10, 0, name) for name in range(6)], turns=400)
     rows["original"] = [True, False, False, False, True, True]
     (group,) = group_rows(rows)
-    assert [ids(run) for run in cut_group(group)] == [[0, 4], [5, 1]]
+    assert [ids(run) for run in cut_group(group)] == [[0, 4], [5, 1], [2, 3]]
 
 
 def test_rows_alone_are_no_group_and_the_order_of_arrival_does_not_matter():

@@ -17,7 +17,7 @@ from cauldron.transforms.record_files import read_sample
 
 from cauldron.core import storage
 from cauldron.core.output.manifests import corpus_folder
-from tests.curated import VQA, World, row, write_clusters, write_contamination
+from tests.curated import VQA, World, picture, row, write_clusters, write_contamination
 
 ROWS = [
     row(VQA, [("Q", "a")]),
@@ -50,6 +50,14 @@ def test_a_part_is_indexed_in_its_order(world):
     assert rows["images"].tolist() == [0, 2, 1, 1, 1, 0]
     assert rows["pixels"].tolist() == [0, 140, 20, 48, 48, 0]
     assert rows["turns"].tolist() == [1, 1, 2, 1, 1, 1]
+
+
+def test_a_row_is_blank_if_all_its_pictures_are(tmp_path):
+    world = World(str(tmp_path), blank=frozenset([picture(2), picture(3)]))
+    rows = [row(VQA, [("Q", "a")], *pictures) for pictures in ((1, 2), (2,), (), (2, 3), (1,))]
+    world.add(VQA, [], rows)
+    found = index_part(part_of(world), groups=True)
+    assert found["blank"].tolist() == [False, True, False, True, False]
 
 
 def test_the_text_of_a_record_is_read_without_its_pictures(world):

@@ -525,3 +525,18 @@ def test_what_is_written_anew_is_the_same_every_time_and_carries_nothing_along()
 def test_problems_survive_the_way_between_processes():
     problem = pickle.loads(pickle.dumps(ImageProblem("image_unreadable", "why")))
     assert (problem.reason, str(problem)) == ("image_unreadable", "why")
+
+
+def test_an_avif_is_stored_as_png_upright_within_the_limits():
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    data = encoded(PHOTO, "AVIF", quality=95, exif=exif)
+    image = stored(data)
+    assert image.info.format == "PNG"
+    wanted = PHOTO.convert("RGB").transpose(Image.Transpose.ROTATE_270)
+    assert difference(decoded(image.data), wanted) < 3
+    assert reason(data, hard_max_pixels=100) == "image_too_large"
+    assert {reason(data[: int(len(data) * part)]) for part in (0.3, 0.7, 0.95)} <= {
+        "image_unreadable",
+        "image_truncated",
+    }

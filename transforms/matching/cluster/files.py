@@ -37,7 +37,7 @@ from cauldron.core.schema import CLUSTER_SCHEMA, ORIGIN
 
 # Part of the fingerprint of curations with clusters. Raise it when the clusters of equal verdicts
 # change.
-CLUSTER_VERSION = 2
+CLUSTER_VERSION = 3
 
 # An image in a cluster, without its origin.
 IMAGE = np.dtype(

@@ -1,12 +1,12 @@
 """The leader of a component: the picture that the others must be the same as.
 
-The *best* picture has the highest resolution, then comes from the source of the highest priority,
-then has the smallest id, then is the first in its row. If all pictures of a component are the same
-as the best one, it is the leader. Otherwise the leader is the picture that most others are known to
-be the same as, among those with at least half the pixels of the best; of equals the better one.
-The reason: the copy with the most pixels often has a border added, and crops that are the same as
-the picture without the border are not the same as it. A thumbnail never leads: it can be the same
-as two tables that differ in a digit.
+The *best* picture has the highest resolution, then lost least when it was compressed, then comes
+from the source of the highest priority, then has the smallest id, then is the first in its row. If
+all pictures of a component are the same as the best one, it is the leader. Otherwise the leader is
+the picture that most others are known to be the same as, among those with at least half the pixels
+of the best; of equals the better one. The reason: the copy with the most pixels often has a border
+added, and crops that are the same as the picture without the border are not the same as it. A
+thumbnail never leads: it can be the same as two tables that differ in a digit.
 
 If the leader is not the best, a picture must also have more verdicts for it than against it from
 the other pictures of the cluster, so that one wrong verdict does not join two tables. In the end
@@ -53,7 +53,7 @@ class Leaders(NamedTuple):
 def best_first(members: Array) -> I64:
     """Places of members, the best first. There are no ties: every image has one picture."""
     keys = [members[name] for name in ("image", "id_low", "id_high", "source")]
-    return np.lexsort([*keys, -members["pixels"]])
+    return np.lexsort([*keys, members["loss"], -members["pixels"]])
 
 
 def choose_leaders(

@@ -27,7 +27,7 @@ BEST = np.dtype(
 )
 
 _SAME = ("key_high", "key_low", "phash", "phash256")
-_PICTURE = np.dtype([(name, PICTURE[name]) for name in (*_SAME, "width", "height")])
+_PICTURE = np.dtype([(name, PICTURE[name]) for name in (*_SAME, "loss", "width", "height")])
 
 
 def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
@@ -93,7 +93,7 @@ def read_members(labels: Array, number: int, job: MatchJob) -> Array:
     best = best_images(numbers, number, job)
     members = np.zeros(len(numbers), dtype=MEMBER)
     members["number"] = numbers
-    for name in _SAME:
+    for name in (*_SAME, "loss"):
         members[name] = pictures[name]
     for name in IMAGE_KEY:
         members[name] = best[name]

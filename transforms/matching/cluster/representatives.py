@@ -13,7 +13,7 @@ that are known to be the same. A picture that is left alone though it was the sa
 counted as unsettled.
 
 The result of a component depends only on its own pictures and pairs, not on the worker or on other
-components. A picture takes `MEMBER`, 95 bytes, and each of its pairs `COMPARED`, 22 bytes. A
+components. A picture takes `MEMBER`, 97 bytes, and each of its pairs `COMPARED`, 22 bytes. A
 component of a million pictures needs up to 535 bytes a picture with one pair for each, and 766
 bytes with four.
 """
@@ -46,7 +46,7 @@ MEMBER = np.dtype(
     [
         ("number", "<u8"),
         *((name, PICTURE[name]) for name in ("key_high", "key_low", "phash", "phash256")),
-        *[("aspect", "<i2"), ("pixels", "<i8")],
+        *[("aspect", "<i2"), ("pixels", "<i8"), ("loss", "<u2")],
         *((name, OCCURRENCE[name]) for name in ("source", "id_high", "id_low", "image")),
         ("splits", "u1"),
     ]

@@ -32,7 +32,7 @@ from cauldron.transforms.matching.compare.registration import Geometry, locate, 
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 2
+COMPARE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,20 @@ _LEAST_SHARED = 0.8
 
 
 def compare(first: Prepared, second: Prepared) -> Comparison:
-    """Whether two pictures are the same; symmetric."""
+    """Whether two pictures are the same; symmetric. A blank one is only if the pixels are equal."""
+    if first.blank or second.blank:
+        same = _equal(first, second)
+        return Comparison(float(same), first.drawing or second.drawing, same)
     bars = _bars(first, second)
     apart = difference(first, second)
     worst = max(value / bar for value, bar in zip(apart, bars, strict=True))
     score = round(max(0.0, 1 - worst * (1 - BAR)), 4)
     return Comparison(score, first.drawing or second.drawing, score >= BAR)
+
+
+def _equal(first: Prepared, second: Prepared) -> bool:
+    planes = (first.greys, second.greys), (first.colours, second.colours)
+    return first.size == second.size and all(np.array_equal(a, b) for a, b in planes)
 
 
 def _bars(first: Prepared, second: Prepared) -> Difference:

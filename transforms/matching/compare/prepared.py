@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.pictures.signatures import DRAWING_GROUND
+from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
 
 # A picture or a channel, of bytes or of 32-bit floats. OpenCV's types say no more than this.
@@ -47,6 +47,7 @@ class Prepared:
         colours: (height, width, 3), RGB, longest side at most `COLOUR_SIDE`.
         sharpness: mean strength of edges; a blurred copy of the same scale has less.
         drawing: text or line art: a large part has one grey level.
+        blank: without structure, see `is_blank`.
     """
 
     size: tuple[int, int]
@@ -56,6 +57,7 @@ class Prepared:
     colours: Plane
     sharpness: float
     drawing: bool
+    blank: bool
 
 
 def prepare(data: bytes) -> Prepared:
@@ -77,6 +79,7 @@ def prepare(data: bytes) -> Prepared:
     levels = [greys]
     for side in reversed(LEVELS):
         levels.append(_reduced(levels[-1], side))
+    ground = _ground(levels[2])
     edges = np.abs(cv2.Laplacian(greys, cv2.CV_16S))
     return Prepared(
         size,
@@ -85,7 +88,8 @@ def prepare(data: bytes) -> Prepared:
         tuple(levels[:0:-1]),
         _reduced(pixels, COLOUR_SIDE),
         round(float(edges.mean()), 4),
-        _ground_share(levels[2]) >= DRAWING_GROUND / 255,
+        ground >= DRAWING_GROUND,
+        is_blank(int(ground)),
     )
 
 
@@ -105,10 +109,11 @@ def _reduced(plane: Plane, side: int) -> Plane:
     return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
 
 
-def _ground_share(greys: Plane) -> float:
+def _ground(greys: Plane) -> float:
+    """As `ground_of` at ingest, not rounded."""
     counts = np.bincount(greys.ravel(), minlength=256)
     around = np.convolve(counts, np.ones(2 * _GROUND + 1, np.int64), "same")
-    return float(around.max() / greys.size)
+    return float(around.max() * 255 / greys.size)
 
 
 def contrast(plane: Plane) -> Plane:

@@ -35,7 +35,7 @@ _ORIGIN = [field.name for field in ORIGIN]
 
 # Part of the fingerprint of curations against benchmarks. Raise it when the evidence from equal
 # verdicts changes.
-CONTAMINATION_VERSION = 1
+CONTAMINATION_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The signatures of a range or key, with crowds thinned out.
 
-A *crowd* is more than `CROWD` pictures with the same 64-bit hash, such as blank pages. Pairs within
+A *crowd* is more than `CROWD` pictures with the same 64-bit hash, such as logos. Pairs within
 a crowd are looked for once, as a sorted neighbourhood (`search.py`). Everywhere else the crowd is
 replaced by `DELEGATES` of its pictures, evenly spaced in the first order, and by the first
 `MOST_BENCHMARKS` of its pictures that a benchmark shows.
@@ -18,13 +18,14 @@ from cauldron.transforms.matching.join.blocks import spread
 from cauldron.transforms.matching.join.kernel import I64, Required, sort_neighbours
 from cauldron.transforms.matching.join.search import DELEGATE, Counts, Search
 from cauldron.transforms.matching.records import BENCHMARK, PAIR, PICTURE, SIGNATURE, MatchJob
+from cauldron.transforms.pictures.signatures import is_blank
 
 CROWD = 256
 DELEGATES = 32
 MOST_BENCHMARKS = 4_096
 
 _READ = np.dtype(
-    [(name, PICTURE[name]) for name in ("phash", "phash256", "kind", "width", "height")]
+    [(name, PICTURE[name]) for name in ("phash", "phash256", "ground", "kind", "width", "height")]
 )
 _HALF = np.uint64(32)
 _ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -106,7 +107,10 @@ def _benchmarks(kinds: npt.NDArray[np.uint8], crowds: I64) -> Flags:
 
 
 def read_signatures(number: int, job: MatchJob) -> Array:
-    """The `SIGNATURE` records of a range, ascending by number; hashes are spread."""
+    """The `SIGNATURE` records of a range, ascending by number; hashes are spread.
+
+    Without those of blank pictures, which are the same as no other.
+    """
     pictures = read_array(job.pictures(number), _READ)
     records = np.zeros(len(pictures), dtype=SIGNATURE)
     records["phash"] = spread(pictures["phash"])
@@ -115,7 +119,7 @@ def read_signatures(number: int, job: MatchJob) -> Array:
     ratio = np.log2(pictures["width"] / pictures["height"])
     records["aspect"] = np.clip(np.rint(1000 * ratio), -(2**15), 2**15 - 1)
     records["number"] = (np.uint64(number) << _HALF) | np.arange(len(pictures), dtype=np.uint64)
-    return records
+    return records[~is_blank(pictures["ground"])]
 
 
 def prepare_range(number: int, job: MatchJob, within_crowds: bool) -> Thinned:

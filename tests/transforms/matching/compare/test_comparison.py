@@ -268,12 +268,14 @@ def test_text_and_line_art_are_drawings_and_photographs_are_not() -> None:
     }
 
 
-def test_blank_pages_of_one_size_are_the_same() -> None:
+def test_a_blank_picture_is_the_same_only_as_its_exact_pixels() -> None:
     blank = Image.new("L", (620, 877), 255)
     assert compared(stored(blank), stored(blank.convert("RGB"), "JPEG", quality=60)).score == 1
-    assert same(blank, Image.new("L", (620, 877), 250))
-    assert not same(blank, Image.new("L", (620, 877), 0))
-    assert same(noisy(blank), blank)
+    for other in (250, 160, 0):
+        assert compared(stored(blank), stored(Image.new("L", (620, 877), other))).score == 0
+    assert not same(blank, Image.new("L", (610, 877), 255))
+    assert not same(noisy(blank), blank)
+    assert not same(noisy(blank), Image.new("L", (620, 877), 250))
 
 
 @pytest.mark.parametrize("quality", [None, 90, 50, 30])
@@ -288,7 +290,7 @@ def test_a_page_number_makes_a_blank_page_another(number: str, quality: int | No
     assert not compared(stored(other), copy).same
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (16, 16), (23, 300), (400, 20)])
+@pytest.mark.parametrize("size", [(2, 3), (16, 16), (23, 300), (400, 20)])
 def test_pictures_too_small_to_register_must_be_of_one_size_and_nearly_equal(
     size: tuple[int, int],
 ) -> None:

@@ -29,6 +29,7 @@ from PIL import Image
 from cauldron.core.errors import CauldronError
 from cauldron.core.schema import CONTAMINATION_SCHEMA
 from cauldron.pipeline.runner import run
+from tests.transforms.made_pictures import encoded
 from tests.transforms.matching.contamination.world import (
     Matching,
     Row,
@@ -74,6 +75,18 @@ def test_a_picture_that_a_benchmark_has_too_is_found_without_any_verdict(tmp_pat
     for thumbnail in thumbnails:
         assert thumbnail["path"] is None
         assert Image.open(io.BytesIO(thumbnail["bytes"])).size == (256, 128)
+
+
+def test_a_blank_page_of_a_benchmark_leaks_nothing(tmp_path):
+    """Not even as the exact file; a page with something on it does."""
+    blank, page = encoded(Image.new("RGB", (85, 110), "white"), "PNG"), make(1)
+    matching = set_up(
+        tmp_path,
+        {"docs": [[Row("a", [make(2), blank]), Row("b", [blank]), Row("c", [blank, page])]]},
+        {"mmmu": [[Row("t", [blank, page])]]},
+    )
+    found = pairs_of(evidence(find(matching, tmp_path / "out")))
+    assert found == [(row_id("c"), 1, row_id("t"), 1)]
 
 
 def test_a_leaks_by_verdict_whichever_picture_comes_first(tmp_path):

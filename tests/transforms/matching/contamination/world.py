@@ -153,7 +153,7 @@ def _write_part(
             )
             record["source"], record["part"], record["row"] = source, part, number
             record["image"], record["images"] = image, len(row.images)
-            for name in ("width", "height", "offset", "length"):
+            for name in ("ground", "width", "height", "offset", "length"):
                 record[name] = info[name]
             records.append(record)
     return records

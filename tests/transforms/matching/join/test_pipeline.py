@@ -220,3 +220,12 @@ def test_signatures_hold_the_shape_in_thousandths_of_an_octave(tmp_path):
     signatures = read_signatures(1, job)
     assert signatures["aspect"].tolist() == [1000, -1000, 50, 30_000]
     assert signatures["number"].tolist() == [(1 << 32) + index for index in range(4)]
+
+
+def test_a_blank_picture_is_in_no_candidate_pair(tmp_path):
+    job = match_job(str(tmp_path), ranges=2)
+    pictures = np.zeros(4, dtype=PICTURE)
+    pictures["width"] = pictures["height"] = 100
+    pictures["ground"] = [254, 255, 0, 255]
+    write_array(job.pictures(1), pictures)
+    assert read_signatures(1, job)["number"].tolist() == [(1 << 32), (1 << 32) + 2]
