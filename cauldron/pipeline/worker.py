@@ -2,7 +2,8 @@
 
 ``python -m cauldron.pipeline.worker PARENT FLAG``. Beam waits for its workers to finish what they
 do, and a killed build would leave them running. So a worker ends itself when its parent process is
-gone or the file FLAG has been removed. Ctrl-C also reaches the workers, and is left to the parent.
+gone or the file FLAG has been removed. Signals to the whole group (Ctrl-C, `timeout`) are left to
+the parent.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def watch(parent: int, flag: str) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     parent, flag = int(sys.argv[1]), sys.argv[2]
     threading.Thread(target=watch, args=(parent, flag), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main
