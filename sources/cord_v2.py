@@ -30,8 +30,8 @@ from cauldron.sources.base import Options, RawTurn, Row
 from cauldron.sources.formats.parquet import ParquetRow
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetSource
-from cauldron.sources.formats.prompts import draw
-from cauldron.sources.formats.rows import RowProblem, image_of
+from cauldron.sources.values.prompts import draw
+from cauldron.sources.values.rows import RowProblem, image_of
 
 PROMPTS = (
     "Extract the content of this receipt as JSON.",

@@ -36,7 +36,7 @@ from cauldron.sources.formats.parquet import ParquetRow
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetSource
 from cauldron.sources.formats.pdf import render_pdf
-from cauldron.sources.formats.rows import RowProblem, images_of, turns_of
+from cauldron.sources.values.rows import RowProblem, images_of, turns_of
 
 from cauldron.core.errors import UsageError
 

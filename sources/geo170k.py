@@ -27,12 +27,12 @@ from typing import Any
 
 from cauldron.sources import base
 from cauldron.sources.base import BadRow, Options, Piece, RawImage, RawTurn, Row
-from cauldron.sources.formats.images import ImageZip
 from cauldron.sources.formats.parquet import ParquetRow, parquet_pieces, read_parquet
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetSource
-from cauldron.sources.formats.rows import RowProblem, turns_of
 from cauldron.sources.repos.files import FileInfo, Repo, Root
+from cauldron.sources.values.images import ImageZip
+from cauldron.sources.values.rows import RowProblem, turns_of
 
 from cauldron.core.errors import SourceUnavailable
 from cauldron.core.schema import Origin

@@ -36,14 +36,14 @@ from cauldron.sources.formats.archives import (
     open_zip,
     read_member,
 )
-from cauldron.sources.formats.conversations import text_of
-from cauldron.sources.formats.images import MAX_IMAGE_BYTES, ImagesElsewhere
 from cauldron.sources.formats.jsonio import json_pieces, read_json
 from cauldron.sources.formats.jsonlines import JsonRow
-from cauldron.sources.formats.prompts import draw
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.repos.files import FileInfo, Repo, Root, is_inside
 from cauldron.sources.repos.folders import is_folder, list_at, open_at
+from cauldron.sources.values.conversations import text_of
+from cauldron.sources.values.images import MAX_IMAGE_BYTES, ImagesElsewhere
+from cauldron.sources.values.prompts import draw
+from cauldron.sources.values.rows import RowProblem
 
 from cauldron.core import storage
 from cauldron.core.errors import SourceUnavailable

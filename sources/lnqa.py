@@ -21,7 +21,7 @@ from cauldron.sources.base import Options, Row
 from cauldron.sources.formats.parquet import ParquetRow
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetSource
-from cauldron.sources.formats.rows import image_of, turns_of
+from cauldron.sources.values.rows import image_of, turns_of
 
 _COLUMNS = Columns(("image", "qa"))
 

@@ -27,12 +27,12 @@ from typing import BinaryIO
 from cauldron.sources import base
 from cauldron.sources.base import BadRow, Options, Piece, RawImage, Row, Source
 from cauldron.sources.formats.archives import ArchiveError
-from cauldron.sources.formats.conversations import conversation_of
-from cauldron.sources.formats.images import ImageZip
 from cauldron.sources.formats.jsonio import json_pieces, read_json
 from cauldron.sources.formats.jsonlines import JsonRow
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.repos.files import FileInfo, Repo, Root
+from cauldron.sources.values.conversations import conversation_of
+from cauldron.sources.values.images import ImageZip
+from cauldron.sources.values.rows import RowProblem
 
 from cauldron.core.errors import SourceUnavailable
 

@@ -7,7 +7,7 @@ import pytest
 from cauldron.core.errors import CauldronError
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.core.stage import StageRecipe
-from cauldron.core.statistics import AGREEMENT, published
+from cauldron.inspect.statistics import AGREEMENT, published
 from cauldron.recipe import load_recipe
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import find_finished
 from cauldron.core.shares import Allocation, SourceCounts, solve
-from cauldron.core.statistics import Published, published
+from cauldron.inspect.statistics import Published, published
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.sources.licenses import refused

@@ -8,11 +8,12 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
-from cauldron.sample import publish_others, publish_text, texts
+from cauldron.sample import texts
 from cauldron.sample.model import Item, load
 from cauldron.sample.planted import extra_rows
-from cauldron.sample.publish import Hub, card
-from cauldron.sample.publish_cauldron import publish_coco, publish_config, write_readme
+from cauldron.sample.publish import others, text_only
+from cauldron.sample.publish.hub import Hub, card
+from cauldron.sample.publish.the_cauldron import publish_coco, publish_config, write_readme
 from cauldron.sample.receipts import cord_v2
 from cauldron.sample.rows import SETS, items, pool
 from cauldron.sample.studio import Studio
@@ -23,15 +24,15 @@ LEAST_ROWS = 6
 
 Publish = Callable[[Hub, list[Item]], None]
 OTHERS: dict[str, Publish] = {
-    "cord_v2": publish_others.cord_v2,
-    "lnqa": publish_others.lnqa,
-    "sharegpt_4o": publish_others.sharegpt_4o,
-    "iiw_400": publish_others.iiw_400,
-    "geo170k": publish_others.geo170k,
-    "docmatix": publish_others.docmatix,
-    "orca_math": publish_text.orca_math,
-    "camel_ai_math": publish_text.camel_ai_math,
-    **{name: partial(publish_text.json_set, name) for name in publish_text.JSON_SETS},
+    "cord_v2": others.cord_v2,
+    "lnqa": others.lnqa,
+    "sharegpt_4o": others.sharegpt_4o,
+    "iiw_400": others.iiw_400,
+    "geo170k": others.geo170k,
+    "docmatix": others.docmatix,
+    "orca_math": text_only.orca_math,
+    "camel_ai_math": text_only.camel_ai_math,
+    **{name: partial(text_only.json_set, name) for name in text_only.JSON_SETS},
 }
 CONFIGS = tuple(name for name in SETS if name not in OTHERS)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from cauldron.sample.model import Picture, load
-from cauldron.sample.publish import Hub, Placed
+from cauldron.sample.publish.hub import Hub, Placed
 
 
 def ground_truth(hub: Hub, rows: int) -> dict[str, Any]:

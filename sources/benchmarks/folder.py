@@ -19,10 +19,10 @@ from cauldron.sources.base import BadRow, Piece, RawImage, RawTurn, Row
 from cauldron.sources.benchmarks.delimited import COMMA, read_records
 from cauldron.sources.benchmarks.layouts import Roles, roles_of, text_kinds
 from cauldron.sources.benchmarks.values import first_text, no_question, text_of, turn_of
-from cauldron.sources.formats.images import read_image
 from cauldron.sources.formats.jsonlines import JsonRow, read_lines
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.repos.files import FileInfo, Repo, is_inside
+from cauldron.sources.values.images import read_image
+from cauldron.sources.values.rows import RowProblem
 
 from cauldron.core.schema import Origin
 

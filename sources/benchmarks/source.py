@@ -19,8 +19,8 @@ from cauldron.sources.benchmarks.tables import Table, columns_of, cut, named, su
 from cauldron.sources.benchmarks.tsv import TSV, read_tsv
 from cauldron.sources.benchmarks.values import find_in, row_of
 from cauldron.sources.formats.parquet import ParquetRow, read_parquet
-from cauldron.sources.formats.rows import Find, RowProblem
 from cauldron.sources.repos.files import FileInfo, Repo, Root
+from cauldron.sources.values.rows import Find, RowProblem
 
 from cauldron.core.errors import CauldronError
 

@@ -17,9 +17,9 @@ from cauldron.sources.benchmarks.layouts import (
 from cauldron.sources.benchmarks.tsv import TSV, read_header
 from cauldron.sources.formats.parquet import parquet_pieces
 from cauldron.sources.formats.parquet_files import Columns, ParquetError, unreadable
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.formats.shards import Shards
 from cauldron.sources.repos.files import FileInfo, Repo
+from cauldron.sources.values.rows import RowProblem
 
 _COLUMNS_NAMED = 20
 

@@ -19,8 +19,8 @@ from cauldron.sources.base import BadRow, Piece, Row
 from cauldron.sources.benchmarks.delimited import TAB, Record, read_records
 from cauldron.sources.benchmarks.layouts import Roles
 from cauldron.sources.benchmarks.values import find_in, row_of
-from cauldron.sources.formats.rows import Find, RowProblem
 from cauldron.sources.repos.files import Repo
+from cauldron.sources.values.rows import Find, RowProblem
 
 from cauldron.core.schema import Origin
 

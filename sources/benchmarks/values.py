@@ -20,9 +20,9 @@ from typing import Any
 
 from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.sources.benchmarks.layouts import Roles
-from cauldron.sources.formats.images import MAX_IMAGE_BYTES, read_image
-from cauldron.sources.formats.rows import Find, RowProblem, image_of
 from cauldron.sources.repos.files import Repo, is_inside
+from cauldron.sources.values.images import MAX_IMAGE_BYTES, read_image
+from cauldron.sources.values.rows import Find, RowProblem, image_of
 
 from cauldron.core.schema import NO_QUESTION, Origin
 

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, BinaryIO, cast
 
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.formats.zip_directory import ENTRY, mended
 from cauldron.sources.repos.files import is_inside
+from cauldron.sources.values.rows import RowProblem
 
 # A directory of a million members; the largest published one (COCO train2014, 82,783) has 8 MB.
 MAX_DIRECTORY_BYTES = 64 * 1024 * 1024

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from cauldron.sources.base import BadRow, Options, Piece, Row, Source
 from cauldron.sources.formats.parquet import ParquetRow, parquet_pieces, read_parquet
 from cauldron.sources.formats.parquet_files import Columns
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.formats.shards import Missing, Shards, choose_shards
 from cauldron.sources.repos.files import FileInfo, Repo, Root
+from cauldron.sources.values.rows import RowProblem
 
 from cauldron.core.errors import SourceUnavailable, UsageError
 
@@ -32,7 +32,7 @@ class ParquetSource(Source):
         """A published row.
 
         Raises:
-            cauldron.sources.formats.rows.RowProblem: the row cannot be used.
+            cauldron.sources.values.rows.RowProblem: the row cannot be used.
         """
 
     def folder(self, options: Options) -> str:

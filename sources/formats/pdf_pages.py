@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 import pypdfium2
-from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.values.rows import RowProblem
 from PIL import Image, ImageChops
 
 # How Docmatix was rendered: pdf2image at 150 dpi, longest side capped (its generation code).

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cauldron.sources.base import RawTurn
-from cauldron.sources.formats.conversations import Conversation, conversation_of, text_of
-from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.values.conversations import Conversation, conversation_of, text_of
+from cauldron.sources.values.rows import RowProblem
 
 
 class Layout(Protocol):
@@ -26,7 +26,7 @@ class Layout(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     def conversation(self, row: Mapping[str, Any], source: str) -> Conversation:
-        """Raises `cauldron.sources.formats.rows.RowProblem` for a row of another structure."""
+        """Raises `cauldron.sources.values.rows.RowProblem` for a row of another structure."""
         ...
 
 

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from cauldron.sources.base import BadRow, Options, Piece, Row, Source
-from cauldron.sources.formats.conversations import key_of
 from cauldron.sources.formats.jsonio import EXTENSIONS, json_pieces, read_json
 from cauldron.sources.formats.jsonlines import JsonRow
 from cauldron.sources.formats.parquet import (
@@ -19,11 +18,12 @@ from cauldron.sources.formats.parquet import (
     read_parquet,
 )
 from cauldron.sources.formats.parquet_files import Columns
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.formats.shards import choose_shards
 from cauldron.sources.repos.files import FileInfo, Repo, Root
 from cauldron.sources.text_only.layouts import Layout
 from cauldron.sources.text_only.members import MEMBERS, read_zip, zip_pieces
+from cauldron.sources.values.conversations import key_of
+from cauldron.sources.values.rows import RowProblem
 
 from cauldron.core.errors import SourceUnavailable
 from cauldron.core.schema import Origin

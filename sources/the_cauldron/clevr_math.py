@@ -21,15 +21,15 @@ from typing import NamedTuple
 
 from cauldron.sources import base
 from cauldron.sources.base import BadRow, Options, Piece, Row
-from cauldron.sources.formats.images import base_name
 from cauldron.sources.formats.parquet import ParquetRow, parquet_pieces, read_parquet
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import split_shards
-from cauldron.sources.formats.rows import RowProblem, image_of, turns_of
 from cauldron.sources.formats.shards import Missing, Shards
 from cauldron.sources.repos.files import FileInfo, Repo, Root
 from cauldron.sources.the_cauldron.names import names_by_group
 from cauldron.sources.the_cauldron.reader import COLUMNS, TheCauldron
+from cauldron.sources.values.images import base_name
+from cauldron.sources.values.rows import RowProblem, image_of, turns_of
 
 from cauldron.core.schema import Origin
 

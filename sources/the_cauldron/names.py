@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cauldron.sources.formats.images import base_name
 from cauldron.sources.formats.parquet_files import (
     Columns,
     ParquetError,
@@ -14,8 +13,9 @@ from cauldron.sources.formats.parquet_files import (
     open_parquet,
     size_of,
 )
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.repos.files import Repo
+from cauldron.sources.values.images import base_name
+from cauldron.sources.values.rows import RowProblem
 
 _IMAGES = "images"
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cauldron.sources.base import BadRow, Options, Piece, Row
-from cauldron.sources.formats.images import ImagesElsewhere, open_images
 from cauldron.sources.formats.parquet import ParquetRow, read_parquet
-from cauldron.sources.formats.rows import Find, RowProblem, images_of, turns_of
 from cauldron.sources.repos.files import Repo, Root
 from cauldron.sources.the_cauldron.reader import TheCauldron
+from cauldron.sources.values.images import ImagesElsewhere, open_images
+from cauldron.sources.values.rows import Find, RowProblem, images_of, turns_of
 
 DEFAULT_IMAGES = "coco/train2014.zip"
 _FOLDER = "train2014"

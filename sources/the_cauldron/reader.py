@@ -8,7 +8,7 @@ from cauldron.sources.base import Options, Row
 from cauldron.sources.formats.parquet import ParquetRow
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetSource
-from cauldron.sources.formats.rows import images_of, turns_of
+from cauldron.sources.values.rows import images_of, turns_of
 
 COLUMNS = Columns(("images", "texts"))
 

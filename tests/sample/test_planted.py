@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pypdfium2
 import pytest
 
-from cauldron.sample import layouts, planted
+from cauldron.sample import planted
 from cauldron.sample.draw.ink import canvas
 from cauldron.sample.draw.page import Block
 from cauldron.sample.model import Item, jpeg, opened, png
-from cauldron.sample.pdf import pdf_of
+from cauldron.sample.publish import layouts
+from cauldron.sample.publish.pdf import pdf_of
 
 
 def test_huge_png_announces_sixty_thousand_pixels_in_a_kilobyte() -> None:

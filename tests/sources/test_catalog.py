@@ -18,7 +18,7 @@ from cauldron.sources.base import Source
 from cauldron.sources.catalog import BUILT_IN, registry
 
 from cauldron.core.errors import UsageError
-from cauldron.core.statistics import published
+from cauldron.inspect.statistics import published
 from cauldron.recipe import load_recipe, packaged_recipes
 from tests.sources.reader_base import ReaderTests
 

@@ -12,8 +12,8 @@ import pytest
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.catalog import registry
 from cauldron.sources.cord_v2 import PROMPTS
-from cauldron.sources.formats.prompts import draw
 from cauldron.sources.repos.roots import open_root
+from cauldron.sources.values.prompts import draw
 
 from cauldron.core.errors import UsageError
 from tests.real import REAL

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 from cauldron.sources.base import BadRow, Row
-from cauldron.sources.formats import images
 from cauldron.sources.repos.roots import open_root
+from cauldron.sources.values import images
 
 from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import (

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import pytest
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.catalog import registry
-from cauldron.sources.formats.prompts import draw
 from cauldron.sources.iiw_400 import DEFAULT_IMAGES, PATHS, PROMPTS
 from cauldron.sources.repos.roots import open_root
+from cauldron.sources.values.prompts import draw
 
 from cauldron.core.errors import SourceUnavailable, UsageError
 from tests.real import REAL

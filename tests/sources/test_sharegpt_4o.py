@@ -11,9 +11,9 @@ import pytest
 from cauldron.sources import base
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.catalog import registry
-from cauldron.sources.formats import images
 from cauldron.sources.repos.roots import open_root
 from cauldron.sources.sharegpt_4o import IMAGES, MEMBER_PREFIX, ROWS
+from cauldron.sources.values import images
 
 from cauldron.core.errors import SourceUnavailable
 from tests.sources.reader_base import Outcome, ReaderTests, bad, kept, picture, read_all

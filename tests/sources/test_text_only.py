@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from cauldron.sources.base import BadRow, RawTurn, Row
 from cauldron.sources.catalog import registry
-from cauldron.sources.formats.conversations import conversation_of, text_of
-from cauldron.sources.formats.rows import RowProblem
 from cauldron.sources.repos.roots import open_root
 from cauldron.sources.text_only import members, reader
+from cauldron.sources.values.conversations import conversation_of, text_of
+from cauldron.sources.values.rows import RowProblem
 
 from tests.sources.reader_base import Outcome, ReaderTests, kept, read_all
 

@@ -10,9 +10,9 @@ from typing import BinaryIO, ClassVar
 
 from cauldron.sources.base import Options, Source
 from cauldron.sources.formats.archives import ArchiveError, member_names, open_zip, read_member
-from cauldron.sources.formats.rows import Find, RowProblem
 from cauldron.sources.repos.files import FileInfo, Repo, Root, is_inside
 from cauldron.sources.repos.folders import info_at, is_folder, open_at
+from cauldron.sources.values.rows import Find, RowProblem
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError

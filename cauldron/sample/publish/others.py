@@ -6,11 +6,11 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cauldron.sample import layouts
 from cauldron.sample.model import Fate, Item, Picture, lost, quarantined
-from cauldron.sample.pdf import pdf_of
-from cauldron.sample.publish import Hub
-from cauldron.sample.publish_cauldron import cauldron_row
+from cauldron.sample.publish import layouts
+from cauldron.sample.publish.hub import Hub
+from cauldron.sample.publish.pdf import pdf_of
+from cauldron.sample.publish.the_cauldron import cauldron_row
 
 GPT4O = "mnt/petrelfs/wangwenhai/workspace_cef/4o/image/"
 IMAGE_BOMB = 68 << 20  # above the readers' limit of 64 MiB for an image

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from cauldron.sources.base import RawTurn
-from cauldron.sources.formats.rows import RowProblem
+from cauldron.sources.values.rows import RowProblem
 
 _USERS = frozenset({"human", "user"})
 _ASSISTANTS = frozenset({"gpt", "assistant", "chatgpt", "bard"})

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from cauldron.core import storage
-from cauldron.sample import layouts
 from cauldron.sample.model import Item, load, lost
-from cauldron.sample.publish import Hub, card
+from cauldron.sample.publish import layouts
+from cauldron.sample.publish.hub import Hub, card
 from cauldron.sample.studio import Shown
 
 REPO = "HuggingFaceM4/the_cauldron"

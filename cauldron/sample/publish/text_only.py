@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cauldron.sample import layouts
 from cauldron.sample.model import Item, load, lost
-from cauldron.sample.publish import Hub
+from cauldron.sample.publish import layouts
+from cauldron.sample.publish.hub import Hub
 
 JSON_SETS = {name: wanted for name, wanted in load("texts").items() if "path" in wanted}
 BOMB = 18 << 20  # above the readers' limit of 16 MiB for a member of math.zip

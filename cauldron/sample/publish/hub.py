@@ -12,8 +12,8 @@ import pyarrow as pa
 import yaml
 
 from cauldron.core import storage
-from cauldron.sample import layouts
 from cauldron.sample.model import Item
+from cauldron.sample.publish import layouts
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The miniature hub's files, in the published layouts."""

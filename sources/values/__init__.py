@@ -1,0 +1,1 @@
+"""Published values turned into images, questions and answers."""
