@@ -119,7 +119,8 @@ def read_signatures(number: int, job: MatchJob) -> Array:
     ratio = np.log2(pictures["width"] / pictures["height"])
     records["aspect"] = np.clip(np.rint(1000 * ratio), -(2**15), 2**15 - 1)
     records["number"] = (np.uint64(number) << _HALF) | np.arange(len(pictures), dtype=np.uint64)
-    return records[~is_blank(pictures["ground"])]
+    with_evidence: Array = records[~is_blank(pictures["ground"])]
+    return with_evidence
 
 
 def prepare_range(number: int, job: MatchJob, within_crowds: bool) -> Thinned:
