@@ -146,3 +146,15 @@ def test_the_innermost_line_of_a_runners_error_is_told():
     )
     assert runner.innermost(error) == "OSError: [Errno 28] No space left on device"
     assert runner.innermost(ValueError("plain")) == "plain"
+
+
+def test_python_m_works_in_the_root_of_a_checkout_without_an_editable_install():
+    code = (
+        "import sys; sys.meta_path = [f for f in sys.meta_path if 'ditable' not in repr(f)]\n"
+        "from cauldron.sources.catalog import registry; import cauldron.transforms.ingest\n"
+        "import cauldron.training.config; print(len(registry()))"
+    )
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 10
