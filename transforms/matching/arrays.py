@@ -171,4 +171,4 @@ def write_tables(
             writer.write_table(table)
             rows += table.num_rows
         writer.close()
-    return {"name": job.name(number), "bytes": file.size, "sha256": file.sha256, "rows": rows}
+    return file.entry(job.name(number), rows)

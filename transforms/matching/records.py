@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from cauldron.transforms.parts import PartNames
+from cauldron.transforms.parts import PartNames, record_file
 
 from cauldron.core import storage
 from cauldron.core.output.markers import marker_path
@@ -94,7 +94,7 @@ class MatchSource:
 
     def record_file(self, part: int) -> str:
         """The file with the image bytes of a part."""
-        return storage.join(self.corpus, PartNames(self.corpus, "", part, self.parts).record_file)
+        return record_file(self.corpus, part, self.parts)
 
 
 class Limits(NamedTuple):
