@@ -36,12 +36,15 @@ from cauldron.sources.formats.pdf_pages import PdfError
 # limit of real time is for a process that waits.
 CPU_SECONDS = 60
 REAL_SECONDS = 1200
+# The most memory that the process may allocate. A compressed page of 5 kB can ask for 4 GB;
+# ordinary pages take 0.1 GB.
+MEMORY = 2 << 30
 
 _READ = 1 << 20
 # Not started with -m, which would look for packages in the current folder first.
 _START = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from cauldron.sources.formats.pdf_child import serve; serve(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from cauldron.sources.formats.pdf_child import serve; serve(*map(int, sys.argv[1:3]))"
 )
 _CRASHES = frozenset(
     {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP}
@@ -88,7 +91,7 @@ class _Renderer:
     """One process, for one thread at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-c", _START, str(CPU_SECONDS), *sys.path]
+        command = [sys.executable, "-c", _START, str(CPU_SECONDS), str(MEMORY), *sys.path]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, bufsize=0)
         self.is_usable = True
@@ -162,7 +165,8 @@ class _Renderer:
                 "render_timeout", f"{what} takes over {CPU_SECONDS} s of processor time"
             )
         if -code in _CRASHES:
-            return PdfError("pdf_unreadable", f"PDFium crashes at {what}")
+            gib = MEMORY >> 30
+            return PdfError("pdf_unreadable", f"PDFium crashes or needs over {gib} GiB at {what}")
         return RuntimeError(f"the process that renders PDFs ended with status {code}")
 
 

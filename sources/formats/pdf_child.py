@@ -32,14 +32,17 @@ def message(kind: bytes, content: bytes) -> bytes:
     return HEADER.pack(kind, len(content)) + content
 
 
-def serve(cpu_seconds: int) -> None:
+def serve(cpu_seconds: int, memory: int) -> None:
     """Answer until the input ends.
 
     Args:
         cpu_seconds: the most that one request may take.
+        memory: the most that this process may allocate, in bytes. Where the system does not count
+            private mappings (other than Linux), it does not hold.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _allow_memory(memory)
     parent = os.getppid()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     requests = os.fdopen(os.dup(0), "rb")
@@ -68,10 +71,19 @@ def _answer_all(requests: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None
                 answer = message(PAGE, document.page(int(content)))
         except PdfError as error:
             answer = message(REFUSED, f"{error.reason}\n{error.message}".encode())
+        except MemoryError:
+            answer = message(REFUSED, b"pdf_unreadable\nneeds too much memory")
         except Exception:
             answer = message(FAILED, traceback.format_exc().encode())
         answers.write(answer)
         answers.flush()
+
+
+def _allow_memory(limit: int) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    if hard != resource.RLIM_INFINITY:
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def _allow(cpu_seconds: int) -> None:

@@ -282,6 +282,24 @@ def test_a_page_without_end_costs_its_row_alone(tmp_path: Path) -> None:
         assert [image.data for image in row.images] == [Document(data).page(0)]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts private mappings")
+def test_a_page_that_asks_for_more_memory_than_allowed_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pdf, "MEMORY", 256 << 20)
+    spaces = zlib.compress(zlib.compress(b" " * (400 << 20)))  # about 1 kB
+    renderer = pdf._Renderer()
+    content = b"/Filter[/FlateDecode/FlateDecode]/Length %d>>stream\n%s\nendstream"
+    page = make_pdf(RED)
+    start = page.index(b"/Length", page.index(b"5 0 obj"))
+    end = page.index(b"endobj", start)
+    bomb = page[:start] + content % (len(spaces), spaces) + b"\n" + page[end:]
+    assert renderer.ask(pdf.OPEN, bomb, pdf.COUNT, "it") == b"1"
+    with pytest.raises(PdfError, match="pdf_unreadable"):
+        renderer.ask(pdf.DRAW, b"0", pdf.PAGE, "page 1")
+    renderer.end()
+
+
 def test_a_crash_of_the_renderer_is_the_fault_of_the_pdf() -> None:
     renderer = pdf._Renderer()
     os.kill(renderer._process.pid, signal.SIGSEGV)
