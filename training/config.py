@@ -175,7 +175,7 @@ class TrainConfig(Strict):
     Attributes:
         mixture: folder of a finished mixture, local or ``gs://``.
         output: the run's folder.
-        exclude, only: sources not to use, or the only sources to use.
+        exclude, only: sources whose turns are not used, or alone are used.
     """
 
     stage: str

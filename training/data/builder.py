@@ -30,7 +30,7 @@ Allocate = Callable[[int], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class BuilderSettings:
-    """What a worker needs. `excluded`: sources whose rows are not used."""
+    """What a worker needs. `excluded`: sources whose turns are not used."""
 
     shards: tuple[str, ...]
     rules: PackRules
@@ -115,9 +115,7 @@ class PackBuilder:
         rows: list[MeasuredRow | SkippedRow] = []
         for group in task.groups:
             texts = self._texts(cache, group)
-            for number, source in enumerate(texts.sources):
-                if source not in self._settings.excluded:
-                    rows.append(self._measured(cache, texts, (group, number)))
+            rows += [self._measured(cache, texts, (group, number)) for number in texts.used]
         good = [row for row in rows if isinstance(row, MeasuredRow)]
         rules, place = self._settings.rules, (*task.round, task.window, 0)
         return MeasuredWindow(rows, pack_window(good, task.edge, rules, *place))
@@ -168,7 +166,7 @@ class PackBuilder:
 
     def _texts(self, cache: _RoundCache, group: RowGroup) -> TextRows:
         if group not in cache.groups:
-            cache.groups[group] = self._text_reader.text(group)
+            cache.groups[group] = self._text_reader.text(group, self._settings.excluded)
         return cache.groups[group]
 
     def _text(self, cache: _RoundCache, ref: RowRef) -> EncodedText:

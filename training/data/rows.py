@@ -54,11 +54,14 @@ class TextRows:
     """The rows of a row group without their images.
 
     Attributes:
+        sources: each row's own source, or that of its first turn in use if its own is excluded.
+        used: numbers of the rows that have a turn in use, ascending.
         sizes: (width, height) in pixels of each image, by row.
     """
 
     ids: list[str]
     sources: list[str]
+    used: list[int]
     messages: list[list[Message]]
     sizes: list[list[tuple[int, int]]]
 
@@ -95,15 +98,29 @@ class ShardReader:
         self._shards = shards
         self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
 
-    def text(self, group: RowGroup) -> TextRows:
-        table = self._read(group, _TEXT)
+    def text(self, group: RowGroup, excluded: frozenset[str] = frozenset()) -> TextRows:
+        """Args: excluded: sources whose turns are left out."""
+        table = self._read(group, [*_TEXT, "turn_sources"] if excluded else _TEXT)
+        sources, messages = (
+            table["source"].to_pylist(),
+            _messages(table["messages"].combine_chunks()),
+        )
+        used = list(range(len(sources)))
+        if excluded:
+            of_turns = table["turn_sources"].to_pylist()
+            used = _used_rows(of_turns, excluded)
+            for row in used:
+                messages[row] = _without(messages[row], of_turns[row], excluded)
+                if sources[row] in excluded:
+                    sources[row] = next(name for name in of_turns[row] if name not in excluded)
         widths, heights = (
             _lists(table["image_info"].combine_chunks(), name) for name in ("width", "height")
         )
         return TextRows(
             ids=table["id"].to_pylist(),
-            sources=table["source"].to_pylist(),
-            messages=_messages(table["messages"].combine_chunks()),
+            sources=sources,
+            used=used,
+            messages=messages,
             sizes=[list(zip(*size, strict=True)) for size in zip(widths, heights, strict=True)],
         )
 
@@ -111,9 +128,8 @@ class ShardReader:
         """Args: excluded: sources whose images are not kept in memory."""
         if not excluded:
             return ImageRows(self._read(group, _IMAGES)["images"].combine_chunks())
-        table = self._read(group, [*_IMAGES, "source"])
-        sources = table["source"].to_pylist()
-        kept = [row for row, source in enumerate(sources) if source not in excluded]
+        table = self._read(group, [*_IMAGES, "turn_sources"])
+        kept = _used_rows(table["turn_sources"].to_pylist(), excluded)
         return ImageRows(table["images"].combine_chunks(), kept)
 
     def _read(self, group: RowGroup, columns: list[str]) -> pa.Table:
@@ -129,6 +145,33 @@ class ShardReader:
                 f"{path}: cannot read row group {group.number}: {_first_line(error)}; "
                 "check the mixture with cauldron verify"
             ) from error
+
+
+def _used_rows(of_turns: Sequence[Sequence[str]], excluded: frozenset[str]) -> list[int]:
+    """The rows with a turn of a source that is not excluded."""
+    return [row for row, names in enumerate(of_turns) if not excluded.issuperset(names)]
+
+
+def _without(
+    messages: list[Message], sources: Sequence[str], excluded: frozenset[str]
+) -> list[Message]:
+    """The messages without the turns of excluded sources; the images stay in the first turn.
+
+    Args:
+        sources: of each turn, a question and its answer.
+    """
+    if excluded.isdisjoint(sources):
+        return messages
+    start = len(messages) - 2 * len(sources)  # after a system message
+    images: list[str | None] = [part for part in messages[start][1] if part is None]
+    kept = messages[:start]
+    for turn, source in enumerate(sources):
+        if source not in excluded:
+            (asker, question), answer = messages[start + 2 * turn : start + 2 * turn + 2]
+            text = [part for part in question if part is not None]
+            kept += [(asker, [*images, *text]), answer]
+            images = []
+    return kept
 
 
 def _open(path: str) -> pq.ParquetFile:

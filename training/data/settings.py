@@ -107,7 +107,7 @@ def upscale_of_run(config: TrainConfig, mixture: Mixture) -> Upscale:
 
 
 def excluded_sources(mixture: Mixture, settings: LoaderSettings) -> frozenset[str]:
-    """The sources whose rows are not used."""
+    """The sources whose turns are not used."""
     only, exclude = settings.only, settings.exclude
     names = mixture.manifest.sources
     return frozenset(name for name in names if (only and name not in only) or name in exclude)

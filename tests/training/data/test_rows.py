@@ -10,7 +10,7 @@ from cauldron.training.data.sampler import RowGroup
 
 from cauldron.core.errors import CauldronError
 from tests.doubles.gcs import FakeGcs
-from tests.training.data.mixtures import messages_of_row, mixed_rows, write_mixture
+from tests.training.data.mixtures import make_row, messages_of_row, mixed_rows, write_mixture
 
 ROWS = mixed_rows(35)
 
@@ -67,3 +67,25 @@ def test_a_damaged_shard_is_told_in_one_line(tmp_path):
     path.write_bytes(path.read_bytes()[:-8] + b"\0" * 8)
     with pytest.raises(CauldronError, match="not a readable shard"):
         row_groups(mixture.shards)
+
+
+def test_turns_of_an_excluded_source_are_left_out_of_merged_rows(tmp_path):
+    rows = [make_row(number, "pictures", ((20, 20),)) for number in range(4)]
+    rows[0]["turn_sources"] = ["words", "pictures"]
+    rows[1] |= {"source": "words", "turn_sources": ["words", "pictures"]}
+    rows[2] |= {"source": "words", "turn_sources": ["words", "words"]}
+    mixture = write_mixture(tmp_path, rows, shards=1)
+    (group,) = row_groups(mixture.shards)
+    reader = ShardReader(mixture.shards)
+    whole, without = reader.text(group), reader.text(group, frozenset({"words"}))
+    assert (whole.used, without.used) == ([0, 1, 2, 3], [0, 1, 3])
+    for row in (0, 1):
+        assert whole.messages[row][0] == ("user", [None, f"What is {row}?"])
+        assert without.messages[row] == [
+            ("user", [None, "And more?"]),
+            ("assistant", ["Nothing more."]),
+        ]
+    assert without.messages[3] == whole.messages[3]
+    assert [without.sources[row] for row in without.used] == ["pictures"] * 3
+    images, kept = reader.images(group), reader.images(group, frozenset({"words"}))
+    assert all(bytes(kept[row][0]) == bytes(images[row][0]) for row in without.used)
