@@ -347,8 +347,12 @@ def verify_command(out: str, as_json: bool) -> None:
 @click.option(
     "--set", "changes", multiple=True, metavar="FIELD=VALUE", help="Change a field; repeatable."
 )
-@click.option("--exclude", multiple=True, metavar="SOURCE", help="Leave a source's turns out; repeatable.")
-@click.option("--only", multiple=True, metavar="SOURCE", help="Use only the turns of this source; repeatable.")
+@click.option(
+    "--exclude", multiple=True, metavar="SOURCE", help="Leave a source's turns out; repeatable."
+)
+@click.option(
+    "--only", multiple=True, metavar="SOURCE", help="Use only the turns of this source; repeatable."
+)
 @click.option("--print-config", is_flag=True, help="Print the configuration as YAML and exit.")
 @click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG file and exit.")
 def train_command(recipe: str | None, print_config: bool, plot: str | None, **typed: Any) -> None:
