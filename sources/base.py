@@ -16,6 +16,7 @@ from cauldron.sources.formats.shards import Missing
 from cauldron.sources.repos.files import FileInfo, Repo, Root
 
 from cauldron.core.errors import UsageError
+from cauldron.core.names import did_you_mean
 from cauldron.core.schema import Origin
 
 # Compressed bytes of a published file that go into a piece: large enough that opening the file is
@@ -146,7 +147,10 @@ class Source(abc.ABC):
         unknown = sorted(options.keys() - self.default_options.keys())
         if unknown:
             known = ", ".join(sorted(self.default_options)) or "none"
-            raise UsageError(f"{self.name} has no option {', '.join(unknown)}; it has: {known}")
+            hint = did_you_mean(unknown[0], self.default_options)
+            raise UsageError(
+                f"{self.name} has no option {', '.join(unknown)}; it has: {known}{hint}"
+            )
         return {**self.default_options, **options}
 
     @abc.abstractmethod

@@ -108,6 +108,8 @@ def test_another_prompt_is_refused_with_the_choices(tmp_path: Path, prompt: Any)
         source.settled({"prompt": prompt})
     with pytest.raises(UsageError, match="has no option prompt"):
         registry()["the_cauldron/ai2d"].settled({"prompt": "new"})
+    with pytest.raises(UsageError, match="did you mean 'prompt'"):
+        source.settled({"promt": "new"})
 
 
 def test_notes_say_what_could_not_be_restored(tmp_path: Path) -> None:
