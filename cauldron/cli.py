@@ -126,6 +126,11 @@ def _say(line: str) -> None:
     metavar="NAME=PATH",
     help="Remove rows with a benchmark's pictures: a file, folder, gs:// or hub id. Repeatable.",
 )
+@click.option(
+    "--shared-folders",
+    is_flag=True,
+    help="Workers of a remote runner see the same folders, as on a cluster's file system.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
 def build_command(
     arguments: tuple[str, ...],
@@ -136,6 +141,7 @@ def build_command(
     skip_unavailable: bool,
     weights: tuple[str, ...],
     against: tuple[str, ...],
+    shared_folders: bool,
     as_json: bool,
 ) -> None:
     """Build the mixtures of RECIPE: a packaged name (default: idefics3) or a YAML file.
@@ -162,6 +168,7 @@ def build_command(
         limit=limit or -1,
         skip_unavailable=skip_unavailable,
         beam_args=beam_args,
+        shared_folders=shared_folders,
     )
     manifests = build(options, _say)
     if as_json:

@@ -123,6 +123,12 @@ def test_shards_and_row_groups_keep_to_their_sizes(built):
             assert pixels.total_compressed_size <= 50_000
 
 
+# The path of Beam's portable runner for tests, as `go install` builds it; `.ci/run` sets it.
+PRISM = os.environ.get("CAULDRON_PRISM")
+# The path of a jar beam-runners-flink-*-job-server; Java must be there.
+FLINK = os.environ.get("FLINK_JOB_SERVER_JAR")
+
+
 @pytest.fixture(scope="module")
 def all_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, MixtureManifest]:
     """A hub with shared and with leaked pictures, a recipe that merges and decontaminates, and the
@@ -154,8 +160,16 @@ def all_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Mixtu
         ("--direct_running_mode=multi_threading", "--direct_num_workers=3"),
         pytest.param(WORKER_PROCESSES, marks=pytest.mark.slow),  # 4 s a job to start them
         ("--runner=DirectRunner",),
+        pytest.param(
+            ("--runner=PrismRunner", f"--prism_location={PRISM}"),
+            marks=[pytest.mark.slow, pytest.mark.skipif(not PRISM, reason="CAULDRON_PRISM unset")],
+        ),
+        pytest.param(
+            ("--runner=FlinkRunner", f"--flink_job_server_jar={FLINK}"),
+            marks=[pytest.mark.slow, pytest.mark.skipif(not FLINK, reason="no job server's jar")],
+        ),
     ],
-    ids=["bundles repeated", "three threads", "two processes", "DirectRunner"],
+    ids=["bundles repeated", "three threads", "two processes", "DirectRunner", "Prism", "Flink"],
 )
 def test_every_way_to_run_all_steps_gives_the_same_bytes(all_steps, tmp_path, beam_args):
     root, recipe, manifest = all_steps

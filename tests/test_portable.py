@@ -20,7 +20,8 @@ from cauldron.transforms.mixing.select import Take
 from cauldron.transforms.mixing.shuffle import MixJob, MixShards, MixSource
 from cauldron.transforms.normalise import SourceSettings
 
-from cauldron.pipeline import runner
+from cauldron.pipeline.options import pipeline_options
+from cauldron.pipeline.runner import innermost
 from cauldron.pipeline.wheel import write_wheel
 from cauldron.recipe import load_recipe
 
@@ -67,7 +68,7 @@ def mix(pipeline: beam.Pipeline) -> None:
 @pytest.mark.parametrize("build", [ingest, curate, merge, mix])
 def test_a_pipeline_becomes_a_dataflow_template(build, tmp_path):
     template = tmp_path / "template.json"
-    options = runner.pipeline_options(
+    options = pipeline_options(
         [
             "--runner=DataflowRunner",
             "--project=p",
@@ -123,8 +124,8 @@ def test_equal_code_gives_an_equal_wheel(tmp_path):
 
 def test_small_jobs_run_in_this_process_and_large_ones_on_all_cores(monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
-    small = runner.pipeline_options([], "ingest", 1).get_all_options()
-    large = runner.pipeline_options([], "ingest", 10**12).get_all_options()
+    small = pipeline_options([], "ingest", 1).get_all_options()
+    large = pipeline_options([], "ingest", 10**12).get_all_options()
     assert small["runner"] == large["runner"] == "FnApiRunner"
     assert small["direct_running_mode"] == "in_memory"
     assert large["direct_running_mode"] == "multi_processing"
@@ -133,7 +134,7 @@ def test_small_jobs_run_in_this_process_and_large_ones_on_all_cores(monkeypatch)
 
 def test_what_the_user_chose_stays():
     typed = ["--runner=DirectRunner", "--direct_num_workers=3"]
-    found = runner.pipeline_options(typed, "mix", 10**12).get_all_options()
+    found = pipeline_options(typed, "mix", 10**12).get_all_options()
     assert found["runner"] == "DirectRunner"
     assert found["direct_num_workers"] == 3
     assert found["direct_running_mode"] == "in_memory"
@@ -144,8 +145,8 @@ def test_the_innermost_line_of_a_runners_error_is_told():
         "Traceback (most recent call last):\n  File ...\n"
         "OSError: [Errno 28] No space left on device [while running 'Ingest/Read']\n"
     )
-    assert runner.innermost(error) == "OSError: [Errno 28] No space left on device"
-    assert runner.innermost(ValueError("plain")) == "plain"
+    assert innermost(error) == "OSError: [Errno 28] No space left on device"
+    assert innermost(ValueError("plain")) == "plain"
 
 
 def test_python_m_works_in_the_root_of_a_checkout_without_an_editable_install():

@@ -23,9 +23,9 @@ from cauldron.core.fingerprints import fingerprint
 from cauldron.core.names import plain_name
 from cauldron.core.output.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
-from cauldron.pipeline import runner
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.ingest import ingest
+from cauldron.pipeline.options import check_reach
 from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
@@ -135,7 +135,7 @@ def ingest_benchmarks(
     for benchmark in planned:
         if benchmark.repo.commit is None:
             place = {f"against {benchmark.source.name}": benchmark.repo.url}
-            runner.check_reach(launcher.beam_args, place)
+            check_reach(launcher.beam_args, place, options.shared_folders)
     manifests = ingest(planned, options, launcher, "benchmarks")
     for name, manifest in manifests.items():
         if not manifest.counts.images:

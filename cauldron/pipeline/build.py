@@ -7,12 +7,12 @@ import os
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.output.manifests import MixtureManifest
-from cauldron.pipeline import runner
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
 from cauldron.pipeline.corpora import BuildOptions, check_drops, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
+from cauldron.pipeline.options import check_arguments, check_reach
 from cauldron.pipeline.runner import Launcher, Say
 from cauldron.sources.repos.folders import is_folder
 
@@ -32,8 +32,9 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
             when another build is writing to the same folder of the output.
     """
     recipe = options.recipe
-    runner.check_arguments(options.beam_args)
-    runner.check_reach(options.beam_args, {"output": options.output, "root": options.root})
+    check_arguments(options.beam_args)
+    places = {"output": options.output, "root": options.root}
+    check_reach(options.beam_args, places, options.shared_folders)
     _check_places(options)
     # A benchmark that is not where it should be stops the build before any work.
     against = plan_benchmarks(recipe, options.root, options.output, recipe.against.benchmarks)

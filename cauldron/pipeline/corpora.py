@@ -46,6 +46,7 @@ class BuildOptions:
         root: where sources live; None for the hub.
         limit: rows to read of each source, -1 for all.
         beam_args: options for Beam, as typed.
+        shared_folders: remote workers see this machine's folders, on a network file system.
     """
 
     recipe: Recipe
@@ -55,6 +56,7 @@ class BuildOptions:
     limit: int = -1
     skip_unavailable: bool = False
     beam_args: tuple[str, ...] = ()
+    shared_folders: bool = False
 
     @property
     def sources(self) -> list[str]:

@@ -28,7 +28,8 @@ from cauldron.core.output.manifests import (
 )
 from cauldron.core.output.markers import missing
 from cauldron.core.rules import DuplicateRules
-from cauldron.pipeline.runner import Job, Launcher, shuffle_limit
+from cauldron.pipeline.options import shuffle_limit
+from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.transforms.matching.compare import COMPARE_VERSION, CompareJob, ComparePairs
 from cauldron.transforms.matching.join import Candidates, find_candidates

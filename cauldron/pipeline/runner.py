@@ -1,129 +1,30 @@
-"""Running a Beam pipeline: options, the local default, progress, one-line errors.
-
-The local default pins Beam's FnApiRunner, because ``DirectRunner`` picks one of three engines by
-the network and the transforms at hand. Small jobs run in this process; a job with enough work to
-pay for the start of worker processes (about 4 s) runs one per core.
-"""
+"""Running a Beam pipeline to its end: progress, one-line errors."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import tempfile
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import (
-    DirectOptions,
-    GoogleCloudOptions,
-    PipelineOptions,
-    SetupOptions,
-    StandardOptions,
-    WorkerOptions,
-)
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.runners.runner import PipelineState
 
-from cauldron.core import storage
-from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import missing
 from cauldron.pipeline.local_runner import LocalRunner
-from cauldron.pipeline.wheel import write_wheel
+from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options
 
 Say = Callable[[str], None]
 
 logger = logging.getLogger(__name__)
 
-# Below this much input one process is done before others have started: ingest runs at about
-# 60 MB/s and core here (benchmarks/README.md), and starting two workers takes about 4 s.
-SMALL_JOB_BYTES = 256 * 1024 * 1024
-
-# A job that shuffles the first needs 1.4 GiB in this process and twice that in two
-# (benchmarks/README.md, Hamming join); remote runners have room on disk.
-LOCAL_SHUFFLE_BYTES = 250_000_000
-REMOTE_SHUFFLE_BYTES = 1 << 50
-
-LOCAL_RUNNER = "FnApiRunner"
-REMOTE_RUNNERS = ("DataflowRunner",)
-_MODE_OPTIONS = ("--direct_running_mode", "--direct_num_workers")
-
-
-def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> PipelineOptions:
-    """Beam options from what the user typed, with the local default filled in.
-
-    Args:
-        name: of the job: ``ingest``, ``curate`` or ``mix``.
-        work_bytes: what the job will read, to decide between one process and many.
-    """
-    options = PipelineOptions(list(arguments))
-    standard = options.view_as(StandardOptions)
-    if standard.runner is None:
-        standard.runner = LOCAL_RUNNER
-    chosen = any(argument.startswith(_MODE_OPTIONS) for argument in arguments)
-    if standard.runner == LOCAL_RUNNER and not chosen:
-        direct = options.view_as(DirectOptions)
-        if work_bytes >= SMALL_JOB_BYTES and (os.cpu_count() or 1) > 1:
-            direct.direct_running_mode = "multi_processing"
-            direct.direct_num_workers = os.cpu_count()
-    # Everything that workers need is importable; pickling the caller's __main__ only breaks.
-    setup = options.view_as(SetupOptions)
-    setup.save_main_session = False
-    if _needs_code(options):
-        setup.extra_packages = [write_wheel(_wheel_folder().name)]
-    cloud = options.view_as(GoogleCloudOptions)
-    if cloud.job_name:
-        cloud.job_name = f"{cloud.job_name}-{name}"
-    elif standard.runner == "DataflowRunner":
-        cloud.job_name = f"cauldron-{name}"
-    return options
-
-
-def _needs_code(options: PipelineOptions) -> bool:
-    """Whether workers start without Cauldron: remote ones, unless the user provides it."""
-    if options.view_as(StandardOptions).runner not in REMOTE_RUNNERS:
-        return False
-    setup, worker = options.view_as(SetupOptions), options.view_as(WorkerOptions)
-    return not (setup.setup_file or setup.extra_packages or worker.sdk_container_image)
-
-
-@lru_cache(maxsize=1)
-def _wheel_folder() -> tempfile.TemporaryDirectory[str]:
-    """Lives as long as this process: runners read the wheel when a job is submitted."""
-    return tempfile.TemporaryDirectory(prefix="cauldron-wheel-")
-
-
-def shuffle_limit(arguments: Sequence[str]) -> int:
-    """Bytes that one job may shuffle: a local runner holds them about four times in memory."""
-    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
-    return REMOTE_SHUFFLE_BYTES if runner in REMOTE_RUNNERS else LOCAL_SHUFFLE_BYTES
-
-
-def check_reach(arguments: Sequence[str], places: Mapping[str, str | None]) -> None:
-    """Refuse local folders for remote workers. Raises UsageError.
-
-    Args:
-        places: what the user typed, by option name.
-    """
-    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
-    for option, place in places.items():
-        if runner in REMOTE_RUNNERS and place is not None and storage.is_local(place):
-            raise UsageError(
-                f"--{option} {place}: workers of {runner} cannot reach a folder of this machine; "
-                "give a gs:// path"
-            )
-
-
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse misspelt options before any work. Raises UsageError."""
-    known = PipelineOptions(list(arguments)).get_all_options(drop_default=False)
-    for argument in arguments:
-        name = argument.removeprefix("--").split("=")[0]
-        if argument.startswith("--") and name not in known and f"no_{name}" not in known:
-            raise UsageError(f"no such option: --{name} (neither Cauldron's nor Beam's)")
+# Dataflow's messages as Beam logs them: a time, the importance, the text.
+_DATAFLOW_MESSAGE = re.compile(r"^.*?\bJOB_MESSAGE_ERROR: ")
 
 
 def run(
@@ -132,39 +33,105 @@ def run(
     arguments: Sequence[str],
     work_bytes: int,
 ) -> None:
-    """Build and run one pipeline to its end.
+    """Build and run one pipeline to its end. A remote job is cancelled by Ctrl-C and SIGTERM.
 
     Raises:
         CauldronError: the job failed; the message is the innermost error's.
     """
     options = pipeline_options(arguments, name, work_bytes)
-    try:
-        is_local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
-        pipeline = beam.Pipeline(LocalRunner() if is_local else None, options=options)
-        build(pipeline)
-        state = pipeline.run().wait_until_finish()
-    except CauldronError:
-        raise
-    except Exception as error:
-        logger.debug("%s failed", name, exc_info=True)
-        raise CauldronError(f"{name} failed: {innermost(error)}") from error
+    with _beam_errors() as logged:
+        try:
+            is_local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
+            pipeline = beam.Pipeline(LocalRunner() if is_local else None, options=options)
+            build(pipeline)
+            state = _wait(name, pipeline.run())
+        except CauldronError:
+            raise
+        except Exception as error:
+            logger.debug("%s failed", name, exc_info=True)
+            raise CauldronError(f"{name} failed: {innermost(error, logged)}") from error
     if state is not None and state != PipelineState.DONE:
-        raise CauldronError(f"{name} ended as {state}; the runner's log says why")
+        why = _cause(logged) or "the runner's log says why"
+        raise CauldronError(f"{name} ended as {state}; {why}")
 
 
-def innermost(error: BaseException) -> str:
+def _wait(name: str, result: Any) -> str | None:
+    """The state in which a job ends."""
+    try:
+        state: str | None = result.wait_until_finish()
+    except KeyboardInterrupt:
+        # A job that went on would write while the next build does.
+        try:
+            result.cancel()
+        except Exception as error:
+            logger.warning("%s could not be cancelled and may go on: %s", name, innermost(error))
+        raise
+    return state
+
+
+@contextlib.contextmanager
+def _beam_errors() -> Iterator[list[str]]:
+    """Collect what Beam logs as errors, even where they are not shown.
+
+    A remote runner says in its exception that a job failed; why, it only logs.
+    """
+    logged: list[str] = []
+    handler = _Collect(logged)
+    root, beams = logging.getLogger(), logging.getLogger("apache_beam")
+    level, propagate = beams.level, beams.propagate
+    if not beams.isEnabledFor(logging.ERROR):
+        beams.setLevel(logging.ERROR)
+        beams.propagate = False
+    for place in (root, beams):
+        place.addHandler(handler)
+    try:
+        yield logged
+    finally:
+        for place in (root, beams):
+            place.removeHandler(handler)
+        beams.setLevel(level)
+        beams.propagate = propagate
+
+
+class _Collect(logging.Handler):
+    """Keeps the texts of errors in a list."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._texts = texts
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._texts.append(self.format(record))
+
+
+def innermost(error: BaseException, logged: Sequence[str] = ()) -> str:
     """The line of a runner's error that a user can act on.
 
     Runners wrap the worker's exception in their own and append its traceback as text; the last
     line of that text with an exception's name is the cause.
+
+    Args:
+        logged: what the runner logged as errors before, for an error that names no cause.
     """
     text = str(error) or type(error).__name__
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    causes = [
-        line for line in lines if ": " in line and line.split(": ")[0].split(".")[-1].isidentifier()
+    headline = next((line for line in lines if not line.endswith("Error:")), lines[0])
+    if headline == "None":
+        headline = "the runner gives no reason; its log may"
+    return _cause([text]) or _cause(logged) or headline
+
+
+def _cause(texts: Sequence[str]) -> str | None:
+    """The last line that starts with an exception's name, without what Beam adds to it."""
+    lines = [
+        _DATAFLOW_MESSAGE.sub("", line).strip() for text in texts for line in text.splitlines()
     ]
-    line = causes[-1] if causes else lines[0]
-    return line.split(" [while running")[0].strip()
+    causes = [line for line in lines if ": " in line and _last_part(line).isidentifier()]
+    return causes[-1].split(" [while running")[0].strip() if causes else None
+
+
+def _last_part(line: str) -> str:
+    return line.split(": ")[0].split(".")[-1]
 
 
 @dataclass(frozen=True)

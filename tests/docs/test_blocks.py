@@ -19,7 +19,7 @@ from cauldron.training.config import stage_rules
 from click.testing import CliRunner
 
 from cauldron.cli import _recipe_and_beam, main
-from cauldron.pipeline.runner import check_arguments
+from cauldron.pipeline.options import check_arguments
 from cauldron.recipe import load_recipe
 from tests.docs.markdown import ROOT, Block, blocks, cauldron_arguments, commands, documents, guides
 
