@@ -161,7 +161,11 @@ def all_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Mixtu
         pytest.param(WORKER_PROCESSES, marks=pytest.mark.slow),  # 4 s a job to start them
         ("--runner=DirectRunner",),
         pytest.param(
-            ("--runner=PrismRunner", f"--prism_location={PRISM}"),
+            # DirectRunner, above, looks for Prism elsewhere and remembers that it failed.
+            (
+                *("--runner=PrismRunner", f"--prism_location={PRISM}"),
+                "--experiments=disable_prism_server_singleton",
+            ),
             marks=[pytest.mark.slow, pytest.mark.skipif(not PRISM, reason="CAULDRON_PRISM unset")],
         ),
         pytest.param(
