@@ -15,7 +15,7 @@ from cauldron.core import storage
 from cauldron.core.output.lock import locked
 from cauldron.core.output.manifests import MANIFEST, M, read_manifest
 from cauldron.core.output.markers import marker_folder
-from cauldron.pipeline.runner import Say
+from cauldron.core.progress import Say
 
 
 @dataclass(frozen=True, kw_only=True)
