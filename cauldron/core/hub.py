@@ -21,17 +21,16 @@ from cauldron.core.errors import first_line
 from cauldron.core.hub_client import (
     CALL,
     CIRCLE,
+    FIRST_CONTACT,
     HEALTH,
-    BadAnswer,
     Call,
     Client,
-    HubError,
-    Stumble,
     endpoint,
     given_up,
     patience,
     shown_url,
 )
+from cauldron.core.hub_errors import BadAnswer, HubError, Stumble
 
 __all__ = [
     "BadAnswer",
@@ -48,9 +47,6 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 6
-# Without a network every attempt fails the same way, so a hub that was never reached is given up
-# after this many seconds.
-FIRST_CONTACT = 10.0
 LONGEST_BACKOFF = 32.0
 # The hub counts requests in windows of five minutes and says when the next one begins.
 QUOTA_WINDOW = 300.0
@@ -75,7 +71,7 @@ def patiently(call: Callable[[], T]) -> T:
     use_client()
     limit = patience()
     began = HEALTH.failing_since or time.monotonic()
-    if time.monotonic() - began > 2 * limit:
+    if time.monotonic() - began > 2 * limit:  # of another time
         began = time.monotonic()
     quota_waited = False
     for attempt in range(1, ATTEMPTS + 1):

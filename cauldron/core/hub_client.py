@@ -25,14 +25,21 @@ from typing import Any
 
 import httpx2
 from huggingface_hub import constants
+from huggingface_hub.errors import OfflineModeIsEnabled
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils._http import hf_request_event_hook
 
 from cauldron.core.errors import UsageError, first_line
+from cauldron.core.hub_errors import RUN_AGAIN, BadAnswer, Stumble
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 PATIENCE = "CAULDRON_HUB_PATIENCE"
 DEFAULT_PATIENCE = 120.0
+# Without a network every attempt fails the same way, so a hub that was never reached is given up
+# after this many seconds.
+FIRST_CONTACT = 10.0
+# So long a hub that the library was told to give up is not asked again.
+CLOSED = 60.0
 # Bytes per second. A slower body counts as one that never ends.
 SLOWEST = 1000.0
 # An answer of the hub's API; a page of a thousand files takes about 0.3 MB.
@@ -48,57 +55,6 @@ _TRANSIENT = (
     httpx2.ProxyError,
 )
 CIRCLE = "redirects in a circle"
-_RUN_AGAIN = "run again later; what is done is kept"
-
-
-class HubError(OSError):
-    """The hub cannot be used as it should. The message is one line and names the address.
-
-    Attributes:
-        url: without its query, which may hold a signature.
-        why: the cause, in a few words.
-        remedy: what the user can do.
-    """
-
-    def __init__(self, url: str, why: str, remedy: str) -> None:
-        super().__init__(f"{url} {why}; {remedy}")
-        self.url = url
-        self.why = why
-        self.remedy = remedy
-
-    def __reduce__(self) -> tuple[type[HubError], tuple[str, str, str]]:
-        return type(self), (self.url, self.why, self.remedy)
-
-
-class BadAnswer(HubError):  # noqa: N818 - an answer, not a fault of this program
-    """An answer that asking again does not change."""
-
-    def __init__(self, url: str, why: str, remedy: str = "check HF_ENDPOINT and the proxy") -> None:
-        super().__init__(url, why, remedy)
-
-
-class Stumble(HubError):  # noqa: N818 - a state, not a fault of this program
-    """A failure that may pass.
-
-    Attributes:
-        status: of the answer; None if there was none, or only a part.
-        wait: seconds that the hub asks to wait, if it does.
-        quota: whether it asks because the requests of its window are used up.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        why: str,
-        remedy: str = "check the network and HF_ENDPOINT, then run again",
-        status: int | None = None,
-        wait: float | None = None,
-        quota: bool = False,
-    ) -> None:
-        super().__init__(url, why, remedy)
-        self.status = status
-        self.wait = wait
-        self.quota = quota
 
 
 def endpoint() -> str:
@@ -135,10 +91,12 @@ class Health:
         reached: whether it has ever answered.
         failing_since: the first failure since the last success, by `time.monotonic`. With it all
             repositories together get the patience of one.
+        closed_until: until then only `patiently` asks again.
     """
 
     reached: bool = False
     failing_since: float | None = None
+    closed_until: float = 0.0
 
 
 CALL: ContextVar[Call | None] = ContextVar("CALL", default=None)
@@ -170,15 +128,42 @@ class Client(httpx2.Client):
         call = CALL.get()
         if call is not None:
             _count_page(call, request)
-        with _explained(request, call):
-            response = super().send(request, **options)
+        elif time.monotonic() < HEALTH.closed_until:
+            raise _offline(request, "does not answer")
+        try:
+            with _explained(request, call):
+                response = super().send(request, **options)
+        except _TRANSIENT as error:  # outside `patiently` only; the library asks again
+            if not _is_closed():
+                raise
+            raise _offline(request, f"does not answer ({_cause(error)})") from error
         HEALTH.reached = True
+        if call is None and response.status_code not in _TRANSIENT_STATUS:
+            HEALTH.failing_since = None
         try:
             _check_status(response, call)
         except Stumble:
             response.close()
             raise
         return response
+
+
+def _is_closed() -> bool:
+    """Counts a failure outside `patiently`. Whether the hub has failed for too long."""
+    now, limit = time.monotonic(), patience()
+    if HEALTH.failing_since is None or now - HEALTH.failing_since > 2 * limit:
+        HEALTH.failing_since = now
+    # The library doubles its waits, so the next failure comes after twice the time.
+    if 2 * (now - HEALTH.failing_since) < (limit if HEALTH.reached else FIRST_CONTACT):
+        return False
+    HEALTH.closed_until = now + CLOSED
+    return True
+
+
+def _offline(request: httpx2.Request, why: str) -> OfflineModeIsEnabled:
+    """The error on which the library ends its attempts and looks into its cache."""
+    remedy = "check the network and HF_ENDPOINT, then run again"
+    return OfflineModeIsEnabled(f"{shown_url(request.url)} {why}; {remedy}")
 
 
 def _count_page(call: Call, request: httpx2.Request) -> None:
@@ -295,7 +280,7 @@ def _check_status(response: httpx2.Response, call: Call | None) -> None:
     wait, quota = _asked_wait(response)
     if call is not None or (wait is not None and wait > patience()):
         url, why = shown_url(response.request.url), f"answers {response.status_code}"
-        error = Stumble(url, why, _RUN_AGAIN, response.status_code, wait, quota)
+        error = Stumble(url, why, RUN_AGAIN, response.status_code, wait, quota)
         raise error if call is not None else given_up(error)
 
 

@@ -15,12 +15,16 @@ from typing import Any
 
 import pytest
 from cauldron.sources.repos.roots import open_root
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.utils import http_backoff
 
 from cauldron.core import hub as hub_calls
 from cauldron.core import hub_client
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.hub import FIRST_CONTACT
-from cauldron.core.hub_client import DEFAULT_PATIENCE, PATIENCE, Stumble
+from cauldron.core.hub_client import DEFAULT_PATIENCE, PATIENCE
+from cauldron.core.hub_errors import Stumble
 from cauldron.core.tokenizer import open_tokenizer
 from tests.doubles.hub import FakeHub
 from tests.doubles.web import Request, Response
@@ -361,6 +365,19 @@ def test_a_network_that_was_there_is_waited_for(
     with pytest.raises(CauldronError, match="does not answer"):
         open_root(None).repo(REPO)
     assert sum(clock.waited) == 31
+
+
+def test_other_users_of_the_library_give_up_soon_and_use_their_cache(
+    hub: BadHub, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("time.sleep", clock.sleep)
+    hub_calls.use_client()
+    for _ in range(3):
+        with pytest.raises(OfflineModeIsEnabled, match=r"^http://127\.0\.0\.1:9/a does not answer"):
+            http_backoff("GET", "http://127.0.0.1:9/a")
+    assert sum(clock.waited) <= FIRST_CONTACT
+    with pytest.raises(LocalEntryNotFoundError):
+        hf_hub_download(REPO, "a", endpoint="http://127.0.0.1:9", cache_dir=tmp_path / "cache")
 
 
 def test_a_next_link_to_another_host_does_not_get_the_token(hub: BadHub, tmp_path: Path) -> None:
