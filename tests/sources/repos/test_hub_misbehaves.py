@@ -18,6 +18,8 @@ from cauldron.sources.repos.roots import open_root
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from huggingface_hub.utils import http_backoff
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from cauldron.core import hub as hub_calls
 from cauldron.core import hub_client
@@ -443,6 +445,18 @@ def test_a_tokenizer_from_such_a_hub(
     assert "\n" not in message
     assert fault == "html" or f"/{REPO}/resolve/main/tokenizer.json" in message
     assert sum(clock.waited) <= DEFAULT_PATIENCE
+
+
+def test_a_tokenizer_that_was_fetched_before_needs_no_hub(
+    hub: BadHub, clock: Clock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    content = Tokenizer(WordLevel({"a": 0}, unk_token="a")).to_str().encode()
+    hub.at = ""
+    hub.say = lambda _: Response(200, content, {"ETag": '"x"', "X-Repo-Commit": "0" * 40})  # type: ignore[method-assign]
+    assert open_tokenizer(REPO).get_vocab_size() == 1
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert open_tokenizer(REPO).get_vocab_size() == 1
 
 
 def test_errors_cross_to_the_parent_of_a_worker() -> None:
