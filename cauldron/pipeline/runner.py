@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import StandardOptions
-from apache_beam.runners.runner import PipelineState
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.local_runner import LocalRunner
-from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options
+from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options, runner_name
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,7 @@ def run(
     options = pipeline_options(arguments, name, work_bytes)
     with _beam_errors() as logged:
         try:
-            is_local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
-            pipeline = beam.Pipeline(LocalRunner() if is_local else None, options=options)
+            pipeline = beam.Pipeline(_own_runner(options), options=options)
             build(pipeline)
             state = _wait(name, pipeline.run())
         except CauldronError:
@@ -52,6 +51,22 @@ def run(
     if state is not None and state != PipelineState.DONE:
         why = _cause(logged) or "the runner's log says why"
         raise CauldronError(f"{name} ended as {state}; {why}")
+
+
+def _own_runner(options: PipelineOptions) -> PipelineRunner | None:
+    """Ours, where Beam's own will not do; None: as Beam finds it."""
+    name = runner_name(options)
+    if name == LOCAL_RUNNER.lower():
+        return LocalRunner()
+    if name != "daskrunner":
+        return None
+    try:
+        from cauldron.pipeline.dask_runner import DaskRunner
+    except ImportError as error:
+        raise CauldronError(
+            f"DaskRunner needs Dask ({error}): pip install 'cauldron-vlm[dask]'"
+        ) from None
+    return DaskRunner()
 
 
 def _wait(name: str, result: Any) -> str | None:

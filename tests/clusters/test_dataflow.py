@@ -5,7 +5,6 @@ Needs a clean environment for workers; CONTRIBUTING.md says how to make it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,7 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
-from cauldron.recipe import load_recipe
-from tests import hubs
+from tests.clusters.world import recipe_of_all_steps, write_world
 from tests.doubles.dataflow import FakeDataflow, clean_python
 from tests.doubles.gcs import FakeGcs
 
@@ -56,27 +54,15 @@ class World:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub with shared pictures, and a benchmark that has some of them."""
     folder = tmp_path_factory.mktemp("hub")
-    hubs.write_dolly(str(folder / "hub"), rows=40, broken=1)
-    hubs.write_sharegpt(str(folder / "hub"), rows=40, turns=3, pictures=30)
-    (folder / "benchmark").mkdir()
-    for number in range(3):
-        (folder / "benchmark" / f"{number}.jpg").write_bytes(hubs.photo(number))
+    write_world(folder)
     return folder
-
-
-def recipe_at(path: Path, place: str) -> Any:
-    hubs.write_recipe(str(path))
-    rules = {"duplicates": {"action": "merge"}, "against": {"benchmarks": {"ours": place}}}
-    path.write_text(json.dumps(json.loads(path.read_text()) | rules))
-    return load_recipe(str(path))
 
 
 @pytest.fixture(scope="module")
 def expected(hub: Path) -> list[str]:
     """Digests of the shards of a local build."""
-    recipe = recipe_at(hub / "local.yaml", str(hub / "benchmark"))
+    recipe = recipe_of_all_steps(hub / "local.yaml", str(hub / "benchmark"))
     options = BuildOptions(recipe, ("sft",), str(hub / "hub"), str(hub / "out"))
     return [shard.sha256 for shard in build(options, lambda line: None)[0].shards]
 
@@ -89,7 +75,7 @@ def world(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         for path in sorted(hub.glob("hub/**/*")) + sorted(hub.glob("benchmark/*")):
             if path.is_file():
                 store.put("bucket", path.relative_to(hub).as_posix(), path.read_bytes())
-        recipe = recipe_at(tmp_path / "recipe.yaml", "gs://bucket/benchmark")
+        recipe = recipe_of_all_steps(tmp_path / "recipe.yaml", "gs://bucket/benchmark")
         yield World(store, service, recipe, service.use(monkeypatch), [])
 
 
