@@ -57,7 +57,9 @@ def test_another_seed_takes_other_rows_and_keeps_the_shares(sample, built, tmp_p
 def test_stored_images_decode_to_what_their_row_says(built):
     output, _ = built
     seen = Counter()
-    for row in load_mixture(f"{output}/mixtures/sft").rows(["images", "image_info", "messages"]):
+    for row in load_mixture(f"{output}/mixtures/sample/sft").rows(
+        ["images", "image_info", "messages"]
+    ):
         placeholders = [
             part["type"] for message in row["messages"] for part in message["content"]
         ].count("image")
@@ -76,7 +78,7 @@ def test_load_dataset_opens_the_mixture_and_decodes_its_images(built, tmp_path):
     import datasets
 
     output, manifest = built
-    folder = f"{output}/mixtures/sft"
+    folder = f"{output}/mixtures/sample/sft"
     rows = datasets.load_dataset(folder, split="train", cache_dir=str(tmp_path))
     assert len(rows) == manifest.totals.rows
     row = next(row for row in rows if row["images"])
@@ -89,7 +91,7 @@ def test_the_readmes_commands_print_the_mixture_and_a_query_that_runs(sample, bu
     cli = CliRunner()
     done = cli.invoke(main, ["build", "sample", "--root", str(sample), "--output", output])
     assert done.exit_code == 0, done.output
-    assert f"{output}/mixtures/sft" in done.output
+    assert f"{output}/mixtures/sample/sft" in done.output
     query = done.output.split('"')[-2]
     asked = cli.invoke(main, ["query", output, query, "--json"])
     assert asked.exit_code == 0, asked.output
