@@ -302,8 +302,8 @@ def query_command(
 ) -> None:
     """Run SQL over OUT with DuckDB.
 
-    Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
-    benchmarks, manifest.
+    Views: one per mixture, RECIPE.STAGE, or STAGE alone where one recipe has it; corpus,
+    quarantine, decisions, clusters, contamination, benchmarks, manifest.
     """
     from cauldron.inspect.query import Limits, run_query
 
@@ -346,16 +346,16 @@ def verify_command(out: str, as_json: bool) -> None:
 
 @_examples(
     "cauldron train",
-    "cauldron train --stage stage1 --mixture OUT/mixtures/stage1 --output runs/stage1",
+    "cauldron train --stage stage1 --mixture OUT/mixtures/idefics3/stage1 --output runs/stage1",
     "torchrun --nproc-per-node 8 -m cauldron train --stage sft",
-    "cauldron train --model tiny --mixture out/mixtures/sft --steps 20",
+    "cauldron train --model tiny --mixture out/mixtures/sample/sft --steps 20",
     "cauldron train --exclude docmatix --output runs/without-docmatix",
     "cauldron train --plot cauldron-out/runs/sft",
 )
 @main.command("train")
 @click.option("--stage", default="sft", show_default=True, help="Use its hyper-parameters.")
 @click.option("--recipe", help="Packaged name or YAML file. Default: the mixture's recipe.")
-@click.option("--mixture", help="Default: ./cauldron-out/mixtures/STAGE.")
+@click.option("--mixture", help="Default: the only ./cauldron-out/mixtures/*/STAGE.")
 @click.option("--output", metavar="RUN", help="Default: ./cauldron-out/runs/STAGE.")
 @click.option("--model", help="tiny, or hub id or folder of an Idefics3 or SmolVLM checkpoint.")
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after this many steps.")
