@@ -76,13 +76,19 @@ def _published(name: str, dtype: torch.dtype) -> LoadedModel:
     model = _load(
         Idefics3ForConditionalGeneration, name, config=Idefics3Config(**values), dtype=dtype
     )
-    return _loaded(model, _load(AutoTokenizer, name))
+    return _loaded(model, _tokenizer(name))
 
 
 def _load(kind: Any, spec: str, **options: Any) -> Any:
     """Args: kind: has a `from_pretrained`. spec: folder, or hub id with or without revision."""
     name, revision = split_revision(spec)
     return kind.from_pretrained(name, revision=revision or "main", **options)
+
+
+def _tokenizer(spec: str) -> Any:
+    # transformers would open a checkpoint with a ``tekken.json`` by mistral-common, which is
+    # installed for its data alone, and the result has no ``tokenizer.json``.
+    return _load(AutoTokenizer, spec, mistral_format=False)
 
 
 def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
@@ -95,7 +101,7 @@ def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
     assert rules.language
     vision = _load(SiglipVisionModel, rules.vision, dtype=dtype)
     language = _load(AutoModelForCausalLM, rules.language, dtype=dtype)
-    tokenizer = _load(AutoTokenizer, rules.language)
+    tokenizer = _tokenizer(rules.language)
     untie_head(language)
     added = add_tokens(tokenizer)
     grow_embeddings(language, len(tokenizer), added)
