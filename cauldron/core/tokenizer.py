@@ -23,7 +23,6 @@ from cauldron.core.hub import HubError, patiently
 # Names that a recipe may give instead of a file: counters that are no ``tokenizer.json``.
 MISTRAL_7B = "mistral-7b"  # the counter of the published table, `cauldron.transforms.mistral`
 ESTIMATE = "estimate"  # from bytes, `cauldron.transforms.tokens`
-NAMED = (MISTRAL_7B, ESTIMATE)
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
