@@ -20,6 +20,10 @@ from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
 
 
+# More causes in a plan are not listed.
+_CAUSES = 16
+
+
 def _table(title: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are figures."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
@@ -163,24 +167,31 @@ def _causes(plan: Plan) -> list[str]:
     """A line for each source that differs by itself, and one for those that others change."""
     own = [line for line in plan.sources if line.cause and line.cause not in OTHERS]
     anchors = "share and published share" if plan.promise == "epochs" else "epochs and authors"
-    lines = [f"  {line.allocation.source}: {line.cause}" for line in own]
+    lines = [f"  {line.allocation.source}: {line.cause}" for line in own[:_CAUSES]]
+    if len(own) > _CAUSES:
+        lines.append(f"  {len(own) - _CAUSES} more sources (--json has everything)")
     for cause in OTHERS:
         count = sum(line.cause == cause for line in plan.sources)
         lines += [f"  {count} sources: {cause}"] if count else []
     return [f"Why {anchors} differ:", *lines] if lines else []
 
 
+def _size(count: float, sign: str = "") -> str:
+    unit, name = (1e9, "GB") if abs(count) >= 1e9 else (1e6, "MB")
+    return f"{count / unit:{sign},.1f} {name}"
+
+
 def _plan_totals(plan: Plan) -> str:
-    size = "of unknown size" if plan.bytes is None else f"{plan.bytes / 1e9:,.2f} GB"
-    free = "" if plan.free_bytes is None else f"; {plan.free_bytes / 1e9:,.1f} GB are free"
+    size = "of unknown size" if plan.bytes is None else _size(plan.bytes)
+    free = "" if plan.free_bytes is None else f"; {_size(plan.free_bytes)} are free"
     return (
         f"The mixture: {plan.rows:,} rows, {plan.answer_tokens:,.0f} answer tokens, {size} with "
-        f"the pictures of every epoch. Corpora: {plan.corpora_bytes / 1e9:,.2f} GB{free}."
+        f"the pictures of every epoch. Corpora: {_size(plan.corpora_bytes)}{free}."
     )
 
 
 def _changed(change: Difference) -> str:
-    size = "" if change.bytes is None else f", {change.bytes / 1e9:+,.2f} GB"
+    size = "" if change.bytes is None else f", {_size(change.bytes, '+')}"
     shares = "; ".join(
         f"{name} {before:.2%} to {after:.2%}" for name, (before, after) in change.shares.items()
     )
