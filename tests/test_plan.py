@@ -89,6 +89,14 @@ def test_a_source_that_the_build_did_not_read_is_named(built: Built) -> None:
     assert plan.absent == ("the_cauldron/vqarad",)
 
 
+def test_decisions_over_sources_that_are_no_longer_allowed_are_not_used(built: Built) -> None:
+    recipe = load_recipe("sample")
+    rules = recipe.licenses.model_copy(update={"allow": ("cc-by-4.0", "mit")})
+    (plan,) = plans(recipe.model_copy(update={"licenses": rules}), ("sft",), str(built[0]))
+    assert plan.before_curation
+    assert len(plan.sources) + len(plan.left_out) == 64
+
+
 def test_a_small_copy_on_the_hub_is_planned_with_its_cap() -> None:
     lines = lines_of(plans(load_recipe("idefics3"), ("sft",), None)[0])
     line = lines["the_cauldron/rendered_text"]

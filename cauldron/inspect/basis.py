@@ -6,7 +6,7 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cauldron.core import storage
@@ -53,31 +53,44 @@ def find_basis(
         left_out: sources whose licence the recipe does not allow.
     """
     if found is not None:
-        curation = curation_of(recipe, stage, found)
+        allowed = [name for name in recipe.stage(stage).mixture if name not in left_out]
+        curation = curation_of(recipe, stage, allowed, found)
         if curation is not None:
-            return _from_decisions(recipe, stage, table, found, curation)
+            return _from_decisions(recipe, stage, allowed, table, found, curation)
     return _from_counts(recipe, stage, table, found, left_out)
 
 
-def curation_of(recipe: Recipe, stage: str, found: Finished) -> CurationManifest | None:
-    """The newest curation that a build of the stage made, or would use; None if there is none."""
+def curation_of(
+    recipe: Recipe, stage: str, allowed: Sequence[str], found: Finished
+) -> CurationManifest | None:
+    """The newest curation that a build of the stage made, or would use; None if there is none.
+
+    Args:
+        allowed: the stage's sources whose licence the recipe allows.
+    """
     newest = sorted(found.curations, key=lambda name: (-found.modified[f"curation/{name}"], name))
     return next(
         (
             found.curations[name]
             for name in newest
-            if _fits(found.curations[name], recipe, stage, found)
+            if _fits(found.curations[name], recipe, stage, allowed, found)
         ),
         None,
     )
 
 
-def _fits(curation: CurationManifest, recipe: Recipe, stage: str, found: Finished) -> bool:
-    mixed, held = recipe.stage(stage).mixture, curation.corpora
-    read = [name for name in mixed if name in held]
+def _fits(
+    curation: CurationManifest,
+    recipe: Recipe,
+    stage: str,
+    allowed: Sequence[str],
+    found: Finished,
+) -> bool:
+    held = curation.corpora
+    read = [name for name in allowed if name in held]
     if not read or any((name, held[name]) not in found.corpora for name in held):
         return False
-    if any(name in found.current and name not in held for name in mixed):
+    if any(name in found.current and name not in held for name in allowed):
         return False  # a corpus that was added since
     rules, benchmarks = recipe.duplicate_rules(stage), recipe.against.benchmarks
     if set(curation.benchmarks) != set(benchmarks):
@@ -98,6 +111,7 @@ def _fits(curation: CurationManifest, recipe: Recipe, stage: str, found: Finishe
 def _from_decisions(
     recipe: Recipe,
     stage: str,
+    allowed: Sequence[str],
     table: Mapping[str, Published],
     found: Finished,
     curation: CurationManifest,
@@ -105,8 +119,9 @@ def _from_decisions(
     folder = curation_folder(found.out, curation.fingerprint)
     paths = [storage.join(folder, file.name) for file in curation.buckets]
     counts = {name: row.counts() for name, row in table.items()}
-    selection = select(paths, recipe.stage(stage), curation.corpora, counts, recipe.seed)
-    corpora = {name: found.corpora[name, print_] for name, print_ in curation.corpora.items()}
+    read = [name for name in allowed if name in curation.corpora]
+    selection = select(paths, recipe.stage(stage), read, counts, recipe.seed)
+    corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
     return Basis(
         allocations=selection.allocations,
         kinds={item.source: "decisions" for item in selection.allocations},

@@ -19,7 +19,6 @@ from cauldron.inspect.query_output import console
 from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
 
-
 # More causes in a plan are not listed.
 _CAUSES = 16
 
@@ -151,11 +150,13 @@ def print_plan(
 
 def _plan_notes(plan: Plan) -> list[str]:
     misprint = misprint_note(plan)
+    guessed = sum(line.estimated for line in plan.sources)
     absent = f"Not in the output, so planned without: {', '.join(plan.absent)}"
     return [
         "epochs: passes over a source; authors: those of the authors' code. Shares are of answer "
         "tokens.",
         *_causes(plan),
+        *([f"Answer tokens of {guessed} sources are estimated from bytes."] if guessed else []),
         *([misprint] if misprint else []),
         *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
         *([absent] if plan.absent else []),
