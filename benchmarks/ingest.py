@@ -32,7 +32,7 @@ RECIPE = {
     "stages": {
         "sft": {
             "mixture": {SOURCES[0]: {"share": 0.5}, SOURCES[1]: {"share": 0.5}},
-            "budget": {"epochs_of_largest": 1},
+            "budget": {"epochs_of": {SOURCES[0]: 1}},
             "max_epochs": 1,
         }
     },

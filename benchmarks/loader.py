@@ -77,13 +77,13 @@ def write_photographs(root: Path, rows: int) -> None:
 def build_mixtures(folder: Path, rows: int) -> dict[str, str]:
     """Folders of the two mixtures, by name."""
     cauldron = [sys.executable, "-m", "cauldron"]
-    source = {"mixture": {"the_cauldron/vqav2": {"share": 1.0}}, "budget": {"epochs_of_largest": 1}}
+    source = {"mixture": {"the_cauldron/vqav2": {"epochs": 1}}, "promise": "epochs"}
     recipes: dict[str, Any] = {
         PHOTOS: {"name": "photographs", "stages": {"sft": source}},
         SFT: {
             "name": "sample-sft",
             "extends": "sample",
-            "stages": {"sft": {"budget": {"epochs_of_largest": None, "samples": rows}}},
+            "stages": {"sft": {"budget": {"samples": rows}}},
         },
     }
     found = {}

@@ -125,6 +125,7 @@ def _say(line: str) -> None:
 @click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read this many rows of each source.")
 @click.option("--skip-unavailable", is_flag=True, help="Continue without unavailable sources.")
+@click.option("--skip-disk-check", is_flag=True, help="Build although the disk seems too small.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
 @click.option(
     "--against",
@@ -145,6 +146,7 @@ def build_command(
     output: str,
     limit: int | None,
     skip_unavailable: bool,
+    skip_disk_check: bool,
     weights: tuple[str, ...],
     against: tuple[str, ...],
     shared_folders: bool,
@@ -173,6 +175,7 @@ def build_command(
         output=output.rstrip("/") or "/",
         limit=limit or -1,
         skip_unavailable=skip_unavailable,
+        skip_disk_check=skip_disk_check,
         beam_args=beam_args,
         shared_folders=shared_folders,
     )
@@ -213,11 +216,15 @@ def _recipe(name: str, weights: tuple[str, ...]) -> Any:
     return with_weights(load_recipe(name), weights)
 
 
-@_examples("cauldron plan", "cauldron plan my-recipe.yaml --stage sft --json")
+@_examples(
+    "cauldron plan",
+    "cauldron plan --weight docmatix=0.02",
+    "cauldron plan my-recipe.yaml --stage sft --output OUT --json",
+)
 @main.command("plan")
 @click.argument("recipe", default=DEFAULT_RECIPE)
 @click.option("--stage", "stages", multiple=True, help="Plan this stage only; may be repeated.")
-@click.option("--output", help="Use measured counts of the finished corpora in this folder.")
+@click.option("--output", help="Use what is finished in this folder: decisions, else corpora.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
 @click.option(
     "--core-hour-price",
@@ -233,16 +240,28 @@ def plan_command(
     core_hour_price: float | None,
     as_json: bool,
 ) -> None:
-    """Show the mixture table of RECIPE and estimate the cost of building it."""
+    """Show the mixture table of RECIPE and estimate the cost of building it.
+
+    A recipe that extends another, or has --weight, is compared with the one it was made from.
+    """
     from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
+    from cauldron.inspect.plan_difference import difference
     from cauldron.inspect.tables import print_plan
+    from cauldron.recipe import load_recipe, parent_recipe, with_weights
 
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
-    for plan in plans(_recipe(recipe, weights), stages, output):
+    whole = load_recipe(recipe)
+    parent = whole if weights else parent_recipe(recipe)
+    for plan in plans(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT):
+        change = None
+        if parent is not None and plan.stage in parent.stages:
+            before = plans(parent, (plan.stage,), output)[0]
+            change = difference(parent.name, before, plan)
         if as_json:
-            click.echo(json.dumps(plan.to_json(price)))
+            changes = {"difference": change.to_json()} if change else {}
+            click.echo(json.dumps(plan.to_json(price) | changes))
         else:
-            print_plan(plan, price)
+            print_plan(plan, price, change)
 
 
 @_examples("cauldron sources", "cauldron sources --json")

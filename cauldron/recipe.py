@@ -26,7 +26,7 @@ from cauldron.core.rules import (
     Strict,
     TextRules,
 )
-from cauldron.core.stage import StageRecipe
+from cauldron.core.stage import Budget, Portion, StageRecipe
 from cauldron.core.tokenizer import MISTRAL_7B
 
 
@@ -58,7 +58,8 @@ class Recipe(Strict):
             did, with one BOS an answer; ``estimate`` estimates from bytes; otherwise the hub id or
             path of a ``tokenizer.json``.
         max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
-        statistics: name of a packaged table of published counts, for `plan`.
+        statistics: published counts, for `weigh_by: published` and for comparisons: a packaged
+            table's name, or the path of a CSV file with the same columns.
         images, text: how images and texts of every source are treated.
         licenses: which licences are allowed.
         language: which languages are kept.
@@ -93,6 +94,15 @@ class Recipe(Strict):
         for name in self.sources:
             self._check_rules(name, "images", ImageRules)
             self._check_rules(name, "text", TextRules)
+        return self
+
+    @model_validator(mode="after")
+    def _weighed_by_a_table(self) -> Recipe:
+        for name, stage in self.stages.items():
+            if stage.weigh_by == "published" and self.statistics is None:
+                raise ValueError(
+                    f"stages.{name}.weigh_by: published needs a table of counts in `statistics`"
+                )
         return self
 
     def _check_rules(self, name: str, place: str, rules: type[ImageRules | TextRules]) -> None:
@@ -139,6 +149,12 @@ def load_recipe(name_or_path: str) -> Recipe:
         raise UsageError(f"recipe {name_or_path}: {_problems(error, Recipe)}") from None
 
 
+def parent_recipe(name_or_path: str) -> Recipe | None:
+    """The recipe that a recipe extends; None if it stands alone."""
+    parent = _values(name_or_path).get("extends")
+    return None if parent is None else load_recipe(str(parent))
+
+
 def _problems(error: ValidationError, section: type[BaseModel]) -> str:
     """The first five problems in one line, with the field that is nearest to a wrong one.
 
@@ -178,16 +194,22 @@ def packaged_recipes() -> list[str]:
 def _read(name_or_path: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if name_or_path in seen:
         raise UsageError(f"recipe {name_or_path} extends itself")
+    values = _values(name_or_path)
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    return merge(_read(str(parent), (*seen, name_or_path)), values)
+
+
+def _values(name_or_path: str) -> dict[str, Any]:
+    """The fields of one file, not those of the recipe that it extends."""
     try:
         values = parse_yaml(_text(name_or_path))
     except ValueError as error:
         raise UsageError(f"recipe {name_or_path} {error}") from None
     if not isinstance(values, dict):
         raise UsageError(f"recipe {name_or_path} is not a mapping of fields")
-    parent = values.pop("extends", None)
-    if parent is None:
-        return values
-    return merge(_read(str(parent), (*seen, name_or_path)), values)
+    return values
 
 
 def _text(name_or_path: str) -> str:
@@ -208,17 +230,26 @@ def _text(name_or_path: str) -> str:
         raise ValueError(f"cannot be read: {first_line(error)}") from None
 
 
+# Mappings of which exactly one key is given: another key takes the place of the first.
+_CHOICES = (frozenset(Budget.model_fields), frozenset(Portion.model_fields))
+
+
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Merge mappings recursively. Other values, also lists, are replaced; null removes a key."""
     result = dict(base)
     for key, value in changes.items():
+        old = result.get(key)
         if value is None:
             result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(result.get(key), dict):
-            result[key] = merge(result[key], value)
+        elif isinstance(value, dict) and isinstance(old, dict) and not _is_choice(old, value):
+            result[key] = merge(old, value)
         else:
             result[key] = value
     return result
+
+
+def _is_choice(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return any(old and new and {*old, *new} <= choice for choice in _CHOICES)
 
 
 def with_weights(recipe: Recipe, changes: tuple[str, ...]) -> Recipe:

@@ -231,10 +231,11 @@ class World:
     ) -> MixtureManifest:
         """The mixture of everything once, without a cap on turns."""
         settings: dict[str, Any] = {
-            "budget": {"epochs_of_largest": 1},
             "mixture": dict.fromkeys(self.corpora, 1),
             "turns": {"cap": None},
         }
+        if "budget" not in stage:
+            settings |= {"promise": "epochs", "epochs_per_weight": 1}
         recipe = Recipe.model_validate({"name": "test", "stages": {"sft": settings | stage}})
         request = MixRequest(recipe, "sft", self.out, self.corpora, curation, [])
         return mix(request, Launcher(beam_args, print))

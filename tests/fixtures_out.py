@@ -335,8 +335,10 @@ def _write_mixture(
         sources[corpus.source] = SourceInMixture(
             counts=corpus.manifest.counts.after(curation.counts[corpus.source]),
             weight=1.0 if corpus.source == VQAV2 else None,
+            share_published=0.4 if corpus.source == VQAV2 else None,
             share_asked=0.5,
             share_reached=mine["answer_tokens"] / total["answer_tokens"],
+            reason="" if corpus.source == VQAV2 else "capped at 1.5 epochs",
             epochs=_EPOCHS[corpus.source],
             pass_rows=len(kept[corpus.source]),
             license=_LICENCES[corpus.source],

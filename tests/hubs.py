@@ -73,13 +73,14 @@ def write_sharegpt(
 
 def write_recipe(path: str, **changes: object) -> str:
     """A recipe over the two sources above; `changes` replace fields of its stage."""
-    stage: dict[str, object] = {
-        "budget": {"epochs_of_largest": 2.5},
+    stage: dict[str, Any] = {
         "mixture": {"sharegpt_4o": 1, "dolly": 0.5},
         "shard_bytes": 200_000,
         "row_group_bytes": 50_000,
     }
     stage.update(changes)
+    first = next(iter(stage["mixture"]))
+    stage.setdefault("budget", {"epochs_of": {first: 2.5}})
     with open(path, "w") as file:
         json.dump({"name": "test", "seed": 3, "stages": {"sft": stage}}, file)
     return path

@@ -425,7 +425,10 @@ def test_unavailable_sources_stop_the_build_unless_skipped(tmp_path):
     hubs.write_dolly(root, rows=10)
     with pytest.raises(CauldronError, match=r"--skip-unavailable[\s\S]*sharegpt_4o: "):
         run(root, tmp_path / "out")
-    manifest = run(root, tmp_path / "out", skip_unavailable=True)
+    with pytest.raises(CauldronError, match=r"budget\.epochs_of: sharegpt_4o is not here"):
+        run(root, tmp_path / "out", skip_unavailable=True)
+    recipe = hubs.write_recipe(str(tmp_path / "r.yaml"), budget={"samples": 10})
+    manifest = run(root, tmp_path / "out", recipe=recipe, skip_unavailable=True)
     assert [item.source for item in manifest.unavailable] == ["sharegpt_4o"]
     assert set(manifest.sources) == {"dolly"}
     assert manifest.sources["dolly"].share_reached == 1

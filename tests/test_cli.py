@@ -90,9 +90,11 @@ def test_plan_json_is_one_object_per_stage_with_the_published_figures():
     mixture = load_recipe("idefics3").stage("sft").mixture
     assert sorted(item["source"] for item in plan["sources"]) == sorted(mixture)
     line = next(item for item in plan["sources"] if item["source"] == "sharegpt_4o")
-    assert line["share"] == pytest.approx(0.1303, abs=2e-4)
-    assert line["published_percent"] == 13.03
-    assert set(line) >= {"rows", "answer_tokens", "weight", "epochs"}
+    assert line["share_asked"] == pytest.approx(0.1303, abs=1e-3)
+    assert (line["share_published"], line["percent_printed"]) == (0.1303, 13.03)
+    assert line["authors_epochs"] == 1.25
+    assert set(line) >= {"rows", "answer_tokens", "weight", "epochs", "cause"}
+    assert plan["totals"]["answer_tokens"] == pytest.approx(380_632_226, abs=1)
     assert len(plan["misprints"]) == 6
 
 

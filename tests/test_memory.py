@@ -53,7 +53,7 @@ def test_six_gibibytes_build_in_processes_of_two(tmp_path: Path) -> None:
         "stages": {
             "sft": {
                 "mixture": {"sharegpt_4o": 1},
-                "budget": {"epochs_of_largest": passes},
+                "budget": {"epochs_of": {"sharegpt_4o": passes}},
                 "max_epochs": passes,
             }
         },

@@ -15,7 +15,7 @@ from cauldron.core.output.manifests import MixtureManifest
 from cauldron.core.plain_yaml import parse_yaml
 from cauldron.recipe import load_recipe
 
-STAGE = "{budget: {epochs_of_largest: 1}, mixture: {lima: 1}}"
+STAGE = "{budget: {epochs_of: {lima: 1}}, mixture: {lima: 1}}"
 OUTSIDE = "../../../victim"
 
 

@@ -116,7 +116,7 @@ def test_a_weight_on_the_command_line_changes_the_mixture(sample, built):
     arguments = ["plan", "sample", "--stage", "sft", "--output", str(output), "--json"]
     plain = json.loads(cli.invoke(main, arguments).output)
     changed = json.loads(cli.invoke(main, [*arguments, "--weight", "dolly=50"]).output)
-    share = {name: {s["source"]: s["share"] for s in plan["sources"]}["dolly"]
+    share = {name: {s["source"]: s["share_asked"] for s in plan["sources"]}["dolly"]
              for name, plan in (("plain", plain), ("changed", changed))}  # fmt: skip
     assert share["changed"] > 10 * share["plain"]
-    assert all(line["basis"] == "measured" for line in plain["sources"])
+    assert all(line["basis"] == "decisions" for line in plain["sources"])

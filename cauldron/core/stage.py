@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,31 +18,50 @@ class Budget(Strict):
     Attributes:
         answer_tokens: answer tokens in the whole mixture.
         samples: rows in the whole mixture.
-        epochs_of_largest: epochs of the source with the largest share.
+        epochs_of: one source and its epochs, ``{lnqa: 0.6}``; the others follow from their shares.
+            What a capped source cannot give is not divided among the others.
     """
 
     answer_tokens: Annotated[float, Field(gt=0)] | None = None
     samples: Annotated[int, Field(gt=0)] | None = None
-    epochs_of_largest: Annotated[float, Field(gt=0)] | None = None
+    epochs_of: (
+        Annotated[
+            dict[SourceName, Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=1)
+        ]
+        | None
+    ) = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_the_largest(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "epochs_of_largest" in value:
+            raise ValueError(
+                "epochs_of_largest is no longer known, because its size changed with the weights: "
+                "name the source (epochs_of: {SOURCE: X}), or give answer_tokens"
+            )
+        return value
 
     @model_validator(mode="after")
     def _one(self) -> Budget:
-        given = [self.answer_tokens, self.samples, self.epochs_of_largest]
+        given = [self.answer_tokens, self.samples, self.epochs_of]
         if sum(value is not None for value in given) != 1:
-            raise ValueError("give exactly one of answer_tokens, samples, epochs_of_largest")
+            raise ValueError("give exactly one of answer_tokens, samples, epochs_of")
         return self
 
 
 class Portion(Strict):
-    """How much of a source a stage takes: a weight or a share.
+    """How much of a source a stage takes: a weight, a share or epochs.
 
     Attributes:
         weight: the share of answer tokens is proportional to tokens x weight (authors' scheme).
         share: of the stage's answer tokens, 0 to 1. Weighted sources divide the rest.
+        epochs: passes over the source, whatever share they are. They are taken first; shares and
+            weights divide what they leave of the budget.
     """
 
     weight: Annotated[float, Field(ge=0)] | None = None
     share: Annotated[float, Field(ge=0, le=1)] | None = None
+    epochs: Annotated[float, Field(ge=0)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -52,8 +71,9 @@ class Portion(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Portion:
-        if (self.weight is None) == (self.share is None):
-            raise ValueError("give a weight or a share")
+        given = [self.weight, self.share, self.epochs]
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("give a weight, a share or epochs")
         return self
 
 
@@ -74,8 +94,17 @@ class StageRecipe(Strict):
     """One stage's mixture.
 
     Attributes:
-        budget: how large the mixture is.
+        promise: ``shares``: each source has its share of the answer tokens, and the budget says
+            how many there are. ``epochs``: each source is passed over weight x
+            `epochs_per_weight` times, as in the authors' code; there is no budget, and shares
+            follow from what the passes deliver.
+        budget: how large the mixture is; null with ``promise: epochs``.
         mixture: how much of each source, by its name; a bare number is a weight.
+        weigh_by: the tokens that a weight multiplies. ``measured``: those of the build.
+            ``published``: those of the recipe's `statistics`, so that a smaller copy of a source
+            still gets the published share; sources that are not in the table use measured tokens.
+        epochs_per_weight: passes that weight 1 stands for. The authors' 50 mini-epochs pass over
+            a source of weight 4 in each: 50 / 4.
         turns: which turns of a row a copy keeps.
         longest_edge: images are scaled so that their longest side has at most this many pixels,
             then tiled. Affects the count of image tokens only; stored pixels do not change.
@@ -87,13 +116,20 @@ class StageRecipe(Strict):
         shard_bytes: target size of a shard.
         row_group_bytes: target size of a row group; a reader holds one in memory.
         max_epochs: most passes over a source.
+        max_epochs_incomplete: the same for a source of which the build has less than 90 % of the
+            published rows, unless the authors passed over it more often (weight x
+            `epochs_per_weight`). Null: no other limit.
         duplicates: overrides the recipe's action on near-duplicates.
     """
 
-    budget: Budget
+    promise: Literal["shares", "epochs"] = "shares"
+    budget: Budget | None = None
     mixture: dict[SourceName, Portion]
+    weigh_by: Literal["published", "measured"] = "measured"
+    epochs_per_weight: Annotated[float, Field(gt=0)] = 12.5
     turns: TurnRules = TurnRules()
     max_epochs: Annotated[float, Field(gt=0)] = 50
+    max_epochs_incomplete: Annotated[float, Field(gt=0)] | None = None
     longest_edge: Annotated[int, Field(gt=0)] = 1820
     tile: Annotated[int, Field(gt=0)] = 364
     upscale: UpscaleChoice = "never"
@@ -110,3 +146,32 @@ class StageRecipe(Strict):
         if total > 1 + 1e-9:
             raise ValueError(f"shares add up to {total:.4f}, more than 1")
         return value
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> StageRecipe:
+        for name, portion in self.mixture.items():
+            if portion.epochs is not None and portion.epochs > self.max_epochs:
+                limit = f"max_epochs, {self.max_epochs:g}"
+                raise ValueError(f"{name}: {portion.epochs:g} epochs are more than {limit}")
+        if self.promise == "epochs":
+            self._check_epochs()
+        elif self.budget is None:
+            raise ValueError("a stage needs a budget, as in budget: {answer_tokens: 1000000}")
+        elif all(portion.epochs is not None for portion in self.mixture.values()):
+            raise ValueError("every source has epochs: say promise: epochs and budget: null")
+        elif self.budget.epochs_of is not None:
+            self._check_anchor(next(iter(self.budget.epochs_of)))
+        return self
+
+    def _check_epochs(self) -> None:
+        if self.budget is not None:
+            raise ValueError("promise: epochs has no budget, its size follows: say budget: null")
+        for name, portion in self.mixture.items():
+            if portion.share is not None:
+                raise ValueError(f"{name}: promise: epochs takes weights and epochs, no share")
+
+    def _check_anchor(self, name: str) -> None:
+        if name not in self.mixture:
+            raise ValueError(f"budget.epochs_of: the stage does not mix {name}")
+        if self.mixture[name].epochs is not None:
+            raise ValueError(f"budget.epochs_of: {name} has epochs already; name another source")

@@ -124,12 +124,12 @@ cauldron query OUT "SELECT * EXCLUDE images FROM {view} LIMIT 5"
 def _composition(manifest: MixtureManifest) -> str:
     estimated = " (est.)" if manifest.tokenizer.estimated else ""
     header = ["Source", "Rows", f"Answer tokens{estimated}", "Images", "Weight"]
-    header += ["Share asked", "Share reached", "Epochs", "Licence"]
+    header += ["Share published", "Share asked", "Share reached", "Epochs", "Licence"]
     ordered = sorted(manifest.sources.items(), key=lambda item: (-item[1].share_reached, item[0]))
     rows = [_composition_row(name, source) for name, source in ordered]
     totals = manifest.totals
     total = [f"{totals.rows:,}", f"{totals.answer_tokens:,}", f"{totals.images:,}"]
-    rows.append(["**all**", *(f"**{value}**" for value in total), "", "", "", "", ""])
+    rows.append(["**all**", *(f"**{value}**" for value in total), *[""] * 6])
     notes = "Shares are of answer tokens. A source's epochs say how often its rows are passed over."
     if sum(source.rows for source in manifest.sources.values()) > totals.rows:
         notes += (
@@ -138,7 +138,19 @@ def _composition(manifest: MixtureManifest) -> str:
         )
     if manifest.empty:
         notes += f" {nothing_left(manifest)}"
-    return f"{notes}\n\n" + _table(header, rows, numbers=range(1, 8))
+    composed = f"{notes}\n\n" + _table(header, rows, numbers=range(1, 9))
+    short = [[name, why] for name, why in reasons(manifest).items()]
+    if not short:
+        return composed
+    return f"{composed}\n\n{REASONS}:\n\n" + _table(["Source", "Why"], short)
+
+
+REASONS = "Below 90 % of the published or asked share, or below 95 % because of a cap"
+
+
+def reasons(manifest: MixtureManifest) -> dict[str, str]:
+    """Sources that are capped or reach less than 90 % of their share, and why."""
+    return {name: source.reason for name, source in manifest.sources.items() if source.reason}
 
 
 def nothing_left(manifest: MixtureManifest) -> str:
@@ -156,6 +168,7 @@ def _composition_row(name: str, source: SourceInMixture) -> list[str]:
         f"{source.answer_tokens:,}",
         f"{source.images:,}",
         "" if source.weight is None else f"{source.weight:g}",
+        "" if source.share_published is None else f"{source.share_published:.2%}",
         f"{source.share_asked:.2%}",
         f"{source.share_reached:.2%}",
         f"{source.epochs:.3f}",

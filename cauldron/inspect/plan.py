@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+from cauldron.core.disk import free_bytes
 from cauldron.core.errors import UsageError
-from cauldron.core.output.finished import find_finished
-from cauldron.core.shares import Allocation, SourceCounts, solve
+from cauldron.core.output.finished import Finished, find_finished
+from cauldron.core.shares import Allocation
+from cauldron.core.stage import StageRecipe
+from cauldron.inspect.basis import Basis, find_basis, pack_bytes
+from cauldron.inspect.causes import causes
 from cauldron.inspect.statistics import Published, published
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
@@ -20,6 +24,10 @@ INGEST_BYTES_PER_CORE_SECOND = 33e6
 # An assumption: about the price of a vCPU hour, with its memory, of a Dataflow batch worker of the
 # n1 family. `--core-hour-price` replaces it.
 CORE_HOUR_PRICE = 0.07
+# The recipe's promise and the other anchor are the same if they differ by less.
+SAME = 0.02
+# Why a source differs from the other anchor if nothing is special about it.
+OTHERS = ("takes up what other sources leave", "other sources take more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +35,74 @@ class PlannedSource:
     """A line of the plan.
 
     Attributes:
-        basis: source of its counts: ``published``, or ``measured`` in a finished corpus.
+        basis: source of its counts: ``published``, ``corpus`` or ``decisions``.
         estimated: its tokens were estimated, not counted by a tokenizer.
+        authors_epochs: passes of the authors' code over it; None if it is not in the table.
+        read_bytes: that a build reads of it; 0 if its corpus is there, None if unknown.
     """
 
     allocation: Allocation
+    stage: StageRecipe
     basis: str
     estimated: bool
     published: Published | None
     read_bytes: int | None
 
+    @property
+    def authors_epochs(self) -> float | None:
+        if self.published is None:
+            return None
+        return self.published.weight * self.stage.epochs_per_weight
+
+    @property
+    def difference(self) -> float | None:
+        """From the anchor that the recipe does not promise, relative: 0.1 is 10 % more.
+
+        A promise of shares is compared with the authors' epochs, one of epochs with the published
+        share. None if the source is not in the table.
+        """
+        if self.published is None or self.authors_epochs is None:
+            return None
+        if self.stage.promise == "epochs":
+            return self.allocation.planned_share / self.published.share - 1
+        return self.allocation.epochs / self.authors_epochs - 1
+
+    @property
+    def cause(self) -> str:
+        """Of the difference, in a few words; "" if there is none."""
+        found = []
+        if self.difference is not None and abs(self.difference) > SAME:
+            found = causes(self.allocation, self.published) or [OTHERS[self.difference < 0]]
+        elif self.allocation.capped or self.allocation.portion.epochs is not None:
+            found = causes(self.allocation, self.published)
+        return "; ".join(found)
+
     def to_json(self) -> dict[str, Any]:
-        allocation = self.allocation
+        allocation, row = self.allocation, self.published
         line: dict[str, Any] = {
             "source": allocation.source,
-            "rows": allocation.counts.rows,
-            "answer_tokens": allocation.counts.answer_tokens,
+            "rows": allocation.rows,
+            "pass_rows": allocation.counts.rows,
+            "pass_answer_tokens": allocation.counts.answer_tokens,
+            "pass_delivered_tokens": allocation.counts.delivered,
+            "answer_tokens": allocation.epochs * allocation.counts.delivered,
             "weight": allocation.weight,
-            "share": allocation.share,
+            "share_asked": allocation.share,
+            "share_planned": allocation.planned_share,
+            "share_published": None if row is None else row.share,
             "epochs": allocation.epochs,
+            "authors_epochs": self.authors_epochs,
+            "max_epochs": allocation.ceiling,
             "capped": allocation.capped,
-            "planned_share": allocation.planned_share,
-            "published_percent": None,
+            "difference": self.difference,
+            "cause": self.cause,
             "basis": self.basis,
             "tokens_estimated": self.estimated,
             "read_bytes": self.read_bytes,
         }
-        if self.published is not None:
-            line["published_percent"] = self.published.percent_printed
-            line["percent_from_weights"] = self.published.percent_from_weights
-            line["misprint"] = self.published.misprint
+        if row is not None:
+            line["percent_printed"] = row.percent_printed
+            line["misprint"] = row.misprint
         return line
 
 
@@ -66,13 +112,35 @@ class Plan:
 
     Attributes:
         missing: sources of the mixture without published counts or a finished corpus.
+        absent: sources that the build in the output folder did not read.
         left_out: sources that the recipe does not allow, and why.
+        bytes: of the mixture with the pictures of every epoch; None if unknown.
+        corpora_bytes: of the corpora, those that are there and those that a build adds.
+        free_bytes: at the output folder; None if it is not on this machine.
     """
 
     stage: str
+    promise: str
     sources: list[PlannedSource]
-    missing: list[str]
+    missing: tuple[str, ...]
+    bytes: int | None
+    corpora_bytes: int
+    free_bytes: int | None
+    absent: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def before_curation(self) -> bool:
+        return any(line.basis == "corpus" for line in self.sources)
+
+    @property
+    def rows(self) -> int:
+        return sum(line.allocation.rows for line in self.sources)
+
+    @property
+    def answer_tokens(self) -> float:
+        items = [line.allocation for line in self.sources]
+        return sum(item.epochs * item.counts.delivered for item in items)
 
     @property
     def read_bytes(self) -> int:
@@ -81,17 +149,30 @@ class Plan:
     def core_hours(self) -> float:
         return self.read_bytes / INGEST_BYTES_PER_CORE_SECOND / 3600
 
+    def shares(self) -> dict[str, float]:
+        return {line.allocation.source: line.allocation.planned_share for line in self.sources}
+
     def to_json(self, price: float = CORE_HOUR_PRICE) -> dict[str, Any]:
         return {
             "stage": self.stage,
+            "promise": self.promise,
             "sources": [line.to_json() for line in self.sources],
-            "missing": self.missing,
+            "missing": list(self.missing),
+            "absent": list(self.absent),
             "left_out": dict(self.left_out),
             "misprints": [
                 line.allocation.source
                 for line in self.sources
                 if line.published is not None and line.published.misprint
             ],
+            "before_curation": self.before_curation,
+            "totals": {
+                "rows": self.rows,
+                "answer_tokens": round(self.answer_tokens),
+                "bytes": self.bytes,
+                "corpora_bytes": self.corpora_bytes,
+                "free_bytes": self.free_bytes,
+            },
             "estimate": {
                 "read_bytes": self.read_bytes,
                 "sources_of_unknown_size": [
@@ -104,43 +185,70 @@ class Plan:
         }
 
 
-def make_plan(
-    recipe: Recipe,
-    stage_name: str,
-    sizes: Mapping[str, int | None],
-    measured: Mapping[str, SourceCounts] | None = None,
-    estimated: frozenset[str] = frozenset(),
-) -> Plan:
-    """Plan a stage.
+def plans(
+    recipe: Recipe, stages: tuple[str, ...], output: str | None, default_output: str = "."
+) -> list[Plan]:
+    """Plan the given stages, or all.
 
     Args:
-        sizes: published bytes of each source.
-        measured: counts of finished corpora; they are preferred to published ones.
-        estimated: measured sources whose tokens were estimated.
+        output: a build's output folder; what is finished there is known better than published.
+        default_output: whose free space is told if no output is given.
     """
-    stage = recipe.stage(stage_name)
-    table = published(recipe.statistics) if recipe.statistics else {}
-    measured = measured or {}
-    counts = {
-        name: measured[name] if name in measured else table[name].counts()
-        for name in stage.mixture
-        if name in measured or name in table
-    }
-    missing = [name for name in stage.mixture if name not in counts]
-    known = stage.model_copy(
-        update={"mixture": {n: p for n, p in stage.mixture.items() if n in counts}}
-    )
+    found = None if output is None else find_finished(output)
+    free = free_bytes(default_output if output is None else output)
+    return [_plan(recipe, stage, found, free) for stage in stages or tuple(recipe.stages)]
+
+
+def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -> Plan:
+    stage, table = recipe.stage(name), published(recipe.statistics)
+    left_out = refused(stage.mixture, recipe.licenses.allow, registry())
+    if len(left_out) == len(stage.mixture):
+        raise UsageError(f"licenses.allow leaves no source in stage {name!r}")
+    basis = find_basis(recipe, name, table, found, left_out)
+    planned = {item.source for item in basis.allocations}
+    absent = [n for n in stage.mixture if n not in planned | {*left_out, *basis.missing}]
     lines = [
         PlannedSource(
-            allocation=allocation,
-            basis="measured" if allocation.source in measured else "published",
-            estimated=allocation.source in estimated,
-            published=table.get(allocation.source),
-            read_bytes=sizes.get(allocation.source),
+            allocation=item,
+            stage=stage,
+            basis=basis.kinds[item.source],
+            estimated=item.source in basis.estimated,
+            published=table.get(item.source),
+            read_bytes=_read_bytes(basis, item.source),
         )
-        for allocation in solve(known, counts)
+        for item in basis.allocations
     ]
-    return Plan(stage_name, lines, missing)
+    return Plan(
+        stage=name,
+        promise=stage.promise,
+        sources=lines,
+        missing=basis.missing,
+        bytes=basis.bytes,
+        corpora_bytes=_corpora_bytes(lines, found),
+        free_bytes=free,
+        absent=tuple(absent),
+        left_out=left_out,
+    )
+
+
+def _read_bytes(basis: Basis, source: str) -> int | None:
+    if basis.kinds[source] != "published":
+        return 0
+    known = registry().get(source)
+    return known.published_bytes if known else None
+
+
+def _corpora_bytes(lines: list[PlannedSource], found: Finished | None) -> int:
+    """A corpus takes about the bytes that are published: pictures are stored as they are."""
+    size = sum(line.read_bytes or 0 for line in lines)
+    if found is not None:
+        named = {line.allocation.source for line in lines}
+        size += sum(
+            pack_bytes(found.corpora[name, print_])
+            for name, (print_, _) in found.current.items()
+            if name in named
+        )
+    return size
 
 
 def misprint_note(plan: Plan) -> str | None:
@@ -157,40 +265,3 @@ def misprint_note(plan: Plan) -> str | None:
         f"The paper prints other percentages for {len(wrong)} rows ({', '.join(groups)}), a known "
         f"misprint: they are those of its predecessor's table. From tokens x weight: {figures}."
     )
-
-
-def plans(recipe: Recipe, stages: tuple[str, ...], output: str | None) -> list[Plan]:
-    """Plan the given stages, or all.
-
-    Args:
-        output: a build's output folder; finished corpora there give measured counts.
-    """
-    measured: dict[str, SourceCounts] = {}
-    estimated: set[str] = set()
-    if output is not None:
-        finished = find_finished(output)
-        for source, (print_, _) in finished.current.items():
-            corpus = finished.corpora[source, print_]
-            tokens = float(corpus.counts.answer_tokens)
-            measured[source] = SourceCounts(corpus.counts.kept, tokens, tokens)
-            if corpus.tokenizer.estimated:
-                estimated.add(source)
-    sizes = {name: source.published_bytes for name, source in registry().items()}
-    names = stages or tuple(recipe.stages)
-    planned = []
-    for name in names:
-        left_out = refused(recipe.stage(name).mixture, recipe.licenses.allow, registry())
-        allowed = without(recipe, name, left_out)
-        plan = make_plan(allowed, name, sizes, measured, frozenset(estimated))
-        planned.append(replace(plan, left_out=left_out))
-    return planned
-
-
-def without(recipe: Recipe, stage: str, left_out: Mapping[str, str]) -> Recipe:
-    """The recipe with fewer sources in a stage. Raises UsageError if none is left."""
-    found = recipe.stage(stage)
-    mixture = {name: portion for name, portion in found.mixture.items() if name not in left_out}
-    if not mixture:
-        raise UsageError(f"licenses.allow leaves no source in stage {stage!r}")
-    stages = recipe.stages | {stage: found.model_copy(update={"mixture": mixture})}
-    return recipe.model_copy(update={"stages": stages})

@@ -12,11 +12,15 @@ from rich.table import Table
 from cauldron.core import storage
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.core.program import program
-from cauldron.inspect.card import nothing_left
-from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
+from cauldron.inspect.card import REASONS, nothing_left, reasons
+from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note
+from cauldron.inspect.plan_difference import Difference
 from cauldron.inspect.query_output import console
 from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
+
+# More causes in a plan are not listed.
+_CAUSES = 16
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -63,7 +67,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
     table = _table(
         f"Mixture {manifest.stage}{estimated}",
         "source", "in", "kept", "merged", "dropped", "quarantined",
-        "epochs", "rows", "answer tokens", "asked %", "reached %",
+        "epochs", "rows", "answer tokens", "published %", "asked %", "reached %",
     )  # fmt: skip
     for name, source in manifest.sources.items():
         table.add_row(
@@ -72,6 +76,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
             f"{source.epochs:.3f}",
             f"{source.rows:,}",
             f"{source.answer_tokens:,}",
+            _percent(source.share_published),
             f"{100 * source.share_asked:.2f}",
             f"{100 * source.share_reached:.2f}",
         )
@@ -87,6 +92,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
         table,
         *([without] if missing else []),
         *([nothing_left(manifest)] if manifest.empty else []),
+        *_reasons(manifest),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
         f"Look at it: {program()} query {shlex.quote(output)} {shlex.quote(query)}",
@@ -94,40 +100,117 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
     )
 
 
-def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
-    """Print a stage's plan and the estimate of its cost, at `price` USD per core-hour."""
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _reasons(manifest: MixtureManifest) -> list[str]:
+    found = reasons(manifest)
+    return [f"{REASONS}:", *(f"  {name}: {why}" for name, why in found.items())] if found else []
+
+
+def print_plan(
+    plan: Plan, price: float = CORE_HOUR_PRICE, change: Difference | None = None
+) -> None:
+    """Print a stage's plan, its totals, and the estimate of its cost.
+
+    Args:
+        price: USD per core-hour.
+        change: from the recipe that this one was made from.
+    """
+    basis = " (from the corpora, before curation)" if plan.before_curation else ""
     table = _table(
-        f"Plan of stage {plan.stage}",
-        "source", "rows", "answer tokens", "weight", "share %", "epochs", "published %", "counts",
+        f"Plan of stage {plan.stage}, which promises {plan.promise}{basis}",
+        "source", "rows", "epochs", "authors", "planned %", "asked %", "published %", "weight",
         "read GB",
     )  # fmt: skip
     for line in plan.sources:
         allocation, published = line.allocation, line.published
-        basis = f"{line.basis}, estimated" if line.estimated else line.basis
+        authors = line.authors_epochs
         table.add_row(
             allocation.source,
-            f"{allocation.counts.rows:,}",
-            f"{allocation.counts.answer_tokens:,.0f}",
-            "-" if allocation.weight is None else f"{allocation.weight:g}",
+            f"{allocation.rows:,}",
+            f"{allocation.epochs:.3f}",
+            "-" if authors is None else f"{authors:.3f}",
+            f"{100 * allocation.planned_share:.2f}",
             f"{100 * allocation.share:.2f}",
-            f"{allocation.epochs:.3f}{' (cap)' if allocation.capped else ''}",
-            "-" if published is None else f"{published.percent_printed:.2f}",
-            basis,
+            _percent(None if published is None else published.share),
+            "-" if allocation.weight is None else f"{allocation.weight:g}",
             "?" if line.read_bytes is None else f"{line.read_bytes / 1e9:.2f}",
         )
-    estimate = plan.to_json(price)["estimate"]
-    unknown = len(estimate["sources_of_unknown_size"])
-    misprint = misprint_note(plan)
     _print(
         table,
+        *_plan_notes(plan),
+        _plan_totals(plan),
+        *([_changed(change)] if change else []),
+        _cost(plan, price),
+        spare=("read GB", "weight", "asked %", "rows"),
+    )
+
+
+def _plan_notes(plan: Plan) -> list[str]:
+    misprint = misprint_note(plan)
+    guessed = sum(line.estimated for line in plan.sources)
+    absent = f"Not in the output, so planned without: {', '.join(plan.absent)}"
+    return [
+        "epochs: passes over a source; authors: those of the authors' code. Shares are of answer "
+        "tokens.",
+        *_causes(plan),
+        *([f"Answer tokens of {guessed} sources are estimated from bytes."] if guessed else []),
         *([misprint] if misprint else []),
         *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
+        *([absent] if plan.absent else []),
         *(f"Left out: {name}: {why}" for name, why in plan.left_out.items()),
-        f"A full build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
+    ]
+
+
+def _causes(plan: Plan) -> list[str]:
+    """A line for each source that differs by itself, and one for those that others change."""
+    own = [line for line in plan.sources if line.cause and line.cause not in OTHERS]
+    anchors = "share and published share" if plan.promise == "epochs" else "epochs and authors"
+    lines = [f"  {line.allocation.source}: {line.cause}" for line in own[:_CAUSES]]
+    if len(own) > _CAUSES:
+        lines.append(f"  {len(own) - _CAUSES} more sources (--json has everything)")
+    for cause in OTHERS:
+        count = sum(line.cause == cause for line in plan.sources)
+        lines += [f"  {count} sources: {cause}"] if count else []
+    return [f"Why {anchors} differ:", *lines] if lines else []
+
+
+def _size(count: float, sign: str = "") -> str:
+    unit, name = (1e9, "GB") if abs(count) >= 1e9 else (1e6, "MB")
+    return f"{count / unit:{sign},.1f} {name}"
+
+
+def _plan_totals(plan: Plan) -> str:
+    size = "of unknown size" if plan.bytes is None else _size(plan.bytes)
+    free = "" if plan.free_bytes is None else f"; {_size(plan.free_bytes)} are free"
+    return (
+        f"The mixture: {plan.rows:,} rows, {plan.answer_tokens:,.0f} answer tokens, {size} with "
+        f"the pictures of every epoch. Corpora: {_size(plan.corpora_bytes)}{free}."
+    )
+
+
+def _changed(change: Difference) -> str:
+    size = "" if change.bytes is None else f", {_size(change.bytes, '+')}"
+    shares = "; ".join(
+        f"{name} {before:.2%} to {after:.2%}" for name, (before, after) in change.shares.items()
+    )
+    return (
+        f"Against {change.parent}: {change.rows:+,} rows, {change.answer_tokens:+,.0f} answer "
+        f"tokens{size}. "
+        + (f"Shares: {shares}." if shares else "No share changes by half a point.")
+    )
+
+
+def _cost(plan: Plan, price: float) -> str:
+    estimate = plan.to_json(price)["estimate"]
+    unknown = len(estimate["sources_of_unknown_size"])
+    return (
+        f"A build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + f": about {estimate['core_hours']:,.0f} core-hours, "
-        f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour.",
-        spare=("read GB", "counts", "weight", "answer tokens", "rows"),
+        f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour."
     )
 
 

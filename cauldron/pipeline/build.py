@@ -15,6 +15,7 @@ from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
 from cauldron.pipeline.options import check_arguments, check_reach
 from cauldron.pipeline.runner import Launcher
+from cauldron.pipeline.space import check_plan
 from cauldron.sources.repos.folders import is_folder
 
 __all__ = ["BuildOptions", "build"]
@@ -43,6 +44,7 @@ def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[M
     planned, missing = plan_corpora(options)
     for item in missing:
         say(f"without {item.source}: {item.why}")
+    check_plan(options, planned)
     launcher = Launcher(options.beam_args, say, track)
     corpora = ingest(planned, options, launcher)
     check_drops(recipe, corpora)
@@ -51,7 +53,8 @@ def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[M
     mixtures = []
     for stage in options.stages or recipe.stages:
         curation = curate_stage(rows, stage, launcher)
-        mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing)
+        check = not options.skip_disk_check
+        mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing, check)
         mixtures.append(mix(mixture, launcher))
     return mixtures
 

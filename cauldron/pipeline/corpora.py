@@ -44,6 +44,7 @@ class BuildOptions:
         stages: empty for all stages of the recipe.
         root: where sources live; None for the hub.
         limit: rows to read of each source, -1 for all.
+        skip_disk_check: go on although the disk seems too small.
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
     """
@@ -54,6 +55,7 @@ class BuildOptions:
     output: str
     limit: int = -1
     skip_unavailable: bool = False
+    skip_disk_check: bool = False
     beam_args: tuple[str, ...] = ()
     shared_folders: bool = False
 

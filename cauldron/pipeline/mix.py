@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow
@@ -30,14 +30,18 @@ from cauldron.core.output.manifests import (
     mixture_folder,
 )
 from cauldron.core.output.markers import list_markers, missing
-from cauldron.core.shares import Allocation, solve
+from cauldron.core.shares import Allocation
 from cauldron.inspect.card import write_card
+from cauldron.inspect.causes import shortfall
+from cauldron.inspect.statistics import published, published_counts
 from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.bounds import bounds
-from cauldron.transforms.mixing.select import Take, Tally, takes, tally
+from cauldron.transforms.mixing.select import Take
+from cauldron.transforms.mixing.selection import select
 from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixShards, MixSource
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
@@ -45,7 +49,11 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class MixRequest:
-    """The mixture of one stage, and what it is made from."""
+    """The mixture of one stage, and what it is made from.
+
+    Attributes:
+        check_disk: stop before any shard is written if the disk is too small.
+    """
 
     recipe: Recipe
     stage: str
@@ -53,6 +61,7 @@ class MixRequest:
     corpora: Mapping[str, CorpusManifest]
     curation: CurationManifest
     unavailable: list[Unavailable]
+    check_disk: bool = True
 
 
 def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
@@ -65,6 +74,7 @@ def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
             "curation": request.curation.fingerprint,
             "recipe": recipe.model_dump(mode="json", exclude={"training"}),
             "unavailable": [item.model_dump() for item in request.unavailable],
+            "statistics": _statistics(request),
         }
     )
     # Its own for each fingerprint: the mixture that is there stays whole until the new one is.
@@ -102,26 +112,26 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     curation = curation_folder(request.output, request.curation.fingerprint)
     paths = [storage.join(curation, file.name) for file in request.curation.buckets]
     merged = tuple(storage.join(curation, file.name) for file in request.curation.merged)
-    tallies = tally(paths, stage.turns.cap)
-    counts = {name: tallies.get(name, Tally()).counts() for name in stage.mixture}
-    allocations = solve(stage, counts)
-    epochs = {item.source: item.epochs for item in allocations}
-    rows = {name: item.rows for name, item in counts.items()}
-    taken, size = takes(paths, epochs, rows, seed)
-    if not taken:
+    table = published_counts(request.recipe.statistics)
+    selection = select(paths, stage, request.corpora, table, seed)
+    if not selection.takes:
         raise CauldronError(f"the budget of stage {request.stage} is less than one row")
-    size += sum(_bytes_taken(tallies[name], take) for name, take in taken.items())
-    sources = _mix_sources(request, taken)
+    sources = _mix_sources(request, selection.takes)
     job = MixJob(sources, stage, seed, step.beside[0], merged)
-    job = replace(job, bounds=bounds(paths, job, shards=-(-size // stage.shard_bytes)))
+    shards = -(-selection.bytes // stage.shard_bytes)
+    job = replace(job, bounds=bounds(paths, job, shards=shards))
     markers = [job.marker_path(shard) for shard in range(job.shards)]
     _forget_lost_shards(job, markers)
     if todo := missing(markers):
+        size = selection.bytes
+        if request.check_disk:
+            left = size * len(todo) / job.shards
+            check_room(request.output, {f"the mixture of stage {request.stage}": left})
         about = f"{len(todo)} shards, {size / 1e6:,.0f} MB"
         name = f"mix {request.stage}"
         launcher.submit(Job(name, "mix", about, paths, MixShards(job, todo), size, markers))
     marks = [storage.read_json(path) for path in markers]
-    manifest = _manifest(request, allocations, step.fingerprint, marks)
+    manifest = _manifest(request, selection.allocations, step.fingerprint, marks)
     _write_card(manifest, step)
     return manifest
 
@@ -142,9 +152,11 @@ def _mix_sources(request: MixRequest, taken: Mapping[str, Take]) -> tuple[MixSou
     )
 
 
-def _bytes_taken(total: Tally, take: Take) -> int:
-    copies = take.passes * total.rows + take.extra
-    return total.bytes * copies // total.rows
+def _statistics(request: MixRequest) -> dict[str, Any]:
+    """The published figures of the stage's sources, which its shares may follow from."""
+    table = published(request.recipe.statistics)
+    names = request.recipe.stage(request.stage).mixture
+    return {name: asdict(table[name]) for name in names if name in table}
 
 
 def _forget_lost_shards(job: MixJob, markers: list[str]) -> None:
@@ -170,7 +182,6 @@ def _manifest(
     sources = {
         item.source: _source_entry(request, item, sums[item.source], total["answer_tokens"])
         for item in allocations
-        if item.source in request.corpora
     }
     return MixtureManifest(
         stage=request.stage,
@@ -194,11 +205,16 @@ def _source_entry(
 ) -> SourceInMixture:
     corpus = request.corpora[item.source]
     ingested = RowCounts(**corpus.counts.model_dump(include=set(RowCounts.model_fields)))
+    stage = request.recipe.stage(request.stage)
+    known = published(request.recipe.statistics).get(item.source)
+    reached = sums["answer_tokens"] / answers if answers else 0.0
     return SourceInMixture(
         counts=ingested.after(request.curation.counts[item.source]),
         weight=item.weight,
+        share_published=None if known is None else known.share,
         share_asked=item.share,
-        share_reached=sums["answer_tokens"] / answers if answers else 0.0,
+        share_reached=reached,
+        reason=shortfall(stage, item, known, reached),
         epochs=item.epochs,
         pass_rows=item.counts.rows,
         license=corpus.license,

@@ -147,7 +147,7 @@ def test_worker_processes_find_the_source_of_a_package(site: Path, tmp_path: Pat
     repo.mkdir(parents=True)
     rows = [{"proverb": f"Explain proverb {i}.", "meaning": f"Meaning {i}."} for i in range(3)]
     (repo / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    stage = {"budget": {"epochs_of_largest": 1}, "mixture": {"proverbs": 1}}
+    stage = {"budget": {"epochs_of": {"proverbs": 1}}, "mixture": {"proverbs": 1}}
     recipe = {"name": "own", "stages": {"sft": stage}}
     (tmp_path / "own.yaml").write_text(json.dumps(recipe))
     workers = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]

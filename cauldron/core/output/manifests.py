@@ -216,8 +216,10 @@ class SourceInMixture(_Frozen):
 
     Attributes:
         counts: of its published rows, after ingest and curation.
-        weight: as in the recipe; None if the recipe gives a share.
+        weight: as in the recipe; None if the recipe gives a share or epochs.
+        share_published: in the table of the recipe's `statistics`; None if it is not there.
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
+        reason: why it reaches less than 90 % of its share, or why it is capped; else "".
         epochs: passes over the source's turns, fractional.
         pass_rows: rows of one pass: the kept rows, of any source, that hold turns of this one.
         rows: rows of the mixture that hold turns of it.
@@ -227,8 +229,10 @@ class SourceInMixture(_Frozen):
 
     counts: RowCounts
     weight: float | None
+    share_published: float | None = None
     share_asked: float
     share_reached: float
+    reason: str = ""
     epochs: float
     pass_rows: int = 0
     rows: int

@@ -1,0 +1,183 @@
+"""What is known of a stage's sources before their mixture is there: the counts under a plan.
+
+The best that there is: the decisions of a finished curation, else finished corpora, else published
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cauldron.core import storage
+from cauldron.core.output.finished import Finished
+from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
+from cauldron.core.shares import Allocation, SourceCounts, solve
+from cauldron.inspect.statistics import Published
+from cauldron.recipe import Recipe
+from cauldron.sources.catalog import registry
+from cauldron.transforms.mixing.selection import select
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The solved shares of a stage, and the counts that they rest on.
+
+    Attributes:
+        kinds: ``published``, ``corpus`` (before curation) or ``decisions``, by source.
+        row_bytes: average bytes of a row, by source, where known.
+        bytes: of the mixture; None if unknown for any source that is taken.
+        estimated: sources whose tokens were estimated, not counted by a tokenizer.
+        missing: sources of which nothing is known.
+    """
+
+    allocations: list[Allocation]
+    kinds: Mapping[str, str]
+    bytes: int | None
+    row_bytes: Mapping[str, float] = field(default_factory=dict)
+    estimated: frozenset[str] = frozenset()
+    missing: tuple[str, ...] = ()
+
+
+def find_basis(
+    recipe: Recipe,
+    stage: str,
+    table: Mapping[str, Published],
+    found: Finished | None,
+    left_out: Mapping[str, str],
+) -> Basis:
+    """Solve a stage over the best counts that there are.
+
+    Args:
+        found: what the output folder holds.
+        left_out: sources whose licence the recipe does not allow.
+    """
+    if found is not None:
+        allowed = [name for name in recipe.stage(stage).mixture if name not in left_out]
+        curation = curation_of(recipe, stage, allowed, found)
+        if curation is not None:
+            return _from_decisions(recipe, stage, allowed, table, found, curation)
+    return _from_counts(recipe, stage, table, found, left_out)
+
+
+def curation_of(
+    recipe: Recipe, stage: str, allowed: Sequence[str], found: Finished
+) -> CurationManifest | None:
+    """The newest curation that a build of the stage made, or would use; None if there is none.
+
+    Args:
+        allowed: the stage's sources whose licence the recipe allows.
+    """
+    newest = sorted(found.curations, key=lambda name: (-found.modified[f"curation/{name}"], name))
+    return next(
+        (
+            found.curations[name]
+            for name in newest
+            if _fits(found.curations[name], recipe, stage, allowed, found)
+        ),
+        None,
+    )
+
+
+def _fits(
+    curation: CurationManifest,
+    recipe: Recipe,
+    stage: str,
+    allowed: Sequence[str],
+    found: Finished,
+) -> bool:
+    held = curation.corpora
+    read = [name for name in allowed if name in held]
+    if not read or any((name, held[name]) not in found.corpora for name in held):
+        return False
+    if any(name in found.current and name not in held for name in allowed):
+        return False  # a corpus that was added since
+    rules, benchmarks = recipe.duplicate_rules(stage), recipe.against.benchmarks
+    if set(curation.benchmarks) != set(benchmarks):
+        return False
+    if rules is None and not benchmarks:
+        return curation.matches is None
+    matches = found.matches.get(curation.matches or "")
+    if matches is None or curation.priority != read:
+        return False
+    if rules is None:
+        return curation.action is None
+    same = ("radius", "radius256", "aspect", "neighbours")
+    return (curation.action, curation.conflicts) == (rules.action, rules.conflicts) and all(
+        getattr(matches, name) == getattr(rules, name) for name in same
+    )
+
+
+def _from_decisions(
+    recipe: Recipe,
+    stage: str,
+    allowed: Sequence[str],
+    table: Mapping[str, Published],
+    found: Finished,
+    curation: CurationManifest,
+) -> Basis:
+    folder = curation_folder(found.out, curation.fingerprint)
+    paths = [storage.join(folder, file.name) for file in curation.buckets]
+    counts = {name: row.counts() for name, row in table.items()}
+    read = [name for name in allowed if name in curation.corpora]
+    selection = select(paths, recipe.stage(stage), read, counts, recipe.seed)
+    corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
+    return Basis(
+        allocations=selection.allocations,
+        kinds={item.source: "decisions" for item in selection.allocations},
+        bytes=selection.bytes,
+        estimated=_estimated(corpora),
+    )
+
+
+def _from_counts(
+    recipe: Recipe,
+    stage: str,
+    table: Mapping[str, Published],
+    found: Finished | None,
+    left_out: Mapping[str, str],
+) -> Basis:
+    rules, known = recipe.stage(stage), registry()
+    corpora = (
+        {} if found is None else {n: found.corpora[n, p] for n, (p, _) in found.current.items()}
+    )
+    counts: dict[str, SourceCounts] = {}
+    row_bytes: dict[str, float] = {}
+    wanted = [name for name in rules.mixture if name not in left_out]
+    for name in wanted:
+        source = known.get(name)
+        rows = source.published_rows if source else None
+        if name in corpora:
+            totals = corpora[name].counts
+            tokens = float(totals.answer_tokens)
+            counts[name] = SourceCounts(totals.kept, tokens, tokens)
+            row_bytes[name] = pack_bytes(corpora[name]) / max(1, totals.kept)
+        elif name in table:
+            counts[name] = table[name].expected(rows, rules.turns.cap)
+        if name not in corpora and source and source.published_bytes and rows:
+            row_bytes[name] = source.published_bytes / rows
+    allocations = solve(rules, counts, {name: row.counts() for name, row in table.items()})
+    return Basis(
+        allocations=allocations,
+        kinds={name: "corpus" if name in corpora else "published" for name in counts},
+        bytes=_bytes(allocations, row_bytes),
+        row_bytes=row_bytes,
+        estimated=_estimated({name: corpora[name] for name in wanted if name in corpora}),
+        missing=tuple(name for name in wanted if name not in counts),
+    )
+
+
+def _bytes(allocations: list[Allocation], row_bytes: Mapping[str, float]) -> int | None:
+    taken = [item for item in allocations if item.rows]
+    if any(item.source not in row_bytes for item in taken):
+        return None
+    return round(sum(item.rows * row_bytes[item.source] for item in taken))
+
+
+def _estimated(corpora: Mapping[str, CorpusManifest]) -> frozenset[str]:
+    return frozenset(name for name, corpus in corpora.items() if corpus.tokenizer.estimated)
+
+
+def pack_bytes(corpus: CorpusManifest) -> int:
+    packs = (part.pack for part in corpus.parts)
+    return sum(pack.bytes for pack in packs if pack is not None)

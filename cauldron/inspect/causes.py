@@ -1,0 +1,71 @@
+"""Why a source has fewer or more passes, or another share, than was published."""
+
+from __future__ import annotations
+
+from cauldron.core.shares import Allocation
+from cauldron.core.stage import StageRecipe
+from cauldron.inspect.statistics import Published
+
+# A source that reaches a smaller part of its share is named, with the reason.
+REACHED = 0.9
+# Counts may differ by this much from published ones without being named as a cause.
+NEAR = 0.05
+
+
+def causes(item: Allocation, published: Published | None) -> list[str]:
+    """What makes a source's passes and share differ from the published ones, in a few words."""
+    counts = item.counts
+    if counts.rows == 0:
+        return ["no turn is left after curation"]
+    found = []
+    if item.portion.epochs is not None:
+        found.append(f"epochs fixed at {item.portion.epochs:g}")
+    if item.portion.share is not None:
+        found.append(f"share set to {item.portion.share:.2%}")
+    if published is not None:
+        found += _beside_published(item, published)
+    if item.capped:
+        found.append(f"capped at {item.ceiling:g} epochs")
+    if counts.delivered < (1 - NEAR) * counts.answer_tokens:
+        found.append(f"the cap on turns delivers {counts.delivered / counts.answer_tokens:.0%}")
+    return found
+
+
+def _beside_published(item: Allocation, published: Published) -> list[str]:
+    counts, found = item.counts, []
+    if item.weight is not None and item.weight != published.weight:
+        found.append(f"weight {item.weight:g}, published {published.weight:g}")
+    if counts.incomplete(published.counts()):
+        found.append(f"smaller copy: {counts.rows:,} of {published.rows:,} rows")
+    expected = published.answer_tokens * min(1, counts.rows / published.rows)
+    if published.corrected_tokens is not None:
+        found.append(f"misprint: {published.answer_tokens:,.0f} answer tokens")
+    elif abs(counts.answer_tokens / expected - 1) > NEAR:
+        found.append(f"{counts.answer_tokens / expected:.0%} of the published tokens a row")
+    return found
+
+
+def shortfall(
+    stage: StageRecipe, item: Allocation, published: Published | None, reached: float
+) -> str:
+    """Why a source reaches less than 90 % of its share, or a cap costs it 5 %; "" if neither.
+
+    A source of which the recipe asks what was published is compared with what is asked: if another
+    source's weight is raised, all others have smaller shares, and nothing is wrong with them.
+    """
+    changed = published is not None and (
+        stage.weigh_by == "measured" or item.weight != published.weight
+    )
+    wanted = max(item.share, published.share if published is not None and changed else 0.0)
+    capped = item.capped and item.planned_share < (1 - NEAR) * item.share
+    if reached >= REACHED * wanted and not capped:
+        return ""
+    if item.counts.rows and item.planned_share >= REACHED * wanted:
+        return _whole_rows(item)
+    return "; ".join(causes(item, published)) or "other sources take more"
+
+
+def _whole_rows(item: Allocation) -> str:
+    if item.rows == 0:
+        return f"its share is {item.epochs * item.counts.rows:.2f} rows"
+    return f"few rows ({item.rows}), whose answers differ in length"

@@ -1,0 +1,99 @@
+"""Is the disk large enough for a build? Asked before any work, and again before each mix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cauldron.core.disk import free_bytes
+from cauldron.core.errors import CauldronError
+from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.shares import SourceCounts, solve
+from cauldron.inspect.basis import pack_bytes
+from cauldron.inspect.statistics import published, published_counts
+from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
+
+# Estimates below this are not held against the disk: a small build goes on until its exact size is
+# known, before the mix.
+LEAST_CHECKED = 10e9
+
+
+def check_room(folder: str, needed: Mapping[str, float]) -> None:
+    """Raises CauldronError if a local disk has less room than is needed.
+
+    Args:
+        needed: bytes by what takes them.
+    """
+    free = free_bytes(folder)
+    if free is None or sum(needed.values()) <= free:
+        return
+    parts = " and ".join(f"{what} {size / 1e9:,.1f} GB" for what, size in needed.items() if size)
+    raise CauldronError(
+        f"{folder} has {free / 1e9:,.1f} GB free, and {parts} are to come: free some space, name "
+        "another --output, or go on anyway with --skip-disk-check"
+    )
+
+
+def check_plan(options: BuildOptions, planned: Sequence[PlannedCorpus]) -> None:
+    """Estimate what a build writes to a local disk. Raises CauldronError if it does not fit."""
+    if options.skip_disk_check or free_bytes(options.output) is None:
+        return
+    finished = {item.source.name: item.finished() for item in planned}
+    sizes = {p.source.name: _corpus_bytes(p, finished[p.source.name]) for p in planned}
+    new = sum(size for name, size in sizes.items() if finished[name] is None)
+    stages = options.stages or tuple(options.recipe.stages)
+    passes = max(options.recipe.stage(stage).max_epochs for stage in stages)
+    if sum(sizes.values()) * (1 + passes) < LEAST_CHECKED:
+        return
+    needed = {"corpora of about": new}
+    for stage in stages:
+        needed[f"a mixture {stage} of about"] = _mixture_bytes(
+            options, stage, planned, finished, sizes
+        )
+    if sum(needed.values()) >= LEAST_CHECKED:
+        check_room(options.output, needed)
+
+
+def _corpus_bytes(planned: PlannedCorpus, finished: CorpusManifest | None) -> float:
+    if finished is not None:
+        return pack_bytes(finished)
+    size = sum(file.size for file in planned.files)
+    return size * _part_read(planned, size)
+
+
+def _part_read(planned: PlannedCorpus, size: float) -> float:
+    """The part of the rows that `--limit` lets through, if their number is known."""
+    rows = _rows_here(planned, size)
+    return min(1.0, planned.limit / rows) if planned.limit > 0 and rows else 1.0
+
+
+def _rows_here(planned: PlannedCorpus, size: float) -> float:
+    """About how many rows files of this size hold; 0 if unknown."""
+    rows, whole = planned.source.published_rows, planned.source.published_bytes
+    return min(1.0, size / whole) * rows if rows and whole else 0.0
+
+
+def _mixture_bytes(
+    options: BuildOptions,
+    stage: str,
+    planned: Sequence[PlannedCorpus],
+    finished: Mapping[str, CorpusManifest | None],
+    sizes: Mapping[str, float],
+) -> float:
+    """Each source's bytes as often as the stage passes over them."""
+    rules, table = options.recipe.stage(stage), published(options.recipe.statistics)
+    counts: dict[str, SourceCounts] = {}
+    for item in planned:
+        name, corpus = item.source.name, finished[item.source.name]
+        if name not in rules.mixture:
+            continue
+        if corpus is not None:
+            tokens = float(corpus.counts.answer_tokens)
+            counts[name] = SourceCounts(corpus.counts.kept, tokens, tokens)
+        elif name in table:
+            size = sum(file.size for file in item.files)
+            rows = int(_rows_here(item, size) * _part_read(item, size))
+            counts[name] = table[name].expected(rows, rules.turns.cap)
+    if not any(item.delivered for item in counts.values()):
+        return 0.0
+    known = published_counts(options.recipe.statistics)
+    return sum(item.epochs * sizes[item.source] for item in solve(rules, counts, known))
