@@ -11,7 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 # Each part may import the parts before it. `training` may import `core` only.
-FLOORS = ("core", "recipe", "sources", "transforms", "inspect", "pipeline", "sample", "cli")
+FLOORS = (
+    *("core", "recipe", "sources", "transforms", "inspect", "evaluate", "pipeline", "sample"),
+    "cli",
+)
 FOREIGN = {
     "apache_beam": ("transforms", "pipeline"),
     "torch": ("training",),
