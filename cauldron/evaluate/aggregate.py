@@ -30,11 +30,11 @@ class Score(NamedTuple):
 
     Attributes:
         value: 0 to 1.
-        count: of the units it is the mean of.
+        size: the number of units it is the mean of.
     """
 
     value: float
-    count: int
+    size: int
 
 
 def by_item(rows: Iterable[Scored]) -> list[Scored]:

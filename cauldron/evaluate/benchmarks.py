@@ -173,7 +173,6 @@ def published_scores() -> Mapping[str, Mapping[str, float]]:
     """The packaged table of published scores: percent by benchmark and model."""
     table = resources.files("cauldron").joinpath("data/published_scores.csv")
     found: dict[str, dict[str, float]] = {name: {} for name in BENCHMARKS}
-    with table.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found[row["benchmark"]][row["model"]] = float(row["score"])
+    for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
+        found[row["benchmark"]][row["model"]] = float(row["score"])
     return found

@@ -27,13 +27,13 @@ class Interval(NamedTuple):
     Attributes:
         value: the mean of the scores.
         low, high: percentiles of the means of the resamples.
-        count: of the scores.
+        size: the number of scores.
     """
 
     value: float
     low: float
     high: float
-    count: int
+    size: int
 
 
 def interval(scores: Sequence[float], seed: int = 0, level: float = LEVEL) -> Interval:

@@ -24,7 +24,8 @@ _LETTER_PROMPT = "Answer with the letter."
 _MMBENCH_PROMPT = "Answer with a letter."
 # What Idefics2 adds to an open question (arXiv 2405.02246, A.3.1).
 _BRIEF_PROMPT = "Give a very brief answer."
-_PLACE = re.compile(r"\s*<image (\d+)>\s*")
+# Before or after a reference to an image, where no space is.
+_NO_SPACE = re.compile(r"(?<=\S)(?=<image \d>)|(?<=<image \d>)(?=\S)")
 _ANSWER = re.compile(r"\s*(?:answer\s*:)?\s*", re.IGNORECASE)
 
 
@@ -56,7 +57,7 @@ def mmmu(item: Item) -> list[Part]:
     """All images stand first, each with its name; the text refers to them by these names."""
     ask = _LETTER_PROMPT if item.choices else _BRIEF_PROMPT
     text = _question(item.question, item.choices, ask)
-    text = _PLACE.sub(r" <image \1> ", text.removeprefix("Question: ")).strip()
+    text = _NO_SPACE.sub(" ", text.removeprefix("Question: "))
     parts: list[Part] = []
     for number in range(len(item.images)):
         before = "Question: " if number == 0 else "\n"

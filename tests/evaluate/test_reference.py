@@ -90,7 +90,7 @@ def test_mmmu_by_discipline_and_subject_is_that_of_the_reference() -> None:
         ours = BENCHMARKS["mmmu"].aggregate(rows)
         known = {_our_name(name): found for name, found in expected.items() if found["num"]}
         assert {name: (found["acc"], found["num"]) for name, found in known.items()} == {
-            name: (round(score.value, 5), score.count)  # the reference rounds
+            name: (round(score.value, 5), score.size)  # the reference rounds
             for name, score in ours.items()
             if not name.startswith("type/")
         }

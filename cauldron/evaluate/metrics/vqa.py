@@ -59,5 +59,5 @@ def _without_punctuation(text: str) -> str:
 @functools.cache
 def _contractions() -> Mapping[str, str]:
     table = resources.files("cauldron").joinpath("data/vqa_contractions.csv")
-    with table.open(encoding="utf-8", newline="") as file:
-        return {row["written"]: row["read_as"] for row in csv.DictReader(file)}
+    lines = table.read_text(encoding="utf-8").splitlines()
+    return {row["written"]: row["read_as"] for row in csv.DictReader(lines)}
