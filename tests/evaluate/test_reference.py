@@ -40,13 +40,13 @@ def mathvista_answer(case: Case) -> Any:
         case["question_type"], case["answer_type"], case["choices"], case["precision"]
     )
     extracted = mathvista.quick_extract(case["text"].strip(), problem)
-    normalised = mathvista.normalise(extracted, problem)
+    normalised = mathvista.normalise(case["found"], problem)
     score = float(mathvista.is_equal(normalised, case["answer"]))
     return {"extracted": extracted, "normalised": normalised, "score": score}
 
 
 def mmstar(case: Case) -> Any:
-    return float(letters.extract_letter(case["text"], "ABCD") == case["answer"])
+    return letters.extract_letter(case["text"], "ABCD")
 
 
 def mmbench(case: Case) -> Any:
@@ -63,8 +63,9 @@ def ai2d(case: Case) -> Any:
 
 
 def vqa(case: Case) -> Any:
-    score = vqa_accuracy(case["text"], case["answers"])
-    return {"processed": processed(case["text"]), "score": score}
+    score, text = vqa_accuracy(case["text"], case["answers"]), processed(case["text"])
+    is_same = not any(mark in case["text"].lower() for mark in (",", "?", "'s"))
+    return {"processed": text, "score": score, "official": text if is_same else None}
 
 
 OURS: dict[str, Callable[[Case], Any]] = {

@@ -20,8 +20,7 @@ _NUMBERS: Mapping[str, str] = {
     **{word: str(number) for number, word in enumerate(_NUMBER_WORDS)},
 }
 _ARTICLES = ("a", "an", "the")
-_PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
-_COMMA_IN_NUMBER = re.compile(r"(?<=\d),+(?=\d)")
+_PUNCTUATION = ';/[]"{}()=+\\_-><@`!'
 _FULL_STOP = re.compile(r"(?!<=\d)\.(?!\d)")
 # The original gives a flag of `re` in the place of the count: no more full stops are removed.
 _MOST_FULL_STOPS = 32
@@ -48,11 +47,10 @@ def processed(answer: str) -> str:
 
 def _without_punctuation(text: str) -> str:
     """A mark beside a space is removed, one between two letters becomes a space."""
-    has_number = _COMMA_IN_NUMBER.search(text) is not None
     out = text
     for mark in _PUNCTUATION:
         is_beside_space = f"{mark} " in text or f" {mark}" in text
-        out = out.replace(mark, "" if is_beside_space or has_number else " ")
+        out = out.replace(mark, "" if is_beside_space else " ")
     return _FULL_STOP.sub("", out, count=_MOST_FULL_STOPS)
 
 

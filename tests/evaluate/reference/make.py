@@ -1,12 +1,12 @@
-"""Scores the made predictions with lmms-eval, and keeps them beside this file.
+"""Scores the made predictions with the reference implementations; keeps them beside this file.
 
-lmms-eval is neither installed nor copied; give a checkout of it. Its modules are loaded from their
-files, with stand-ins for packages that take no part in a score. An environment with Levenshtein,
-loguru, numpy, pandas, pyyaml and requests is enough::
+lmms-eval and VQA's evaluation are neither installed nor copied; give a checkout of each. Modules
+are loaded from their files, with stand-ins for packages that take no part in a score. An
+environment with Levenshtein, loguru, numpy, pandas, pyyaml and requests is enough::
 
-    python -m tests.evaluate.reference.make path/to/lmms-eval
+    python -m tests.evaluate.reference.make path/to/lmms-eval path/to/VQA
 
-`README.md` names the commit that the kept scores come from.
+`README.md` names the commits that the kept scores come from.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import importlib
 import io
 import json
 import random
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -29,11 +30,11 @@ from tests.evaluate.reference.predictions import Case, cases
 HERE = Path(__file__).parent
 STAND_INS = (
     *("lmms_eval.llm_judge", "lmms_eval.verifiers", "lmms_eval.verifiers.openai"),
-    *("lmms_eval.filters.extraction", "sacrebleu", "PIL"),
+    *("lmms_eval.filters.extraction", "sacrebleu"),
 )
 PACKAGES = (
     *("lmms_eval", "lmms_eval.api", "lmms_eval.tasks", "lmms_eval.tasks._task_utils"),
-    *(f"lmms_eval.tasks.{name}" for name in ("mmmu", "mathvista", "mmstar", "mmbench")),
+    *(f"lmms_eval.tasks.{name}" for name in ("mmmu", "mathvista", "mmbench")),
     *(f"lmms_eval.tasks.{name}" for name in ("ai2d", "chartqa", "textvqa")),
     "lmms_eval.filters",
 )
@@ -42,11 +43,12 @@ PACKAGES = (
 class Reference:
     """lmms-eval's functions, a method for each metric."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, vqa: Path) -> None:
         _prepare(checkout)
+        self.vqa_eval = _vqa_eval(vqa)
         tasks = "lmms_eval.tasks"
         self.mmmu = importlib.import_module(f"{tasks}.mmmu.utils")
-        self.mmstar_utils = importlib.import_module(f"{tasks}.mmstar.utils")
+        self.mcq = importlib.import_module(f"{tasks}._task_utils.mcq_extract")
         self.textvqa = importlib.import_module(f"{tasks}.textvqa.utils")
         self.chartqa_utils = importlib.import_module(f"{tasks}.chartqa.utils")
         self.ai2d_utils = importlib.import_module(f"{tasks}.ai2d.utils")
@@ -91,13 +93,14 @@ class Reference:
         extracted = self.evaluator.extract_answer(text, problem, quick_extract=True)
         # The published precision is a float, for which the reference would read no number at all.
         normalised = self.evaluator.normalize_extracted_answer(
-            extracted, case["choices"], *kinds.values(), case["precision"]
+            case["found"], case["choices"], *kinds.values(), case["precision"]
         )
         score = float(self.evaluator.safe_equal(normalised, case["answer"]))
         return {"extracted": extracted, "normalised": normalised, "score": score}
 
     def mmstar(self, case: Case) -> Any:
-        return self.mmstar_utils.exact_match(case["text"], case["answer"])
+        """The letter that `mmstar.utils.exact_match` compares."""
+        return self.mcq.extract_mcq_answer(case["text"], choices=["A", "B", "C", "D"])
 
     def mmbench(self, case: Case) -> Any:
         import pandas
@@ -122,10 +125,31 @@ class Reference:
     def vqa(self, case: Case) -> Any:
         document = {"answers": list(case["answers"]), "question_id": 0}
         found = self.textvqa.textvqa_process_results(document, [case["text"]])
-        return {"processed": found["submission"]["answer"], "score": float(found["exact_match"])}
+        return {
+            "processed": found["submission"]["answer"],
+            "score": float(found["exact_match"]),
+            "official": self._official_vqa(case["text"]),
+        }
+
+    def _official_vqa(self, text: str) -> str | None:
+        """What VQA's own evaluation makes of a text. None where it differs by design: EvalAI's
+        processor removes these marks first."""
+        if any(mark in text.lower() for mark in (",", "?", "'s")):
+            return None
+        text = text.replace("\n", " ").replace("\t", " ").strip()
+        return str(self.vqa_eval.processDigitArticle(self.vqa_eval.processPunctuation(text)))
 
     def chartqa(self, case: Case) -> Any:
         return float(self.chartqa_utils.relaxed_correctness(case["text"], case["answer"]))
+
+
+def _vqa_eval(checkout: Path) -> Any:
+    """VQA's own evaluation, which is in Python 2: its print statements are made calls."""
+    path = checkout / "PythonEvaluationTools/vqaEvaluation/vqaEval.py"
+    code = re.sub(r'print ("[^"]*")', r"print(\1)", path.read_text())
+    names: dict[str, Any] = {}
+    exec(code, names)
+    return names["VQAEval"](MagicMock(), MagicMock())
 
 
 def _columns(choices: list[str]) -> dict[str, Any]:
@@ -149,9 +173,9 @@ def _prepare(checkout: Path) -> None:
     random.choice = lambda letters: ""  # MMMU draws a letter where a text names none
 
 
-def main(checkout: Path) -> None:
+def main(checkout: Path, vqa: Path) -> None:
     made = cases()  # before anything that is drawn is replaced
-    reference = Reference(checkout)
+    reference = Reference(checkout, vqa)
     for name, listed in made.items():
         score = getattr(reference, name)
         lines = [json.dumps([case, score(case)], ensure_ascii=False) for case in listed]
@@ -161,4 +185,4 @@ def main(checkout: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

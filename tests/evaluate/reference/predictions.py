@@ -27,6 +27,8 @@ WORDS = (
     *("twenty one", "item_7", "a-b", "x > y", "e=mc", "what?", "wow!", "@home", "`code`", "[1, 2]"),
     *(
         "Straße",
+        "weiß",
+        "Fuß",
         "STRASSE",
         "naïve",
         "İstanbul",
@@ -56,6 +58,9 @@ SENTENCES = (
     "I'm not sure, but {}",
     "Let us see: 12 - 5 = 7, hence\n\nfinal {}",
     "Is it {}? Yes, it is {}.",
+    "The answer is :\n{}",
+    "There are too many to count, so {}",
+    "So the answer is\n: {}",
 )
 LETTER_FORMS = (
     *(
@@ -83,6 +88,13 @@ LETTER_FORMS = (
     *("Answer: {}", "answer {}", "A thing that is {} of course", "Both {} and {}", "{} or {}"),
     *("({}) or ({})", "not {}, but {}", "{}{}", "{}, {}, {}", "Not ({}). The answer is {}."),
     *("The answer is {}, not {}.", "{}: yes; {}: no", "{}) first\n{}) second", "\\boxed{{{}}}"),
+    *(
+        "I choose {} or {} or {}. or so",
+        "Say {}. or {}: or {}) here",
+        "{}. or ({}) or so",
+        "({}) or {}. or so",
+        "{}. and {}: and {}) and so on",
+    ),
     *("I think that the best answer is {} here", "Is it {}? No: {}!", "Choice {}; {}."),
 )
 ODD = (
@@ -249,33 +261,28 @@ def _mmmu_open(draw: random.Random) -> Case:
 
 
 def _mathvista(draw: random.Random) -> Case:
-    answer_type = draw.choice(("text", "integer", "float", "list"))
-    case: Case = {"answer_type": answer_type, "choices": [], "precision": draw.choice((1, 2))}
+    """`found` is what is normalised: extracted from a text by rules or by another model."""
+    answer_type = draw.choice(("text", "text", "integer", "float", "list"))
+    case: Case = {"answer_type": answer_type, "precision": draw.choice((1, 2)), "choices": []}
     if answer_type == "text":
         choices = _choices(draw, 8)
         answer = draw.choice(choices)
-        text = draw.choice((_letter_text(draw, choices), _varied(draw, answer)))
-        return {
-            **case,
-            "question_type": "multi_choice",
-            "choices": choices,
-            "text": text,
-            "answer": answer,
-        }
-    if answer_type == "list":
-        answer = str([draw.randint(0, 9) for _ in range(draw.randint(1, 3))])
+        letter = LETTERS[choices.index(answer)]
+        case |= {"question_type": "multi_choice", "choices": choices}
+        made = (letter, f"({letter})", f"({letter.lower()}) {answer}", letter.lower(), answer)
+        texts = [*made, _letter_text(draw, choices), _varied(draw, answer)]
     else:
-        number = draw.uniform(-20, 2_000)
-        answer = (
-            str(round(number)) if answer_type == "integer" else f"{number:.{case['precision']}f}"
-        )
-    text = draw.choice((answer, _varied(draw, answer), _number(draw)))
-    return {**case, "question_type": "free_form", "text": text, "answer": answer}
+        case["question_type"] = "free_form"
+        number = round(draw.uniform(-20, 2_000), case["precision"])
+        listed = [draw.randint(0, 9) for _ in range(draw.randint(1, 3))]
+        answer = {"integer": str(round(number)), "float": str(number)}.get(answer_type, str(listed))
+        texts = [answer, _varied(draw, answer), _number(draw), f"{number}", f"{number:.3f}"]
+    return {**case, "answer": answer, "text": draw.choice(texts), "found": draw.choice(texts)}
 
 
 def _mmstar(draw: random.Random) -> Case:
     choices = draw.sample(WORDS, 4)
-    return {"text": _letter_text(draw, choices), "answer": draw.choice("ABCD")}
+    return {"text": _letter_text(draw, choices)}
 
 
 def _mmbench(draw: random.Random) -> Case:
