@@ -45,6 +45,7 @@ class Benchmark:
         longest_edge: pixels; a larger image is scaled down to it before it is cut into tiles.
         told_apart_by: the keys of `Item.meta` that have scores of their own.
         units: what is counted: items, or groups of them.
+        note: how the score differs from the published ones, for a table. "" if it does not.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Benchmark:
     stop_words: tuple[str, ...] = STOP_WORDS
     told_apart_by: tuple[str, ...] = ()
     units: Callable[[Iterable[Scored]], list[Scored]] = by_item
+    note: str = ""
 
     @property
     def layout(self) -> Layout:
@@ -104,6 +106,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             compare=answers.score_mathvista,
             max_new_tokens=_OPEN_TOKENS,
             told_apart_by=("type", "answer_type", "category", "task", "context", "grade"),
+            note="answers read by rules; for the published scores another model extracted them",
         ),
         Benchmark(
             name="mmstar",
@@ -124,6 +127,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             compare=answers.score_docvqa,
             max_new_tokens=_SHORT_TOKENS,
             longest_edge=_DOCVQA_EDGE,
+            note="validation split; the published scores are of the test split",
         ),
         Benchmark(
             name="textvqa",
