@@ -24,6 +24,7 @@ from pydantic.fields import FieldInfo
 
 from cauldron.cli import main
 from cauldron.core import reasons, schema
+from cauldron.core.output.evaluations import PREDICTION_SCHEMA, SCORE_SCHEMA
 from cauldron.core.rules import (
     AgainstRules,
     ClassifierRules,
@@ -57,6 +58,8 @@ TABLES = {
     "contamination": schema.CONTAMINATION_SCHEMA,
     "benchmarks": schema.CORPUS_SCHEMA,
     "manifest": MANIFEST_SCHEMA,
+    "predictions": PREDICTION_SCHEMA,
+    "scores": SCORE_SCHEMA,
 }
 
 REASONS = {
