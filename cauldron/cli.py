@@ -372,6 +372,7 @@ def verify_command(out: str, as_json: bool) -> None:
 @click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG file and exit.")
 def train_command(recipe: str | None, print_config: bool, plot: str | None, **typed: Any) -> None:
     """Train on a finished mixture. The same command again resumes from the last checkpoint."""
+    from cauldron.evaluate.during_training import evaluation_of
     from cauldron.recipe import load_recipe
     from cauldron.training import command
     from cauldron.training.command import TrainOptions, resolve
@@ -384,7 +385,7 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     if print_config:
         click.echo(command.shown(resolve(options)), nl=False)
         return
-    sys.exit(command.train(options, _say))
+    sys.exit(command.train(options, _say, evaluation_of))
 
 
 @_examples(

@@ -34,6 +34,7 @@ _FREE = {
     "recompute",
     "compile",
     "head_chunk",
+    "eval",
     "tensorboard",
     "wandb_project",
     "export",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 # `Decoding.longest_edge` is in pixels of a model with tiles of this side.
 TILE = 364
@@ -74,3 +74,22 @@ class Engine(Protocol):
     def generate(self, questions: Sequence[Question], decoding: Decoding) -> list[str | Unanswered]:
         """An answer for each question, in order. Raises CauldronError if the model fails."""
         ...
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of the questions this process asks.
+
+    Attributes:
+        gather: from a list of every rank to one list of all of them, the same on all ranks.
+        stop: whether to stop early; the scores are then not used.
+    """
+
+    rank: int = 0
+    world: int = 1
+    gather: Callable[[list[Any]], list[Any]] = lambda values: values
+    stop: Callable[[], bool] = lambda: False
+
+
+# Scores of a model by benchmark, 0 to 1, the same on all ranks.
+Evaluation = Callable[[Engine, Share], dict[str, float]]

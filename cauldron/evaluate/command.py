@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.generation import Share
 from cauldron.core.names import did_you_mean
 from cauldron.core.output.evaluations import EVALUATIONS, EvaluationManifest, Mean
 from cauldron.core.output.manifests import MANIFEST
@@ -19,7 +20,7 @@ from cauldron.evaluate.contamination import TrainingData, training_data
 from cauldron.evaluate.engines import Choice, choose, header_of, opened, title_of
 from cauldron.evaluate.intervals import Interval, interval, paired_difference
 from cauldron.evaluate.items import read_items
-from cauldron.evaluate.predict import Progress, Share, count_items, predict
+from cauldron.evaluate.predict import Progress, count_items, predict
 from cauldron.evaluate.predictions import (
     PredictionWriter,
     check_header,
@@ -80,7 +81,7 @@ def evaluate(options: EvalOptions, say: Say) -> tuple[Path, EvaluationManifest] 
         UsageError: an option is wrong, or the folder holds predictions of another model.
         CauldronError: the model or a benchmark cannot be read; what was predicted is kept.
     """
-    _check_names(options.benchmarks)
+    check_names(options.benchmarks)
     choice = choose(options.model, options.engine, options.batch, options.model_name)
     folder = Path(options.output or storage.join(options.out, EVALUATIONS, title_of(choice)))
     if options.score_only:
@@ -95,7 +96,8 @@ def _silent(line: str) -> None:
     """Only the first rank speaks."""
 
 
-def _check_names(names: tuple[str, ...]) -> None:
+def check_names(names: tuple[str, ...]) -> None:
+    """Raises UsageError for an unknown benchmark."""
     for name in names:
         if name not in BENCHMARKS:
             near = did_you_mean(name, BENCHMARKS) or f"; there are: {', '.join(BENCHMARKS)}"
@@ -127,10 +129,10 @@ def _predict_all(
             if done:
                 say(f"{benchmark.title}: {len(done):,} items are answered already")
             items = islice(read_items(name, options.root), options.limit)
-            share = Share(options.batch, launch.rank, launch.world)
+            share = Share(launch.rank, launch.world)
             progress = Progress(benchmark.title, total, launch.world, say)
             with PredictionWriter(folder, name, header, launch.rank) as writer:
-                predict(benchmark, items, engine, writer, share, done, progress)
+                predict(benchmark, items, engine, writer, options.batch, share, done, progress)
 
 
 def _totals(options: EvalOptions, say: Say) -> Mapping[str, int | None]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
 import pyarrow.parquet as pq
 
-from cauldron.core.generation import Decoding, Engine, Question, Unanswered
+from cauldron.core.generation import Decoding, Engine, Question, Share, Unanswered
 from cauldron.evaluate.benchmarks import Benchmark
 from cauldron.evaluate.items import Item, Refused
 from cauldron.evaluate.predictions import Record
@@ -39,19 +38,6 @@ class Sink(Protocol):
     def write(self, records: Iterable[Record]) -> None: ...
 
 
-@dataclass(frozen=True)
-class Share:
-    """Which part of the batches this process takes.
-
-    Attributes:
-        batch: questions that are answered together.
-    """
-
-    batch: int
-    rank: int = 0
-    world: int = 1
-
-
 def decoding_of(benchmark: Benchmark) -> Decoding:
     return Decoding(benchmark.longest_edge, benchmark.max_new_tokens, benchmark.stop_words)
 
@@ -66,6 +52,7 @@ def predict(
     found: Iterable[Item | Refused],
     engine: Engine,
     sink: Sink,
+    batch_size: int,
     share: Share,
     done: Collection[int] = (),
     progress: Callable[[int], None] = lambda items: None,
@@ -73,6 +60,7 @@ def predict(
     """Ask this rank's part of the items, and record refused ones, except those that are done.
 
     Args:
+        batch_size: questions that are answered together.
         done: indices of items.
         progress: called with the number of items after each batch.
     """
@@ -82,7 +70,9 @@ def predict(
         return engine.length(question_of(benchmark, item), decoding)
 
     askable = _askable(found, sink if share.rank == 0 else None, done)
-    for number, batch in enumerate(_batches(askable, share.batch, length)):
+    for number, batch in enumerate(_batches(askable, batch_size, length)):
+        if share.stop():
+            return
         if number % share.world != share.rank:
             continue
         if left := [place for place in batch if place[0] not in done]:
