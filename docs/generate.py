@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 import pyarrow as pa
 import yaml
-from cauldron.training.config import AdapterRules, ModelRules, TrainRecipe
+from cauldron.training.config import AdapterRules, EvalRules, ModelRules, TrainRecipe
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -47,7 +47,7 @@ RECIPE_MODELS = (
     Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
     DuplicateRules, AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
-TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules)
+TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules, EvalRules)
 
 TABLES = {
     "mixture": schema.MIXTURE_SCHEMA,

@@ -7,12 +7,9 @@ the mixture of the last stage is known: what an earlier stage showed is not in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cauldron.core import storage
@@ -75,15 +72,11 @@ class TrainingData:
         for path in self._curation.paths(self._curation.contamination):
             with storage.open_read(storage.join(self.out, path)) as file:
                 table = pq.read_table(file, columns=_COLUMNS)
-            stays = pc.and_(
-                pc.invert(table["removed"]),
-                pc.and_(
-                    pc.is_in(table["benchmark"], pc.SetLookupOptions(_array(names))),
-                    pc.is_in(table["source"], pc.SetLookupOptions(_array(self._sources))),
-                ),
-            )
-            for origin in table.filter(stays)["benchmark_origin"].to_pylist():
-                found.add(Place(origin["file"], origin["row"]))
+            for row in table.to_pylist():
+                stays = not row["removed"] and row["source"] in self._sources
+                if stays and row["benchmark"] in names:
+                    origin = row["benchmark_origin"]
+                    found.add(Place(origin["file"], origin["row"]))
         return frozenset(found)
 
     def _is(self, name: str, benchmark: str) -> bool:
@@ -101,10 +94,6 @@ class TrainingData:
 def _above(address: str) -> str:
     """The output folder of ``OUT/mixtures/<stage>`` in a bucket."""
     return address.rstrip("/").rsplit("/", 2)[0]
-
-
-def _array(names: Iterable[str]) -> Any:
-    return pa.array(sorted(names), pa.string())
 
 
 def training_data(model: str) -> TrainingData | None:
