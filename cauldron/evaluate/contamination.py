@@ -22,7 +22,7 @@ from cauldron.core.output.manifests import (
     read_manifest,
 )
 from cauldron.core.output.mixture import load_mixture
-from cauldron.core.output.runs import read_run
+from cauldron.core.output.runs import mixture_of_run, read_run
 from cauldron.core.schema import Origin
 from cauldron.evaluate.layouts import LAYOUTS
 
@@ -44,16 +44,25 @@ class TrainingData:
     """The mixture that a model was trained on.
 
     Args:
-        folder: of the mixture, ``OUT/mixtures/<stage>``.
+        folder: of the mixture, ``OUT/mixtures/<recipe>/<stage>``.
         only, exclude: sources, as the run was told.
+        fingerprint: of the mixture as the run saw it; None if unknown.
 
     Raises:
-        CauldronError: the mixture or its curation is not there.
+        CauldronError: the mixture or its curation is not there, or it was built anew.
     """
 
-    def __init__(self, folder: str, only: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: str,
+        only: tuple[str, ...],
+        exclude: tuple[str, ...],
+        fingerprint: str | None = None,
+    ) -> None:
         mixture = load_mixture(folder).manifest
-        self.out = storage.join(folder, "..", "..") if storage.is_local(folder) else _above(folder)
+        if fingerprint not in (None, mixture.fingerprint):
+            raise CauldronError(f"{folder} was built anew since the model was trained on it")
+        self.out = output_of(folder)
         self._sources = {
             name for name in mixture.sources if (not only or name in only) and name not in exclude
         }
@@ -91,9 +100,11 @@ class TrainingData:
         return manifest.repo == LAYOUTS[benchmark].repo
 
 
-def _above(address: str) -> str:
-    """The output folder of ``OUT/mixtures/<stage>`` in a bucket."""
-    return address.rstrip("/").rsplit("/", 2)[0]
+def output_of(mixture: str) -> str:
+    """The output folder of ``OUT/mixtures/<recipe>/<stage>``."""
+    if storage.is_local(mixture):
+        return storage.join(mixture, "..", "..", "..")
+    return mixture.rstrip("/").rsplit("/", 3)[0]
 
 
 def training_data(model: str) -> TrainingData | None:
@@ -107,5 +118,5 @@ def training_data(model: str) -> TrainingData | None:
         config = read_run(str(folder)) if folder.is_dir() else None
         if config is not None:
             only, exclude = (tuple(config.get(name, ())) for name in ("only", "exclude"))
-            return TrainingData(config["mixture"], only, exclude)
+            return TrainingData(config["mixture"], only, exclude, mixture_of_run(str(folder)))
     return None

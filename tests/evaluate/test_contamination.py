@@ -54,7 +54,7 @@ def built(hub: Path, out: Path, match: str, name: str) -> Path:
 def run_of(out: Path, **more: Any) -> Path:
     run = out / "runs/sft"
     run.mkdir(parents=True, exist_ok=True)
-    values = {"stage": "sft", "mixture": str(out / "mixtures/sft"), "train": {}, **more}
+    values = {"stage": "sft", "mixture": str(out / "mixtures/test/sft"), "train": {}, **more}
     (run / "config.json").write_text(json.dumps(values))
     return run
 
@@ -97,13 +97,17 @@ def test_an_exported_model_is_known_by_its_run_and_others_are_unknown(
     assert training_data("some/model") is None
 
 
-def test_scores_are_given_on_the_clean_part_too(run: Path, hub: Path, tmp_path: Path) -> None:
+def predict_some(hub: Path, folder: Path) -> None:
     """The model is right on the two items that it was trained on, and only on these."""
     header = Header(model="m", weights=None, engine="endpoint", batch=0, root=str(hub))
-    with PredictionWriter(tmp_path, "ai2d", header, 0) as writer:
+    with PredictionWriter(folder, "ai2d", header, 0) as writer:
         for index, item in enumerate(read_items("ai2d", str(hub))):
             assert isinstance(item, Item)
             writer.write([Record.answered(index, item, "A" if index != 2 else "B")])
+
+
+def test_scores_are_given_on_the_clean_part_too(run: Path, hub: Path, tmp_path: Path) -> None:
+    predict_some(hub, tmp_path)
     manifest = score(tmp_path, str(run), print)
     result = manifest.results["ai2d"]
     assert result.overall is not None
@@ -124,3 +128,23 @@ def test_training_data_that_is_gone_is_told_and_the_rest_scored(
     shutil.rmtree(out / "curation")
     with pytest.raises(CauldronError, match="which holds the evidence"):
         training_data(str(run_of(out)))
+    predict_some(hub, tmp_path / "e")
+    said: list[str] = []
+    result = score(tmp_path / "e", str(run_of(out)), said.append).results["ai2d"]
+    assert result.overall is not None
+    assert result.clean is None
+    assert said[0].startswith("contamination is not known: ")
+
+
+def test_a_mixture_that_was_built_anew_is_no_evidence(run: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(run.parents[1], tmp_path / "out")
+    saved = run_of(out) / "checkpoints/step-000002/run.json"
+    saved.parent.mkdir(parents=True)
+    manifest = json.loads((out / "mixtures/test/sft/manifest.json").read_text())
+    for fingerprint, known in ((manifest["fingerprint"], True), ("another", False)):
+        saved.write_text(json.dumps({"step": 2, "decides": {"mixture": fingerprint}}))
+        if known:
+            assert not_clean(out / "runs/sft") == not_clean(run)
+        else:
+            with pytest.raises(CauldronError, match="was built anew"):
+                training_data(str(out / "runs/sft"))

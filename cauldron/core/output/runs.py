@@ -18,3 +18,13 @@ def read_run(folder: str) -> dict[str, Any] | None:
         return None
     values = storage.read_json(str(path))
     return values if isinstance(values, dict) and values.keys() >= _FIELDS else None
+
+
+def mixture_of_run(folder: str) -> str | None:
+    """The fingerprint of the mixture that a run's last checkpoint was trained on; None without."""
+    saved = sorted(Path(folder).glob("checkpoints/step-*/run.json"))
+    if not saved:
+        return None
+    fields = storage.read_json(str(saved[-1])).get("decides", {})
+    found = fields.get("mixture")
+    return found if isinstance(found, str) else None
