@@ -13,6 +13,7 @@ import email.utils
 import json
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,7 @@ class EndpointEngine:
         url: of the server, or of its API (``http://HOST:8000``, ``https://HOST/v1``).
         name: of the model, as the server knows it.
         concurrency: requests at once.
-        sleep: for tests.
+        sleep: for tests; None: waits, unless the engine is closed.
 
     Raises:
         UsageError: the address is not an address, or holds a password.
@@ -78,7 +79,7 @@ class EndpointEngine:
         name: str,
         concurrency: int = 16,
         patience: Patience = Patience(),
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.username is not None or parts.password is not None:
@@ -89,7 +90,9 @@ class EndpointEngine:
             raise UsageError(f"{url}: give http://HOST:PORT or https://HOST/v1")
         base = url.rstrip("/")
         self._url = f"{base}{'' if parts.path.strip('/') else '/v1'}/chat/completions"
-        self._name, self._patience, self._sleep = name, patience, sleep
+        self._closed = threading.Event()
+        self._name, self._patience = name, patience
+        self._sleep = self._closed.wait if sleep is None else sleep
         key = os.environ.get(KEY_VARIABLE, "").strip()
         # Redirects are not followed: the key is for this address only.
         self._client = httpx2.Client(
@@ -105,6 +108,8 @@ class EndpointEngine:
         return list(self._pool.map(lambda question: self._ask(question, decoding), questions))
 
     def close(self) -> None:
+        """Ends when the requests on their way are answered; none is sent again."""
+        self._closed.set()
         self._pool.shutdown(cancel_futures=True)
         self._client.close()
 
@@ -114,7 +119,7 @@ class EndpointEngine:
             try:
                 answer = self._attempt(body)
             except _Again as again:
-                if attempt == self._patience.attempts:
+                if attempt == self._patience.attempts or self._closed.is_set():
                     raise CauldronError(
                         f"{self._url} does not answer after {attempt} attempts ({again}); answers "
                         "so far are kept: run the same command again when it does"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -230,3 +231,11 @@ def test_an_evaluation_does_not_load_torch_for_an_endpoint(root: Path, tmp_path:
         command = [sys.executable, "-c", code, "eval", *given]
         done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_model_here_needs_the_train_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    found = run("model")
+    assert found.exit_code == 2
+    assert "pip install 'cauldron-vlm[train]'" in found.output
+    assert found.output.count("\n") == 1

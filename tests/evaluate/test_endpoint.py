@@ -16,6 +16,7 @@ from cauldron.core.generation import Decoding, Question, Unanswered
 from cauldron.evaluate.endpoint import EndpointEngine, Patience
 from tests.doubles.chat import ChatServer, Reply, text_of
 from tests.sources.benchmark_files import picture
+from tests.training.launch import wait_for
 
 DECODING = Decoding(1456, 16, ("Question", "User"))
 PATIENCE = Patience(attempts=3, timeout=5, first_wait=2.0, longest_wait=30.0)
@@ -149,3 +150,24 @@ def test_an_address_that_is_none_or_holds_a_key_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as refused:
         engine(url)
     assert "secret" not in str(refused.value)
+
+
+def test_when_one_question_ends_the_evaluation_the_others_do_not_wait() -> None:
+    """One is refused for good while three wait for a minute, as the server asked."""
+
+    def rule(number: int, body: dict[str, Any]) -> Reply:
+        if text_of(body) == "last":
+            wait_for(lambda: len(server.asked) == 4)
+            time.sleep(0.2)
+            return Reply(status=401)
+        return Reply(status=429, headers={"Retry-After": "60"})
+
+    questions = [Question((name,)) for name in ("last", "a", "b", "c")]
+    patience = Patience(attempts=3, longest_wait=60.0)
+    with ChatServer(rule) as server:
+        patient = EndpointEngine(server.url, "m", 4, patience)
+        start = time.monotonic()
+        with pytest.raises(CauldronError, match="answers 401"):
+            patient.generate(questions, DECODING)
+        patient.close()
+    assert time.monotonic() - start < 30
