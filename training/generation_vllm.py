@@ -1,4 +1,4 @@
-"""Answers of a model by vLLM. Written after its documentation and not run yet.
+"""Answers of a model by vLLM. Not run yet.
 
 vLLM's image processor is the stock one: it scales every image up or down to the longest edge
 (``upscale: published``). A model that was trained with another setting sees more tiles than in
