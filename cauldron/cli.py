@@ -322,7 +322,7 @@ def query_command(
     """Run SQL over OUT with DuckDB.
 
     Views: one per mixture, RECIPE.STAGE, or STAGE alone where one recipe has it; corpus,
-    quarantine, decisions, clusters, contamination, benchmarks, manifest.
+    quarantine, decisions, clusters, contamination, benchmarks, manifest, predictions, scores.
     """
     from cauldron.inspect.query import Limits, run_query
 
@@ -391,6 +391,7 @@ def verify_command(out: str, as_json: bool) -> None:
 @click.option("--plot", metavar="RUN", help="Draw the curves of a run to a PNG file and exit.")
 def train_command(recipe: str | None, print_config: bool, plot: str | None, **typed: Any) -> None:
     """Train on a finished mixture. The same command again resumes from the last checkpoint."""
+    from cauldron.evaluate.during_training import evaluation_of
     from cauldron.recipe import load_recipe
     from cauldron.training import command
     from cauldron.training.command import TrainOptions, resolve
@@ -403,4 +404,67 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     if print_config:
         click.echo(command.shown(resolve(options)), nl=False)
         return
-    sys.exit(command.train(options, _say))
+    sys.exit(command.train(options, _say, evaluation_of))
+
+
+@_examples(
+    "cauldron eval cauldron-out/runs/sft --root /data/benchmarks",
+    "cauldron eval HuggingFaceM4/Idefics3-8B-Llama3 --benchmark docvqa --benchmark mmmu",
+    "cauldron eval http://localhost:8000 --model-name my-model --limit 200",
+    "torchrun --nproc-per-node 8 -m cauldron eval cauldron-out/runs/sft",
+    "cauldron eval cauldron-out/runs/sft --score-only --markdown scores.md",
+)
+@main.command("eval")
+@click.argument("model")
+@click.option(
+    "--benchmark", "benchmarks", multiple=True, help="Repeatable. Default: all that are there."
+)
+@click.option("--root", help="A folder or gs:// in hub layout. Default: the hub (HF_ENDPOINT).")
+@click.option("--limit", type=click.IntRange(min=1), help="The first items of each benchmark.")
+@click.option(
+    "--engine",
+    type=click.Choice(["transformers", "vllm", "endpoint"]),
+    help="Default: endpoint for an address, else transformers.",
+)
+@click.option("--output", metavar="DIR", help="Default: ./cauldron-out/evaluations/<model>.")
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Questions at once; of an endpoint, requests at once.",
+)
+@click.option("--model-name", help="The model's name at the endpoint. Key: CAULDRON_API_KEY.")
+@click.option("--score-only", is_flag=True, help="Only score the predictions in DIR again.")
+@click.option("--against", metavar="DIR2", help="Differences to another evaluation.")
+@click.option(
+    "--ablation",
+    is_flag=True,
+    help="Print table 2 of the paper: DocVQA without Docmatix (DIR2) and with it.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Write all scores as JSON.")
+@click.option("--markdown", "markdown_file", metavar="FILE", help="Write a model card's table.")
+def eval_command(
+    against: str | None,
+    ablation: bool,
+    json_file: str | None,
+    markdown_file: str | None,
+    **typed: Any,
+) -> None:
+    """Score MODEL on the benchmarks of the Idefics3 paper, beside the published scores.
+
+    MODEL: the folder of a run or of an exported model, a hub id, or the address of an
+    OpenAI-compatible endpoint. The same command again goes on where it was.
+    """
+    from cauldron.evaluate.command import EvalOptions, evaluate
+    from cauldron.evaluate.output import write_report
+
+    if ablation and against is None:
+        raise UsageError("--ablation compares two evaluations; give --against DIR2")
+    if typed["root"] == HUB:
+        typed["root"] = None
+    signal.signal(signal.SIGTERM, _stop)
+    found = evaluate(EvalOptions(out=DEFAULT_OUTPUT, **typed), _say)
+    if found is not None:
+        for line in write_report(*found, against, ablation, json_file, markdown_file):
+            click.echo(line)

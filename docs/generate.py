@@ -18,12 +18,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 import pyarrow as pa
 import yaml
-from cauldron.training.config import AdapterRules, ModelRules, TrainRecipe
+from cauldron.training.config import AdapterRules, EvalRules, ModelRules, TrainRecipe
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cauldron.cli import main
 from cauldron.core import reasons, schema
+from cauldron.core.output.evaluations import PREDICTION_SCHEMA, SCORE_SCHEMA
 from cauldron.core.rules import (
     AgainstRules,
     ClassifierRules,
@@ -46,7 +47,7 @@ RECIPE_MODELS = (
     Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
     DuplicateRules, AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
-TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules)
+TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules, EvalRules)
 
 TABLES = {
     "mixture": schema.MIXTURE_SCHEMA,
@@ -57,6 +58,8 @@ TABLES = {
     "contamination": schema.CONTAMINATION_SCHEMA,
     "benchmarks": schema.CORPUS_SCHEMA,
     "manifest": MANIFEST_SCHEMA,
+    "predictions": PREDICTION_SCHEMA,
+    "scores": SCORE_SCHEMA,
 }
 
 REASONS = {

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cauldron.training.config import TrainConfig, stage_rules
+from cauldron.training.config import EvalRules, TrainConfig, stage_rules
 from cauldron.training.data.settings import check_sources
 from cauldron.training.resume import check_match, fields_to_match
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.generation import Evaluation
 from cauldron.core.output.manifests import Tokenizer
 from cauldron.core.output.mixture import Mixture, find_mixture, load_mixture
 from cauldron.core.tokenizer import MISTRAL_7B, digest, open_tokenizer
@@ -31,6 +32,8 @@ OUTPUT = "./cauldron-out"
 
 Say = Callable[[str], None]
 Rules = dict[str, dict[str, Any]]
+# Makes the evaluation of a recipe's rules; the trainer knows no benchmark.
+MakeEvaluation = Callable[[EvalRules], Evaluation]
 
 # What `--model tiny` changes in a stage, so that it runs on a laptop in under a minute and learns
 # something. No adapters: on random weights they would learn nothing.
@@ -74,17 +77,19 @@ class TrainOptions:
     only: tuple[str, ...] = ()
 
 
-def train(options: TrainOptions, say: Say) -> int:
+def train(options: TrainOptions, say: Say, make_evaluation: MakeEvaluation) -> int:
     """Train, or resume training. Returns the exit code: 0 also after SIGTERM, with a checkpoint."""
     stop_requested = _listen_for_sigterm()
     with _reported_once():
         found = _find_mixture(options)
         config = configure(options, found)
         mixture = found or _open_mixture(options)
+        rules = config.train.eval
+        evaluation = None if rules is None else make_evaluation(rules)
         check(config, mixture)
     from cauldron.training import run
 
-    run.train(config, mixture, stop_requested, say)
+    run.train(config, mixture, stop_requested, say, evaluation)
     return 0
 
 

@@ -71,6 +71,24 @@ class AdapterRules(Strict):
     )  # fmt: skip
 
 
+class EvalRules(Strict):
+    """Scores on benchmarks while a stage trains.
+
+    Attributes:
+        every: steps between two evaluations; the last step is evaluated too.
+        benchmarks: names as for `cauldron eval`.
+        limit: the first items of each benchmark; None: all.
+        root: where benchmarks are read from, a folder or ``gs://`` in hub layout; None: the hub.
+        batch: questions that a rank asks at once.
+    """
+
+    every: Positive
+    benchmarks: Annotated[tuple[str, ...], Field(min_length=1)]
+    limit: Positive | None = None
+    root: str | None = None
+    batch: Positive = 8
+
+
 class TrainRecipe(Strict):
     """How one stage trains.
 
@@ -109,6 +127,7 @@ class TrainRecipe(Strict):
         export: ``merged``: adapters merged into the exported model; ``adapter``: a PEFT folder of
             the adapters and the connector, to load over the base model.
         any_tokenizer: train although another tokenizer counted the mixture's tokens.
+        eval: scores on benchmarks during the stage; None: none.
         tensorboard: write curves for TensorBoard into the run's folder.
         wandb_project: report to this project of Weights & Biases; None: do not.
     """
@@ -141,6 +160,7 @@ class TrainRecipe(Strict):
     head_chunk: Positive = 1024
     export: Literal["merged", "adapter"] = "merged"
     any_tokenizer: bool = False
+    eval: EvalRules | None = None
     tensorboard: bool = True
     wandb_project: str | None = None
 

@@ -50,7 +50,7 @@ def export_run(config: TrainConfig, last: Checkpoint, upscale: Upscale) -> tuple
         shutil.rmtree(leftover, ignore_errors=True)
     form = "whole" if rules.adapter is None else rules.export
     wanted = {"step": last.step, "export": form, "upscale": upscale}
-    if _exported(target) == wanted:
+    if exported(target) == wanted:
         return target, False
     try:
         write_model(config, last.folder, new, upscale)
@@ -67,7 +67,7 @@ def export_run(config: TrainConfig, last: Checkpoint, upscale: Upscale) -> tuple
     return target, True
 
 
-def _exported(target: Path) -> dict[str, Any] | None:
+def exported(target: Path) -> dict[str, Any] | None:
     """What an exported folder holds; None if it is missing or of a version without the file."""
     try:
         found: dict[str, Any] = storage.read_json(str(target / _EXPORTED))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,10 +76,18 @@ class Metrics:
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._sinks = _sinks(config, first)
 
-    def step(self, number: int, result: StepResult, seconds: float, skipped: int) -> str:
+    def step(
+        self,
+        number: int,
+        result: StepResult,
+        seconds: float,
+        skipped: int,
+        scores: Mapping[str, float] | None = None,
+    ) -> str:
         """Record a step. Returns the line to show.
 
         Args:
+            scores: of an evaluation after the step, 0 to 1 by benchmark.
             seconds: of the whole step.
             skipped: rows that this rank has skipped so far: all that could not be measured, and
                 this rank's share of those that could not be decoded.
@@ -107,12 +115,16 @@ class Metrics:
         sources = {name: {"loss": loss, "answer_tokens": count}
                    for name, (loss, count) in result.losses.items()}  # fmt: skip
         line = {"step": number + 1, **values, "sources": sources}
+        if scores:
+            line["eval"] = dict(scores)
         self._file.write(json.dumps(line) + "\n")
         self._file.flush()
         flat = values | {f"loss/{name}": loss for name, (loss, _) in result.losses.items()}
+        flat |= {f"eval/{name}": score for name, score in (scores or {}).items()}
         for sink in self._sinks:
             sink.write(number + 1, flat)
-        return self._shown(number, values)
+        found = "".join(f"  {name} {score:.1%}" for name, score in (scores or {}).items())
+        return self._shown(number, values) + found
 
     def _shown(self, number: int, values: dict[str, Any]) -> str:
         left = (self._rules.steps - number - 1) * sum(self._recent) / len(self._recent)

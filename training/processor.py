@@ -28,9 +28,14 @@ from transformers.image_utils import SizeDict
 from cauldron.core.tiles import Upscale, resize_steps, tile_count, tile_grid
 
 
-def load_processor(folder: str | Path) -> Any:
-    """The processor of an exported model, with images sized as in training."""
-    processor: Any = AutoProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
+def load_processor(folder: str | Path, **options: Any) -> Any:
+    """The processor of an exported model, with images sized as in training.
+
+    Args:
+        folder: or hub id.
+        options: of `from_pretrained`.
+    """
+    processor: Any = AutoProcessor.from_pretrained(folder, **options)  # type: ignore[no-untyped-call]
     processor.image_processor = TrainedImageProcessor(**processor.image_processor.to_dict())
     return processor
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,6 +34,7 @@ _FREE = {
     "recompute",
     "compile",
     "head_chunk",
+    "eval",
     "tensorboard",
     "wandb_project",
     "export",
@@ -103,16 +105,21 @@ def base_weights(rules: ModelRules) -> dict[str, str | None]:
 
 def _digest(folder: Path) -> str:
     """16 hex digits."""
-    found = hashlib.sha256()
     weights = [*folder.glob("*.safetensors"), *folder.glob("*.bin")]
-    for path in sorted([*weights, *folder.glob("config.json")]):
+    return files_digest(sorted([*weights, *folder.glob("config.json")]))
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """16 hex digits of JSON files, and of samples of all other files."""
+    found = hashlib.sha256()
+    for path in paths:
         size = path.stat().st_size
         found.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:
-            if path in weights:
-                _add_weights(found, file, size)
-            else:
+            if path.suffix == ".json":
                 found.update(file.read())
+            else:
+                _add_weights(found, file, size)
     return found.hexdigest()[:16]
 
 

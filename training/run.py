@@ -18,6 +18,7 @@ from cauldron.training.data.settings import loader_settings, upscale_of_run
 from cauldron.training.data.tokenization import TokenLayout
 from cauldron.training.disk import FULL, not_written
 from cauldron.training.export import export_run
+from cauldron.training.generation import engine_of_network
 from cauldron.training.metrics import Metrics, peak_of
 from cauldron.training.network.build import (
     Network,
@@ -36,6 +37,7 @@ from torch.distributed.distributed_c10d import _get_default_store
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.generation import Evaluation, Share
 from cauldron.core.output.mixture import Mixture
 
 Say = Callable[[str], None]
@@ -45,7 +47,13 @@ _CONFIG = "config.json"
 _DISK_SECONDS = 60.0
 
 
-def train(config: TrainConfig, mixture: Mixture, stop_requested: StopRequested, say: Say) -> None:
+def train(
+    config: TrainConfig,
+    mixture: Mixture,
+    stop_requested: StopRequested,
+    say: Say,
+    evaluation: Evaluation | None = None,
+) -> None:
     """Run to the end, or until a stop is requested. Raises CauldronError for a user's mistake.
 
     With several ranks it does not raise: it prints the error and ends the process (see
@@ -56,7 +64,8 @@ def train(config: TrainConfig, mixture: Mixture, stop_requested: StopRequested, 
     ranks = Ranks.join()
     try:
         saved = _find_checkpoint(config, ranks)
-        if _train(config, mixture, saved, ranks, stop_requested, say) and ranks.first:
+        ended = _train(config, mixture, saved, ranks, stop_requested, say, evaluation)
+        if ended and ranks.first:
             _export(config, mixture, say)
     except BaseException as error:
         shown = _explained(config, error)
@@ -110,6 +119,7 @@ def _train(
     ranks: Ranks,
     stop_requested: StopRequested,
     say: Say,
+    evaluation: Evaluation | None,
 ) -> bool:
     """Whether the run was trained to its end."""
     if saved is not None and saved.step >= config.train.steps:
@@ -126,7 +136,7 @@ def _train(
         say(_summary(config, mixture, network, ranks))
         if ranks.device.type == "cuda":
             say(str(_memory(config, network, ranks)))
-        run = _Run(config, mixture, ranks, network, optimizer, loader)
+        run = _Run(config, mixture, ranks, network, optimizer, loader, evaluation)
         ended = run.steps(saved.step if saved else 0, stop_requested, say)
         _report_end(ended, loader, say)
     return ended
@@ -183,6 +193,7 @@ class _Run:
     network: Network
     optimizer: torch.optim.AdamW
     loader: PackLoader
+    evaluation: Evaluation | None
 
     def steps(self, first: int, stop_requested: StopRequested, say: Say) -> bool:
         """Train from a step on; whether all steps were done."""
@@ -205,6 +216,7 @@ class _Run:
                 lambda: checkpoint.training_state(parameters, self.optimizer),
                 metrics,
                 say,
+                lambda done: self._scores(done, stop_requested),
             )
         except CauldronError:
             # The message says to resume the last checkpoint, which may only lack its final name.
@@ -218,6 +230,19 @@ class _Run:
         if metrics is not None:
             metrics.close()
         return ended
+
+    def _scores(self, done: int, stop_requested: StopRequested) -> dict[str, float]:
+        """The scores after a step, {} if it is none to evaluate after, or a stop was requested."""
+        rules, last = self.config.train.eval, self.config.train.steps
+        if self.evaluation is None or rules is None or (done % rules.every and done != last):
+            return {}
+        upscale = upscale_of_run(self.config, self.mixture)
+        engine = engine_of_network(self.config, self.network, upscale, self.ranks.device)
+        share = Share(self.ranks.rank, self.ranks.world, self.ranks.gather, stop_requested)
+        found = self.evaluation(engine, share)
+        del engine
+        torch.cuda.empty_cache()  # training needs the room again
+        return {} if self.ranks.any(stop_requested()) else found
 
     def _stepper(self, stop_requested: StopRequested) -> Stepper:
         shape = ModelShape.of(self.network.model.config)
@@ -247,6 +272,7 @@ def run_steps(
     state: Callable[[], dict[str, Any]],
     metrics: Metrics | None,
     say: Say,
+    scores: Callable[[int], dict[str, float]] = lambda done: {},
 ) -> bool:
     """Train from a step on. Returns whether all steps were done, or False if a stop was requested.
 
@@ -255,6 +281,7 @@ def run_steps(
     Args:
         state: the tensors that a checkpoint holds, not copied.
         metrics: of the first rank.
+        scores: of an evaluation after so many steps; {} if there is none.
     """
     for number in range(first, rules.steps):
         position = loader.state()
@@ -269,9 +296,10 @@ def run_steps(
             checkpoints.finish()
             return False
         seconds = time.perf_counter() - start
+        found = scores(number + 1)
         if metrics is not None:
             skipped = sum(loader.bad_rows.values())
-            say(metrics.step(number, result, seconds, skipped))
+            say(metrics.step(number, result, seconds, skipped, found))
         checkpoints.poll()
         done = number + 1
         if done % rules.checkpoint_every == 0 or done == rules.steps:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.output.evaluations import score_table
 from cauldron.core.output.finished import find_finished
 from cauldron.inspect.database import SCHEME, one_row, open_database
 from cauldron.inspect.query_output import write_csv, write_json, write_parquet, write_table
@@ -122,6 +123,7 @@ def connect(out: str, memory: int | None = None) -> Iterator[duckdb.DuckDBPyConn
                     _store(connection, view, schema.empty_table())
             manifest = ViewName("main", "manifest")
             _store(connection, manifest, manifest_table(found.mixtures.values()))
+            _store(connection, ViewName("main", "scores"), score_table(found.evaluations))
         yield connection
 
 

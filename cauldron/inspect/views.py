@@ -3,8 +3,8 @@
 Each finished mixture is a view `<recipe>.<stage>`; where only one recipe has the stage, the stage's
 name is enough. `corpus`, `quarantine`, `decisions`, `clusters` and `contamination` cover the
 current corpus of every source (`Finished.current`). `benchmarks` holds the rows of the benchmarks
-to keep out, and `manifest` one row per recipe, stage and source. A view without data exists and is
-empty.
+to keep out, and `manifest` one row per recipe, stage and source. `predictions` and `scores` hold
+the evaluations. A view without data exists and is empty.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from cauldron.core.output.evaluations import EVALUATIONS, PREDICTION_SCHEMA
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CurationManifest, MixtureManifest, RowFile
 from cauldron.core.schema import (
@@ -145,7 +146,7 @@ _CURATED: dict[str, tuple[_Files, pa.Schema]] = {
 
 
 def views_of(found: Finished) -> dict[ViewName, View]:
-    """The views by name, without `manifest`."""
+    """The views by name, without `manifest` and `scores`."""
     corpus: list[str] = []
     quarantine: list[str] = []
     decided: dict[str, list[str]] = {}
@@ -158,14 +159,20 @@ def views_of(found: Finished) -> dict[ViewName, View]:
             decided.setdefault(curation, []).append(source)
     current = found.current_benchmarks.items()
     benchmarks = [name for key in current for name in found.benchmarks[key].tables("benchmarks")]
+    predictions = [
+        f"{EVALUATIONS}/{name}/{file}"
+        for name, manifest in found.evaluations.items()
+        for file in manifest.files
+    ]
     views = {
         "corpus": _all_rows(corpus, CORPUS_SCHEMA),
         "quarantine": _all_rows(quarantine, QUARANTINE_SCHEMA),
         **{view: _curated(found, decided, *how) for view, how in _CURATED.items()},
         "benchmarks": _all_rows(benchmarks, CORPUS_SCHEMA),
+        "predictions": _all_rows(predictions, PREDICTION_SCHEMA),
     }
     return {ViewName("main", name): view for name, view in views.items()} | _mixtures(
-        found, {"manifest", *views}
+        found, {"manifest", "scores", *views}
     )
 
 

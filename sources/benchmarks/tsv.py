@@ -13,14 +13,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from cauldron.sources.base import BadRow, Piece, Row
 from cauldron.sources.benchmarks.delimited import TAB, Record, read_records
 from cauldron.sources.benchmarks.layouts import Roles
 from cauldron.sources.benchmarks.values import find_in, row_of
 from cauldron.sources.repos.files import Repo
-from cauldron.sources.values.rows import Find, RowProblem
+from cauldron.sources.values.rows import RowProblem
 
 from cauldron.core.schema import Origin
 
@@ -28,6 +28,13 @@ TSV = "tsv"
 _IMAGE, _INDEX = "image", "index"
 # VLMEvalKit's own rule: longer values are pictures, shorter ones indices. In characters.
 _LONGEST_INDEX = 64
+
+
+class TsvRow(NamedTuple):
+    """A row as text by column."""
+
+    origin: Origin
+    values: dict[str, str]
 
 
 def read_header(repo: Repo, path: str) -> list[str]:
@@ -44,26 +51,48 @@ def read_header(repo: Repo, path: str) -> list[str]:
 def read_tsv(repo: Repo, piece: Piece, name: str, roles: Roles) -> Iterator[Row | BadRow]:
     """The rows of a file; `origin.row` counts them from 0, the first line not included."""
     find = find_in(repo, piece.file)
-    with repo.open(piece.file) as file, repo.open(piece.file) as again:
-        table = _Table(again, piece.file, read_header(repo, piece.file), roles)
+    for row in tsv_values(repo, piece.file, roles.columns, roles.images):
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        try:
+            yield row_of(row.values, roles, row.origin, name, find)
+        except RowProblem as problem:
+            yield problem.bad_row(row.origin)
+
+
+def tsv_values(
+    repo: Repo, path: str, columns: tuple[str, ...], images: tuple[str, ...]
+) -> Iterator[TsvRow | BadRow]:
+    """The rows of a file as text by column; `images` are those of `columns` that hold pictures."""
+    with repo.open(path) as file, repo.open(path) as again:
+        table = _Table(again, path, read_header(repo, path), columns, images)
         later: list[tuple[int, Record]] = []
         for number, record in enumerate(islice(read_records(file, TAB), 1, None)):
             if table.points_forward(record):
                 later.append((number, record._replace(fields=[])))
             else:
-                yield table.row(number, record, name, find)
+                yield table.row(number, record)
         for number, record in later:
-            yield table.row(number, table.read_again(record), name, find)
+            yield table.row(number, table.read_again(record))
 
 
 class _Table:
     """The columns of one file, and the places of rows with pictures of their own."""
 
-    def __init__(self, file: BinaryIO, path: str, columns: list[str], roles: Roles) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        path: str,
+        columns: list[str],
+        wanted: tuple[str, ...],
+        images: tuple[str, ...],
+    ) -> None:
         self._file = file
         self._path = path
         self._columns = columns
-        self._roles = roles
+        self._wanted = wanted
+        self._images = images
         self._own: dict[bytes, Record] = {}
 
     def points_forward(self, record: Record) -> bool:
@@ -73,14 +102,14 @@ class _Table:
             self._own.setdefault(self._field(record, _INDEX), record._replace(fields=[]))
         return bool(target) and target not in self._own
 
-    def row(self, number: int, record: Record, name: str, find: Find) -> Row | BadRow:
+    def row(self, number: int, record: Record) -> TsvRow | BadRow:
         origin = Origin(file=self._path, row=number)
         try:
-            values = self._values(record, self._roles.columns)
+            values = self._values(record, self._wanted)
             target = self._target(record)
             if target:
-                values |= self._values(self._row_of(target), self._roles.images)
-            return row_of(values, self._roles, origin, name, find)
+                values |= self._values(self._row_of(target), self._images)
+            return TsvRow(origin, values)
         except RowProblem as problem:
             return problem.bad_row(origin)
 
@@ -98,7 +127,7 @@ class _Table:
 
     def _target(self, record: Record) -> bytes:
         """The index of the row whose picture this row uses, b"" if it has its own or none."""
-        value = self._field(record, _IMAGE) if _IMAGE in self._roles.images else b""
+        value = self._field(record, _IMAGE) if _IMAGE in self._images else b""
         if len(value) > _LONGEST_INDEX or value.startswith(b"[") or b"." in value:
             return b""
         is_own = value == self._field(record, _INDEX)

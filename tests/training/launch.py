@@ -1,4 +1,4 @@
-"""`cauldron train` in processes of their own, one for each rank."""
+"""`cauldron train` and `eval` in processes of their own, one for each rank."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ class Ranks:
 
     Args:
         last: what the last one alone is told besides.
+        name: of the command.
     """
 
-    def __init__(self, world: int, *arguments: str, last: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, world: int, *arguments: str, last: tuple[str, ...] = (), name: str = "train"
+    ) -> None:
         shared = {
             "OMP_NUM_THREADS": "1",
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": free_port(),
             "WORLD_SIZE": str(world),
         }
-        command = [sys.executable, "-m", "cauldron", "train", *arguments]
+        command = [sys.executable, "-m", "cauldron", name, *arguments]
         self.processes = [
             subprocess.Popen(
                 [*command, *(last if rank == world - 1 else ())],
                 env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
                 start_new_session=True,

@@ -74,6 +74,12 @@ class Ranks:
         dist.all_reduce(values, group=self.control)
         return values
 
+    def gather(self, values: list[Any]) -> list[Any]:
+        """The values of all ranks, in the order of the ranks."""
+        found: list[Any] = [None] * self.world
+        dist.all_gather_object(found, values, group=self.control)
+        return [value for part in found for value in part]
+
 
 def layers(model: Any) -> list[nn.Module]:
     """The layers of an Idefics3: vision tower, then language model."""

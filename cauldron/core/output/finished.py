@@ -8,6 +8,7 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
+from cauldron.core.output.evaluations import EvaluationManifest, find_evaluations
 from cauldron.core.output.manifests import (
     MANIFEST,
     CorpusManifest,
@@ -32,6 +33,7 @@ class Finished:
         curations: by fingerprint.
         benchmarks: by (name, fingerprint).
         matches: by fingerprint.
+        evaluations: by name.
         modified: time of each manifest, by folder, in seconds since the epoch. Decides only what
             is shown, never data.
     """
@@ -43,6 +45,7 @@ class Finished:
     modified: dict[str, float]
     benchmarks: dict[tuple[str, str], CorpusManifest] = field(default_factory=dict)
     matches: dict[str, MatchManifest] = field(default_factory=dict)
+    evaluations: dict[str, EvaluationManifest] = field(default_factory=dict)
 
     @cached_property
     def current(self) -> dict[str, tuple[str, str | None]]:
@@ -102,7 +105,7 @@ def find_finished(out: str) -> Finished:
     Raises:
         CauldronError: a manifest is invalid, or is not in the folder that it names.
     """
-    found = Finished(out, {}, {}, {}, {})
+    found = Finished(out, {}, {}, {}, {}, evaluations=find_evaluations(out))
     fs, root = storage.filesystem(out)
     fs.invalidate_cache()
     for kind in ("corpus", "benchmarks", "matches", "curation", "mixtures"):

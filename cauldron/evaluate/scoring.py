@@ -1,0 +1,131 @@
+"""From predictions to scores, without the model and without the benchmark's files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cauldron.core import storage
+from cauldron.core.output.evaluations import (
+    PREDICTION_SCHEMA,
+    BenchmarkResult,
+    CleanPart,
+    Mean,
+    Part,
+    items_file,
+)
+from cauldron.evaluate.aggregate import OVERALL, Scored
+from cauldron.evaluate.benchmarks import BENCHMARKS, Benchmark
+from cauldron.evaluate.contamination import Place
+from cauldron.evaluate.intervals import Interval, interval
+from cauldron.evaluate.predictions import Header, Record, read_predictions
+
+
+def scored(benchmark: Benchmark, records: Iterable[Record]) -> list[Scored]:
+    """The scores of the items that were answered."""
+    return [
+        Scored(record.id, _score(benchmark, record)[1], record.meta)
+        for record in records
+        if record.text is not None
+    ]
+
+
+def _score(benchmark: Benchmark, record: Record) -> tuple[str, float]:
+    """The answer that was read in the text, and its score."""
+    assert record.text is not None
+    item = record.item(benchmark.name)
+    prediction = benchmark.parse(item, record.text)
+    return prediction, benchmark.score(item, prediction)
+
+
+def score_benchmark(
+    benchmark: Benchmark, records: Collection[Record], not_clean: Collection[Place] | None
+) -> BenchmarkResult:
+    """The result of a benchmark.
+
+    Args:
+        not_clean: rows that the training data shows; None if unknown.
+    """
+    found = scored(benchmark, records)
+    refused = [record for record in records if record.text is None]
+    counts: Counter[str] = Counter()
+    for record in refused:
+        counts[record.reason] += max(record.rows, 0)
+    parts = benchmark.aggregate(found)
+    parts.pop(OVERALL, None)
+    return BenchmarkResult(
+        benchmark=benchmark.name,
+        metric=benchmark.metric,
+        overall=_mean(benchmark, found),
+        parts={name: Part(value=value, size=size) for name, (value, size) in parts.items()},
+        refused=dict(sorted(counts.items())),
+        unreadable=sum(record.rows < 0 for record in refused),
+        clean=None if not_clean is None else _clean(benchmark, records, not_clean),
+    )
+
+
+def _clean(
+    benchmark: Benchmark, records: Iterable[Record], not_clean: Collection[Place]
+) -> CleanPart:
+    answered = [record for record in records if record.text is not None]
+    clean = [record for record in answered if Place.of(record.origin) not in not_clean]
+    score = _mean(benchmark, scored(benchmark, clean))
+    return CleanPart(score=score, not_clean=len(answered) - len(clean))
+
+
+def _mean(benchmark: Benchmark, found: Iterable[Scored]) -> Mean | None:
+    units = benchmark.units(found)
+    return mean_of(interval([unit.score for unit in units])) if units else None
+
+
+def mean_of(found: Interval) -> Mean:
+    return Mean(value=found.value, low=found.low, high=found.high, size=found.size)
+
+
+def unit_scores(folder: Path, name: str) -> dict[str, float]:
+    """The scores of a benchmark's units by id, for a paired comparison."""
+    benchmark = BENCHMARKS[name]
+    records = read_predictions(folder, name).values()
+    return {unit.id: unit.score for unit in benchmark.units(scored(benchmark, records))}
+
+
+def write_items(
+    folder: Path,
+    benchmark: Benchmark,
+    records: Iterable[Record],
+    header: Header,
+    not_clean: Collection[Place] | None,
+) -> None:
+    """Write ``items-<benchmark>.parquet``: every item with its score."""
+    about: dict[str, Any] = {"evaluation": folder.resolve().name, "model": header.model}
+    about["benchmark"] = benchmark.name
+    rows = [about | _row(benchmark, record, not_clean) for record in records]
+    table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
+    with storage.atomic_write(str(folder / items_file(benchmark.name))) as file:
+        pq.write_table(table, file)
+
+
+def _row(
+    benchmark: Benchmark, record: Record, not_clean: Collection[Place] | None
+) -> dict[str, Any]:
+    prediction, score = (None, None) if record.text is None else _score(benchmark, record)
+    return {
+        "index": record.index,
+        "id": record.id,
+        "question": record.question,
+        "choices": record.choices,
+        "answers": record.answers,
+        "text": record.text,
+        "prediction": prediction,
+        "score": score,
+        "clean": None if not_clean is None else Place.of(record.origin) not in not_clean,
+        "reason": record.reason or None,
+        "message": record.message or None,
+        "meta": sorted(record.meta.items()),
+        "origin": record.origin.model_dump(),
+    }
