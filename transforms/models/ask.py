@@ -71,6 +71,7 @@ class _Caller:
 
     def ask_all(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
         self._store.refresh(force=False)
+        self._calls.circuit.broken = None  # a retried bundle tries again
         arrived: queue.SimpleQueue[tuple[Question, Future[Outcome]]] = queue.SimpleQueue()
         waiting = 0
         # As many again as can be in flight, so that a slot that gets free is taken at once.
@@ -94,9 +95,16 @@ class _Caller:
         self._store.flush()
 
     def close(self) -> None:
-        """Close the connections, and end the thread."""
-        asyncio.run_coroutine_threadsafe(self._calls.close(), self._loop).result()
+        """Give up what is in flight, close the connections and end the thread."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+
+    async def _close(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._calls.close()
 
     async def _ask_once(self, key: str, question: Question) -> Outcome:
         task = self._in_flight.get(key)

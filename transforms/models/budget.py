@@ -12,9 +12,10 @@ import random
 import uuid
 from dataclasses import dataclass, field
 
+from cauldron.transforms.models.questions import Answer
+
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
-from cauldron.transforms.models.questions import Answer
 
 _LEASES = 64
 

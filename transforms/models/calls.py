@@ -62,11 +62,17 @@ class Retry:
 
 
 class Circuit:
-    """Tells a question that fails from an endpoint that is down, over all calls of a process."""
+    """Tells a question that fails from an endpoint that is down, over all calls of a process.
+
+    Attributes:
+        answers: so far.
+        broken: why no more questions are asked; None while they are.
+    """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.answers = 0
+        self.broken: EndpointError | None = None
         self._failed_in_a_row = 0
 
     def answered(self) -> None:
@@ -99,10 +105,11 @@ class Circuit:
         return self._error(f"answers {status}", message)
 
     def _error(self, what: str, message: str) -> EndpointError:
-        return EndpointError(
+        self.broken = EndpointError(
             f"{self._endpoint.chat_url} (model {self._endpoint.model.name}) {what}: {message}; "
             f"answers so far are kept: mend it and run this again"
         )
+        return self.broken
 
 
 class Calls:
@@ -133,6 +140,8 @@ class Calls:
         start = seen = self.circuit.answers
         attempt = 0
         while True:
+            if self.circuit.broken is not None:
+                raise self.circuit.broken
             if not await self._budget.take(most):
                 return NOT_ASKED
             outcome = await self._attempt(body)

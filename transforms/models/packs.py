@@ -13,19 +13,19 @@ again every few seconds, and is kept small for that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
 import threading
 import time
 import zlib
-from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.models.questions import Answer
 
 from cauldron.core import storage
-from cauldron.transforms.models.questions import Answer
 
 ENTRY = np.dtype([("key", "S16"), ("offset", "<i8"), ("length", "<i4"), ("crc", "<u4")])
 
@@ -93,7 +93,7 @@ class PackWriter:
         self._folder = folder
         self._local = storage.is_local(folder)
         self._lock = threading.Lock()
-        self._files: tuple[IO[bytes], IO[bytes]] | None = None
+        self._files: tuple[int, int] | None = None
         self._pack = bytearray()
         self._index = bytearray()
         self._size = 0
@@ -125,13 +125,19 @@ class PackWriter:
             _, folder = storage.filesystem(self._folder)
             os.makedirs(folder, exist_ok=True)
             path = os.path.join(folder, self._name)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             # Unbuffered: a write is with the system before the next answer is handled.
             self._files = (
-                open(path + ".pack", "ab", buffering=0),
-                open(path + ".index", "ab", buffering=0),
+                os.open(path + ".pack", flags, 0o666),
+                os.open(path + ".index", flags, 0o666),
             )
-        for file, data in zip(self._files, (line, record), strict=True):
-            file.write(data)
+        try:
+            for file, data in zip(self._files, (line, record), strict=True):
+                if os.write(file, data) != len(data):
+                    raise OSError(errno.ENOSPC, "no space left for answers", self._folder)
+        except OSError:
+            self._close()  # its end is torn; the next answer goes into another pack
+            raise
 
     def _roll(self) -> None:
         if not self._local and time.monotonic() - self._written > _REMOTE_SECONDS:
@@ -139,8 +145,11 @@ class PackWriter:
         if self._size < (_LOCAL_BYTES if self._local else _REMOTE_BYTES):
             return
         self._write_remote()
+        self._close()
+
+    def _close(self) -> None:
         for file in self._files or ():
-            file.close()
+            os.close(file)
         self._files, self._name, self._size = None, "", 0
         self._pack, self._index = bytearray(), bytearray()
 
@@ -152,7 +161,7 @@ class PackWriter:
             storage.write_bytes(path + ".index", bytes(self._index))
 
 
-def list_packs(folder: str) -> dict[str, Any]:
+def list_packs(folder: str) -> dict[str, tuple[int, int]]:
     """Sizes of the packs and indexes of a folder, by path without suffix, oldest first."""
     fs, bare = storage.filesystem(folder)
     fs.invalidate_cache()
