@@ -1,7 +1,7 @@
 """The views that a query can use.
 
 There is one view for each finished mixture, named after its stage. `corpus`, `quarantine`,
-`decisions`, `clusters` and `contamination` cover the current corpus of every source
+`decisions`, `clusters`, `contamination` and `ratings` cover the current corpus of every source
 (`Finished.current`). `benchmarks` holds the rows of the benchmarks to keep out, and `manifest` one
 row per stage and source. A view without data exists and is empty.
 """
@@ -22,6 +22,7 @@ from cauldron.core.schema import (
     DECISION_SCHEMA,
     MIXTURE_SCHEMA,
     QUARANTINE_SCHEMA,
+    RATING_SCHEMA,
 )
 from cauldron.inspect.database import quoted, scan
 
@@ -112,6 +113,10 @@ def views_of(found: Finished) -> dict[str, View]:
         "quarantine": _all_rows(quarantine, QUARANTINE_SCHEMA),
         **{view: _curated(found, decided, *how) for view, how in _CURATED.items()},
         "benchmarks": _all_rows(benchmarks, CORPUS_SCHEMA),
+        "ratings": _all_rows(
+            [name for manifest in found.current_ratings for name in manifest.tables()],
+            RATING_SCHEMA,
+        ),
     }
     for stage, mixture in sorted(found.mixtures.items()):
         name = stage

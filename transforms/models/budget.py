@@ -8,6 +8,7 @@ counting for all; what a worker leaves of its last lease is lost to this run.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import uuid
 from dataclasses import dataclass, field
@@ -29,6 +30,17 @@ class Price:
 
     def of(self, tokens_in: int, tokens_out: int) -> float:
         return (tokens_in * self.tokens_in + tokens_out * self.tokens_out) / 1e6
+
+
+def parse_price(text: str) -> Price:
+    """``0.2,0.6``: dollars per million tokens in and out. Raises UsageError."""
+    try:
+        tokens_in, tokens_out = (float(item) for item in text.split(","))
+    except ValueError:
+        raise UsageError(f"--price {text}: give IN,OUT in USD per million tokens") from None
+    if not (0 <= tokens_in < math.inf and 0 <= tokens_out < math.inf):
+        raise UsageError(f"--price {text}: a price is 0 or more")
+    return Price(tokens_in, tokens_out)
 
 
 @dataclass(frozen=True)
@@ -69,7 +81,7 @@ class Limits:
 
 def spent_folder(answers: str, limits: Limits) -> str:
     """Where a run's leases are; to be removed when the run has ended."""
-    return storage.join(answers, "_spent", limits.run)
+    return storage.join(answers, f"_spent-{limits.run}")
 
 
 class Budget:

@@ -96,6 +96,8 @@ def _listed(found: Finished) -> Iterable[tuple[str, list[RowFile]]]:
         yield f"matches/{name}", matches.files
     for name, curation in found.curations.items():
         yield f"curation/{name}", list(curation.files)
+    for (source, name), ratings in found.ratings.items():
+        yield f"ratings/{source}/{name}", ratings.parts
 
 
 def _listed_tasks(found: Finished) -> Iterable[_Task]:
