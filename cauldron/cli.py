@@ -305,7 +305,7 @@ def rate_command(
     rules = rating_rules(recipe)
     limits = Limits(max_requests, max_cost, parse_price(price))
     text, vision = (
-        model and Endpoint(url, model, key_from, concurrency)
+        None if model is None else Endpoint(url, model, key_from, concurrency)
         for url, model in ((endpoint, rules.text), (vision_endpoint or endpoint, rules.vision))
     )
     options = RateOptions(

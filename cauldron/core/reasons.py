@@ -64,13 +64,15 @@ TURN_DROPPED = {
     "special_token": "the text contains a special token of the source's filter",
 }
 
-# Why a turn has no rating.
-NOT_RATED = {
-    "not_a_rating": "the model's answer is not one digit from 1 to 5",
+# Why a question to a model has no answer.
+NO_ANSWER = {
     "refused": "the endpoint refuses the request, e.g. because it is too long",
     "endpoint_error": "the endpoint fails on this question, again and again, but not on others",
     "broken_answer": "the endpoint sends something that is not an answer, again and again",
 }
+
+# Why a turn has no rating.
+NOT_RATED = {"not_a_rating": "the model's answer is not one digit from 1 to 5"} | NO_ANSWER
 
 
 def outcome_of(reason: str) -> str:

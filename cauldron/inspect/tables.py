@@ -147,12 +147,12 @@ def print_ratings(manifests: list[RatingManifest], cost: float) -> None:
             figures = [f"{rated.get(rating, 0):,}" for rating in range(1, 6)]
             none = f"{sum(why.values()):,}"
             table.add_row(manifest.source, scale, *figures, none, f"{mean:.2f}" if total else "-")
-    counts = [manifest.counts for manifest in manifests]
+    sums = [manifest.counts for manifest in manifests]
     shares = sorted({manifest.share for manifest in manifests})
     notes = [
-        f"{sum(item.rows for item in counts):,} rows ({100 * shares[0]:g} % of all), "
-        f"{sum(item.tokens_in for item in counts):,} tokens in, "
-        f"{sum(item.tokens_out for item in counts):,} out."
+        f"{sum(item.rows for item in sums):,} rows ({100 * shares[0]:g} % of all), "
+        f"{sum(item.tokens_in for item in sums):,} tokens in, "
+        f"{sum(item.tokens_out for item in sums):,} out."
     ]
     if reasons:
         listed = ", ".join(f"{reason} {number:,}" for reason, number in sorted(reasons.items()))

@@ -83,7 +83,9 @@ def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Mat
     """What ratings drop, before anything is known of pictures."""
     ratings = kept_ratings(request.recipe, request.output, corpora)
     rules = request.recipe.ratings
-    return Matched(ratings=ratings, least=rules.least if rules and ratings else {})
+    if rules is None or not ratings:
+        return Matched()
+    return Matched(ratings=ratings, least=rules.least)
 
 
 def _write(

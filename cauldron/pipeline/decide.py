@@ -17,6 +17,7 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     curation_folder,
 )
+from cauldron.core.ratings import Scale
 from cauldron.core.rules import Action, Conflicts
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
@@ -54,7 +55,7 @@ class Matched:
     clusters: tuple[RowFile, ...] = ()
     contamination: tuple[RowFile, ...] = ()
     ratings: Mapping[str, RatingManifest] = field(default_factory=dict)
-    least: Mapping[str, int] = field(default_factory=dict)
+    least: Mapping[Scale, int] = field(default_factory=dict)
 
 
 def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched) -> str:

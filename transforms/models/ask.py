@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import apache_beam as beam
@@ -31,6 +32,7 @@ from cauldron.transforms.models.store import AnswerStore
 from cauldron.core.models import ModelRules
 
 Outcome = Answer | Failure
+_Arrived = queue.SimpleQueue[tuple[Question, Future[Outcome]]]
 
 
 def ask_all(
@@ -72,7 +74,7 @@ class _Caller:
     def ask_all(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
         self._store.refresh(force=False)
         self._calls.circuit.broken = None  # a retried bundle tries again
-        arrived: queue.SimpleQueue[tuple[Question, Future[Outcome]]] = queue.SimpleQueue()
+        arrived: _Arrived = queue.SimpleQueue()
         waiting = 0
         # As many again as can be in flight, so that a slot that gets free is taken at once.
         room = 2 * self._endpoint.concurrency
@@ -83,7 +85,7 @@ class _Caller:
                 yield question, stored
                 continue
             future = asyncio.run_coroutine_threadsafe(self._ask_once(key, question), self._loop)
-            future.add_done_callback(lambda done, asked=question: arrived.put((asked, done)))
+            future.add_done_callback(partial(_arrive, arrived, question))
             waiting += 1
             while waiting >= room or not arrived.empty():
                 asked, done = arrived.get()
@@ -129,6 +131,10 @@ class _Caller:
             most = self._budget.most(body, pictures, model.max_tokens)
             outcome = await self._calls.ask(body, most)
             return outcome if isinstance(outcome, Failure) else self._store.put(key, outcome)
+
+
+def _arrive(arrived: _Arrived, question: Question, done: Future[Outcome]) -> None:
+    arrived.put((question, done))
 
 
 @dataclass

@@ -48,7 +48,7 @@ class Retry:
     """An attempt that failed.
 
     Attributes:
-        reason: a key of `FAILURES`.
+        reason: a key of `cauldron.core.reasons.NO_ANSWER`.
         is_down: the endpoint itself may be down or overloaded.
         after: seconds to wait, as the endpoint asks.
         is_billed: the model may have answered, and the answer was lost.

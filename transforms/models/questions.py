@@ -11,14 +11,6 @@ from typing import Any
 from cauldron.core.models import ModelRules
 from cauldron.core.storage import Range, read_ranges
 
-# Why a question has no answer.
-FAILURES = {
-    "refused": "the endpoint refuses the request, e.g. because it is too long",
-    "endpoint_error": "the endpoint fails on this question, again and again, but not on others",
-    "broken_answer": "the endpoint sends something that is not an answer, again and again",
-    "not_asked": "the limit of requests or cost was reached before",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -118,7 +110,8 @@ class Failure:
     """A question without an answer. It is not kept: the next run asks again.
 
     Attributes:
-        reason: a key of `FAILURES`.
+        reason: a key of `cauldron.core.reasons.NO_ANSWER`, or ``not_asked`` once a limit of the
+            run is reached.
         message: what the endpoint said, shortened.
     """
 
