@@ -225,6 +225,11 @@ def test_ratings_change_a_mixture_only_if_the_recipe_keeps_by_them(server, folde
     assert 0 < len(dropped) < 2 * ROWS
     assert sum(s.counts.dropped.get("low_rating", 0) for s in kept.sources.values()) == len(dropped)
     assert verify(str(made / "out")) == []
+    other = {"visual_dependency": 5}
+    path = made / "out/curation" / kept.curation / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"least": other}))
+    assert any("low rating" in problem for problem in verify(str(made / "out")))
 
 
 def test_keeping_by_ratings_that_are_not_there_says_what_to_run(folder, tmp_path):

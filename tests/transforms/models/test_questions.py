@@ -67,6 +67,16 @@ def test_a_request_holds_the_parameters_and_does_not_stream():
     assert body["messages"] == [{"role": "user", "content": "a"}]
 
 
+def test_extra_fields_replace_and_remove():
+    model = ModelRules(name="m", extra={"max_tokens": None, "max_completion_tokens": 9})
+    body = json.loads(ask("a").body(model))
+    assert "max_tokens" not in body
+    assert body["max_completion_tokens"] == 9
+    for field in ("model", "messages", "stream", "n"):
+        with pytest.raises(ValueError, match=f"{field} cannot be set here"):
+            ModelRules(name="m", extra={field: 1})
+
+
 def completion(**message: object) -> bytes:
     return json.dumps({"choices": [{"message": message, "finish_reason": "length"}]}).encode()
 
