@@ -169,10 +169,11 @@ def mix(root: str, output: str) -> None:
 
 def copy(root: str, output: str) -> None:
     """A plain copy of the mixture's shards: read and write, nothing else."""
-    folder = os.path.join(output, "mixtures", "sft", "data")
-    for name in sorted(os.listdir(folder)):
-        target = os.path.join(output, f"copy-{name}")
-        with open(os.path.join(folder, name), "rb") as source, open(target, "wb") as sink:
+    from cauldron.core.output.mixture import find_mixture, load_mixture
+
+    for shard in load_mixture(find_mixture(output, "sft")).shards:
+        target = os.path.join(output, f"copy-{os.path.basename(shard)}")
+        with open(shard, "rb") as source, open(target, "wb") as sink:
             while data := source.read(1 << 20):
                 sink.write(data)
         os.remove(target)

@@ -89,7 +89,7 @@ def build_mixtures(folder: Path, rows: int) -> dict[str, str]:
     found = {}
     for name, recipe in recipes.items():
         place = folder / name.replace(" ", "-")
-        found[name] = str(place / "out" / "mixtures" / "sft")
+        found[name] = str(place / "out" / "mixtures" / recipe["name"] / "sft")
         if (Path(found[name]) / "manifest.json").exists():
             continue
         hub = place / "hub"

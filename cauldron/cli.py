@@ -21,10 +21,13 @@ import click
 from cauldron import __version__
 from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.program import program
+from cauldron.core.progress import shown, silent
 
 # Must be set before pyarrow is imported; worker processes inherit it. With Arrow's own allocator
 # the mix held 2 GiB for 0.65 GiB in use, with the system's 0.77 GiB.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+# Read when google.auth is imported: a machine that is not Google's is known after 3 s, not 15.
+os.environ.setdefault("GCE_METADATA_DETECT_RETRIES", "1")
 
 DEFAULT_OUTPUT = "./cauldron-out"
 DEFAULT_RECIPE = "idefics3"
@@ -92,6 +95,9 @@ def main(verbose: bool) -> None:
     if not verbose:
         # Beam logs tracebacks of failures; the error line is enough.
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+        # These log what they then raise, gcsfs with its traceback.
+        for name in ("gcsfs", "google.auth"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _say(line: str) -> None:
@@ -170,7 +176,8 @@ def build_command(
         beam_args=beam_args,
         shared_folders=shared_folders,
     )
-    manifests = build(options, _say)
+    with shown("build", _say) as progress:
+        manifests = build(options, progress.say, progress.track)
     if as_json:
         click.echo(json.dumps([item.model_dump(mode="json") for item in manifests], indent=1))
         return
@@ -239,9 +246,9 @@ def plan_command(
 
 
 @_examples(
-    "cauldron rate my-recipe.yaml --output OUT --endpoint http://localhost:8000 --sample 1% \\",
+    "cauldron rate rated.yaml --output OUT --endpoint http://localhost:8000 --sample 1% \\",
     "    --price 0.2,0.6",
-    "cauldron rate my-recipe.yaml --output OUT --endpoint https://api.example.com/v1 \\",
+    "cauldron rate rated.yaml --output OUT --endpoint https://api.example.com/v1 \\",
     "    --key-from EXAMPLE_KEY --max-cost 50 --price 0.2,0.6",
 )
 @main.command(
@@ -251,6 +258,8 @@ def plan_command(
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
 @click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
+@click.option("--root", help="Where the build read its sources. Default: the hub.")
+@click.option("--limit", type=click.IntRange(min=1), help="As in the build, if it had one.")
 @click.option("--endpoint", required=True, metavar="URL", help="Server with the OpenAI protocol.")
 @click.option("--vision-endpoint", metavar="URL", help="Of the vision model, if it is another.")
 @click.option(
@@ -278,6 +287,8 @@ def plan_command(
 def rate_command(
     arguments: tuple[str, ...],
     output: str,
+    root: str | None,
+    limit: int | None,
     endpoint: str,
     vision_endpoint: str | None,
     key_from: str | None,
@@ -289,7 +300,7 @@ def rate_command(
     shared_folders: bool,
     as_json: bool,
 ) -> None:
-    """Rate the turns of the corpora in OUTPUT, with the models under `ratings` in RECIPE.
+    """Rate the turns of RECIPE's corpora in OUTPUT, with the models that it names.
 
     Answers are kept in OUTPUT: the same command again goes on, and pays for nothing twice. Other
     options are passed to Beam, as with `build`.
@@ -313,6 +324,8 @@ def rate_command(
         output=output.rstrip("/") or "/",
         text=text,
         vision=vision,
+        root=None if root == HUB else root,
+        limit=limit or -1,
         share=_share(sample),
         limits=limits,
         beam_args=beam_args,
@@ -358,7 +371,8 @@ def sample_command(folder: str, rows: int, seed: int) -> None:
     """Generate a miniature hub in FOLDER: every source in its published layout."""
     from cauldron.sample import write_sample_hub
 
-    write_sample_hub(folder, seed=seed, rows=rows)
+    with shown("sample", _say, silent) as progress:
+        write_sample_hub(folder, seed=seed, rows=rows, track=progress.track)
     click.echo(f"A miniature hub is in {folder}; build it with:")
     click.echo(f"  {program()} build sample --root {shlex.quote(folder)}")
 
@@ -392,8 +406,8 @@ def query_command(
 ) -> None:
     """Run SQL over OUT with DuckDB.
 
-    Views: sft (one per mixture), corpus, quarantine, decisions, clusters, contamination,
-    ratings, benchmarks, manifest.
+    Views: one per mixture, RECIPE.STAGE, or STAGE alone where one recipe has it; corpus,
+    quarantine, decisions, clusters, contamination, ratings, benchmarks, manifest.
     """
     from cauldron.inspect.query import Limits, run_query
 
@@ -436,16 +450,16 @@ def verify_command(out: str, as_json: bool) -> None:
 
 @_examples(
     "cauldron train",
-    "cauldron train --stage stage1 --mixture OUT/mixtures/stage1 --output runs/stage1",
+    "cauldron train --stage stage1 --mixture OUT/mixtures/idefics3/stage1 --output runs/stage1",
     "torchrun --nproc-per-node 8 -m cauldron train --stage sft",
-    "cauldron train --model tiny --mixture out/mixtures/sft --steps 20",
+    "cauldron train --model tiny --mixture out/mixtures/sample/sft --steps 20",
     "cauldron train --exclude docmatix --output runs/without-docmatix",
     "cauldron train --plot cauldron-out/runs/sft",
 )
 @main.command("train")
 @click.option("--stage", default="sft", show_default=True, help="Use its hyper-parameters.")
 @click.option("--recipe", help="Packaged name or YAML file. Default: the mixture's recipe.")
-@click.option("--mixture", help="Default: ./cauldron-out/mixtures/STAGE.")
+@click.option("--mixture", help="Default: the only ./cauldron-out/mixtures/*/STAGE.")
 @click.option("--output", metavar="RUN", help="Default: ./cauldron-out/runs/STAGE.")
 @click.option("--model", help="tiny, or hub id or folder of an Idefics3 or SmolVLM checkpoint.")
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after this many steps.")

@@ -36,6 +36,7 @@ from cauldron.core.output.manifests import (
     quarantine_folder,
 )
 from cauldron.core.output.markers import marker_folder
+from cauldron.core.output.mixture import load_mixture
 from cauldron.core.rules import Action, Conflicts
 from cauldron.core.schema import (
     CLUSTER_SCHEMA,
@@ -239,7 +240,7 @@ class World:
         return mix(request, Launcher(beam_args, print))
 
     def mixture(self) -> list[dict[str, Any]]:
-        paths = storage.list_files(storage.join(self.out, "mixtures/sft/data"))
+        paths = load_mixture(f"{self.out}/mixtures/test/sft").shards
         return [row for path in paths for row in pq.read_table(path).to_pylist()]
 
 

@@ -242,6 +242,7 @@ def _write_curation(
             same = into is row
             decisions.append(
                 {name: row[name] for name in DECISION_SCHEMA.names if name in row}
+                | {"image_bytes": sum(info["length"] for info in row["image_info"])}
                 | {
                     "decision": "keep" if same else "merge",
                     "reason": None if same else "exact_copy",
@@ -317,11 +318,13 @@ def _write_mixture(
     kept: dict[str, list[dict[str, Any]]],
 ) -> None:
     rows = _copies(corpora, kept)
-    folder = mixture_folder(out, "sft")
+    folder = mixture_folder(out, "tiny", "sft")
     half = len(rows) // 2
     schema = mixture_schema_with_features()
     shards = [
-        write_table(storage.join(folder, DATA), f"train-{i:05d}-of-00002.parquet", part, schema)
+        write_table(
+            storage.join(folder, DATA, "ddd444"), f"train-{i:05d}-of-00002.parquet", part, schema
+        )
         for i, part in enumerate((rows[:half], rows[half:]))
     ]
     sums = {corpus.source: _sums(rows, corpus.source) for corpus in corpora}

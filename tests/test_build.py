@@ -81,7 +81,9 @@ def test_every_row_is_accounted_for_and_verify_agrees(built):
 
 def test_copies_of_a_row_are_its_epochs_exact_to_one_row(built):
     output, manifest = built
-    rows = list(load_mixture(f"{output}/mixtures/sft").rows(["source", "id", "epoch", "repeat"]))
+    rows = list(
+        load_mixture(f"{output}/mixtures/test/sft").rows(["source", "id", "epoch", "repeat"])
+    )
     for name, source in manifest.sources.items():
         copies = Counter(row["id"] for row in rows if row["source"] == name)
         wanted = source.epochs * source.counts.kept
@@ -94,7 +96,9 @@ def test_copies_of_a_row_are_its_epochs_exact_to_one_row(built):
 def test_turns_are_capped_and_ordered_anew_for_every_copy(built):
     output, _ = built
     orders = {}
-    for row in load_mixture(f"{output}/mixtures/sft").rows(["source", "id", "epoch", "messages"]):
+    for row in load_mixture(f"{output}/mixtures/test/sft").rows(
+        ["source", "id", "epoch", "messages"]
+    ):
         if row["source"] != "sharegpt_4o":
             continue
         first, *_ = row["messages"]
@@ -113,7 +117,7 @@ def test_shards_and_row_groups_keep_to_their_sizes(built):
 
     output, manifest = built
     assert len(manifest.shards) > 3
-    for path in load_mixture(f"{output}/mixtures/sft").shards:
+    for path in load_mixture(f"{output}/mixtures/test/sft").shards:
         file = pq.ParquetFile(path)
         for group in range(file.num_row_groups):
             pixels = file.metadata.row_group(group).column(2)
@@ -198,7 +202,7 @@ def test_a_folder_with_packages_of_the_same_names_changes_nothing(root, built, t
         command = [sys.executable, "-m", "cauldron", *arguments]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    found = load_mixture(str(tmp_path / "out/mixtures/sft")).manifest
+    found = load_mixture(str(tmp_path / "out/mixtures/test/sft")).manifest
     assert shard_digests(found) == shard_digests(built[1])
 
 
@@ -228,7 +232,7 @@ def test_how_to_train_is_told_by_the_manifest_and_changes_no_row(root, tmp_path)
     recipe.write_text(f"extends: {output}.yaml\ntraining: {{sft: {{steps: 7}}}}\n")
     second = run(root, output, recipe=str(recipe))
     assert second.recipe["training"] == {"sft": {"steps": 7}}
-    assert load_mixture(str(output / "mixtures" / "sft")).manifest == second
+    assert load_mixture(str(output / "mixtures" / "test" / "sft")).manifest == second
     assert (second.fingerprint, second.shards) == (first.fingerprint, first.shards)
     assert verify(str(output)) == []
 
@@ -251,7 +255,7 @@ def test_a_full_disk_is_one_line_and_the_rerun_gives_the_same_bytes(
     with pytest.raises(CauldronError, match="No space left on device") as caught:
         run(root, output)
     assert "\n" not in str(caught.value)
-    assert not (output / "mixtures" / "sft" / "manifest.json").exists()
+    assert not (output / "mixtures" / "test" / "sft" / "manifest.json").exists()
     assert not list(output.rglob(".tmp-*"))
     monkeypatch.undo()
     assert shard_digests(run(root, output)) == shard_digests(built[1])
@@ -277,8 +281,8 @@ def start(root: str, output: Path, moment: str) -> subprocess.Popen[bytes]:
     ("how", "moment"),
     [
         (signal.SIGKILL, "corpus/*/*/_done/*.json"),
-        (signal.SIGKILL, "mixtures/sft/_done/*.json"),
-        (signal.SIGINT, "mixtures/sft/_done/*.json"),
+        (signal.SIGKILL, "mixtures/test/sft/data/*/_done/*.json"),
+        (signal.SIGINT, "mixtures/test/sft/data/*/_done/*.json"),
     ],
 )
 def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path, how, moment):
@@ -336,9 +340,10 @@ def test_the_end_of_a_build_is_the_end_of_its_workers(root, built, tmp_path, how
 def test_temporaries_of_a_killed_mix_are_gone_after_the_next_build(root, built, tmp_path):
     output = tmp_path / "out"
     run(root, output)
-    mixture = output / "mixtures/sft"
+    mixture = output / "mixtures/test/sft"
+    [data] = (mixture / "data").iterdir()
     (mixture / "manifest.json").unlink()
-    for path in (mixture / ".tmp-1README.md", mixture / "data/.tmp-2train-00000-of-00009.parquet"):
+    for path in (mixture / ".tmp-1README.md", data / ".tmp-2train-00000-of-00009.parquet"):
         path.write_bytes(b"half")
     assert shard_digests(run(root, output)) == shard_digests(built[1])
     assert verify(str(output)) == []
@@ -383,7 +388,7 @@ def test_unknown_languages_and_sources_name_the_nearest_one(root, tmp_path):
 
 def test_verify_does_not_mind_a_lock_beside_a_manifest(built):
     """A build can be killed after it wrote its last manifest and before it removed its lock."""
-    path = built[0] / "mixtures/sft" / LOCK
+    path = built[0] / "mixtures/test/sft" / LOCK
     path.write_text("{}")
     assert verify(str(built[0])) == []
     path.unlink()
@@ -471,7 +476,7 @@ def test_a_tokenizer_is_a_folder_or_its_file(root, tmp_path):
 
 def test_the_manifest_holds_the_recipe_and_is_plain_json(built):
     output, _ = built
-    values = json.loads((output / "mixtures/sft/manifest.json").read_text())
+    values = json.loads((output / "mixtures/test/sft/manifest.json").read_text())
     assert values["recipe"]["stages"]["sft"]["mixture"]["dolly"]["weight"] == 0.5
     assert values["tokenizer"]["estimated"]
     shares = [source["share_reached"] for source in values["sources"].values()]
@@ -484,11 +489,11 @@ def test_rows_come_out_as_in_the_version_that_the_fingerprints_name(built):
     bytes no image library can change."""
     columns = ["source", "id", "epoch", "repeat", "messages", "tokens", "language", "origin"]
     digest = hashlib.blake2b(digest_size=16)
-    for row in load_mixture(f"{built[0]}/mixtures/sft").rows(columns):
+    for row in load_mixture(f"{built[0]}/mixtures/test/sft").rows(columns):
         if row["source"] == "dolly":
             digest.update(json.dumps(row, sort_keys=True).encode())
     versions = (INGEST_VERSION, CURATE_VERSION, MIX_VERSION)
-    assert (versions, digest.hexdigest()) == ((3, 3, 2), GOLDEN)
+    assert (versions, digest.hexdigest()) == ((3, 4, 3), GOLDEN)
 
 
 GOLDEN = "c19d3f489e09453cab48bd7b57167462"

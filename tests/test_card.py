@@ -26,7 +26,7 @@ IDEFICS3_TEMPLATE = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return make_out(str(tmp_path_factory.mktemp("card") / "out")) + "/mixtures/sft"
+    return make_out(str(tmp_path_factory.mktemp("card") / "out")) + "/mixtures/tiny/sft"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def split(card: str) -> tuple[dict[str, Any], str]:
 
 def test_the_header_is_what_the_hub_reads(manifest: MixtureManifest) -> None:
     header, _ = split(write_card(manifest))
-    data_files = [{"split": "train", "path": "data/train-*.parquet"}]
+    data_files = [{"split": "train", "path": "data/ddd444/train-*.parquet"}]
     assert header["configs"] == [{"config_name": "default", "data_files": data_files}]
     assert header["license"] == "other"
     assert header["size_categories"] == ["n<1K"]

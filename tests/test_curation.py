@@ -115,7 +115,7 @@ def test_the_mixture_holds_the_merged_turns_and_the_cluster(world):
     assert (okvqa.answer_tokens, okvqa.images) == (1, 0)
     assert manifest.sources[LNQA].answer_tokens == 4 + 1
     assert manifest.totals.rows == 4 < sum(s.rows for s in manifest.sources.values())
-    card = Path(world.out, "mixtures/sft/README.md").read_text()
+    card = Path(world.out, "mixtures/test/sft/README.md").read_text()
     assert "took over the turns of others" in card
     assert verify(world.out) == []
 
@@ -141,7 +141,7 @@ def test_drop_drops_the_others(world):
     rows = {row["id"]: row for row in world.mixture()}
     assert rows[LARGE[0].id]["turn_sources"] == [LNQA]
     assert rows[LARGE[0].id]["cluster"] == cluster_name(0)
-    assert "took over" not in Path(world.out, "mixtures/sft/README.md").read_text()
+    assert "took over" not in Path(world.out, "mixtures/test/sft/README.md").read_text()
     assert verify(world.out) == []
 
 

@@ -105,7 +105,7 @@ def test_a_merged_row_holds_the_turns_of_all_and_says_whose_they_are(built):
     assert len(merged) > 20
     sources = {row["id"]: row["sources"] for row in merged}
     seen = 0
-    mixture = load_mixture(f"{output}/mixtures/sft")
+    mixture = load_mixture(f"{output}/mixtures/sample/sft")
     for row in mixture.rows(["id", "source", "messages", "turn_sources", "cluster"]):
         if row["id"] in sources:
             assert set(row["turn_sources"]) <= {row["source"], *sources[row["id"]]}
@@ -197,7 +197,7 @@ def test_benchmark_pictures_leave_the_mixture_with_evidence(sample, built, copie
         for thumbnail in row["thumbnails"]:
             assert max(Image.open(io.BytesIO(thumbnail["bytes"])).size) <= 256
     gone = {row["id"] for row in evidence}
-    kept = load_mixture(f"{output}/mixtures/sft").rows(["id"])
+    kept = load_mixture(f"{output}/mixtures/sample/sft").rows(["id"])
     assert not gone & {row["id"] for row in kept}
     assert any("dropped" in line for line in explain(str(output), leaked[0]))
     assert rows(output, "SELECT count(*) AS n FROM benchmarks")[0]["n"] == 5

@@ -71,6 +71,6 @@ def test_six_gibibytes_build_in_processes_of_two(tmp_path: Path) -> None:
         preexec_fn=limit, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    manifest = load_mixture(f"{output}/mixtures/sft").manifest
+    manifest = load_mixture(f"{output}/mixtures/heavy/sft").manifest
     assert manifest.totals.bytes >= 6 * GIB
     assert manifest.totals.rows == 240 * passes

@@ -30,7 +30,7 @@ def out(tmp_path: Path) -> str:
 
 
 def test_a_mixture_gives_its_shards_and_rows(out: str) -> None:
-    mixture = load_mixture(f"{out}/mixtures/sft")
+    mixture = load_mixture(f"{out}/mixtures/tiny/sft")
     assert mixture.manifest.totals.rows == 16
     assert [Path(shard).name for shard in mixture.shards] == [
         "train-00000-of-00002.parquet",
@@ -42,18 +42,20 @@ def test_a_mixture_gives_its_shards_and_rows(out: str) -> None:
 
 
 def test_only_the_named_columns_are_read(out: str) -> None:
-    mixture = load_mixture(f"{out}/mixtures/sft")
+    mixture = load_mixture(f"{out}/mixtures/tiny/sft")
     assert all(set(row) == {"id", "tokens"} for row in mixture.rows(["id", "tokens"]))
     assert sum(table.num_rows for table in mixture.batches(["id"])) == 16
 
 
 def test_a_mixture_is_read_from_any_file_system() -> None:
     root = make_out(f"memory://{uuid.uuid4().hex}/out")
-    assert len(list(load_mixture(f"{root}/mixtures/sft").rows(["id"]))) == 16
+    assert len(list(load_mixture(f"{root}/mixtures/tiny/sft").rows(["id"]))) == 16
     storage.remove(root)
 
 
-@pytest.mark.parametrize("folder", ["mixtures/none", "mixtures", "mixtures/sft/data", ""])
+@pytest.mark.parametrize(
+    "folder", ["mixtures/none", "mixtures", "mixtures/tiny", "mixtures/tiny/sft/data", ""]
+)
 def test_what_has_no_manifest_is_unfinished_or_missing(out: str, folder: str) -> None:
     with pytest.raises(CauldronError, match="unfinished or missing mixture"):
         load_mixture(f"{out}/{folder}")
@@ -62,7 +64,7 @@ def test_what_has_no_manifest_is_unfinished_or_missing(out: str, folder: str) ->
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format=2), "format"),
+        (lambda m: m.update(format=3), "format"),
         (lambda m: m.pop("seed"), "seed"),
         (lambda m: m.update(surprise=1), "surprise"),
         (lambda m: m["shards"][0].update(name="../x"), "plain file name"),
@@ -71,17 +73,17 @@ def test_what_has_no_manifest_is_unfinished_or_missing(out: str, folder: str) ->
     ],
 )
 def test_a_manifest_that_is_none_says_where(out: str, change: Any, message: str) -> None:
-    change_manifest(f"{out}/mixtures/sft", change)
+    change_manifest(f"{out}/mixtures/tiny/sft", change)
     with pytest.raises(CauldronError, match=message) as caught:
-        load_mixture(f"{out}/mixtures/sft")
+        load_mixture(f"{out}/mixtures/tiny/sft")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
 def test_a_manifest_that_is_not_json_says_so(out: str, text: str) -> None:
-    Path(f"{out}/mixtures/sft/manifest.json").write_text(text, encoding="latin-1")
-    with pytest.raises(CauldronError, match="is not a manifest of format 1"):
-        load_mixture(f"{out}/mixtures/sft")
+    Path(f"{out}/mixtures/tiny/sft/manifest.json").write_text(text, encoding="latin-1")
+    with pytest.raises(CauldronError, match="is not a manifest of format 2"):
+        load_mixture(f"{out}/mixtures/tiny/sft")
 
 
 def test_reading_a_mixture_needs_neither_beam_nor_sources() -> None:
@@ -131,7 +133,7 @@ def test_file_names_in_manifests_are_plain() -> None:
 
 def test_everything_finished_is_found(out: str) -> None:
     found = find_finished(out)
-    assert list(found.mixtures) == ["sft"]
+    assert list(found.mixtures) == [("tiny", "sft")]
     assert set(found.corpora) == {(VQAV2, "aaa111"), (LIMA, "bbb222")}
     assert list(found.curations) == ["cccaaa111bbb222"]
     assert found.current == {

@@ -60,7 +60,7 @@ def merge(pipeline: beam.Pipeline) -> None:
 
 def mix(pipeline: beam.Pipeline) -> None:
     source = MixSource("dolly", "gs://b/corpus", 1, False, Take(1, 2, 3))
-    job = MixJob((source,), RECIPE.stage("sft"), 0, 2, "gs://b/mixtures/sft", "f" * 16)
+    job = MixJob((source,), RECIPE.stage("sft"), 0, "gs://b/data", bounds=(1 << 63,))
     paths = ["gs://b/curation/decisions-00000-of-00001.parquet"]
     _ = pipeline | beam.Create(paths, reshuffle=False) | MixShards(job, [0, 1])
 

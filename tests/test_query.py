@@ -166,7 +166,7 @@ def test_a_missing_folder_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_what_has_no_manifest_is_not_shown(own_out: str) -> None:
     os.unlink(f"{own_out}/corpus/{LIMA}/bbb222/manifest.json")
-    shutil.copytree(f"{own_out}/mixtures/sft", f"{own_out}/mixtures/other")
+    shutil.copytree(f"{own_out}/mixtures/tiny/sft", f"{own_out}/mixtures/other")
     os.unlink(f"{own_out}/mixtures/other/manifest.json")
     assert ask(own_out, "SELECT DISTINCT source FROM corpus") == [{"source": VQAV2}]
     assert "other" not in [row["name"] for row in ask(own_out, "SHOW TABLES")]
@@ -195,22 +195,23 @@ def test_without_a_mixture_the_newest_corpus_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_stage_may_be_called_like_a_view(own_out: str) -> None:
-    os.rename(f"{own_out}/mixtures/sft", f"{own_out}/mixtures/Corpus")
-    path = f"{own_out}/mixtures/Corpus/manifest.json"
+    os.rename(f"{own_out}/mixtures/tiny/sft", f"{own_out}/mixtures/tiny/Corpus")
+    path = f"{own_out}/mixtures/tiny/Corpus/manifest.json"
     storage.write_json(path, storage.read_json(path) | {"stage": "Corpus"})
     assert count(own_out, "corpus") == 10
     assert count(own_out, "mixture_Corpus") == 16
+    assert ask(own_out, "SELECT count(*) AS n FROM tiny.corpus") == [{"n": 16}]
 
 
 def test_a_broken_manifest_is_named(own_out: str) -> None:
-    Path(f"{own_out}/mixtures/sft/manifest.json").write_text('{"stage": 1}')
-    with pytest.raises(CauldronError, match=r"mixtures/sft/manifest.json is not a manifest"):
+    Path(f"{own_out}/mixtures/tiny/sft/manifest.json").write_text('{"stage": 1}')
+    with pytest.raises(CauldronError, match=r"mixtures/tiny/sft/manifest.json is not a manifest"):
         ask(own_out, "SELECT 1")
 
 
 def test_a_moved_manifest_is_named(own_out: str) -> None:
-    os.rename(f"{own_out}/mixtures/sft", f"{own_out}/mixtures/moved")
-    with pytest.raises(CauldronError, match="describes mixtures/sft: move it back"):
+    os.rename(f"{own_out}/mixtures/tiny/sft", f"{own_out}/mixtures/moved")
+    with pytest.raises(CauldronError, match="describes mixtures/tiny/sft: move it back"):
         ask(own_out, "SELECT 1")
 
 
@@ -224,7 +225,7 @@ def test_names_with_the_signs_of_a_pattern_are_taken_as_they_are(tmp_path: Path)
 
 def large_images(out: str) -> str:
     """Give the first shard 16 images of 1 MiB; its path."""
-    path = f"{out}/mixtures/sft/data/train-00000-of-00002.parquet"
+    path = f"{out}/mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet"
     rows = pq.read_table(path).to_pylist()
     for row in rows:
         row["images"] = [{"bytes": os.urandom(1024 * 1024), "path": None}] * 2
@@ -291,7 +292,7 @@ def test_a_query_without_images_does_not_notice_that_they_are_broken(own_out: st
         "SELECT * FROM read_text('{out}/secret.txt')",
         "SELECT * FROM read_text('cauldron://secret.txt')",
         "SELECT * FROM read_text('cauldron://../secret.txt')",
-        "SELECT * FROM read_text('cauldron://mixtures/sft/manifest.json')",
+        "SELECT * FROM read_text('cauldron://mixtures/tiny/sft/manifest.json')",
         "SELECT * FROM read_text('file://{secret}')",
         "SELECT * FROM query('SELECT * FROM read_text(''{secret}'')')",
         "SELECT * FROM read_parquet('https://127.0.0.1:1/x.parquet')",
@@ -313,7 +314,7 @@ def test_no_other_file_and_no_network_is_seen(own_out: str, sql: str) -> None:
 
 
 def test_a_listed_file_that_is_a_link_to_outside_is_refused(own_out: str) -> None:
-    path = Path(own_out) / "mixtures/sft/data/train-00000-of-00002.parquet"
+    path = Path(own_out) / "mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet"
     outside = Path(own_out).parent / "outside.parquet"
     path.rename(outside)
     path.symlink_to(outside)
@@ -328,7 +329,7 @@ def test_the_output_folder_itself_may_be_a_link(own_out: str) -> None:
 
 
 def test_a_manifest_cannot_name_files_elsewhere(own_out: str) -> None:
-    path = f"{own_out}/mixtures/sft/manifest.json"
+    path = f"{own_out}/mixtures/tiny/sft/manifest.json"
     manifest = storage.read_json(path)
     manifest["shards"][0]["name"] = "../../../secret.parquet"
     storage.write_json(path, manifest)
@@ -338,7 +339,7 @@ def test_a_manifest_cannot_name_files_elsewhere(own_out: str) -> None:
 
 WRITING = [
     "COPY sft TO '{out}/copy.parquet'",
-    "COPY (SELECT 1) TO 'cauldron://mixtures/sft/data/train-00000-of-00002.parquet'",
+    "COPY (SELECT 1) TO 'cauldron://mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet'",
     "EXPLAIN ANALYZE COPY sft TO '{out}/copy.parquet'",
     "EXPLAIN (FORMAT json) COPY sft TO '{out}/copy.parquet'",
     "/* so */ EXPLAIN ANALYZE COPY sft TO '{out}/copy.parquet'",
@@ -395,7 +396,7 @@ def test_only_one_reading_statement_is_taken(out: str, sql: str) -> None:
 @pytest.mark.parametrize("scheme", ["cauldron://", ""])
 def test_the_connection_itself_cannot_write(out: str, sql: str, scheme: str) -> None:
     """Not even where the statement is not looked at: what is listed can only be opened to read."""
-    name = "mixtures/sft/data/train-00000-of-00002.parquet"
+    name = "mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet"
     path = Path(out) / name
     before = path.read_bytes()
     target = f"cauldron://{name}" if scheme else str(path)
@@ -456,7 +457,7 @@ def test_wrong_sql_is_one_line_with_the_hint(out: str, sql: str, message: str) -
 
 
 def test_a_missing_file_is_not_the_queries_fault(own_out: str) -> None:
-    os.unlink(f"{own_out}/mixtures/sft/data/train-00001-of-00002.parquet")
+    os.unlink(f"{own_out}/mixtures/tiny/sft/data/ddd444/train-00001-of-00002.parquet")
     with pytest.raises(CauldronError) as caught:
         ask(own_out, "SELECT count(*) FROM sft")
     assert caught.value.exit_code == 1
@@ -465,7 +466,7 @@ def test_a_missing_file_is_not_the_queries_fault(own_out: str) -> None:
 
 
 def test_a_truncated_file_is_not_the_queries_fault(own_out: str) -> None:
-    path = f"{own_out}/mixtures/sft/data/train-00000-of-00002.parquet"
+    path = f"{own_out}/mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet"
     os.truncate(path, os.path.getsize(path) // 2)
     with pytest.raises(CauldronError, match=r"train-00000-of-00002.*cauldron verify") as caught:
         ask(own_out, "SELECT count(*) FROM sft")
@@ -541,7 +542,7 @@ def test_parquet_takes_everything_as_it_is(out: str, tmp_path: Path) -> None:
     run_query(out, "SELECT id, images, messages FROM sft ORDER BY id, epoch", "parquet", target)
     found = pq.read_table(target)
     names = ["train-00000-of-00002.parquet", "train-00001-of-00002.parquet"]
-    shards = [pq.read_table(f"{out}/mixtures/sft/data/{name}") for name in names]
+    shards = [pq.read_table(f"{out}/mixtures/tiny/sft/data/ddd444/{name}") for name in names]
     expected = pa.concat_tables(shards).sort_by([("id", "ascending"), ("epoch", "ascending")])
     for name in ("id", "images", "messages"):
         assert found[name].to_pylist() == expected[name].to_pylist()
@@ -606,7 +607,7 @@ def test_any_file_system_of_fsspec_works(memory: str) -> None:
     assert count(memory, "sft") == 16
     assert count(memory, "corpus") == 10
     with pytest.raises(CauldronError):
-        ask(memory, f"SELECT * FROM read_text('{memory}/mixtures/sft/README.md')")
+        ask(memory, f"SELECT * FROM read_text('{memory}/mixtures/tiny/sft/README.md')")
     with pytest.raises(UsageError, match="no such folder"):
         ask(memory + "x", "SELECT 1")
 
@@ -616,7 +617,9 @@ def test_google_cloud_storage_works_and_images_stay_there(monkeypatch: pytest.Mo
         store.use(monkeypatch)
         out = make_out("gs://bucket/deep/out")
         local = io.BytesIO(
-            store.objects("bucket")["deep/out/mixtures/sft/data/train-00000-of-00002.parquet"]
+            store.objects("bucket")[
+                "deep/out/mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet"
+            ]
         )
         rows = pq.read_table(local).to_pylist()
         for row in rows:
@@ -625,7 +628,9 @@ def test_google_cloud_storage_works_and_images_stay_there(monkeypatch: pytest.Mo
         table = pa.Table.from_pylist(rows, schema=mixture_schema_with_features())
         pq.write_table(table, buffer, compression="NONE", use_dictionary=False)
         store.put(
-            "bucket", "deep/out/mixtures/sft/data/train-00000-of-00002.parquet", buffer.getvalue()
+            "bucket",
+            "deep/out/mixtures/tiny/sft/data/ddd444/train-00000-of-00002.parquet",
+            buffer.getvalue(),
         )
         store.log.clear()
         sql = "SELECT source, count(*) AS n FROM sft GROUP BY 1 ORDER BY 1"
@@ -635,7 +640,7 @@ def test_google_cloud_storage_works_and_images_stay_there(monkeypatch: pytest.Mo
             {"n": 1024 * 1024}
         ]
         with pytest.raises(CauldronError):
-            ask(out, "SELECT * FROM read_text('gs://bucket/deep/out/mixtures/sft/README.md')")
+            ask(out, "SELECT * FROM read_text('gs://bucket/deep/out/mixtures/tiny/sft/README.md')")
 
 
 @pytest.mark.parametrize(

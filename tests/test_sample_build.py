@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 from collections import Counter
 
 import pytest
@@ -40,6 +41,17 @@ def test_verify_finds_nothing_wrong(built):
     assert verify(str(built[0])) == []
 
 
+def test_shards_are_within_a_tenth_of_each_other(sample, built, tmp_path):
+    """Planned by the length of records, they had 1.1 to 2.8 MB: one row has 1.9 MB of turns."""
+    output = shutil.copytree(built[0], tmp_path / "out")
+    stages = load_recipe("sample").stages
+    small = stages["sft"].model_copy(update={"shard_bytes": 3_000_000})
+    manifest = build_sample(sample, output, stages=stages | {"sft": small})
+    sizes = [shard.bytes for shard in manifest.shards]
+    assert len(sizes) > 5
+    assert max(sizes) < 1.1 * min(sizes)
+
+
 @pytest.mark.slow
 def test_bundles_repeated_give_the_same_bytes(sample, built, tmp_path):
     again = build_sample(sample, tmp_path / "out", "--direct_runner_bundle_repeat=2")
@@ -57,7 +69,9 @@ def test_another_seed_takes_other_rows_and_keeps_the_shares(sample, built, tmp_p
 def test_stored_images_decode_to_what_their_row_says(built):
     output, _ = built
     seen = Counter()
-    for row in load_mixture(f"{output}/mixtures/sft").rows(["images", "image_info", "messages"]):
+    for row in load_mixture(f"{output}/mixtures/sample/sft").rows(
+        ["images", "image_info", "messages"]
+    ):
         placeholders = [
             part["type"] for message in row["messages"] for part in message["content"]
         ].count("image")
@@ -76,7 +90,7 @@ def test_load_dataset_opens_the_mixture_and_decodes_its_images(built, tmp_path):
     import datasets
 
     output, manifest = built
-    folder = f"{output}/mixtures/sft"
+    folder = f"{output}/mixtures/sample/sft"
     rows = datasets.load_dataset(folder, split="train", cache_dir=str(tmp_path))
     assert len(rows) == manifest.totals.rows
     row = next(row for row in rows if row["images"])
@@ -89,7 +103,7 @@ def test_the_readmes_commands_print_the_mixture_and_a_query_that_runs(sample, bu
     cli = CliRunner()
     done = cli.invoke(main, ["build", "sample", "--root", str(sample), "--output", output])
     assert done.exit_code == 0, done.output
-    assert f"{output}/mixtures/sft" in done.output
+    assert f"{output}/mixtures/sample/sft" in done.output
     query = done.output.split('"')[-2]
     asked = cli.invoke(main, ["query", output, query, "--json"])
     assert asked.exit_code == 0, asked.output

@@ -46,7 +46,7 @@ def build(out: Path, action: Action, cap: int | None) -> tuple[World, CurationMa
 
 
 def manifest_of(world: World) -> MixtureManifest:
-    path = Path(world.out, "mixtures/sft/manifest.json")
+    path = Path(world.out, "mixtures/test/sft/manifest.json")
     return MixtureManifest.model_validate_json(path.read_text())
 
 
@@ -110,7 +110,7 @@ def test_a_source_of_which_every_turn_is_a_repetition_is_named(tmp_path):
     world.add(OKVQA, [two])
     manifest = world.mix(world.curate({0: [(one, 0), (two, 0)]}))
     assert manifest.empty == [OKVQA]
-    card = Path(world.out, "mixtures/sft/README.md").read_text()
+    card = Path(world.out, "mixtures/test/sft/README.md").read_text()
     assert f"No turn is left of {OKVQA}:" in card
     assert verify(world.out) == []
 

@@ -6,14 +6,16 @@ import random
 import types
 from collections.abc import Iterator
 
+import fsspec
 import gcsfs.retry
+import google.auth.exceptions
 import pytest
 from cauldron.sources.repos.folders import info_at, open_at
 from cauldron.sources.repos.roots import open_root
 from google.cloud import storage as google_storage
 
-from cauldron.core import storage
-from cauldron.core.errors import SourceUnavailable
+from cauldron.core import gcs, storage
+from cauldron.core.errors import CauldronError, SourceUnavailable
 from tests.doubles.gcs import FakeGcs
 
 MIB = 1024 * 1024
@@ -164,6 +166,58 @@ def test_files_and_folders_are_removed(store: FakeGcs) -> None:
     storage.remove("gs://bucket/absent")
     assert list(store.objects("bucket")) == ["ab/4"]
     assert not storage.exists("gs://bucket/c")
+
+
+# --- without credentials, without a network
+
+
+@pytest.fixture
+def stranger(store: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGcs]:
+    """A machine where no credentials are found."""
+
+    def default() -> None:
+        raise google.auth.exceptions.DefaultCredentialsError("none")
+
+    for protocol in ("gs", "gcs"):
+        monkeypatch.setitem(fsspec.config.conf, protocol, {})
+    monkeypatch.setattr("google.auth.default", default)
+    gcs._has_credentials.cache_clear()
+    gcs.check.cache_clear()
+    yield store
+    gcs._has_credentials.cache_clear()
+    gcs.check.cache_clear()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_private_bucket_without_credentials_is_one_line(
+    stranger: FakeGcs, slept: list[float], status: int
+) -> None:
+    stranger.fail(status, times=99)
+    with pytest.raises(CauldronError) as caught:
+        storage.exists("gs://bucket/out")
+    message = str(caught.value)
+    assert message.startswith("gs://bucket: no Google credentials were found")
+    assert "gcloud auth application-default login" in message
+    assert "\n" not in message
+    assert not slept
+
+
+def test_a_public_bucket_is_read_without_credentials(stranger: FakeGcs) -> None:
+    stranger.put("bucket", "a", b"1")
+    assert storage.read_bytes("gs://bucket/a") == b"1"
+    assert not storage.exists("gs://absent/a")
+
+
+def test_a_store_that_cannot_be_reached_is_one_line(
+    stranger: FakeGcs, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")
+    with pytest.raises(CauldronError) as caught:
+        storage.exists("gs://bucket/out")
+    message = str(caught.value)
+    assert message.startswith("gs://bucket: 127.0.0.1 cannot be reached (")
+    assert "check the network" in message
+    assert not slept
 
 
 # --- sources.files on gs://

@@ -22,11 +22,11 @@ from tests.fixtures_out import LIMA, VQAV2, change_manifest, make_out
 CORPUS = f"corpus/{VQAV2}/aaa111"
 QUARANTINE = f"quarantine/{VQAV2}/aaa111"
 CURATION = "curation/cccaaa111bbb222"
-MIXTURE = "mixtures/sft"
+MIXTURE = "mixtures/tiny/sft"
 PART = f"{CORPUS}/part-00000-of-00002.parquet"
 PACK = f"{CORPUS}/images-00000-of-00002.tar"
 BUCKET = f"{CURATION}/decisions-00000-of-00002.parquet"
-SHARD = f"{MIXTURE}/data/train-00000-of-00002.parquet"
+SHARD = f"{MIXTURE}/data/ddd444/train-00000-of-00002.parquet"
 
 
 @pytest.fixture
@@ -96,7 +96,9 @@ def test_a_truncated_file_is_found(out: str, file: str) -> None:
     some(verify(out), file, f"bytes {size // 2:,}", f"{size:,}")
 
 
-@pytest.mark.parametrize("folder", [CORPUS, QUARANTINE, CURATION, MIXTURE, f"{MIXTURE}/data"])
+@pytest.mark.parametrize(
+    "folder", [CORPUS, QUARANTINE, CURATION, MIXTURE, f"{MIXTURE}/data/ddd444"]
+)
 def test_files_that_nobody_listed_are_found(out: str, folder: str) -> None:
     (Path(out) / folder / "part-00007-of-00002.parquet").write_bytes(b"x")
     only(verify(out), f"{folder}/part-00007-of-00002.parquet: no manifest.json lists it")
@@ -365,7 +367,7 @@ def test_a_row_with_the_images_of_another_is_found(out: str) -> None:
         one, two = [r for r in rows if len(r["images"]) == 1 and r["source"] == VQAV2][:2]
         one["images"], one["image_info"] = two["images"], two["image_info"]
 
-    edit(out, f"{MIXTURE}/data/train-00001-of-00002.parquet", MIXTURE, change)
+    edit(out, f"{MIXTURE}/data/ddd444/train-00001-of-00002.parquet", MIXTURE, change)
     some(verify(out), MIXTURE, VQAV2, "copies with other images than their corpus row")
 
 

@@ -29,7 +29,6 @@ BUCKET, MERGED = "decisions-00000-of-00001.parquet", "merged-00000-of-00001.json
 CLUSTER_FILE, CONTAMINATION_FILE = (
     f"{stem}-00000-of-00001.parquet" for stem in ("clusters", "contamination")
 )
-SHARD = "mixtures/sft/data/train-00000-of-00001.parquet"
 
 Rows = list[dict[str, Any]]
 
@@ -273,7 +272,7 @@ def test_a_wrong_cluster_is_found(out, curation):
     )
     problems = verify(out)
     some(problems, curation, "1 decisions with another cluster than their first image in one")
-    some(problems, "mixtures/sft", VQA, "1 copies with another cluster than their decision")
+    some(problems, "mixtures/test/sft", VQA, "1 copies with another cluster than their decision")
 
 
 # Evidence
@@ -341,6 +340,12 @@ def test_a_changed_benchmark_is_found(out, file):
 # Mixtures
 
 
+def shard_of(out: str) -> str:
+    """The only shard of the mixture, relative to the output folder."""
+    [path] = Path(out).glob("mixtures/test/sft/data/*/train-*.parquet")
+    return str(path.relative_to(out))
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -355,20 +360,20 @@ def test_a_changed_benchmark_is_found(out, file):
     ids=["sources", "answer", "tokens", "licence"],
 )
 def test_a_copy_that_differs_from_its_merged_text_is_found(out, change, what):
-    edit(out, SHARD, "mixtures/sft", lambda rows: change(one_of(rows, source=VQA)))
-    some(verify(out), f"mixtures/sft: a copy of {ONE[0].id}", what)
+    edit(out, shard_of(out), "mixtures/test/sft", lambda rows: change(one_of(rows, source=VQA)))
+    some(verify(out), f"mixtures/test/sft: a copy of {ONE[0].id}", what)
 
 
 def test_a_plain_copy_with_turns_of_another_source_is_found(out):
     edit(
         out,
-        SHARD,
-        "mixtures/sft",
+        shard_of(out),
+        "mixtures/test/sft",
         lambda rows: one_of(rows, source=OKVQA).update(turn_sources=[LNQA]),
     )
     problems = verify(out)
-    some(problems, "mixtures/sft", OKVQA, "1 copies with turns of other sources")
-    some(problems, "mixtures/sft", LNQA, "rows 2, manifest.json says 1")
+    some(problems, "mixtures/test/sft", OKVQA, "1 copies with turns of other sources")
+    some(problems, "mixtures/test/sft", LNQA, "rows 2, manifest.json says 1")
 
 
 def test_tokens_that_count_for_another_source_are_found(out):
@@ -380,7 +385,7 @@ def test_tokens_that_count_for_another_source_are_found(out):
                 sources[name]["answer_tokens"] / values["totals"]["answer_tokens"]
             )
 
-    change_manifest(f"{out}/mixtures/sft", change)
+    change_manifest(f"{out}/mixtures/test/sft", change)
     problems = verify(out)
     some(problems, VQA, "answer tokens 3, manifest.json says 4")
     some(problems, LNQA, "answer tokens 1, manifest.json says 0")
@@ -390,7 +395,7 @@ def test_a_wrong_number_of_rows_of_a_pass_is_found(out):
     def change(values: dict[str, Any]) -> None:
         values["sources"][LNQA]["pass_rows"] = 2
 
-    change_manifest(f"{out}/mixtures/sft", change)
+    change_manifest(f"{out}/mixtures/test/sft", change)
     some(verify(out), LNQA, "rows of a pass 1, manifest.json says 2")
 
 
@@ -398,5 +403,5 @@ def test_a_contaminated_row_in_a_mixture_is_found(out):
     def change(rows: Rows) -> None:
         one_of(rows, source=OKVQA).update(source=LNQA, id=BAD[0].id)
 
-    edit(out, SHARD, "mixtures/sft", change)
-    some(verify(out), "mixtures/sft", LNQA, "1 copies of rows that no decision keeps")
+    edit(out, shard_of(out), "mixtures/test/sft", change)
+    some(verify(out), "mixtures/test/sft", LNQA, "1 copies of rows that no decision keeps")

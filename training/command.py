@@ -23,8 +23,8 @@ from cauldron.training.resume import check_match, fields_to_match
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.output.manifests import Tokenizer, mixture_folder
-from cauldron.core.output.mixture import Mixture, load_mixture
+from cauldron.core.output.manifests import Tokenizer
+from cauldron.core.output.mixture import Mixture, find_mixture, load_mixture
 from cauldron.core.tokenizer import digest, open_tokenizer
 
 OUTPUT = "./cauldron-out"
@@ -58,6 +58,7 @@ class TrainOptions:
     Attributes:
         rules: the ``training`` section of `--recipe`; None: of the mixture's own recipe.
         packaged: the same of the packaged recipe, for a missing mixture.
+        mixture: its folder; None: the only mixture of the stage in the default output.
         changes: ``field=value`` of `--set`.
     """
 
@@ -72,10 +73,6 @@ class TrainOptions:
     exclude: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
 
-    @property
-    def mixture_folder(self) -> str:
-        return self.mixture or mixture_folder(OUTPUT, self.stage)
-
 
 def train(options: TrainOptions, say: Say) -> int:
     """Train, or resume training. Returns the exit code: 0 also after SIGTERM, with a checkpoint."""
@@ -83,7 +80,7 @@ def train(options: TrainOptions, say: Say) -> int:
     with _reported_once():
         found = _find_mixture(options)
         config = configure(options, found)
-        mixture = found or load_mixture(config.mixture)
+        mixture = found or _open_mixture(options)
         check(config, mixture)
     from cauldron.training import run
 
@@ -114,13 +111,23 @@ def _reported_once() -> Iterator[None]:
 
 def resolve(options: TrainOptions) -> TrainConfig:
     """The run's configuration. Raises UsageError for an unknown stage, field or value."""
-    return configure(options, None if options.rules is not None else _find_mixture(options))
+    return configure(options, _find_mixture(options))
+
+
+def _open_mixture(options: TrainOptions) -> Mixture:
+    return load_mixture(options.mixture or find_mixture(OUTPUT, options.stage))
 
 
 def _find_mixture(options: TrainOptions) -> Mixture | None:
-    """The mixture, if it is there: `--print-config` does not need it."""
+    """The mixture, if it is there: `--print-config` does not need it.
+
+    Raises:
+        UsageError: several recipes have one.
+    """
     try:
-        return load_mixture(options.mixture_folder)
+        return _open_mixture(options)
+    except UsageError:
+        raise
     except CauldronError:
         return None
 
@@ -143,9 +150,12 @@ def configure(options: TrainOptions, mixture: Mixture | None) -> TrainConfig:
     output = options.output or storage.join(OUTPUT, "runs", options.stage)
     if not storage.is_local(output):
         raise UsageError(f"--output {output}: a run's folder must be on a disk of this machine")
+    folder = options.mixture or storage.join(OUTPUT, "mixtures", "*", options.stage)
+    if mixture is not None:
+        folder = mixture.folder
     return TrainConfig(
         stage=options.stage,
-        mixture=options.mixture_folder,
+        mixture=folder,
         output=str(Path(output)),
         exclude=options.exclude,
         only=options.only,

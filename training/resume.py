@@ -19,6 +19,7 @@ import huggingface_hub
 from cauldron.training.config import ModelRules, TrainConfig
 
 from cauldron.core.errors import UsageError
+from cauldron.core.hub import use_client
 from cauldron.core.output.mixture import Mixture
 from cauldron.core.tokenizer import split_revision
 
@@ -139,6 +140,7 @@ def _sample(file: BinaryIO, size: int) -> tuple[bytes, list[int]]:
 def _commit(name: str) -> str | None:
     """The commit that would be loaded now: the hub's, or the cached one when offline."""
     repo, revision = split_revision(name)
+    use_client()
     try:
         # Read here, because the library reads it only once, when it is imported.
         hub = huggingface_hub.HfApi(endpoint=os.environ.get("HF_ENDPOINT"))

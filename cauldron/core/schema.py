@@ -250,6 +250,7 @@ DECISION_SCHEMA = pa.schema(
         ("turns", pa.int32()),
         ("offset", pa.int64()),
         ("length", pa.int64()),
+        ("image_bytes", pa.int64()),
         ("cluster", _STRING),
         ("merged_file", pa.int32()),
         ("merged_offset", pa.int64()),

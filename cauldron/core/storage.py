@@ -20,6 +20,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
+from cauldron.core import gcs
 from cauldron.core.errors import UsageError, first_line
 
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
@@ -34,13 +35,18 @@ def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
 
     Raises:
         UsageError: no installed package opens addresses of this kind.
+        CauldronError: a bucket without credentials, or without a network.
     """
+    protocol = fsspec.utils.get_protocol(path)
+    extra = gcs.options(protocol) if protocol in gcs.PROTOCOLS else {}
     try:
         # A cached listing would hide files that another worker has written since.
-        fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False)
+        fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False, **extra)
     except (ImportError, ValueError) as error:
         why = f"cannot open {path}: {first_line(error)}"
         raise UsageError(f"{why}; give a folder or a gs:// address") from error
+    if protocol in gcs.PROTOCOLS:
+        gcs.check(fs, bare.partition("/")[0], extra.get("token") == "anon")
     return fs, bare
 
 

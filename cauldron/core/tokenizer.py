@@ -6,16 +6,19 @@ the same one. A manifest therefore stores a digest of its output on a fixed text
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 
 import huggingface_hub
+from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers import Tokenizer
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
+from cauldron.core.hub import HubError, patiently
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -89,15 +92,28 @@ def _content(spec: str) -> bytes:
         repo, revision = split_revision(spec)
         if not _HUB_ID.fullmatch(repo):
             return storage.read_bytes(storage.join(spec, "tokenizer.json"))
-        return storage.read_bytes(
-            huggingface_hub.hf_hub_download(
-                repo,
-                "tokenizer.json",
-                revision=revision,
-                # The library itself reads it only once, at import.
-                endpoint=os.environ.get("HF_ENDPOINT"),
-            )
-        )
+        return storage.read_bytes(_download(repo, revision))
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UsageError(f"tokenizer {spec} cannot be read: {reason}") from None
+
+
+def _download(repo: str, revision: str | None) -> str:
+    """The path of the hub's file in the cache of huggingface_hub."""
+
+    def fetch(only_local: bool = False) -> str:
+        return huggingface_hub.hf_hub_download(
+            repo,
+            "tokenizer.json",
+            revision=revision,
+            # The library itself reads it only once, at import.
+            endpoint=os.environ.get("HF_ENDPOINT"),
+            local_files_only=only_local,
+        )
+
+    try:
+        return patiently(fetch)
+    except HubError:
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return fetch(only_local=True)
+        raise

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import yaml
 
-from cauldron.core.output.manifests import DATA, MixtureManifest, SourceInMixture
+from cauldron.core.output.manifests import MixtureManifest, SourceInMixture
+from cauldron.inspect.views import mixture_view
 
 # The hub's size categories, by rows.
 _SIZES = [
@@ -54,7 +55,7 @@ def _header(manifest: MixtureManifest) -> str:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": "train", "path": f"{DATA}/train-*.parquet"}],
+                "data_files": [{"split": "train", "path": f"{manifest.data}/train-*.parquet"}],
             }
         ],
     }
@@ -87,15 +88,14 @@ def _present(manifest: MixtureManifest) -> int:
 
 
 def _loading(manifest: MixtureManifest) -> str:
-    stage = manifest.stage
-    view = stage if stage.isidentifier() else f'\\"{stage}\\"'
+    view = mixture_view(manifest).sql.replace('"', '\\"')
     return f"""\
 With `datasets`; `images` are decoded, and `messages` go into `apply_chat_template` as they are:
 
 ```python
 from datasets import load_dataset
 
-rows = load_dataset("path/to/mixtures/{stage}", split="train")
+rows = load_dataset("path/to/{manifest.folder}", split="train")
 prompt = processor.apply_chat_template(rows[0]["messages"])
 inputs = processor(text=prompt, images=rows[0]["images"] or None)
 ```
@@ -104,7 +104,7 @@ With DuckDB, without reading an image:
 
 ```sql
 SELECT source, count(*) AS rows, sum(tokens.answer) AS answer_tokens
-FROM 'path/to/mixtures/{stage}/{DATA}/train-*.parquet' GROUP BY 1 ORDER BY 2 DESC;
+FROM 'path/to/{manifest.folder}/{manifest.data}/train-*.parquet' GROUP BY 1 ORDER BY 2 DESC;
 ```
 
 With Cauldron, from the build's output folder:

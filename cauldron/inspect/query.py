@@ -22,7 +22,7 @@ from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.output.finished import find_finished
 from cauldron.inspect.database import SCHEME, one_row, open_database
 from cauldron.inspect.query_output import write_csv, write_json, write_parquet, write_table
-from cauldron.inspect.views import manifest_table, views_of
+from cauldron.inspect.views import ViewName, identifier, manifest_table, views_of
 
 Style = Literal["table", "json", "csv", "parquet"]
 
@@ -32,6 +32,7 @@ _BATCH_ROWS = 256
 # All forms of SELECT. COPY, INSERT and others inside a WITH have other node types.
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _TRACEBACK = "Traceback (most recent call last)"
+_NO_TABLE = re.compile(r"Table with name (\S+) does not exist")
 _EXPLAIN = re.compile(r"\s*explain\b(\s+analyze\b)?(\s*\([^)]*\))?", re.IGNORECASE)
 
 
@@ -114,11 +115,13 @@ def connect(out: str, memory: int | None = None) -> Iterator[duckdb.DuckDBPyConn
     with open_database(out, names, memory) as connection:
         with _errors_in_one_line(connection, out):
             for view, (files, sql, schema) in views.items():
+                connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(view.schema)}")
                 if files:
-                    connection.execute(f"CREATE VIEW {_identifier(view)} AS {sql}")
+                    connection.execute(f"CREATE VIEW {view.sql} AS {sql}")
                 else:
                     _store(connection, view, schema.empty_table())
-            _store(connection, "manifest", manifest_table(found.mixtures.values()))
+            manifest = ViewName("main", "manifest")
+            _store(connection, manifest, manifest_table(found.mixtures.values()))
         yield connection
 
 
@@ -165,13 +168,9 @@ def _node_types(tree: Any) -> Iterator[str]:
             yield from _node_types(child)
 
 
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _store(connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+def _store(connection: duckdb.DuckDBPyConnection, name: ViewName, table: pa.Table) -> None:
     connection.register("handed_over", table)
-    connection.execute(f"CREATE TABLE {_identifier(name)} AS SELECT * FROM handed_over")
+    connection.execute(f"CREATE TABLE {name.sql} AS SELECT * FROM handed_over")
     connection.unregister("handed_over")
 
 
@@ -205,8 +204,7 @@ def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iter
     try:
         yield
     except duckdb.CatalogException as error:
-        names = [row[0] for row in connection.execute("SHOW TABLES").fetchall()]
-        raise UsageError(f"{_one_line(error)} (there are: {', '.join(names)})") from None
+        raise UsageError(_unknown(error, connection)) from None
     except duckdb.OutOfMemoryException as error:
         text = "the query needs more memory than it may use; --memory gives it more"
         raise CauldronError(f"{text} ({first_line(error)})") from None
@@ -215,9 +213,22 @@ def _errors_in_one_line(connection: duckdb.DuckDBPyConnection, out: str) -> Iter
         # An error that names one of our files, or comes from opening it, is not about the query.
         if f"{SCHEME}://" in text or _TRACEBACK in str(error):
             text = text.replace(f"{SCHEME}://", f"{out.rstrip('/')}/")
-            raise CauldronError(f"{text}; cauldron verify tells what is wrong") from None
+            text += "; run it again if a build has just ended, else see what cauldron verify says"
+            raise CauldronError(text) from None
         ours = (duckdb.InternalException, duckdb.IOException)
         raise (CauldronError if isinstance(error, ours) else UsageError)(text) from None
+
+
+def _unknown(error: duckdb.CatalogException, connection: duckdb.DuckDBPyConnection) -> str:
+    """The line for an unknown name: the recipes that have such a stage, or all views."""
+    shown = connection.execute('SELECT "schema", name FROM (SHOW ALL TABLES) ORDER BY ALL')
+    views = [ViewName(*row) for row in shown.fetchall()]
+    asked = _NO_TABLE.search(str(error))
+    alike = [v.sql for v in views if asked and v.view.casefold() == asked[1].casefold()]
+    if len(alike) > 1:
+        assert asked is not None
+        return f"{asked[1]} is a stage of {len(alike)} recipes: write {' or '.join(alike)}"
+    return f"{_one_line(error)} (there are: {', '.join(view.sql for view in views)})"
 
 
 def _one_line(error: duckdb.Error) -> str:

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from cauldron.core.output.manifests import MixtureManifest, RatingManifest, mixture_folder
+from cauldron.core import storage
+from cauldron.core.output.manifests import MixtureManifest, RatingManifest
 from cauldron.core.program import program
 from cauldron.inspect.card import nothing_left
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
 from cauldron.inspect.query_output import console
+from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
 
 
@@ -75,8 +77,9 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
             f"{100 * source.share_reached:.2f}",
         )
     totals, missing = manifest.totals, len(manifest.unavailable)
-    folder = mixture_folder(output, manifest.stage)
-    query = f"SELECT source, count(*) AS rows FROM {manifest.stage} GROUP BY 1 ORDER BY 2 DESC"
+    folder = storage.join(output, manifest.folder)
+    view = mixture_view(manifest).sql
+    query = f"SELECT source, count(*) AS rows FROM {view} GROUP BY 1 ORDER BY 2 DESC"
     without = (
         f"Built without {missing} sources of the recipe; the manifest and the card name them and "
         "say why."
@@ -87,7 +90,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
         *([nothing_left(manifest)] if manifest.empty else []),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
-        f'Look at it: {program()} query {shlex.quote(output)} "{query}"',
+        f"Look at it: {program()} query {shlex.quote(output)} {shlex.quote(query)}",
         spare=("answer tokens", "in", "kept", "merged", "dropped", "quarantined", "epochs"),
     )
 

@@ -1,16 +1,21 @@
 """The views that a query can use.
 
-There is one view for each finished mixture, named after its stage. `corpus`, `quarantine`,
-`decisions`, `clusters`, `contamination` and `ratings` cover the current corpus of every source
-(`Finished.current`). `benchmarks` holds the rows of the benchmarks to keep out, and `manifest` one
-row per stage and source. A view without data exists and is empty.
+Each finished mixture is a view `<recipe>.<stage>`; where only one recipe has the stage, the stage's
+name is enough. `corpus`, `quarantine`, `decisions`, `clusters`, `contamination` and `ratings` cover
+the current corpus of every source (`Finished.current`). `benchmarks` holds the rows of the
+benchmarks to keep out, and `manifest` one row per recipe, stage and source. A view without data
+exists and is empty.
 """
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
+import duckdb
 import pyarrow as pa
 
 from cauldron.core.output.finished import Finished
@@ -28,10 +33,11 @@ from cauldron.inspect.database import quoted, scan
 
 _REASONS = pa.map_(pa.string(), pa.int64())
 
-# One row per stage and source. `unavailable` says why a source of the recipe is not in the mixture;
-# its other columns are then null. `reasons` counts rows by reason code.
+# One row per recipe, stage and source. `unavailable` says why a source of the recipe is not in the
+# mixture; its other columns are then null. `reasons` counts rows by reason code.
 MANIFEST_SCHEMA = pa.schema(
     [
+        ("recipe", pa.string()),
         ("stage", pa.string()),
         ("source", pa.string()),
         ("rows_in", pa.int64()),
@@ -70,6 +76,7 @@ def manifest_table(mixtures: Iterable[MixtureManifest]) -> pa.Table:
             rows.append(
                 row
                 | {
+                    "recipe": mixture.recipe_name,
                     "stage": mixture.stage,
                     "source": name,
                     "reasons": sorted(reasons.items()),
@@ -77,9 +84,51 @@ def manifest_table(mixtures: Iterable[MixtureManifest]) -> pa.Table:
                 }
             )
         for missing in mixture.unavailable:
+            row = {"recipe": mixture.recipe_name, "stage": mixture.stage}
             why = f"{missing.why}; {missing.remedy}"
-            rows.append({"stage": mixture.stage, "source": missing.source, "unavailable": why})
+            rows.append(row | {"source": missing.source, "unavailable": why})
     return pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA)
+
+
+# Names of schemas and databases that DuckDB has already.
+_TAKEN = {"main", "memory", "system", "temp", "information_schema", "pg_catalog"}
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class ViewName(NamedTuple):
+    """A view in a schema of DuckDB: ``main`` for names without a schema, or that of a recipe."""
+
+    schema: str
+    view: str
+
+    @property
+    def sql(self) -> str:
+        """As it is written in a query, quoted where necessary."""
+        parts = self[1:] if self.schema == "main" else self
+        return ".".join(part if _is_plain(part) else identifier(part) for part in parts)
+
+
+def mixture_view(mixture: MixtureManifest) -> ViewName:
+    """The name that a mixture has in any output: ``<recipe>.<stage>``."""
+    recipe = mixture.recipe_name
+    return ViewName(f"recipe_{recipe}" if recipe.casefold() in _TAKEN else recipe, mixture.stage)
+
+
+def identifier(name: str) -> str:
+    """The name as a SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _is_plain(name: str) -> bool:
+    return bool(_IDENTIFIER.fullmatch(name)) and name.casefold() not in _keywords()
+
+
+@cache
+def _keywords() -> frozenset[str]:
+    """Words that DuckDB does not take as a name without quotes."""
+    sql = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
+    with duckdb.connect(":memory:") as connection:
+        return frozenset(row[0] for row in connection.execute(sql).fetchall())
 
 
 # A view: the files that it reads, its SQL, and its columns if there are no files.
@@ -94,7 +143,7 @@ _CURATED: dict[str, tuple[_Files, pa.Schema]] = {
 }
 
 
-def views_of(found: Finished) -> dict[str, View]:
+def views_of(found: Finished) -> dict[ViewName, View]:
     """The views by name, without `manifest`."""
     corpus: list[str] = []
     quarantine: list[str] = []
@@ -118,12 +167,33 @@ def views_of(found: Finished) -> dict[str, View]:
             RATING_SCHEMA,
         ),
     }
-    for stage, mixture in sorted(found.mixtures.items()):
-        name = stage
+    return {ViewName("main", name): view for name, view in views.items()} | _mixtures(
+        found, {"manifest", *views}
+    )
+
+
+def _mixtures(found: Finished, taken: set[str]) -> dict[ViewName, View]:
+    """Every mixture by recipe and stage, and by its stage alone where only one recipe has it.
+
+    Args:
+        taken: names of other views.
+    """
+    views: dict[ViewName, View] = {}
+    stages: dict[str, list[tuple[str, View]]] = defaultdict(list)
+    for _, mixture in sorted(found.mixtures.items()):
+        view = _all_rows(mixture.shard_paths, MIXTURE_SCHEMA)
+        schema, name = mixture_view(mixture)
         # DuckDB's names ignore case.
-        while name.casefold() in {"manifest", *(view.casefold() for view in views)}:
-            name = f"mixture_{name}"
-        views[name] = _all_rows(mixture.shard_paths, MIXTURE_SCHEMA)
+        while any(schema.casefold() == other.schema.casefold() for other in views
+                  if name.casefold() == other.view.casefold()):  # fmt: skip
+            schema = f"recipe_{schema}"
+        views[ViewName(schema, name)] = view
+        stages[name.casefold()].append((name, view))
+    for (name, view), *others in stages.values():
+        if not others:
+            while name.casefold() in taken:
+                name = f"mixture_{name}"
+            views[ViewName("main", name)] = view
     return views
 
 

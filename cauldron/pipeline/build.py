@@ -7,25 +7,27 @@ import os
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.output.manifests import MixtureManifest
+from cauldron.core.progress import Say, Track
 from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
 from cauldron.pipeline.corpora import BuildOptions, check_drops, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
 from cauldron.pipeline.options import check_arguments, check_reach
-from cauldron.pipeline.runner import Launcher, Say
+from cauldron.pipeline.runner import Launcher
 from cauldron.sources.repos.folders import is_folder
 
 __all__ = ["BuildOptions", "build"]
 
 
-def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
+def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[MixtureManifest]:
     """Build the mixtures of the asked stages.
 
     After a killed build, the same call resumes where it was and ends in the same bytes.
 
     Args:
         say: receives one line at a time about the progress.
+        track: is told how far each job is; by default in lines too.
 
     Raises:
         cauldron.core.errors.CauldronError: with one line on what failed and what to do; also
@@ -41,7 +43,7 @@ def build(options: BuildOptions, say: Say) -> list[MixtureManifest]:
     planned, missing = plan_corpora(options)
     for item in missing:
         say(f"without {item.source}: {item.why}")
-    launcher = Launcher(options.beam_args, say)
+    launcher = Launcher(options.beam_args, say, track)
     corpora = ingest(planned, options, launcher)
     check_drops(recipe, corpora)
     benchmarks = ingest_benchmarks(against, options, launcher)

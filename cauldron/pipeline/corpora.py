@@ -119,10 +119,9 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
         except SourceUnavailable as error:
             missing.append(Unavailable(source=name, why=error.why, remedy=error.remedy))
     if missing and not options.skip_unavailable:
-        lines = "\n".join(f"  {item.source}: {item.why}; {item.remedy}" for item in missing)
         raise CauldronError(
             f"{len(missing)} of {len(options.sources)} sources cannot be read "
-            f"(--skip-unavailable builds without them):\n{lines}"
+            f"(--skip-unavailable builds without them):\n{_reasons(missing)}"
         )
     if not planned:
         place = "licenses.allow" if unlicensed else "--root"
@@ -131,6 +130,17 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     return planned, missing + [
         Unavailable(source=name, why=why, remedy=remedy) for name, why in unlicensed.items()
     ]
+
+
+def _reasons(missing: list[Unavailable]) -> str:
+    """A line for each reason, with the sources that it concerns: many lie in one repository."""
+    sources: dict[str, list[str]] = {}
+    for item in missing:
+        sources.setdefault(f"{item.why}; {item.remedy}", []).append(item.source)
+    return "\n".join(
+        f"  {names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {reason}"
+        for reason, names in sources.items()
+    )
 
 
 def check_drops(recipe: Recipe, corpora: Mapping[str, CorpusManifest]) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow
@@ -17,7 +18,6 @@ from cauldron.core.output.counts import RowCounts
 from cauldron.core.output.lock import locked
 from cauldron.core.output.manifests import (
     DATA,
-    MANIFEST,
     CorpusManifest,
     CurationManifest,
     MixtureManifest,
@@ -36,8 +36,11 @@ from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
+from cauldron.transforms.mixing.bounds import bounds
 from cauldron.transforms.mixing.select import Take, Tally, takes, tally
 from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixShards, MixSource
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class MixRequest:
 def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
     """Make one stage's mixture, unless nothing that decides its rows has changed."""
     recipe = request.recipe
-    folder = mixture_folder(request.output, request.stage)
+    folder = mixture_folder(request.output, recipe.name, request.stage)
     digest = fingerprint(
         {
             "version": [MIX_VERSION, __version__, pyarrow.__version__],
@@ -65,7 +68,8 @@ def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
             "unavailable": [item.model_dump() for item in request.unavailable],
         }
     )
-    data = storage.join(folder, DATA)
+    # Its own for each fingerprint: the mixture that is there stays whole until the new one is.
+    data = storage.join(folder, DATA, digest)
     step = Step(kind=MixtureManifest, folder=folder, fingerprint=digest, beside=(data,))
     found = step.make(f"mix {request.stage}", lambda: _mix(request, step, launcher), launcher.say)
     # Settings of training change no row, but the trainer reads them in the manifest.
@@ -74,7 +78,24 @@ def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
         found = found.model_copy(update={"recipe": values})
         with locked([folder]):
             step.write(found)
+    _remove_other_data(found, step)
     return found
+
+
+def _remove_other_data(mixture: MixtureManifest, step: Step[MixtureManifest]) -> None:
+    """Delete the shards of the recipe's earlier mixtures, and those of builds that were killed."""
+    data = storage.join(step.folder, DATA)
+    others = [name for name in storage.list_folders(data) if name != mixture.fingerprint]
+    ours = [storage.join(data, name) for name in others if _FINGERPRINT.fullmatch(name)]
+    if ours:
+        with locked([step.folder]):
+            _write_card(mixture, step)  # a killed build may have written that of its own shards
+            for folder in ours:
+                storage.remove(folder)
+
+
+def _write_card(mixture: MixtureManifest, step: Step[MixtureManifest]) -> None:
+    storage.write_bytes(storage.join(step.folder, "README.md"), write_card(mixture).encode())
 
 
 def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -> MixtureManifest:
@@ -92,18 +113,17 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
         raise CauldronError(f"the budget of stage {request.stage} is less than one row")
     size += sum(_bytes_taken(tallies[name], take) for name, take in taken.items())
     sources = _mix_sources(request, taken)
-    shards = max(1, -(-size // stage.shard_bytes))
-    job = MixJob(sources, stage, seed, shards, step.folder, step.fingerprint, merged)
-    # From here on the old mixture is gone: readers find it unfinished.
-    storage.remove(storage.join(step.folder, MANIFEST))
-    _remove_stale_shards(job)
-    markers = [job.marker_path(shard) for shard in range(shards)]
+    job = MixJob(sources, stage, seed, step.beside[0], merged)
+    job = replace(job, bounds=bounds(paths, job, shards=-(-size // stage.shard_bytes)))
+    markers = [job.marker_path(shard) for shard in range(job.shards)]
+    _forget_lost_shards(job, markers)
     if todo := missing(markers):
         about = f"{len(todo)} shards, {size / 1e6:,.0f} MB"
         name = f"mix {request.stage}"
         launcher.submit(Job(name, "mix", about, paths, MixShards(job, todo), size, markers))
-    manifest = _manifest(request, allocations, job, [storage.read_json(path) for path in markers])
-    storage.write_bytes(storage.join(step.folder, "README.md"), write_card(manifest).encode())
+    marks = [storage.read_json(path) for path in markers]
+    manifest = _manifest(request, allocations, step.fingerprint, marks)
+    _write_card(manifest, step)
     return manifest
 
 
@@ -128,21 +148,17 @@ def _bytes_taken(total: Tally, take: Take) -> int:
     return total.bytes * copies // total.rows
 
 
-def _remove_stale_shards(job: MixJob) -> None:
-    """Delete shards of other builds, and markers whose shard is gone or of another build."""
-    data = storage.join(job.folder, DATA)
-    shards = {path.rpartition("/")[2]: path for path in storage.list_files(data, ".parquet")}
-    for path in list_markers(job.folder):
-        mark = storage.read_json(path)
-        if mark["fingerprint"] != job.fingerprint or not shards.pop(mark["file"]["name"], None):
-            storage.remove(path)
-    for name, path in shards.items():
-        if name.startswith("train-"):  # a file of another name was not written here
-            storage.remove(path)
+def _forget_lost_shards(job: MixJob, markers: list[str]) -> None:
+    """Delete the markers whose shard is gone, so that it is written again."""
+    written = {*storage.list_files(job.folder, ".parquet")}
+    marked = {*list_markers(job.folder)}
+    for shard, marker in enumerate(markers):
+        if marker in marked and job.shard_path(shard) not in written:
+            storage.remove(marker)
 
 
 def _manifest(
-    request: MixRequest, allocations: list[Allocation], job: MixJob, marks: list[dict[str, Any]]
+    request: MixRequest, allocations: list[Allocation], digest: str, marks: list[dict[str, Any]]
 ) -> MixtureManifest:
     sums: dict[str, Counter[str]] = {item.source: Counter() for item in allocations}
     for mark in marks:
@@ -159,7 +175,7 @@ def _manifest(
     }
     return MixtureManifest(
         stage=request.stage,
-        fingerprint=job.fingerprint,
+        fingerprint=digest,
         seed=request.recipe.seed,
         code_version=__version__,
         recipe=request.recipe.model_dump(mode="json"),

@@ -53,6 +53,7 @@ _MODE_OPTIONS = ("--direct_running_mode", "--direct_num_workers")
 # Beam ends the stream of a job's states after this many seconds, 300 by default, and with it the
 # job. So it must be longer than any job: 90 days.
 JOB_SECONDS = 90 * 24 * 3600
+_DASK_CLUSTER = ("--dask_client_address", "--dask_scheduler_file")
 _TIMEOUT_OPTIONS = ("--job_server_timeout", "--job-server-timeout")
 
 
@@ -77,7 +78,7 @@ def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> Pi
     # Everything that workers need is importable; pickling the caller's __main__ only breaks.
     setup = options.view_as(SetupOptions)
     setup.save_main_session = False
-    if _needs_code(options):
+    if is_remote(arguments) and _needs_code(options):
         setup.extra_packages = [write_wheel(_wheel_folder().name)]
     cloud = options.view_as(GoogleCloudOptions)
     if cloud.job_name:
@@ -93,32 +94,33 @@ def _is_given(arguments: Sequence[str], names: Sequence[str]) -> bool:
 
 def is_remote(arguments: Sequence[str]) -> bool:
     """Whether workers run elsewhere than on this machine, by what the user typed."""
-    return _is_remote(PipelineOptions(list(arguments)))
-
-
-def _is_remote(options: PipelineOptions) -> bool:
+    options = PipelineOptions(list(arguments))
     environment = options.view_as(PortableOptions).environment_type
     if environment is not None:
         return str(environment).upper() != "LOOPBACK"
-    name = _runner(options)
+    name = runner_name(options)
     # These run our code in this process unless they are given a cluster.
     if name == "flinkrunner":
         return options.view_as(FlinkRunnerOptions).flink_master not in ("[local]", "[auto]")
+    if name == "daskrunner":
+        return _is_given(arguments, _DASK_CLUSTER)
     if name == "sparkrunner":
         return not str(options.view_as(SparkRunnerOptions).spark_master_url).startswith("local")
     return name not in _LOCAL_RUNNERS
 
 
-def _runner(options: PipelineOptions) -> str:
+def runner_name(options: PipelineOptions) -> str:
+    """In lower case, without a module: Beam takes either."""
     name = options.view_as(StandardOptions).runner or LOCAL_RUNNER
     return str(name).rpartition(".")[2].lower()
 
 
 def _needs_code(options: PipelineOptions) -> bool:
-    """Whether workers start without Cauldron: remote ones, unless the user provides it."""
+    """Whether remote workers start without Cauldron: unless the user provides it. Workers of Dask
+    run before there is a job, with what is installed there."""
     setup, worker = options.view_as(SetupOptions), options.view_as(WorkerOptions)
     provided = setup.setup_file or setup.extra_packages or worker.sdk_container_image
-    return _is_remote(options) and not provided
+    return runner_name(options) != "daskrunner" and not provided
 
 
 @lru_cache(maxsize=1)
@@ -156,7 +158,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
     Raises:
         UsageError: neither Cauldron nor Beam has the option.
     """
-    if _runner(PipelineOptions(list(arguments))) not in _KNOWN_RUNNERS:
+    if runner_name(PipelineOptions(list(arguments))) not in _KNOWN_RUNNERS:
         return
     known = _spellings()
     for argument in arguments:

@@ -16,7 +16,6 @@ from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.names import did_you_mean
-from cauldron.core.output.finished import find_finished
 from cauldron.core.output.manifests import (
     CorpusManifest,
     RatingCounts,
@@ -28,6 +27,7 @@ from cauldron.core.output.manifests import (
 )
 from cauldron.core.output.markers import missing
 from cauldron.core.ratings import RatingRules
+from cauldron.pipeline.corpora import BuildOptions, plan_corpora
 from cauldron.pipeline.options import check_arguments, check_reach
 from cauldron.pipeline.runner import Job, Launcher, Say
 from cauldron.pipeline.step import Step, make_steps
@@ -51,6 +51,7 @@ class RateOptions:
 
     Attributes:
         text, vision: the endpoints of the recipe's models.
+        root, limit: as in the build; they decide which corpora are the recipe's.
         share: of each source's rows, 0 to 1.
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
@@ -60,6 +61,8 @@ class RateOptions:
     output: str
     text: Endpoint | None
     vision: Endpoint | None
+    root: str | None = None
+    limit: int = -1
     share: float = 1.0
     limits: Limits = field(default_factory=Limits)
     beam_args: tuple[str, ...] = ()
@@ -76,7 +79,8 @@ def rate(options: RateOptions, say: Say) -> list[RatingManifest]:
     """
     rules = rating_rules(options.recipe)
     check_arguments(options.beam_args)
-    check_reach(options.beam_args, {"output": options.output}, options.shared_folders)
+    places = {"output": options.output, "root": options.root}
+    check_reach(options.beam_args, places, options.shared_folders)
     corpora = _corpora(options)
     steps = {
         source: Step(
@@ -141,17 +145,25 @@ def kept_ratings(
 
 def _corpora(options: RateOptions) -> dict[str, CorpusManifest]:
     """The finished corpora to rate, by source, in the order of the recipe."""
-    recipe, found = options.recipe, find_finished(options.output)
-    mixed = [source for stage in recipe.stages.values() for source in stage.mixture]
-    wanted = list(rating_rules(recipe).sources or dict.fromkeys(mixed))
-    known = [source for source in wanted if source in found.current]
-    named = rating_rules(recipe).sources
-    absent = [source for source in named if source not in found.current]
-    if absent or not known:
-        source = (absent or wanted)[0]
-        hint = did_you_mean(source, found.current)
-        raise UsageError(f"{options.output} has no corpus of {source}; build it first{hint}")
-    return {source: found.corpora[source, found.current[source][0]] for source in known}
+    recipe = options.recipe
+    of_build = BuildOptions(
+        recipe, (), options.root, options.output, options.limit, skip_unavailable=True
+    )
+    wanted = rating_rules(recipe).sources or tuple(of_build.sources)
+    unmixed = [source for source in wanted if source not in of_build.sources]
+    if unmixed:
+        hint = did_you_mean(unmixed[0], of_build.sources)
+        raise UsageError(f"ratings.sources: no stage of {recipe.name} mixes {unmixed[0]}{hint}")
+    planned = {corpus.source.name: corpus for corpus in plan_corpora(of_build)[0]}
+    finished = {name: planned[name].finished() for name in wanted if name in planned}
+    found = {name: manifest for name, manifest in finished.items() if manifest is not None}
+    absent = [name for name in wanted if name not in found]
+    if absent and (rating_rules(recipe).sources or not found):
+        raise UsageError(
+            f"{options.output} has no corpus of {absent[0]} by this recipe; build it first, and "
+            "give the same --root and --limit here"
+        )
+    return found
 
 
 def _rate(

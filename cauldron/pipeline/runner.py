@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import StandardOptions
-from apache_beam.runners.runner import PipelineState
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import missing
+from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.local_runner import LocalRunner
-from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options
-
-Say = Callable[[str], None]
+from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options, runner_name
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +40,7 @@ def run(
     options = pipeline_options(arguments, name, work_bytes)
     with _beam_errors() as logged:
         try:
-            is_local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
-            pipeline = beam.Pipeline(LocalRunner() if is_local else None, options=options)
+            pipeline = beam.Pipeline(_own_runner(options), options=options)
             build(pipeline)
             state = _wait(name, pipeline.run())
         except CauldronError:
@@ -53,6 +51,22 @@ def run(
     if state is not None and state != PipelineState.DONE:
         why = _cause(logged) or "the runner's log says why"
         raise CauldronError(f"{name} ended as {state}; {why}")
+
+
+def _own_runner(options: PipelineOptions) -> PipelineRunner | None:
+    """Ours, where Beam's own will not do; None: as Beam finds it."""
+    name = runner_name(options)
+    if name == LOCAL_RUNNER.lower():
+        return LocalRunner()
+    if name != "daskrunner":
+        return None
+    try:
+        from cauldron.pipeline.dask_runner import DaskRunner
+    except ImportError as error:
+        raise CauldronError(
+            f"DaskRunner needs Dask ({error}): pip install 'cauldron-vlm[dask]'"
+        ) from None
+    return DaskRunner()
 
 
 def _wait(name: str, result: Any) -> str | None:
@@ -162,10 +176,12 @@ class Launcher:
 
     Attributes:
         say: receives one line at a time about the progress.
+        track: is told how far each job is; by default in lines too.
     """
 
     beam_args: Sequence[str]
     say: Say
+    track: Track | None = None
 
     def submit(self, job: Job) -> None:
         """Run a job to its end. Raises CauldronError when it fails."""
@@ -175,30 +191,27 @@ class Launcher:
             work = pipeline | "Work" >> beam.Create(job.elements, reshuffle=False)
             _ = work | job.transform
 
-        with _progress(job, self.say):
+        with _progress(job, self.track or lines(self.say)):
             run(job.name, build, self.beam_args, job.size)
 
 
 @contextlib.contextmanager
-def _progress(job: Job, say: Say) -> Iterator[None]:
-    """Tell how many markers of a job exist, about every second if there are more.
+def _progress(job: Job, track: Track) -> Iterator[None]:
+    """Tell about every second how many markers of a job exist.
 
     Counting files works with every runner, and what is counted is really done.
     """
     stop = threading.Event()
 
-    def watch() -> None:
-        last = 0
+    def watch(move: Callable[[int], None]) -> None:
         while job.markers and not stop.wait(1.0):
-            done = len(job.markers) - len(missing(job.markers))
-            if done > last:
-                say(f"{job.step}: {done} of {len(job.markers)} written")
-            last = done
+            move(len(job.markers) - len(missing(job.markers)))
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
+    with track(job.step, len(job.markers)) as move:
+        watcher = threading.Thread(target=watch, args=(move,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            watcher.join()

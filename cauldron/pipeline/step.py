@@ -15,7 +15,7 @@ from cauldron.core import storage
 from cauldron.core.output.lock import locked
 from cauldron.core.output.manifests import MANIFEST, M, read_manifest
 from cauldron.core.output.markers import marker_folder
-from cauldron.pipeline.runner import Say
+from cauldron.core.progress import Say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Step(Generic[M]):
     Attributes:
         kind: the class of its manifest.
         fingerprint: of everything that decides what the folder will hold.
-        beside: further folders that the step writes to.
+        beside: further folders that the step writes to, with markers or without.
     """
 
     kind: type[M]
@@ -46,10 +46,12 @@ class Step(Generic[M]):
         return make_steps(name, {name: self}, lambda _: [build()], say)[name]
 
     def finish(self, manifest: M) -> None:
-        for folder in (self.folder, *self.beside):
+        folders = (self.folder, *self.beside)
+        for folder in folders:
             storage.remove_temporaries(folder)
         self.write(manifest)
-        storage.remove(marker_folder(self.folder))
+        for folder in folders:
+            storage.remove(marker_folder(folder))
 
     def write(self, manifest: M) -> None:
         storage.write_json(storage.join(self.folder, MANIFEST), manifest.model_dump(mode="json"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
+from cauldron.core.progress import Track, silent
 from cauldron.sample import texts
 from cauldron.sample.model import Item, load
 from cauldron.sample.planted import extra_rows
@@ -44,6 +45,13 @@ def _ordinary(source: str, studio: Studio) -> list[Item]:
     return draw(name, studio, rng)
 
 
+def _publish(source: str, hub: Hub, rows: list[Item]) -> None:
+    if source in OTHERS:
+        OTHERS[source](hub, rows)
+    else:
+        publish_config(hub, source.removeprefix("the_cauldron/"), rows)
+
+
 def _claim(folder: str, seed: int, rows: int) -> None:
     """Make sure that nothing but the same hub is in the folder: other shards would be read too."""
     claim, path = {"seed": seed, "rows": rows}, storage.join(folder, TRUTH)
@@ -60,7 +68,9 @@ def _claim(folder: str, seed: int, rows: int) -> None:
     raise UsageError(f"{folder} holds {what}; name an empty or new folder")
 
 
-def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, Any]:
+def write_sample_hub(
+    folder: str, seed: int = 0, rows: int = 24, track: Track = silent
+) -> dict[str, Any]:
     """Write a miniature hub into `folder`: every source as published, with planted trouble.
 
     The same seed and number of rows give the same bytes. Below the folder lie
@@ -69,6 +79,7 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
 
     Args:
         rows: ordinary rows per source; what is planted comes on top. At least 6.
+        track: is told how many sources are drawn and written.
 
     Returns:
         What ``ground_truth.json`` holds.
@@ -81,13 +92,14 @@ def write_sample_hub(folder: str, seed: int = 0, rows: int = 24) -> dict[str, An
     _claim(folder, seed, rows)
     studio, hub = Studio(seed, rows), Hub(folder, seed)
     names = [*(f"the_cauldron/{name}" for name in CONFIGS), *OTHERS]
-    drawn = {name: _ordinary(name, studio) for name in names}
-    for name, ordinary in drawn.items():
-        planted = ordinary + extra_rows(name, ordinary, drawn)
-        if name in OTHERS:
-            OTHERS[name](hub, planted)
-        else:
-            publish_config(hub, name.removeprefix("the_cauldron/"), planted)
+    with track("sample", 2 * len(names)) as move:
+        drawn = {}
+        for number, name in enumerate(names, 1):
+            drawn[name] = _ordinary(name, studio)
+            move(number)
+        for number, (name, ordinary) in enumerate(drawn.items(), len(names) + 1):
+            _publish(name, hub, ordinary + extra_rows(name, ordinary, drawn))
+            move(number)
     publish_coco(hub, pool("coco", studio))
     write_readme(hub, list(CONFIGS))
     for repo, header in load("cards").items():

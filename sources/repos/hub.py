@@ -5,21 +5,19 @@ no pickle contains a token. `HfApi` is asked whether a repository is missing, ga
 the user is told in one line. `HfFileSystem` reports a gated repository as missing, and anybody may
 list a gated dataset on the hub, so without this check the first file would be refused.
 
-The client retries listing and ranges itself (huggingface_hub 2.4: five times, honouring
-``Retry-After``). It does not retry its other calls or notice an answer of the wrong length; this
-module does both.
+Waiting, retrying and the limits of every request are those of `cauldron.core.hub`. What the hub
+sends is checked here: lengths of ranges, and every entry of a listing.
 """
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TypeVar, cast
 
-import httpx2
 from cauldron.sources.repos.files import HUB, FileInfo, Repo, Root, check_repo_id, is_inside
 from cauldron.sources.repos.folders import existing, is_absolute
-from cauldron.sources.repos.ranges import RangeReader, ShortReadError, retry
+from cauldron.sources.repos.ranges import RangeReader
 from huggingface_hub import HfApi, HfFileSystem, HfFileSystemFile, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -30,31 +28,16 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile, RepoFolder
-from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
+from cauldron.core.hub import HubError, Stumble, endpoint, patiently, shown_url
 
 T = TypeVar("T")
-Delay = Callable[[Exception, int], float | None]
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
 DATASET = "dataset"
-ATTEMPTS = 6
-LONGEST_BACKOFF = 32.0
-# The hub counts requests in windows of five minutes; a longer wait counts as a refusal.
-LONGEST_WAIT = 300.0
-_TRANSIENT_STATUS = frozenset({408, 429, 500, 502, 503, 504})
-_TRANSIENT = (
-    httpx2.TimeoutException,
-    httpx2.NetworkError,
-    httpx2.RemoteProtocolError,
-    ShortReadError,
-)
-
-
-def endpoint() -> str:
-    """The hub's address: `HF_ENDPOINT`, or the public one."""
-    return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+# A longer listing is taken for one without end.
+MOST_FILES = 1_000_000
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 class HubRoot(Root):
@@ -129,7 +112,7 @@ class HubRepo(Repo):
             return _file_infos(entries)
 
         try:
-            return _call_hub(self.id, self.commit, ask, _delay_of_short)
+            return _call_hub(self.id, self.commit, ask)
         except EntryNotFoundError:
             return self._paths_info(prefix)
 
@@ -170,13 +153,14 @@ class _Ranges:
         repo = self._repo
         if self._file is None:
             self._file = _call_hub(repo.id, repo.commit, lambda: _File(repo, self._info))
-        return _call_hub(repo.id, repo.commit, lambda: self._fetch(start, stop), _delay_of_short)
+        return _call_hub(repo.id, repo.commit, lambda: self._fetch(start, stop))
 
     def _fetch(self, start: int, stop: int) -> bytes:
         self._file.seek(start)
         data = bytes(self._file.read(stop - start))
         if len(data) != stop - start:
-            raise ShortReadError(f"{self._info.path}: {len(data)} bytes instead of {stop - start}")
+            why = f"sends {len(data):,} bytes instead of {stop - start:,}"
+            raise Stumble(self._file.url(), why)
         return data
 
 
@@ -188,18 +172,17 @@ def _resolve(repo_id: str, revision: str | None) -> str:
         info = api.dataset_info(repo_id, revision=revision)
         if info.gated:
             api.auth_check(repo_id, repo_type=DATASET)
-        assert info.sha is not None, f"{repo_id}: the hub names no commit"
+        if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
+            raise ValueError(f"the commit is {info.sha!r}")
         return info.sha
 
     return _call_hub(repo_id, revision, ask)
 
 
-def _call_hub(
-    repo_id: str, revision: str | None, call: Callable[[], T], delay: Delay | None = None
-) -> T:
-    """Call the hub. Retries passing failures and turns the others into one-line errors."""
+def _call_hub(repo_id: str, revision: str | None, call: Callable[[], T]) -> T:
+    """Call the hub, patiently. Other failures become one-line errors."""
     try:
-        return retry(call, delay or _delay, ATTEMPTS)
+        return patiently(call)
     except CauldronError:
         raise
     except Exception as error:
@@ -207,27 +190,6 @@ def _call_hub(
         if shown is None:
             raise
         raise shown from error
-
-
-def _delay(error: Exception, attempt: int) -> float | None:
-    """Seconds to wait after the `attempt`-th failure, or None if waiting does not help."""
-    backoff = min(2.0 ** (attempt - 1), LONGEST_BACKOFF)
-    if isinstance(error, HfHubHTTPError):
-        if error.response.status_code not in _TRANSIENT_STATUS:
-            return None
-        headers = error.response.headers
-        limit = parse_ratelimit_headers(headers)
-        if limit is not None and limit.remaining == 0:
-            backoff = float(limit.reset_in_seconds)
-        elif headers.get("retry-after", "").strip().isdigit():
-            backoff = float(headers["retry-after"])
-        return min(backoff, LONGEST_WAIT)
-    return backoff if isinstance(error, _TRANSIENT) else None
-
-
-def _delay_of_short(error: Exception, attempt: int) -> float | None:
-    """As `_delay`, for listing and ranges, which the client itself has already retried."""
-    return _delay(error, attempt) if isinstance(error, ShortReadError) else None
 
 
 def _user_error(error: BaseException, repo_id: str, revision: str | None) -> CauldronError | None:
@@ -250,24 +212,34 @@ def _user_error(error: BaseException, repo_id: str, revision: str | None) -> Cau
     if isinstance(error, EntryNotFoundError):
         return None
     if isinstance(error, HfHubHTTPError):
-        return _refused(error, repo_id)
-    if isinstance(error, _TRANSIENT):
-        why = f"{endpoint()} does not answer ({type(error).__name__})"
-        return SourceUnavailable(repo_id, why, "check the network and HF_ENDPOINT, then run again")
+        why = f"{shown_url(error.response.request.url)} answers {error.response.status_code}"
+        return SourceUnavailable(repo_id, why, "check HF_TOKEN and what it may read")
+    if isinstance(error, HubError):
+        if isinstance(error, Stumble) and error.status in (None, 429):
+            return CauldronError(str(error))  # no other repository can be read either
+        return SourceUnavailable(repo_id, f"{error.url} {error.why}", error.remedy)
     return None
 
 
-def _refused(error: HfHubHTTPError, repo_id: str) -> SourceUnavailable:
-    status = error.response.status_code
-    why = f"the hub answers {status}"
-    if status in (401, 403):
-        return SourceUnavailable(repo_id, why, "check HF_TOKEN and what it may read")
-    return SourceUnavailable(repo_id, why, "run again later; what is done is kept")
-
-
 def _file_infos(entries: Iterable[RepoFile | RepoFolder]) -> tuple[FileInfo, ...]:
-    return tuple(
-        FileInfo(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else entry.blob_id)
-        for entry in entries
-        if isinstance(entry, RepoFile)
-    )
+    """The files of a listing. Raises ValueError for an entry that no repository can have."""
+    found: dict[str, FileInfo] = {}
+    for entry in entries:
+        if not isinstance(entry, RepoFile):
+            continue
+        version = entry.lfs.sha256 if entry.lfs else entry.blob_id
+        info = FileInfo(entry.path, entry.size, version)
+        if not _is_file(info):
+            raise ValueError(f"no file is {info.path!r:.200}, of size {info.size!r:.20}")
+        if info.path in found:
+            raise ValueError(f"{info.path!r} is listed twice")
+        found[info.path] = info
+        if len(found) > MOST_FILES:
+            raise ValueError(f"more than {MOST_FILES:,} files")
+    return tuple(found.values())
+
+
+def _is_file(info: FileInfo) -> bool:
+    values = (info.path, info.size, info.version)
+    typed = [type(value) for value in values] == [str, int, str]
+    return typed and is_inside(info.path) and info.size >= 0 and bool(info.version)

@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, quote, unquote
 import pytest
 from huggingface_hub import HfFileSystem, close_session
 
+from cauldron.core.hub_client import Health
 from tests.doubles.web import Double, Request, Response
 
 LARGE = (".parquet", ".zip", ".tar", ".gz", ".jsonl", ".json", ".jpg", ".png")
@@ -56,6 +57,9 @@ class FakeHub(Double):
         monkeypatch.delenv("HF_TOKEN", raising=False)
         if token is not None:
             monkeypatch.setenv("HF_TOKEN", token)
+        health = Health()
+        for module in ("hub", "hub_client"):
+            monkeypatch.setattr(f"cauldron.core.{module}.HEALTH", health)
         close_session()  # one made before would not know the settings above
         HfFileSystem.clear_instance_cache()
 

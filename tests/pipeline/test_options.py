@@ -18,6 +18,7 @@ LOCAL = [
     ["--runner=DirectRunner"],
     ["--runner", "fnapirunner"],
     ["--runner=PrismRunner"],
+    ["--runner=DaskRunner", "--dask_npartitions=4"],
     ["--runner=FlinkRunner"],
     ["--runner=SparkRunner"],
     ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--environment_type=LOOPBACK"],
@@ -50,8 +51,8 @@ def test_every_other_runner_is_remote(arguments: list[str]) -> None:
     options.check_reach(arguments, places, shared=True)
     assert options.shuffle_limit(arguments) == options.REMOTE_SHUFFLE_BYTES
     found = options.pipeline_options(arguments, "mix", 0)
-    (wheel,) = found.view_as(SetupOptions).extra_packages
-    assert wheel.endswith(".whl")
+    wheels = found.view_as(SetupOptions).extra_packages or []
+    assert [wheel[-4:] for wheel in wheels] == [".whl"] * ("DaskRunner" not in arguments[0])
     assert found.view_as(GoogleCloudOptions).job_name == "cauldron-mix"
 
 

@@ -24,6 +24,7 @@ from cauldron.cli import main
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.models import ModelRules
 from cauldron.core.output.manifests import MixtureManifest, RatingManifest
+from cauldron.core.rules import TextRules
 from cauldron.inspect.query import run_query
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
@@ -83,13 +84,15 @@ def run(server: ModelServer, out: Path, of: Recipe | None = None, **options: Any
     text, vision = (
         model and Endpoint(server.url, model, attempts=3) for model in (rules.text, rules.vision)
     )
-    made = RateOptions(of, str(out), text, vision, beam_args=IN_MEMORY, **options)
+    root = str(out.parent / "hub")
+    made = RateOptions(of, str(out), text, vision, root, beam_args=IN_MEMORY, **options)
     return rate(made, lambda line: None)
 
 
 @pytest.fixture
 def out(folder: Path, tmp_path: Path) -> Path:
     """A copy of the built output, nothing of it rated."""
+    (tmp_path / "hub").symlink_to(folder / "hub")
     return Path(shutil.copytree(folder / "out", tmp_path / "out"))
 
 
@@ -241,8 +244,24 @@ def test_keeping_by_ratings_that_are_not_there_says_what_to_run(folder, tmp_path
 def test_what_cannot_be_rated_is_named(server, tmp_path, out):
     with pytest.raises(UsageError, match="names no model"):
         run(server, out, Recipe.model_validate({"name": "x", "stages": {"sft": STAGE}}))
-    with pytest.raises(UsageError, match="no corpus of lnqa"):
+    with pytest.raises(UsageError, match="no stage of test mixes lnqa"):
         run(server, out, recipe(sources=["lnqa"]))
+    with pytest.raises(UsageError, match="no corpus of sharegpt_4o by this recipe"):
+        run(server, out, limit=2)
+
+
+def test_the_corpora_of_the_recipe_are_rated_whatever_was_built_since(server, folder, tmp_path):
+    made = Path(shutil.copytree(folder, tmp_path / "copy"))
+    of = recipe(keep={"relevance": ">=2"})
+    other = of.model_copy(update={"text": TextRules(max_turns=50)})
+    with pytest.raises(CauldronError, match="run `cauldron rate`"):
+        run_build(other, made)
+    run(server, made / "out", other)
+    run_build(other, made)
+    with pytest.raises(CauldronError, match="run `cauldron rate`"):
+        run_build(of, made)
+    run(server, made / "out", of)
+    run_build(of, made)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +282,9 @@ def test_a_wrong_section_is_refused(ratings, said):
 def test_the_command_prints_a_histogram_and_ends_cleanly_at_a_limit(server, out, tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text(json.dumps(recipe().model_dump(mode="json", exclude_unset=True)))
-    command = ["rate", str(path), "--output", str(out), "--endpoint", server.url, *IN_MEMORY]
+    root = str(out.parent / "hub")
+    places = ["--root", root, "--output", str(out), "--endpoint", server.url]
+    command = ["rate", str(path), *places, *IN_MEMORY]
     stopped = CliRunner().invoke(main, [*command, "--max-requests", "5"])
     assert stopped.exit_code == 0
     assert "the limit of requests or cost is reached" in stopped.output

@@ -71,7 +71,7 @@ def test_a_build_is_without_them_and_says_so(tmp_path: Path) -> None:
     )
     (manifest,) = build(options, lines.append)
     assert Counter(row["source"] for row in load_mixture(
-        f"{tmp_path}/out/mixtures/sft").rows(["source"])) == {"dolly": 6}  # fmt: skip
+        f"{tmp_path}/out/mixtures/licensed/sft").rows(["source"])) == {"dolly": 6}  # fmt: skip
     (left_out,) = manifest.unavailable
     assert (left_out.source, left_out.remedy) == ("sharegpt_4o", "add it to licenses.allow")
     assert any(line.startswith("without sharegpt_4o: its licence is mit") for line in lines)

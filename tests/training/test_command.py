@@ -58,7 +58,7 @@ def test_the_resolution_grows_in_five_equal_parts_of_stage_1() -> None:
 
 def test_places_default_to_the_build_of_the_stage() -> None:
     config = resolve(typed_options("sft"))
-    assert config.mixture == "./cauldron-out/mixtures/sft"
+    assert config.mixture == "./cauldron-out/mixtures/*/sft"
     assert config.output == "cauldron-out/runs/sft"
 
 

@@ -65,7 +65,7 @@ def test_ranks_that_are_killed_go_on_to_equal_weights(
     built: tuple[Path, Any], tmp_path: Path
 ) -> None:
     """SIGKILL, to all processes at once, at a step between checkpoints, on the miniature hub."""
-    mixture = load_mixture(str(built[0] / "mixtures" / "sft"))
+    mixture = load_mixture(str(built[0] / "mixtures" / "sample" / "sft"))
     output, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
     Ranks(2, *arguments(mixture, undisturbed)).finish()
     ranks = Ranks(2, *arguments(mixture, output))

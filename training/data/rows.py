@@ -183,8 +183,8 @@ def _open(path: str) -> pq.ParquetFile:
         return pq.ParquetFile(fs.open(bare, "rb", cache_type="none"), pre_buffer=True)
     except FileNotFoundError:
         raise CauldronError(
-            f"{path}: the mixture's manifest lists this shard and it is not there; "
-            "check the mixture with cauldron verify"
+            f"{path}: the mixture's manifest listed this shard and it is not there; run this again "
+            "if a build has replaced the mixture, or check it with cauldron verify"
         ) from None
     except (OSError, pa.ArrowException) as error:
         raise CauldronError(f"{path}: not a readable shard: {_first_line(error)}") from error

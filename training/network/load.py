@@ -24,6 +24,7 @@ from transformers import (
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
 from cauldron.core.errors import UsageError
+from cauldron.core.hub import use_client
 from cauldron.core.tokenizer import split_revision
 
 
@@ -82,6 +83,7 @@ def _published(name: str, dtype: torch.dtype) -> LoadedModel:
 def _load(kind: Any, spec: str, **options: Any) -> Any:
     """Args: kind: has a `from_pretrained`. spec: folder, or hub id with or without revision."""
     name, revision = split_revision(spec)
+    use_client()
     return kind.from_pretrained(name, revision=revision or "main", **options)
 
 

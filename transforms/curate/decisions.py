@@ -198,6 +198,7 @@ def decision_table(rows: Array, settled: Array, held: Array, job: CurateJob) -> 
             "turns": settled["turns"],
             "offset": rows["offset"],
             "length": rows["length"],
+            "image_bytes": rows["image_bytes"],
             "cluster": _hex(rows, "cluster_high", "cluster_low", none=True),
             **{name: pa.array(values, mask=kind != TAKES) for name, values in merged.items()},
             "contributions": _contributions(rows, held, names),

@@ -26,6 +26,7 @@ from cauldron.core import storage
 
 _COLUMNS = ["id", "answer_tokens", "turns", "offset", "length"]
 _IMAGE_FIELDS = ("width", "height", "ground", "loss", "offset")
+_IMAGE_LENGTHS = "image_info.list.element.length"
 _IMAGES = [f"image_info.list.element.{name}" for name in _IMAGE_FIELDS]
 _ROLES = "messages.list.element.role"
 
@@ -47,14 +48,16 @@ def index_part(part: PartPath, groups: bool = False) -> Array:
     with storage.open_read(part.path) as file:
         # Not `read_table`, which cannot read single leaves of lists.
         parquet = pq.ParquetFile(file)
-        table = parquet.read([*_COLUMNS, *(_IMAGES if groups else [])])
+        table = parquet.read([*_COLUMNS, _IMAGE_LENGTHS, *(_IMAGES if groups else [])])
         rows = _with_ids(table["id"], ROW)
         rows["source"], rows["part"] = part.source, part.part
         rows["row"] = np.arange(table.num_rows)
         for name in _COLUMNS[1:]:
             rows[name] = table[name].to_numpy()
+        images = table["image_info"].combine_chunks()
+        rows["image_bytes"] = _sums(images, images.values.field("length").to_numpy())
         if groups:
-            _add_images(rows, table["image_info"].combine_chunks())
+            _add_images(rows, images)
             rows["system"] = _system_hashes(parquet, rows["images"] > 0)
     return rows
 
@@ -71,15 +74,20 @@ def _set_ids(records: Array, ids: pa.ChunkedArray, prefix: str = "") -> None:
     records[f"{prefix}high"], records[f"{prefix}low"] = halves[:, 0], halves[:, 1]
 
 
+def _sums(infos: pa.ListArray, values: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """The sum over each row's images."""
+    starts = infos.offsets.to_numpy()
+    sums = np.append(np.uint64(0), np.cumsum(values, dtype=np.uint64))
+    return np.asarray(sums[starts[1:]] - sums[starts[:-1]])
+
+
 def _add_images(rows: Array, infos: pa.ListArray) -> None:
     starts = infos.offsets.to_numpy()
     rows["images"] = np.diff(starts)
     some = rows["images"] > 0
     fields = {name: infos.values.field(name).to_numpy() for name in _IMAGE_FIELDS}
     pixels = fields["width"].astype(np.uint64) * fields["height"].astype(np.uint64)
-    for name, values in (("pixels", pixels), ("loss", fields["loss"])):
-        sums = np.append(np.uint64(0), np.cumsum(values, dtype=np.uint64))
-        rows[name] = sums[starts[1:]] - sums[starts[:-1]]
+    rows["pixels"], rows["loss"] = _sums(infos, pixels), _sums(infos, fields["loss"])
     rows["blank"][some] = np.logical_and.reduceat(is_blank(fields["ground"]), starts[:-1][some])
     first = fields["offset"][starts[:-1][some]]
     rows["text"][some] = text_length(rows["offset"][some], first)

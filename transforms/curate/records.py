@@ -1,4 +1,4 @@
-"""The records of curation, and the settings of the job. A corpus row is a record of 77 bytes."""
+"""The records of curation, and the settings of the job. A corpus row is a record of 85 bytes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 from cauldron.core.output.markers import marker_path
 from cauldron.core.rules import Action, Conflicts
 
-# A row of a corpus. `text` is the length of its record before the first image, `pixels` and
-# `loss` are sums over its images, `system` is a hash of the system prompt. They are 0 without
-# images or a prompt.
-# `blank` says that it has images and none of them has structure.
+# A row of a corpus. `text` is the length of its record before the first image, `image_bytes`,
+# `pixels` and `loss` are sums over its images, `system` is a hash of the system prompt. They are 0
+# without images or a prompt. `blank` says that it has images and none of them has structure.
 ROW = np.dtype(
     [
         ("high", "<u8"),
@@ -24,6 +23,7 @@ ROW = np.dtype(
         ("turns", "<i4"),
         ("offset", "<i8"),
         ("length", "<i8"),
+        ("image_bytes", "<i8"),
         ("images", "<u2"),
         ("text", "<u4"),
         ("pixels", "<u8"),
@@ -54,7 +54,7 @@ CONTAMINATED, LOW_RATING = 1, 2
 # row that may stay.
 JUDGED = np.dtype(
     [
-        *[(name, ROW[name]) for name in (ROW.names or ())[:9]],
+        *[(name, ROW[name]) for name in (ROW.names or ())[:10]],
         ("cluster_high", "<u8"),
         ("cluster_low", "<u8"),
         ("gone", "u1"),

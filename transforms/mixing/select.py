@@ -26,7 +26,7 @@ from cauldron.core import storage
 from cauldron.core.shares import SourceCounts
 
 _PLACES = ["part", "offset", "length", "merged_file", "merged_offset", "merged_length"]
-_FIGURES = ["answer_tokens", "turns"]
+_FIGURES = ["answer_tokens", "turns", "image_bytes"]
 _COLUMNS = ["source", "id", "decision", "cluster", *_FIGURES, *_PLACES, "contributions"]
 
 Numbers = npt.NDArray[np.int64]
@@ -57,6 +57,8 @@ class KeptRows:
         cluster: shape (n, 2), the two halves of the cluster's id, 0 if none.
         merged_file, merged_offset, merged_length: place of the merged text; the length is 0 if
             no rows were merged into this one.
+        turns: of all sources.
+        image_bytes: of its images.
     """
 
     names: list[str]
@@ -69,6 +71,8 @@ class KeptRows:
     merged_file: Numbers
     merged_offset: Numbers
     merged_length: Numbers
+    turns: Numbers
+    image_bytes: Numbers
     held: Held
 
     def holders(self) -> Iterator[tuple[str, Numbers]]:
@@ -141,7 +145,7 @@ def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
             source=source,
             ids=id_halves(table["id"].to_pylist()),
             cluster=_cluster_halves(table["cluster"]),
-            **{name: numbers[name] for name in _PLACES},
+            **{name: numbers[name] for name in ("turns", "image_bytes", *_PLACES)},
             held=_held(shares, values, names, source, numbers),
         )
 

@@ -3,7 +3,7 @@
 A reference has 86 bytes: the copy's position in the mixture, its sample, and the places of the
 record and of the merged text, if any. A shard is a range of positions, and its copies are sorted by
 position, so the whole mixture is in hash order. The writer of a shard fetches records by range, one
-row group at a time.
+row group at a time. Where the ranges end follows from the bytes of the copies, see `bounds`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by
+from cauldron.transforms.arrays import Array, from_bytes, split_by
 from cauldron.transforms.mixing.copies import Copy, chosen_turns, mixture_row
-from cauldron.transforms.mixing.select import Take, kept_rows
-from cauldron.transforms.order import id_halves, mix64
+from cauldron.transforms.mixing.select import KeptRows, Numbers, Take, kept_rows
+from cauldron.transforms.order import U64, id_halves, mix64
 from cauldron.transforms.parts import record_file
 from cauldron.transforms.record_files import read_record
 from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
@@ -31,7 +31,7 @@ from cauldron.core.schema import Sample, Turn
 from cauldron.core.stage import StageRecipe
 
 # Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
-MIX_VERSION = 2
+MIX_VERSION = 3
 
 REFERENCE = np.dtype(
     [
@@ -79,24 +79,57 @@ class MixJob:
     """The settings that workers need.
 
     Attributes:
-        folder: of the mixture; shards go to ``data/`` in it.
-        fingerprint: written into each shard's marker, so that a rerun recognises its own shards.
+        folder: of the shards; no other build writes there.
         merged: paths of the files of merged texts, by their number in decisions.
+        bounds: the positions at which the second and each later shard begins, ascending.
     """
 
     sources: tuple[MixSource, ...]
     stage: StageRecipe
     seed: int
-    shards: int
     folder: str
-    fingerprint: str
     merged: tuple[str, ...] = ()
+    bounds: tuple[int, ...] = ()
+
+    @property
+    def shards(self) -> int:
+        return len(self.bounds) + 1
 
     def shard_path(self, shard: int) -> str:
-        return storage.join(self.folder, "data", shard_name(shard, self.shards))
+        return storage.join(self.folder, shard_name(shard, self.shards))
 
     def marker_path(self, shard: int) -> str:
         return marker_path(self.folder, "", shard, self.shards)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The copies of kept rows, and their positions in the mixture.
+
+    Attributes:
+        row: number of each copy's row.
+        epoch: number of the copy among those of its row.
+        repeat: copies of each row.
+    """
+
+    row: Numbers
+    epoch: Numbers
+    position: U64
+    repeat: Numbers
+
+
+def placed(kept: KeptRows, job: MixJob) -> Placed:
+    """The copies that the sources' takes ask for."""
+    takes = {source.name: source.take for source in job.sources}
+    taken = np.zeros(len(kept.held.row), dtype=np.int64)
+    for name, mine in kept.holders():
+        if name in takes:
+            taken[mine] = takes[name].copies(kept.ids[kept.held.row[mine]], job.seed)
+    repeat = kept.most(taken)
+    rows = np.repeat(np.arange(len(repeat)), repeat)
+    epoch = np.arange(len(rows)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+    position = mix64(kept.ids[rows], job.seed, "position", epoch.astype(np.uint64))
+    return Placed(rows, epoch, position, repeat)
 
 
 def references(path: str, job: MixJob) -> Array:
@@ -104,21 +137,15 @@ def references(path: str, job: MixJob) -> Array:
     numbers = {source.name: number for number, source in enumerate(job.sources)}
     found = [np.zeros(0, dtype=REFERENCE)]
     for kept in kept_rows([path]):
-        taken = np.zeros(len(kept.held.row), dtype=np.int64)
-        for name, mine in kept.holders():
-            if name in numbers:
-                take = job.sources[numbers[name]].take
-                taken[mine] = take.copies(kept.ids[kept.held.row[mine]], job.seed)
-        repeat = kept.most(taken)
-        rows = np.repeat(np.arange(len(repeat)), repeat)
+        these = placed(kept, job)
+        rows = these.row
         copies = np.zeros(len(rows), dtype=REFERENCE)
-        copies["epoch"] = np.arange(len(rows)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
-        copies["position"] = mix64(kept.ids[rows], job.seed, "position", copies["epoch"])
+        copies["epoch"], copies["position"] = these.epoch, these.position
         copies["high"], copies["low"] = kept.ids[rows].T
         copies["source"] = np.array([numbers.get(name, 0) for name in kept.names])[
             kept.source[rows]
         ]
-        copies["repeat"] = repeat[rows]
+        copies["repeat"] = these.repeat[rows]
         copies["cluster_high"], copies["cluster_low"] = kept.cluster[rows].T
         for name in _LOCATIONS:
             copies[name] = getattr(kept, name)[rows]
@@ -200,9 +227,8 @@ def write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> dict[str, A
     path = job.shard_path(shard)
     with storage.atomic_write(path) as file, ThreadPoolExecutor(1) as fetcher:
         writer = ShardWriter(file)
-        ahead = fetcher.submit(_fetch, batches[0], job) if batches else None
+        ahead = fetcher.submit(_fetch, batches[0], job)
         for number, batch in enumerate(batches):
-            assert ahead is not None
             records = ahead.result()
             if number + 1 < len(batches):
                 ahead = fetcher.submit(_fetch, batches[number + 1], job)
@@ -210,7 +236,6 @@ def write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> dict[str, A
         writer.close()
     marker = {
         "shard": shard,
-        "fingerprint": job.fingerprint,
         "file": file.entry(shard_name(shard, job.shards), len(copies)),
         "sources": {name: dict(sorted(counts.items())) for name, counts in sorted(tally.items())},
     }
@@ -234,7 +259,8 @@ def _count(row: dict[str, Any], sample: Sample, turns: Sequence[Turn], tally: Ta
 
 def _find_copies(path: str, job: MixJob, todo: frozenset[int]) -> Iterator[tuple[int, bytes]]:
     copies = references(path, job)
-    pieces = split_by(copies, range_of(copies["position"], job.shards))
+    bounds = np.array(job.bounds, dtype=np.uint64)
+    pieces = split_by(copies, np.searchsorted(bounds, copies["position"], side="right"))
     yield from (piece for piece in pieces if piece[0] in todo)
 
 
@@ -256,17 +282,11 @@ class MixShards(beam.PTransform):
         self._todo = frozenset(todo)
 
     def expand(self, decisions: beam.PCollection[str]) -> beam.PCollection[int]:
-        empty = [(shard, b"") for shard in sorted(self._todo)]
-        shards = decisions.pipeline | "Every shard" >> beam.Create(empty)
         find = beam.FlatMap(_find_copies, self._job, self._todo)
-        copies = (
+        return (
             decisions
             | "Spread decisions" >> beam.Reshuffle()
             | "Find copies" >> find.with_output_types(tuple[int, bytes])
-        )
-        return (
-            (shards, copies)
-            | "With empty shards" >> beam.Flatten()
             | "Group by position" >> beam.GroupByKey()
             | "Fetch and write"
             >> beam.MapTuple(partial(_write_shard, job=self._job)).with_output_types(int)

@@ -19,7 +19,6 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     curation_folder,
     match_folder,
-    mixture_folder,
     ratings_folder,
     read_manifest,
 )
@@ -30,7 +29,7 @@ class Finished:
     """Everything in an output folder that has a manifest.
 
     Attributes:
-        mixtures: by stage.
+        mixtures: by (recipe, stage).
         corpora: by (source, fingerprint).
         curations: by fingerprint.
         benchmarks: by (name, fingerprint).
@@ -41,7 +40,7 @@ class Finished:
     """
 
     out: str
-    mixtures: dict[str, MixtureManifest]
+    mixtures: dict[tuple[str, str], MixtureManifest]
     corpora: dict[tuple[str, str], CorpusManifest]
     curations: dict[str, CurationManifest]
     modified: dict[str, float]
@@ -58,8 +57,9 @@ class Finished:
         newest corpus.
         """
         chosen: dict[str, tuple[str, str | None]] = {}
-        for mixture in self._newest_first("mixtures", self.mixtures):
-            manifest = self.mixtures[mixture]
+        places = {storage.join(*mixture): mixture for mixture in self.mixtures}
+        for place in self._newest_first("mixtures", places):
+            manifest = self.mixtures[places[place]]
             self._choose(chosen, manifest.corpora, manifest.curation)
         for curation in self._newest_first("curation", self.curations):
             self._choose(chosen, self.curations[curation].corpora, curation)
@@ -150,7 +150,7 @@ def _add(found: Finished, kind: str, folder: str) -> None:
         said = curation_folder("", curation.fingerprint)
     else:
         mixture = read_manifest(MixtureManifest, path)
-        found.mixtures[mixture.stage] = mixture
-        said = mixture_folder("", mixture.stage)
+        found.mixtures[mixture.recipe_name, mixture.stage] = mixture
+        said = mixture.folder
     if said.strip("/") != folder:
         raise CauldronError(f"{path}/{MANIFEST} describes {said.strip('/')}: move it back there")

@@ -314,9 +314,12 @@ class MixtureTotals(_Frozen):
 
 
 class MixtureManifest(_Frozen):
-    """``mixtures/<stage>/manifest.json``; the shards are in ``data/`` beside it."""
+    """``mixtures/<recipe>/<stage>/manifest.json``; the shards are in ``data/<fingerprint>/``.
 
-    format: Literal[1] = 1
+    Format 1 had one mixture per stage, with the shards directly in ``data/``.
+    """
+
+    format: Literal[2] = 2
     stage: Name
     fingerprint: Name
     seed: int
@@ -339,9 +342,19 @@ class MixtureManifest(_Frozen):
         return [name for name, rows in held if not rows]
 
     @property
+    def folder(self) -> str:
+        """Its folder, relative to the output folder."""
+        return f"mixtures/{self.recipe_name}/{self.stage}"
+
+    @property
+    def data(self) -> str:
+        """The folder of the shards, relative to its own folder."""
+        return f"{DATA}/{self.fingerprint}"
+
+    @property
     def shard_paths(self) -> list[str]:
         """The shards, relative to the output folder."""
-        return [f"mixtures/{self.stage}/{DATA}/{shard.name}" for shard in self.shards]
+        return [f"{self.folder}/{self.data}/{shard.name}" for shard in self.shards]
 
 
 M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest, RatingManifest)
@@ -371,8 +384,8 @@ def ratings_folder(out: str, source: str, fingerprint: str) -> str:
     return storage.join(out, "ratings", source, fingerprint)
 
 
-def mixture_folder(out: str, stage: str) -> str:
-    return storage.join(out, "mixtures", stage)
+def mixture_folder(out: str, recipe: str, stage: str) -> str:
+    return storage.join(out, "mixtures", recipe, stage)
 
 
 def read_manifest(kind: type[M], folder: str) -> M:
@@ -380,12 +393,17 @@ def read_manifest(kind: type[M], folder: str) -> M:
 
     Raises:
         FileNotFoundError: there is none; the folder is unfinished.
-        CauldronError: the file is not a manifest of this kind.
+        CauldronError: the file is not a manifest of this kind, or is of an older format.
     """
     path = storage.join(folder, MANIFEST)
+    known = kind.model_fields["format"].default
     try:
         return kind.model_validate_json(storage.read_bytes(path))
     except ValidationError as error:
         first = error.errors()[0]
+        if first["loc"] == ("format",) and first["input"] in range(1, known):
+            raise CauldronError(
+                f"{path} is of an older version, in another layout: remove {folder}, build again"
+            ) from None
         what = f"{'.'.join(str(part) for part in first['loc'])} {first['msg']}"
-        raise CauldronError(f"{path} is not a manifest of format 1: {what}") from None
+        raise CauldronError(f"{path} is not a manifest of format {known}: {what}") from None

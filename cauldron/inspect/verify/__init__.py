@@ -108,8 +108,8 @@ def _listed_tasks(found: Finished) -> Iterable[_Task]:
 
 
 def _shard_tasks(found: Finished) -> Iterable[_Task]:
-    for stage, mixture in found.mixtures.items():
-        folder = f"mixtures/{stage}/{DATA}"
+    for mixture in found.mixtures.values():
+        folder = f"{mixture.folder}/{mixture.data}"
         for shard in mixture.shards:
             yield shard.bytes, partial(shard_problems, found.out, folder, shard)
 
@@ -125,9 +125,11 @@ def _unlisted_in_corpus(out: str, corpus: Place) -> list[str]:
 
 
 def _unlisted_in_mixture(out: str, mixture: MixtureManifest) -> list[str]:
-    folder = f"mixtures/{mixture.stage}"
+    """Shards of an unfinished build lie in a folder of their own, which no reader uses."""
+    folder, own = mixture.folder, {shard.name for shard in mixture.shards}
     problems = unlisted_files(out, folder, {MANIFEST, "README.md"})
-    problems += unlisted_files(out, f"{folder}/{DATA}", {shard.name for shard in mixture.shards})
+    problems += unlisted_files(out, f"{folder}/{DATA}", set())
+    problems += unlisted_files(out, f"{folder}/{mixture.data}", own)
     if not storage.exists(storage.join(out, folder, "README.md")):
         problems.append(f"{folder}/README.md: missing, a mixture has a card")
     return problems

@@ -18,14 +18,15 @@ from cauldron.inspect.verify.relations import decisions_of, violations
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE corpus_rows (
     part INTEGER, "row" INTEGER, id VARCHAR, answer_tokens INTEGER, turns INTEGER,
-    "offset" BIGINT, length BIGINT, digests UBIGINT);
+    "offset" BIGINT, length BIGINT, image_bytes BIGINT, digests UBIGINT);
 CREATE OR REPLACE TEMP TABLE decided AS SELECT * FROM {decisions} WHERE source = {source};
 """
 
 _ROWS = r"""
 INSERT INTO corpus_rows
 SELECT regexp_extract(filename, 'part-(\d+)-of-\d+\.parquet$', 1)::INTEGER, file_row_number,
-       id, answer_tokens, turns, "offset", length, hash([i.sha256 for i in image_info])
+       id, answer_tokens, turns, "offset", length,
+       coalesce(list_sum([i.length for i in image_info]), 0), hash([i.sha256 for i in image_info])
 FROM {files}
 """
 
@@ -33,7 +34,8 @@ FROM {files}
 _COMPARED = """
 SELECT count(*) FILTER (d.id IS NULL), count(*) FILTER (c.id IS NULL),
        count(*) FILTER (c.id IS NOT NULL AND d.id IS NOT NULL AND (
-           (c.id, c."offset", c.length) IS DISTINCT FROM (d.id, d."offset", d.length) OR
+           (c.id, c."offset", c.length, c.image_bytes) IS DISTINCT FROM
+           (d.id, d."offset", d.length, d.image_bytes) OR
            d.merged_file IS NULL AND
            (c.answer_tokens, c.turns) IS DISTINCT FROM (d.answer_tokens, d.turns)))
 FROM corpus_rows c FULL JOIN decided d ON c.part = d.part AND c."row" = d."row"

@@ -50,7 +50,7 @@ def merged_copy_problems(
         has_text=has_text(curation),
     )
     problems = _problems(connection.execute(sql), out, curation, tokens)
-    return first_few(f"mixtures/{mixture.stage}", problems)
+    return first_few(mixture.folder, problems)
 
 
 def _problems(

@@ -120,7 +120,7 @@ def _one_row(
 
 def manifest_problems(mixture: MixtureManifest, found: Finished) -> list[str]:
     """Check the manifest for consistency, alone and with those of its corpora and curation."""
-    where = f"mixtures/{mixture.stage}"
+    where = mixture.folder
     problems = []
     totals = mixture.totals
     for name in _SUMS:
@@ -177,7 +177,7 @@ def mixture_problems(
 ) -> list[str]:
     """Check the rows of all shards together, and each copy against the decision on its row."""
     problems: list[str] = []
-    with reading(f"mixtures/{mixture.stage}", problems):
+    with reading(mixture.folder, problems):
         if mixture.shards:
             curation = found.curations.get(mixture.curation)
             merged, tokens = "false", defaultdict[str, Counter[str]](Counter)
@@ -200,7 +200,7 @@ def _pass_problems(
     counted = dict(connection.execute(sql).fetchall())
     for name, source in mixture.sources.items():
         figures = [("rows of a pass", counted.get(name, 0), source.pass_rows)]
-        yield from differences(f"mixtures/{mixture.stage}, {name}", figures)
+        yield from differences(f"{mixture.folder}, {name}", figures)
 
 
 def _sum_problems(
@@ -209,7 +209,7 @@ def _sum_problems(
     tokens: Mapping[str, Counter[str]],
 ) -> Iterator[str]:
     """Compare sums by source; `tokens` are those of merged rows."""
-    where = f"mixtures/{mixture.stage}"
+    where = mixture.folder
     rows = connection.execute(_PER_SOURCE).fetchall()
     sums = {row[0]: Counter(dict(zip(_SUMS, row[1:], strict=True))) for row in rows}
     for name, more in tokens.items():
@@ -228,7 +228,7 @@ def _sum_problems(
 def _copy_problems(
     connection: duckdb.DuckDBPyConnection, found: Finished, mixture: MixtureManifest, name: str
 ) -> Iterator[str]:
-    where = f"mixtures/{mixture.stage}, {name}"
+    where = f"{mixture.folder}, {name}"
     wanted = quoted(name)
     source = mixture.sources[name]
     whole, passes = math.floor(source.epochs), math.ceil(source.epochs)

@@ -129,7 +129,7 @@ def write_mixture(
     for shard in range(shards):
         mine = rows[shard * per_shard : (shard + 1) * per_shard]
         name = shard_name(shard, shards)
-        with storage.atomic_write(storage.join(out, DATA, name)) as file:
+        with storage.atomic_write(storage.join(out, DATA, "fff111", name)) as file:
             writer = ShardWriter(file)
             for start in range(0, len(mine), group_rows):
                 writer.write_row_group(mine[start : start + group_rows])

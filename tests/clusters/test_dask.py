@@ -1,0 +1,138 @@
+"""The whole build on a Dask cluster: a scheduler and two worker processes, which may be killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cauldron.core.errors import CauldronError
+from cauldron.inspect.verify import verify
+from cauldron.pipeline.build import BuildOptions, build
+from tests.clusters.world import recipe_of_all_steps, write_world
+
+distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+pytestmark = pytest.mark.slow
+
+
+class Cluster:
+    """A scheduler and two workers with a nanny each, which starts a killed worker again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "scheduler.json"
+        self._log = (folder / "log").open("ab")
+        where = ["--scheduler-file", str(self.file)]
+        self.scheduler = self._start("scheduler", *where, "--port", "0", "--no-dashboard")
+        options = ["--nworkers", "2", "--nthreads", "1", "--no-dashboard"]
+        self.workers = self._start("worker", *where, *options)
+        with self.client() as client:
+            client.wait_for_workers(2, timeout=120)
+
+    def client(self) -> distributed.Client:
+        return distributed.Client(scheduler_file=str(self.file))
+
+    def kill_a_worker(self) -> None:
+        with self.client() as client:
+            pids = client.run(os.getpid)
+        os.kill(min(pids.values()), signal.SIGKILL)
+
+    def stop(self) -> None:
+        for process in (self.workers, self.scheduler):
+            process.terminate()
+        for process in (self.workers, self.scheduler):
+            process.wait(30)
+        self._log.close()
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "dask", *arguments]
+        return subprocess.Popen(command, stdout=self._log, stderr=self._log)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    found = Cluster(tmp_path)
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    return folder
+
+
+class Build:
+    """A build in a folder of its own; `killing` says after which lines a worker is killed."""
+
+    def __init__(self, world: Path, output: Path) -> None:
+        self.recipe = recipe_of_all_steps(world / "recipe.yaml", str(world / "benchmark"))
+        self.world = world
+        self.output = output
+        self.killed: list[str] = []
+
+    def run(self, cluster: Cluster | None = None, killing: tuple[str, ...] = ()) -> list[str]:
+        """Digests of the shards."""
+        args: tuple[str, ...] = ()
+        if cluster is not None:
+            args = ("--runner=DaskRunner", f"--dask_scheduler_file={cluster.file}")
+        options = BuildOptions(
+            recipe=self.recipe,
+            stages=("sft",),
+            root=str(self.world / "hub"),
+            output=str(self.output),
+            beam_args=args,
+            shared_folders=True,
+        )
+
+        def say(line: str) -> None:
+            for start in killing:
+                if line.startswith(start) and start not in self.killed:
+                    self.killed.append(start)
+                    assert cluster is not None
+                    threading.Timer(0.3, cluster.kill_a_worker).start()
+
+        return [shard.sha256 for shard in build(options, say)[0].shards]
+
+
+@pytest.fixture(scope="module")
+def expected(world: Path) -> list[str]:
+    return Build(world, world / "local").run()
+
+
+def test_two_worker_processes_give_the_bytes_of_a_local_build(
+    world: Path, expected: list[str], cluster: Cluster, tmp_path: Path
+) -> None:
+    assert Build(world, tmp_path / "out").run(cluster) == expected
+    assert verify(str(tmp_path / "out")) == []
+
+
+def test_a_build_goes_on_by_itself_when_workers_are_killed(
+    world: Path, expected: list[str], cluster: Cluster, tmp_path: Path
+) -> None:
+    steps = ("ingest", "match: candidates", "curate: clusters", "mix sft")
+    made = Build(world, tmp_path / "out")
+    assert made.run(cluster, killing=steps) == expected
+    assert made.killed == list(steps)
+    assert verify(str(tmp_path / "out")) == []
+
+
+def test_a_dead_scheduler_is_one_line_and_the_next_build_goes_on(
+    world: Path, expected: list[str], cluster: Cluster, tmp_path: Path
+) -> None:
+    made = Build(world, tmp_path / "out")
+    killer = threading.Timer(8, cluster.scheduler.kill)
+    killer.start()
+    began = time.monotonic()
+    with pytest.raises(CauldronError) as told:
+        made.run(cluster)
+    assert "\n" not in str(told.value)
+    assert time.monotonic() - began < 300
+    assert made.run() == expected
