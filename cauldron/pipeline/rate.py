@@ -7,7 +7,9 @@ limit, goes on where it was and pays for no question twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
@@ -34,9 +36,11 @@ from cauldron.pipeline.step import Step, make_steps
 from cauldron.recipe import Recipe
 from cauldron.transforms.models.budget import Limits, spent_folder
 from cauldron.transforms.models.endpoint import Endpoint
-from cauldron.transforms.models.store import answers_folder
+from cauldron.transforms.models.store import answers_folder, count_kept
 from cauldron.transforms.ratings.pipeline import AskForRatings, RateJob, RatePart, WriteRatings
 from cauldron.transforms.ratings.prompts import RATING_VERSION
+
+_TELL_SECONDS = 30.0
 
 
 class LimitReached(CauldronError):  # noqa: N818 - a state, not a fault
@@ -184,7 +188,8 @@ def _rate(
         try:
             # The endpoint is the bottleneck: one process holds all requests in flight (size 0).
             ask = AskForRatings(job, todo)
-            launcher.submit(Job("rate", "rate-ask", f"{about}: ask", todo, ask, 0))
+            with _answers_told(answers, launcher.say):
+                launcher.submit(Job("rate", "rate-ask", f"{about}: ask", todo, ask, 0))
             write = WriteRatings(job)
             launcher.submit(Job("rate", "rate-write", f"{about}: write", todo, write, 0, markers))
         finally:
@@ -195,6 +200,24 @@ def _rate(
             "are rated; all answers are kept: run it again to go on"
         )
     return [_manifest(source, corpora[source], folders[source], options) for source in corpora]
+
+
+@contextlib.contextmanager
+def _answers_told(answers: str, say: Say) -> Iterator[None]:
+    """Tell every half a minute how many answers there are since."""
+    stop, before = threading.Event(), count_kept(answers)
+
+    def watch() -> None:
+        while not stop.wait(_TELL_SECONDS):
+            say(f"rate: {count_kept(answers) - before:,} answers")
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
 
 
 def _parts(

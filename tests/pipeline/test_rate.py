@@ -241,6 +241,20 @@ def test_keeping_by_ratings_that_are_not_there_says_what_to_run(folder, tmp_path
         run_build(recipe(keep={"relevance": ">=4"}), made)
 
 
+def test_progress_is_told_while_questions_are_asked(server, out, monkeypatch):
+    monkeypatch.setattr("cauldron.pipeline.rate._TELL_SECONDS", 0.05)
+    server.behaviour.delay = 0.2
+    said: list[str] = []
+    endpoint = Endpoint(server.url, TEXT, concurrency=4)
+    options = RateOptions(
+        recipe(vision=None), str(out), endpoint, None, str(out.parent / "hub"), beam_args=IN_MEMORY
+    )
+    rate(options, said.append)
+    told = [int(line.split()[1]) for line in said if line.endswith(" answers")]
+    assert told == sorted(told)
+    assert 0 < told[-1] <= 2 * (ROWS * TURNS + ROWS)
+
+
 def test_what_cannot_be_rated_is_named(server, tmp_path, out):
     with pytest.raises(UsageError, match="names no model"):
         run(server, out, Recipe.model_validate({"name": "x", "stages": {"sft": STAGE}}))

@@ -17,7 +17,7 @@ import atexit
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -63,6 +63,8 @@ class _Caller:
         self._in_flight: dict[str, asyncio.Task[Outcome]] = {}
         self._slots = asyncio.Semaphore(endpoint.concurrency)
         self._loop = asyncio.new_event_loop()
+        # Pictures are read in these threads, from a bucket with some 50 ms for each.
+        self._loop.set_default_executor(ThreadPoolExecutor(min(64, endpoint.concurrency)))
         threading.Thread(target=self._loop.run_forever, name="questions", daemon=True).start()
         self._calls = asyncio.run_coroutine_threadsafe(self._open(api_key), self._loop).result()
 

@@ -33,6 +33,11 @@ def answers_folder(out: str) -> str:
     return storage.join(out, "answers")
 
 
+def count_kept(folder: str) -> int:
+    """Answers on disk, counted by the sizes of the indexes."""
+    return sum(index for _, index in list_packs(folder).values()) // ENTRY.itemsize
+
+
 class AnswerStore:
     """Answers by the key of their question. Safe for several threads and many processes.
 
