@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,10 @@ def main() -> None:
         with open(log) as file:
             lines = [json.loads(line) for line in file]
     print(f"{len(lines)} requests in {wall:.1f} s, {len(lines) / wall:.0f} a second")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    server_core = (used.ru_utime + used.ru_stime) / wall
     print(f"busy slots {busy(lines, options.slots):.1%}, cores of the asking process {core:.2f}")
+    print(f"cores of the server {server_core:.2f}")
 
 
 def ask(url: str, options: argparse.Namespace, folder: str) -> tuple[float, float]:

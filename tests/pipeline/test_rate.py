@@ -6,6 +6,9 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +44,7 @@ RATINGS: dict[str, Any] = {
 }
 STAGE = {"budget": {"epochs_of_largest": 1}, "mixture": {"sharegpt_4o": 1, "dolly": 1}}
 ROWS, TURNS = 6, 2
+ROOT = Path(__file__).parents[2]
 
 
 def ask(out: str, sql: str) -> list[dict[str, Any]]:
@@ -312,3 +316,32 @@ def test_the_command_prints_a_histogram_and_ends_cleanly_at_a_limit(server, out,
     for wrong in ("0%", "101%", "a few"):
         refused = CliRunner().invoke(main, [*command, "--sample", wrong])
         assert (refused.exit_code, "--sample" in refused.output) == (2, True)
+
+
+@pytest.mark.slow
+def test_killed_three_times_it_ends_in_the_same_bytes(server, out, tmp_path):
+    of = recipe()
+    run(server, out, of)
+    whole, asked = tables(out), len(server.asked)
+    shutil.rmtree(out / "ratings")
+    shutil.rmtree(out / "answers")
+    server.asked.clear()
+    server.behaviour.delay = 0.1
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(of.model_dump(mode="json", exclude_unset=True)))
+    concurrency = 4
+    command = [
+        *(sys.executable, "-m", "cauldron", "rate", str(path), "--root", str(out.parent / "hub")),
+        *("--output", str(out), "--endpoint", server.url, "--concurrency", str(concurrency)),
+        *IN_MEMORY,
+    ]
+    for target in (asked // 4, asked // 2, asked * 3 // 4):
+        process = subprocess.Popen(command, cwd=ROOT)
+        while len(server.asked) < target:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+    subprocess.run(command, cwd=ROOT, check=True)
+    assert tables(out) == whole
+    assert len(server.asked) - asked <= 3 * concurrency
