@@ -76,6 +76,12 @@ class _Caller:
     def ask_all(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
         self._store.refresh(force=False)
         self._calls.circuit.broken = None  # a retried bundle tries again
+        try:
+            yield from self._ask_all(questions)
+        finally:
+            self._store.flush()
+
+    def _ask_all(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
         arrived: _Arrived = queue.SimpleQueue()
         waiting = 0
         # As many again as can be in flight, so that a slot that gets free is taken at once.
@@ -96,7 +102,6 @@ class _Caller:
         for _ in range(waiting):
             asked, done = arrived.get()
             yield asked, done.result()
-        self._store.flush()
 
     def close(self) -> None:
         """Give up what is in flight, close the connections and end the thread."""
