@@ -129,7 +129,7 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
 
     if not _SETTINGS:
         _SETTINGS["it"] = SourceSettings(
-            SOURCES[0], "", ImageRules(), TextRules(), LanguageRules(), (), None, {}
+            SOURCES[0], "", ImageRules(), TextRules(), LanguageRules(), (), "mistral-7b", {}
         )
     turns = [RawTurn(t["user"], t["assistant"], t["source"]) for t in values["texts"]]
     images = [RawImage(image["bytes"]) for image in values["images"]]

@@ -28,6 +28,7 @@ from cauldron.core.rules import (
     TextRules,
 )
 from cauldron.core.stage import StageRecipe
+from cauldron.core.tokenizer import MISTRAL_7B
 
 
 class SourceRecipe(Strict):
@@ -54,7 +55,9 @@ class Recipe(Strict):
     Attributes:
         name: of the recipe, in manifests and cards.
         seed: the same seed gives the same bytes.
-        tokenizer: hub id or path of a ``tokenizer.json``; None: token counts are estimated.
+        tokenizer: what counts tokens, and so decides shares. ``mistral-7b`` counts as the paper
+            did, with one BOS an answer; ``estimate`` estimates from bytes; otherwise the hub id or
+            path of a ``tokenizer.json``.
         max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
         statistics: name of a packaged table of published counts, for `plan`.
         images, text: how images and texts of every source are treated.
@@ -73,7 +76,7 @@ class Recipe(Strict):
 
     name: Name
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
-    tokenizer: str | None = None
+    tokenizer: Annotated[str, Field(min_length=1)] = MISTRAL_7B
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
     statistics: str | None = None
     images: ImageRules = ImageRules()

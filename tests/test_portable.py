@@ -36,7 +36,7 @@ def ingest(pipeline: beam.Pipeline) -> None:
         text=RECIPE.text_rules("dolly"),
         language=RECIPE.language,
         classifiers=RECIPE.classifiers,
-        tokenizer=None,
+        tokenizer="estimate",
         options={},
     )
     job = SourceJob(settings, "gs://b/root", None, "gs://b/corpus", "gs://b/quarantine")

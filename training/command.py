@@ -25,7 +25,7 @@ from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import Tokenizer
 from cauldron.core.output.mixture import Mixture, find_mixture, load_mixture
-from cauldron.core.tokenizer import digest, open_tokenizer
+from cauldron.core.tokenizer import MISTRAL_7B, digest, open_tokenizer
 
 OUTPUT = "./cauldron-out"
 
@@ -198,9 +198,16 @@ def _check_packages(config: TrainConfig) -> None:
 
 
 def _check_tokenizer(config: TrainConfig, mixture: Mixture) -> None:
-    """A mixture's shares are shares of tokens, so they hold for the tokenizer that counted them."""
+    """A mixture's shares are shares of tokens, so they hold for the tokenizer that counted them.
+
+    The published shares are an exception: the authors counted with Mistral-7B's tokenizer and
+    trained Llama. Only shares depend on these counts. Training encodes the text with the model's
+    own tokenizer and reads no count of the mixture.
+    """
     counted, model = mixture.manifest.tokenizer, config.train.model
-    if counted.estimated or config.train.any_tokenizer or model.name == "tiny":
+    if counted.estimated or counted.name == MISTRAL_7B:
+        return
+    if config.train.any_tokenizer or model.name == "tiny":
         return
     mine = model.name or model.language or ""
     if not _same_tokenizer(counted, mine):

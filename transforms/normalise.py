@@ -34,7 +34,7 @@ class SourceSettings:
     text: TextRules
     language: LanguageRules
     classifiers: tuple[ClassifierRules, ...]
-    tokenizer: str | None
+    tokenizer: str
     options: Mapping[str, Any]
     dialogue: bool = False
 
@@ -100,7 +100,8 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
     if size > MAX_RECORD_BYTES:
         return reject("row_too_large", f"{size} bytes of images, over {MAX_RECORD_BYTES}")
     half = len(questions)
-    counts = _counter(settings.tokenizer).count([*questions, *answers, system or ""])
+    counter = _counter(settings.tokenizer)
+    counts = counter.count([*questions, *answers, system or ""])
     sample = Sample(
         id=content_id(
             settings.source,
@@ -111,7 +112,13 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
         source=settings.source,
         system=system or None,
         turns=tuple(
-            Turn(user=user, assistant=answer, source=origin, user_tokens=asked, answer_tokens=said)
+            Turn(
+                user=user,
+                assistant=answer,
+                source=origin,
+                user_tokens=asked,
+                answer_tokens=said + counter.per_answer,
+            )
             for (user, answer, origin), asked, said in zip(
                 clean.turns, counts[:half], counts[half:-1], strict=True
             )
@@ -155,5 +162,5 @@ def _classifier(path: str) -> TextClassifier:
 
 
 @lru_cache(maxsize=8)
-def _counter(spec: str | None) -> TokenCounter:
+def _counter(spec: str) -> TokenCounter:
     return token_counter(spec)

@@ -45,7 +45,8 @@ class Turn(Strict):
 
     Attributes:
         source: the source this turn came from; in a merged sample it may differ from the sample's.
-        user_tokens, answer_tokens: text tokens by the recipe's tokenizer, no special tokens.
+        user_tokens, answer_tokens: tokens by the recipe's tokenizer. With ``mistral-7b`` an answer
+            has one BOS more, as in the published counts; otherwise no special tokens are counted.
     """
 
     user: str

@@ -20,6 +20,10 @@ from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.hub import HubError, patiently
 
+# Names that a recipe may give instead of a file: counters that are no ``tokenizer.json``.
+MISTRAL_7B = "mistral-7b"  # the counter of the published table, `cauldron.transforms.mistral`
+ESTIMATE = "estimate"  # from bytes, `cauldron.transforms.tokens`
+
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 # Text that tokenizers treat differently: scripts, composed and decomposed letters, numbers, signs,
@@ -80,7 +84,11 @@ def split_revision(spec: str) -> tuple[str, str | None]:
 def digest(tokenizer: Tokenizer) -> str:
     """16 hex digits that identify a tokenizer by its ids of `PROBE`, without special tokens."""
     # Not as a batch, which starts threads: a process forked after that can hang.
-    ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in PROBE]
+    return digest_of([tokenizer.encode(text, add_special_tokens=False).ids for text in PROBE])
+
+
+def digest_of(ids: list[list[int]]) -> str:
+    """The digest of a tokenizer that gives these ids for the texts of `PROBE`."""
     return hashlib.sha256(json.dumps(ids).encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import yaml
 
 from cauldron.core.output.manifests import MixtureManifest, SourceInMixture
+from cauldron.core.tokenizer import ESTIMATE, MISTRAL_7B
 from cauldron.inspect.views import mixture_view
 
 # The hub's size categories, by rows.
@@ -69,10 +70,9 @@ def _size_class(rows: int) -> str:
 def _summary(manifest: MixtureManifest) -> str:
     totals = manifest.totals
     tokens = (
-        "Token counts are **estimated** from the length of the text in bytes: the recipe names no "
-        "tokenizer."
+        "Token counts are **estimated** from the text's bytes, without special tokens."
         if manifest.tokenizer.estimated
-        else f"Text tokens are counted with `{manifest.tokenizer.name}`, without special tokens."
+        else f"Text tokens are counted with `{manifest.tokenizer.name}`, {_special(manifest)}."
     )
     return (
         f"{totals.rows:,} conversations from {_present(manifest)} sources, shuffled, ready for "
@@ -81,6 +81,13 @@ def _summary(manifest: MixtureManifest) -> str:
         f"included) and {totals.image_tokens:,} image tokens, in {len(manifest.shards):,} "
         f"parquet files of {totals.bytes / 1e6:,.1f} MB in all. {tokens}"
     )
+
+
+def _special(manifest: MixtureManifest) -> str:
+    """Which special tokens are counted."""
+    if manifest.tokenizer.name == MISTRAL_7B:
+        return "with one BOS for each answer, as the published counts are"
+    return "without special tokens"
 
 
 def _present(manifest: MixtureManifest) -> int:
@@ -217,7 +224,7 @@ def _provenance(manifest: MixtureManifest) -> str:
         ["Seed", str(manifest.seed)],
         ["Fingerprint", manifest.fingerprint],
         ["Cauldron", manifest.code_version],
-        ["Tokenizer", manifest.tokenizer.name or "none: estimated from bytes"],
+        ["Tokenizer", manifest.tokenizer.name or ESTIMATE],
     ]
     return (
         _table(["What", "Value"], facts)

@@ -2,7 +2,7 @@
 
 ``benchmarks/<name>/<fingerprint>/`` holds the same files as a corpus; unreadable rows are in
 ``quarantine/benchmarks/<name>/<fingerprint>/``. A benchmark is not training data: no rule of the
-recipe filters or changes a row, its tokenizer counts no tokens, and pictures are limited only in
+recipe filters or changes a row, its tokenizer is not needed, and pictures are limited only in
 pixels, to protect this machine. ``--limit`` does not apply: rows that are not read would not be
 kept out.
 """
@@ -23,6 +23,7 @@ from cauldron.core.fingerprints import fingerprint
 from cauldron.core.names import plain_name
 from cauldron.core.output.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.tokenizer import ESTIMATE
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.options import check_reach
@@ -102,7 +103,7 @@ def _settings(recipe: Recipe, name: str) -> SourceSettings:
         text=TextRules(fix_punctuation=False, max_turns=2**31),
         language=LanguageRules(identify=False),
         classifiers=(),
-        tokenizer=None,
+        tokenizer=ESTIMATE,
         options={},
     )
 

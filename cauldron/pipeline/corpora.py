@@ -20,7 +20,6 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     quarantine_folder,
 )
-from cauldron.core.tokenizer import tokenizer_file
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source
@@ -31,7 +30,7 @@ from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.language import TextClassifier, default_model_path
 from cauldron.transforms.normalise import SourceSettings
-from cauldron.transforms.tokens import token_counter
+from cauldron.transforms.tokens import counter_fingerprint, token_counter
 
 # What is known of repositories, by id and revision.
 Repos = dict[tuple[str, str | None], Repo | SourceUnavailable]
@@ -246,8 +245,12 @@ def _settings_values(settings: SourceSettings) -> dict[str, Any]:
             item.model_dump(exclude={"model"}) | {"model": _model_digest(item.model)}
             for item in settings.classifiers
         ],
-        "tokenizer": settings.tokenizer and _model_digest(tokenizer_file(settings.tokenizer)),
+        "tokenizer": _counter_fingerprint(settings.tokenizer),
     }
+
+
+# A build asks for the same few files once for every source.
+_counter_fingerprint = lru_cache(maxsize=32)(counter_fingerprint)
 
 
 @lru_cache(maxsize=32)

@@ -120,7 +120,7 @@ def _manifest(
     )
 
 
-def _tokenizer(spec: str | None) -> Tokenizer:
+def _tokenizer(spec: str) -> Tokenizer:
     counter = token_counter(spec)
     return Tokenizer(name=counter.name, estimated=counter.estimated, digest=counter.digest())
 

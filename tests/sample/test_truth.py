@@ -54,7 +54,7 @@ def outcome_of_source(folder: str, name: str) -> dict[str, Any]:
         text=recipe.text_rules(source.name),
         language=LanguageRules(identify=False),
         classifiers=(),
-        tokenizer=None,
+        tokenizer="estimate",
         options=options,
         dialogue=source.dialogue,
     )

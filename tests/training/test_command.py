@@ -169,6 +169,17 @@ def test_counts_by_another_tokenizer_are_an_error_unless_allowed(
     check(config(mixture, tmp_path, model="a/b"), other)
 
 
+def test_published_counts_train_any_model(mixture: Mixture, tmp_path: Path) -> None:
+    """As the authors did: shares by Mistral-7B's tokenizer, a model with Llama's."""
+    from cauldron.core.output.manifests import Tokenizer
+
+    counted = Tokenizer(name="mistral-7b", estimated=False, digest="0" * 16)
+    by = Mixture(mixture.folder, mixture.manifest.model_copy(update={"tokenizer": counted}))
+    byte_level("the colour of the dog").save(str(tmp_path / "tokenizer.json"))
+    for model in (str(tmp_path), "tiny", "meta-llama/L"):
+        check(config(mixture, tmp_path / "run", model=model), by)
+
+
 def test_tokenizers_are_compared_by_what_they_do(mixture: Mixture, tmp_path: Path) -> None:
     """The same one, with the model's own tokens added, passes under any name; another does not."""
     from cauldron.core.output.manifests import Tokenizer

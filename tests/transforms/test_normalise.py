@@ -22,7 +22,7 @@ def settings(source: str = "lnqa", **changes) -> SourceSettings:
         "text": TextRules(),
         "language": LanguageRules(),
         "classifiers": (),
-        "tokenizer": None,
+        "tokenizer": "estimate",
         "options": {},
     }
     return SourceSettings(source=source, **(values | changes))

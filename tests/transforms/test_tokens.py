@@ -50,19 +50,20 @@ def file(trained: Tokenizer, tmp_path: Path) -> Path:
     return path
 
 
-def test_without_a_tokenizer_counts_are_estimated_and_say_so():
-    counter = token_counter(None)
+def test_the_estimate_says_that_it_is_one():
+    counter = token_counter("estimate")
     assert counter.estimated
-    assert counter.name == "estimated from bytes"
+    assert counter.name == "estimate"
+    assert counter.per_answer == 0
 
 
 def test_estimate_of_short_answers_is_the_published_tokenizers():
     # "Yes." is 2 tokens and a BOS in VSR's count, "Answer: B" 3 and a BOS in AI2D's.
-    assert token_counter(None).count(["Yes.", "No.", "Answer: B", ""]) == [2, 2, 3, 0]
+    assert token_counter("estimate").count(["Yes.", "No.", "Answer: B", ""]) == [2, 2, 3, 0]
 
 
 def test_estimate_counts_digits_one_by_one_and_other_scripts_by_bytes():
-    assert token_counter(None).count(["1234567890", "这是什么"]) == [10, 5]
+    assert token_counter("estimate").count(["1234567890", "这是什么"]) == [10, 5]
 
 
 def test_estimate_of_iiw_400_is_within_one_percent_of_the_published_count():
@@ -71,7 +72,7 @@ def test_estimate_of_iiw_400_is_within_one_percent_of_the_published_count():
         pytest.skip("the real IIW-400 file is not here")
     answers = [json.loads(line)["IIW"] for line in path.read_text().splitlines()]
     published = 103_024 - 400  # one BOS an answer
-    assert sum(token_counter(None).count(answers)) == pytest.approx(published, rel=0.01)
+    assert sum(token_counter("estimate").count(answers)) == pytest.approx(published, rel=0.01)
 
 
 def test_a_file_is_counted_exactly_and_without_special_tokens(file: Path, trained: Tokenizer):
@@ -103,7 +104,7 @@ def test_a_tokenizer_is_known_by_what_it_makes_of_text(file: Path, trained: Toke
     more.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     more.save(str(file.with_name("more.json")))
     assert token_counter(str(file.with_name("more.json"))).digest() != known
-    assert token_counter(None).digest() is None
+    assert token_counter("estimate").digest() is None
 
 
 def test_the_text_that_tokenizers_are_compared_by_stays():

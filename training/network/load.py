@@ -77,7 +77,7 @@ def _published(name: str, dtype: torch.dtype) -> LoadedModel:
     model = _load(
         Idefics3ForConditionalGeneration, name, config=Idefics3Config(**values), dtype=dtype
     )
-    return _loaded(model, _load(AutoTokenizer, name))
+    return _loaded(model, _tokenizer(name))
 
 
 def _load(kind: Any, spec: str, **options: Any) -> Any:
@@ -85,6 +85,12 @@ def _load(kind: Any, spec: str, **options: Any) -> Any:
     name, revision = split_revision(spec)
     use_client()
     return kind.from_pretrained(name, revision=revision or "main", **options)
+
+
+def _tokenizer(spec: str) -> Any:
+    # transformers would open a checkpoint with a ``tekken.json`` by mistral-common, which is
+    # installed for its data alone, and the result has no ``tokenizer.json``.
+    return _load(AutoTokenizer, spec, mistral_format=False)
 
 
 def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
@@ -97,7 +103,7 @@ def _composed(rules: ModelRules, dtype: torch.dtype) -> LoadedModel:
     assert rules.language
     vision = _load(SiglipVisionModel, rules.vision, dtype=dtype)
     language = _load(AutoModelForCausalLM, rules.language, dtype=dtype)
-    tokenizer = _load(AutoTokenizer, rules.language)
+    tokenizer = _tokenizer(rules.language)
     untie_head(language)
     added = add_tokens(tokenizer)
     grow_embeddings(language, len(tokenizer), added)

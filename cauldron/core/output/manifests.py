@@ -55,7 +55,7 @@ class Tokenizer(_Frozen):
     """The tokenizer that counted the tokens.
 
     Attributes:
-        name: hub id or path; None if the counts are estimated.
+        name: as in the recipe; None in old manifests if the counts are estimated.
         estimated: the counts are estimated from bytes.
         digest: identifies the tokenizer under any name, see `cauldron.core.tokenizer`. None if
             the counts are estimated, and in old manifests.

@@ -12,6 +12,8 @@ import torch
 from cauldron.training.data.tiles import decode, split_into_tiles
 
 from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.output.manifests import Tokenizer
+from cauldron.core.output.mixture import Mixture
 from cauldron.core.tiles import resize_steps, tile_count, tile_grid
 from tests.doubles.gcs import FakeGcs
 from tests.training.data.conftest import LAYOUT, numbers_of, take
@@ -96,6 +98,19 @@ def test_a_mixture_in_a_bucket_gives_the_same_packs(opened, monkeypatch):
         for pack, other in zip(step, expected, strict=True):
             assert torch.equal(pack.input_ids, other.input_ids)
             assert torch.equal(pack.tiles, other.tiles)
+
+
+def test_tokens_are_counted_by_the_models_tokenizer_and_not_by_the_mixtures(opened, tmp_path):
+    """Mistral-7B's counts decide shares only: no length and no pack follows from them."""
+    wrong = {"answer": 100_000, "text": 300_000, "image": 7}
+    other = write_mixture(tmp_path, [row | {"tokens": wrong} for row in ROWS])
+    counted = Tokenizer(name="mistral-7b", estimated=False, digest="0" * 16)
+    by = Mixture(other.folder, other.manifest.model_copy(update={"tokenizer": counted}))
+    (step,) = take(opened(of=by), 1)
+    (expected,) = take(opened(), 1)
+    for pack, mine in zip(step, expected, strict=True):
+        assert torch.equal(pack.input_ids, mine.input_ids)
+        assert torch.equal(pack.boundaries, mine.boundaries)
 
 
 def test_another_seed_is_another_order(opened):

@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
 from cauldron.training.config import ModelRules  # noqa: E402
+from cauldron.training.network import load  # noqa: E402
 from cauldron.training.network.forward import pack_losses  # noqa: E402
 from cauldron.training.network.load import load_model  # noqa: E402
 from cauldron.training.network.special_tokens import ADDED  # noqa: E402
@@ -176,6 +177,17 @@ def test_a_hub_id_may_name_a_revision(tmp_path: Path, monkeypatch: pytest.Monkey
     wanted = [load_model(ModelRules(name="tiny", init_seed=s)).model.lm_head.weight for s in (4, 5)]
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(head, wanted, strict=True))
     assert base_weights(ModelRules(name="org/name@bbb")) == {"org/name@bbb": "bbb"}
+
+
+def test_a_mistral_checkpoint_is_opened_by_its_tokenizer_json(
+    parts: tuple[Path, Path], tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, MistralConfig
+
+    AutoTokenizer.from_pretrained(parts[1]).save_pretrained(tmp_path)
+    MistralConfig().save_pretrained(tmp_path)
+    (tmp_path / "tekken.json").write_text("{}")
+    assert load._tokenizer(str(tmp_path)).backend_tokenizer.to_str()
 
 
 def test_a_model_of_another_kind_is_refused(parts: tuple[Path, Path]) -> None:

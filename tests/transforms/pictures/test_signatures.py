@@ -229,7 +229,7 @@ def test_copies_stay_on_their_side():
 
 def write_part(folder: Path) -> tuple[dict, bytes]:
     settings = SourceSettings(
-        "lnqa", "mit", ImageRules(), TextRules(), LanguageRules(), (), None, {}
+        "lnqa", "mit", ImageRules(), TextRules(), LanguageRules(), (), "mistral-7b", {}
     )
     images = [RawImage(encoded(PHOTO, "JPEG")), RawImage(encoded(CHART, "PNG"))]
     row = Row(Origin(file="f"), images, [RawTurn("What is it?", "A chart and a photo.", "lnqa")])
