@@ -30,6 +30,8 @@ class ImageInfo(Strict):
         sha256: of the stored bytes, hex.
         phash: 64-bit perceptual hash in the bit order of ``imagehash.phash`` (row-major, most
             significant bit first).
+        bits: of a published picture with 16 bits a pixel, those that its values were taken to have
+            when they were scaled to 8: 10, 12 or 16. None for other pictures.
     """
 
     width: int
@@ -38,6 +40,7 @@ class ImageInfo(Strict):
     mode: str
     sha256: str
     phash: int
+    bits: int | None = None
 
 
 class Turn(Strict):
@@ -160,6 +163,7 @@ _IMAGE_FIELDS = [
     ("mode", _STRING),
     ("sha256", _STRING),
     ("phash", pa.uint64()),
+    ("bits", pa.uint8()),
 ]
 
 # For finding near-duplicates, see `cauldron.transforms.pictures.signatures`. Only in a corpus.

@@ -28,10 +28,11 @@ from cauldron.core.output.manifests import (
     read_manifest,
 )
 from cauldron.core.output.markers import missing
+from cauldron.core.progress import Say
 from cauldron.core.ratings import RatingRules
 from cauldron.pipeline.corpora import BuildOptions, plan_corpora
 from cauldron.pipeline.options import check_arguments, check_reach
-from cauldron.pipeline.runner import Job, Launcher, Say
+from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step, make_steps
 from cauldron.recipe import Recipe
 from cauldron.transforms.models.budget import Limits, spent_folder

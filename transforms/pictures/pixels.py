@@ -84,11 +84,12 @@ def _flat_band(image: Image.Image) -> Image.Image:
 def eight_bits(image: Image.Image) -> Image.Image:
     """Convert 16 or 32 bits a pixel to L.
 
-    16-bit values are scaled by their range. 32-bit modes (TIFF) have no fixed range: if all values
-    are within 0 to 1 (floating point only), 0 to 255 or 0 to 65,535, the first such range is used;
-    otherwise the range from the least to the greatest value.
+    16-bit values are scaled by their range, see `grey_bits`. 32-bit modes (TIFF) have no fixed
+    range: if all values are within 0 to 1 (floating point only), 0 to 255 or 0 to 65,535, the first
+    such range is used; otherwise the range from the least to the greatest value.
     """
-    low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else _range(image)
+    bits = grey_bits(image)
+    low, high = _range(image) if bits is None else (0.0, 2.0**bits - 1)
     transparent = image.info.get("transparency")
     result = np.empty((image.height, image.width), dtype=np.uint8)
     for top, band in _bands(image):
@@ -99,6 +100,23 @@ def eight_bits(image: Image.Image) -> Image.Image:
             levels[values == transparent] = 255
         result[top : top + band.height] = levels
     return Image.fromarray(result)
+
+
+def grey_bits(image: Image.Image) -> int | None:
+    """Bits of a grey image with 16 bits a pixel that its camera or scanner used: 10, 12 or 16.
+
+    Sensors of 10 and 12 bits are stored in 16, unscaled. Scaled by 65,535 they would be nearly
+    black. So 12 are taken if the greatest value needs 11 or 12 bits, and 10 if it needs 10. A dark
+    picture of 16 bits with such a greatest value is brightened up to 128 times. Of one that needs
+    fewer bits nobody can say which it is: it stays dark.
+
+    Returns:
+        None for another image.
+    """
+    if not image.mode.startswith("I;16"):
+        return None
+    needed = max(int(_values(band).max()) for _, band in _bands(image)).bit_length()
+    return {10: 10, 11: 12, 12: 12}.get(needed, 16)
 
 
 def _range(image: Image.Image) -> tuple[float, float]:

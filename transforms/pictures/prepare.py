@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from cauldron.sources.base import RawImage
 from cauldron.transforms.pictures.hashes import SHORTEST_SIDE
 from cauldron.transforms.pictures.loss import loss_of
-from cauldron.transforms.pictures.pixels import REDUCING_GAP, flat, scaled, target_size
+from cauldron.transforms.pictures.pixels import REDUCING_GAP, flat, grey_bits, scaled, target_size
 from cauldron.transforms.pictures.signatures import Signature, sign
 from PIL import ExifTags, Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
@@ -291,6 +291,7 @@ def _reencoded(
     if box is None:
         target = target_size(image.size, rules)  # `load` may have turned a TIFF
     name = "JPEG" if isinstance(image, JpegImageFile) else "PNG"
+    bits = grey_bits(image)
     plain = scaled(flat(image), target, box)
     if plain is not image:
         image.close()  # a large one takes hundreds of megabytes, which its copy now takes again
@@ -309,5 +310,6 @@ def _reencoded(
         mode=plain.mode,
         sha256=hashlib.sha256(data).hexdigest(),
         phash=phash,
+        bits=bits,
     )
     return StoredImage(data, info, digest, signature)

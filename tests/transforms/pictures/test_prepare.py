@@ -542,3 +542,29 @@ def test_an_avif_is_stored_as_png_upright_within_the_limits():
         "image_unreadable",
         "image_truncated",
     }
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+@pytest.mark.parametrize(
+    ("top", "bits", "white"),
+    [
+        (65535, 16, 255),
+        (4096, 16, 16),
+        (4095, 12, 255),
+        (1024, 12, 64),
+        (1023, 10, 255),
+        (512, 10, 128),
+        (511, 16, 2),  # 9 bits: dark, or of an unknown sensor
+        (0, 16, 0),
+    ],
+)
+def test_ten_and_twelve_bits_in_sixteen_are_scaled_by_their_range(form, top, bits, white):
+    levels = np.linspace(0, top, 40 * 40).reshape(40, 40)
+    image = stored(encoded(Image.fromarray(np.rint(levels).astype(np.uint16)), form))
+    assert image.info.bits == bits
+    assert Image.open(io.BytesIO(image.data)).getextrema() == (0, white)
+
+
+def test_only_pictures_of_sixteen_bits_say_their_bits():
+    assert stored(encoded(Image.new("L", (30, 30)), "PNG")).info.bits is None
+    assert stored(encoded(Image.new("P", (30, 30)), "PNG")).info.bits is None
