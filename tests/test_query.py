@@ -73,8 +73,8 @@ def count(out: str, view: str) -> int:
 def test_every_view_is_there(out: str) -> None:
     names = [row["name"] for row in ask(out, "SHOW TABLES")]
     curated = ["clusters", "contamination", "corpus", "decisions"]
-    evaluated = ["predictions", "scores"]
-    assert names == sorted(["benchmarks", *curated, *evaluated, "manifest", "quarantine", "sft"])
+    made = ["predictions", "ratings", "scores"]
+    assert names == sorted(["benchmarks", *curated, *made, "manifest", "quarantine", "sft"])
 
 
 def test_a_mixture_is_a_view_of_its_rows(out: str) -> None:
