@@ -245,6 +245,110 @@ def plan_command(
             print_plan(plan, price)
 
 
+@_examples(
+    "cauldron rate rated.yaml --output OUT --endpoint http://localhost:8000 --sample 1% \\",
+    "    --price 0.2,0.6",
+    "cauldron rate rated.yaml --output OUT --endpoint https://api.example.com/v1 \\",
+    "    --key-from EXAMPLE_KEY --max-cost 50 --price 0.2,0.6",
+)
+@main.command(
+    "rate",
+    context_settings={"ignore_unknown_options": True},
+    options_metavar="[RECIPE] [OPTIONS] [BEAM OPTIONS]",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
+@click.option("--output", default=DEFAULT_OUTPUT, show_default=True, help="Folder or gs://.")
+@click.option("--root", help="Where the build read its sources. Default: the hub.")
+@click.option("--limit", type=click.IntRange(min=1), help="As in the build, if it had one.")
+@click.option("--endpoint", required=True, metavar="URL", help="Server with the OpenAI protocol.")
+@click.option("--vision-endpoint", metavar="URL", help="Of the vision model, if it is another.")
+@click.option(
+    "--key-from",
+    metavar="NAME",
+    help="Environment variable with the key, or projects/P/secrets/S/versions/V.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Requests in flight, of each worker process.",
+)
+@click.option("--sample", default="100%", metavar="N%", help="Rate a part of the rows only.")
+@click.option("--price", default="0,0", metavar="IN,OUT", help="USD per million tokens.")
+@click.option("--max-requests", type=click.IntRange(min=0), help="Stop after so many requests.")
+@click.option("--max-cost", type=click.FloatRange(min=0), help="Stop after so many USD.")
+@click.option(
+    "--shared-folders",
+    is_flag=True,
+    help="Workers of a remote runner see the same folders, as on a cluster's file system.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
+def rate_command(
+    arguments: tuple[str, ...],
+    output: str,
+    root: str | None,
+    limit: int | None,
+    endpoint: str,
+    vision_endpoint: str | None,
+    key_from: str | None,
+    concurrency: int,
+    sample: str,
+    price: str,
+    max_requests: int | None,
+    max_cost: float | None,
+    shared_folders: bool,
+    as_json: bool,
+) -> None:
+    """Rate the turns of RECIPE's corpora in OUTPUT, with the models that it names.
+
+    Answers are kept in OUTPUT: the same command again goes on, and pays for nothing twice. Other
+    options are passed to Beam, as with `build`.
+    """
+    from cauldron.inspect.tables import print_ratings
+    from cauldron.pipeline.rate import RateOptions, cost_of_whole, rate, rating_rules
+    from cauldron.transforms.models.budget import Limits, parse_price
+    from cauldron.transforms.models.endpoint import Endpoint
+
+    signal.signal(signal.SIGTERM, _stop)
+    recipe_name, beam_args = _recipe_and_beam(arguments)
+    recipe = _recipe(recipe_name, ())
+    rules = rating_rules(recipe)
+    limits = Limits(max_requests, max_cost, parse_price(price))
+    text, vision = (
+        None if model is None else Endpoint(url, model, key_from, concurrency)
+        for url, model in ((endpoint, rules.text), (vision_endpoint or endpoint, rules.vision))
+    )
+    options = RateOptions(
+        recipe=recipe,
+        output=output.rstrip("/") or "/",
+        text=text,
+        vision=vision,
+        root=None if root == HUB else root,
+        limit=limit or -1,
+        share=_share(sample),
+        limits=limits,
+        beam_args=beam_args,
+        shared_folders=shared_folders,
+    )
+    manifests = rate(options, _say)
+    if as_json:
+        click.echo(json.dumps([item.model_dump(mode="json") for item in manifests], indent=1))
+    else:
+        print_ratings(manifests, cost_of_whole(manifests, limits))
+
+
+def _share(text: str) -> float:
+    """``1%`` as 0.01."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"--sample {text}: give a percentage above 0, up to 100%")
+    return share
+
+
 @_examples("cauldron sources", "cauldron sources --json")
 @main.command("sources")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
@@ -303,7 +407,7 @@ def query_command(
     """Run SQL over OUT with DuckDB.
 
     Views: one per mixture, RECIPE.STAGE, or STAGE alone where one recipe has it; corpus,
-    quarantine, decisions, clusters, contamination, benchmarks, manifest.
+    quarantine, decisions, clusters, contamination, ratings, benchmarks, manifest.
     """
     from cauldron.inspect.query import Limits, run_query
 

@@ -16,6 +16,7 @@ from cauldron.core import storage
 from cauldron.core.errors import UsageError, first_line
 from cauldron.core.names import Name, SourceName, did_you_mean, plain_name
 from cauldron.core.plain_yaml import parse_yaml
+from cauldron.core.ratings import RatingRules
 from cauldron.core.rules import (
     AgainstRules,
     ClassifierRules,
@@ -66,6 +67,7 @@ class Recipe(Strict):
         duplicates: how near-duplicate pictures are found and treated. None: they are not searched
             for, and only exact copies of rows are merged.
         against: benchmarks to keep out.
+        ratings: which models rate the turns, with `cauldron rate`, and which rows stay. null: none.
         sources: what differs for a source, by its name.
         stages: the mixtures, by stage.
         training: how each stage trains (`cauldron.training.config.TrainRecipe`); does not affect
@@ -84,6 +86,7 @@ class Recipe(Strict):
     classifiers: tuple[ClassifierRules, ...] = ()
     duplicates: DuplicateRules | None = None
     against: AgainstRules = AgainstRules()
+    ratings: RatingRules | None = None
     sources: dict[SourceName, SourceRecipe] = Field(default_factory=dict)
     stages: dict[Name, StageRecipe]
     training: dict[Name, dict[str, Any]] = Field(default_factory=dict)
@@ -100,6 +103,10 @@ class Recipe(Strict):
             rules.model_validate(getattr(self.source(name), place))
         except ValidationError as error:
             raise ValueError(f"sources.{name}.{place}.{_problems(error, rules)}") from None
+
+    def is_rated(self, source: str) -> bool:
+        rules = self.ratings
+        return rules is not None and (not rules.sources or source in rules.sources)
 
     def source(self, name: str) -> SourceRecipe:
         return self.sources.get(name, SourceRecipe())

@@ -24,6 +24,8 @@ from pydantic.fields import FieldInfo
 
 from cauldron.cli import main
 from cauldron.core import reasons, schema
+from cauldron.core.models import ModelRules as EndpointModel
+from cauldron.core.ratings import RatingRules
 from cauldron.core.rules import (
     AgainstRules,
     ClassifierRules,
@@ -44,8 +46,11 @@ COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
     Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
-    DuplicateRules, AgainstRules, StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
+    DuplicateRules, AgainstRules, RatingRules, EndpointModel, StageRecipe, Budget, Portion,
+    TurnRules, UpscaleRules,
 )  # fmt: skip
+# Where two classes have one name, the heading of one of them.
+HEADINGS: dict[type[BaseModel], str] = {EndpointModel: "EndpointModel"}
 TRAIN_MODELS = (TrainRecipe, ModelRules, AdapterRules)
 
 TABLES = {
@@ -55,6 +60,7 @@ TABLES = {
     "decisions": schema.DECISION_SCHEMA,
     "clusters": schema.CLUSTER_SCHEMA,
     "contamination": schema.CONTAMINATION_SCHEMA,
+    "ratings": schema.RATING_SCHEMA,
     "benchmarks": schema.CORPUS_SCHEMA,
     "manifest": MANIFEST_SCHEMA,
 }
@@ -79,6 +85,10 @@ REASONS = {
         "The row stays without these turns, unless none is left (`no_turns`) or it is a dialogue "
         "(`bad_turn`). Counted in the corpus manifest, `turns_dropped`.",
         reasons.TURN_DROPPED,
+    ),
+    "Turns without a rating": (
+        "`reason` in the ratings table; `rating` is null. Such a turn does not drop its row.",
+        reasons.NOT_RATED,
     ),
 }
 
@@ -114,7 +124,7 @@ def _plain(text: str) -> str:
 
 
 def _heading_of(model: type[BaseModel]) -> str:
-    return model.__name__
+    return HEADINGS.get(model, model.__name__)
 
 
 # Recipes

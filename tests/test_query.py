@@ -73,7 +73,7 @@ def count(out: str, view: str) -> int:
 def test_every_view_is_there(out: str) -> None:
     names = [row["name"] for row in ask(out, "SHOW TABLES")]
     curated = ["clusters", "contamination", "corpus", "decisions"]
-    assert names == ["benchmarks", *curated, "manifest", "quarantine", "sft"]
+    assert names == ["benchmarks", *curated, "manifest", "quarantine", "ratings", "sft"]
 
 
 def test_a_mixture_is_a_view_of_its_rows(out: str) -> None:

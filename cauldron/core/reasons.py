@@ -24,6 +24,7 @@ DROPPED = {
 CURATED_OUT = {
     "near_duplicate": "its pictures are those of another row, and the recipe drops such rows",
     "contaminated": "a picture of it is a benchmark's",
+    "low_rating": "a turn of it is rated lower than the recipe's `ratings.keep` allows",
 }
 
 # Why a row is merged into another.
@@ -62,6 +63,16 @@ TURN_DROPPED = {
     "refusal": "the answer contains a refusal phrase of the source's filter",
     "special_token": "the text contains a special token of the source's filter",
 }
+
+# Why a question to a model has no answer.
+NO_ANSWER = {
+    "refused": "the endpoint refuses the request, e.g. because it is too long",
+    "endpoint_error": "the endpoint fails on this question, again and again, but not on others",
+    "broken_answer": "the endpoint sends something that is not an answer, again and again",
+}
+
+# Why a turn has no rating.
+NOT_RATED = {"not_a_rating": "the model's answer is not one digit from 1 to 5"} | NO_ANSWER
 
 
 def outcome_of(reason: str) -> str:

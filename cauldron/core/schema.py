@@ -301,6 +301,22 @@ CONTAMINATION_SCHEMA = pa.schema(
     ]
 )
 
+# One row per turn and scale. `rating` is null if the model gave none; `reason` then says why.
+RATING_SCHEMA = pa.schema(
+    [
+        ("source", _STRING),
+        ("id", _STRING),
+        ("turn", pa.int32()),
+        ("scale", _STRING),
+        ("model", _STRING),
+        ("revision", _STRING),
+        ("rating", pa.int8()),
+        ("reason", _STRING),
+        ("tokens_in", pa.int32()),
+        ("tokens_out", pa.int32()),
+    ]
+)
+
 
 def _feature(kind: pa.DataType) -> Any:
     """An Arrow type as a Hugging Face feature, for the ``huggingface`` schema metadata."""

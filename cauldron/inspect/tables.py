@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from cauldron.core import storage
-from cauldron.core.output.manifests import MixtureManifest
+from cauldron.core.output.manifests import MixtureManifest, RatingManifest
 from cauldron.core.program import program
 from cauldron.inspect.card import nothing_left
 from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note
@@ -129,6 +130,39 @@ def print_plan(plan: Plan, price: float = CORE_HOUR_PRICE) -> None:
         f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour.",
         spare=("read GB", "counts", "weight", "answer tokens", "rows"),
     )
+
+
+def print_ratings(manifests: list[RatingManifest], cost: float) -> None:
+    """Print the histogram of ratings by source and scale, and what they took.
+
+    Args:
+        cost: of rating all rows, in USD; 0 if no price is known.
+    """
+    table = _table("Ratings", "source", "scale", *"12345", "none", "mean")
+    reasons: Counter[str] = Counter()
+    for manifest in manifests:
+        for scale, counts in manifest.counts.ratings.items():
+            rated = {int(said): number for said, number in counts.items() if said.isdigit()}
+            why = {said: number for said, number in counts.items() if not said.isdigit()}
+            reasons.update(why)
+            total = sum(rated.values())
+            mean = sum(rating * number for rating, number in rated.items()) / max(1, total)
+            figures = [f"{rated.get(rating, 0):,}" for rating in range(1, 6)]
+            none = f"{sum(why.values()):,}"
+            table.add_row(manifest.source, scale, *figures, none, f"{mean:.2f}" if total else "-")
+    sums = [manifest.counts for manifest in manifests]
+    shares = sorted({manifest.share for manifest in manifests})
+    notes = [
+        f"{sum(item.rows for item in sums):,} rows ({100 * shares[0]:g} % of all), "
+        f"{sum(item.tokens_in for item in sums):,} tokens in, "
+        f"{sum(item.tokens_out for item in sums):,} out."
+    ]
+    if reasons:
+        listed = ", ".join(f"{reason} {number:,}" for reason, number in sorted(reasons.items()))
+        notes.append(f"Without a rating: {listed}.")
+    if cost:
+        notes.append(f"All rows cost {cost:,.2f} USD at most; equal questions are paid for once.")
+    _print(table, *notes)
 
 
 def source_lines() -> list[dict[str, Any]]:

@@ -1,10 +1,10 @@
 """The views that a query can use.
 
 Each finished mixture is a view `<recipe>.<stage>`; where only one recipe has the stage, the stage's
-name is enough. `corpus`, `quarantine`, `decisions`, `clusters` and `contamination` cover the
-current corpus of every source (`Finished.current`). `benchmarks` holds the rows of the benchmarks
-to keep out, and `manifest` one row per recipe, stage and source. A view without data exists and is
-empty.
+name is enough. `corpus`, `quarantine`, `decisions`, `clusters`, `contamination` and `ratings` cover
+the current corpus of every source (`Finished.current`). `benchmarks` holds the rows of the
+benchmarks to keep out, and `manifest` one row per recipe, stage and source. A view without data
+exists and is empty.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from cauldron.core.schema import (
     DECISION_SCHEMA,
     MIXTURE_SCHEMA,
     QUARANTINE_SCHEMA,
+    RATING_SCHEMA,
 )
 from cauldron.inspect.database import quoted, scan
 
@@ -161,6 +162,10 @@ def views_of(found: Finished) -> dict[ViewName, View]:
         "quarantine": _all_rows(quarantine, QUARANTINE_SCHEMA),
         **{view: _curated(found, decided, *how) for view, how in _CURATED.items()},
         "benchmarks": _all_rows(benchmarks, CORPUS_SCHEMA),
+        "ratings": _all_rows(
+            [name for manifest in found.current_ratings for name in manifest.tables()],
+            RATING_SCHEMA,
+        ),
     }
     return {ViewName("main", name): view for name, view in views.items()} | _mixtures(
         found, {"manifest", *views}

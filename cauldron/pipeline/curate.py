@@ -15,13 +15,13 @@ from cauldron.core.output.manifests import (
     CorpusManifest,
     CurationManifest,
     MatchCounts,
-    MatchManifest,
     RowFile,
 )
 from cauldron.core.output.markers import missing
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.decide import Matched, bucket_count, curate
 from cauldron.pipeline.match import MatchRequest, match, match_job
+from cauldron.pipeline.rate import kept_ratings
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.recipe import Recipe
 from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
@@ -49,13 +49,21 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
     """The decisions that a stage's mixture is made from; stages with equal settings share them."""
     rules = request.recipe.duplicate_rules(stage)
     if rules is None and not request.benchmarks:
-        return curate(request.corpora, request.output, launcher)
+        rated = _rated(request, request.corpora)
+        return curate(request.corpora, request.output, launcher, rated)
     # A row of this stage must not merge into a row that only another stage takes.
     mixed = request.recipe.stage(stage).mixture
     corpora = {name: request.corpora[name] for name in mixed if name in request.corpora}
     matching = MatchRequest(corpora, request.benchmarks, rules or DuplicateRules(), request.output)
     matches = match(matching, launcher)
-    matched = _matched(request, rules, matches)
+    matched = replace(
+        _rated(request, corpora),
+        matches=matches.fingerprint,
+        benchmarks=matches.benchmarks,
+        action=rules.action if rules else None,
+        conflicts=rules.conflicts if rules else "keep",
+        against=(request.recipe.against.match, request.recipe.against.ngram),
+    )
 
     def find(folder: str) -> Matched:
         job, files = match_job(matching), bucket_count(corpora)
@@ -71,17 +79,13 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
     return curate(corpora, request.output, launcher, matched, find)
 
 
-def _matched(
-    request: CurateRequest, rules: DuplicateRules | None, matches: MatchManifest
-) -> Matched:
-    against = request.recipe.against
-    return Matched(
-        matches=matches.fingerprint,
-        benchmarks=matches.benchmarks,
-        action=rules.action if rules else None,
-        conflicts=rules.conflicts if rules else "keep",
-        against=(against.match, against.ngram),
-    )
+def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Matched:
+    """What ratings drop, before anything is known of pictures."""
+    ratings = kept_ratings(request.recipe, request.output, corpora)
+    rules = request.recipe.ratings
+    if rules is None or not ratings:
+        return Matched()
+    return Matched(ratings=ratings, least=rules.least)
 
 
 def _write(

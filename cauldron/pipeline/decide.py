@@ -12,10 +12,12 @@ from cauldron.core.output.counts import CurationCounts
 from cauldron.core.output.manifests import (
     CorpusManifest,
     CurationManifest,
+    RatingManifest,
     RowFile,
     corpus_folder,
     curation_folder,
 )
+from cauldron.core.ratings import Scale
 from cauldron.core.rules import Action, Conflicts
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
@@ -41,6 +43,8 @@ class Matched:
         benchmarks: fingerprints of the benchmarks to keep out, by name.
         against: what a row and a benchmark must share, and how many words in sequence.
         clusters, contamination: files in the curation's folder.
+        ratings: the ratings that decide, by source.
+        least: the smallest rating that each turn of a row may have, by scale.
     """
 
     matches: str | None = None
@@ -50,6 +54,8 @@ class Matched:
     against: tuple[str, int] = ("image", 13)
     clusters: tuple[RowFile, ...] = ()
     contamination: tuple[RowFile, ...] = ()
+    ratings: Mapping[str, RatingManifest] = field(default_factory=dict)
+    least: Mapping[Scale, int] = field(default_factory=dict)
 
 
 def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched) -> str:
@@ -68,6 +74,9 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
         }
     if matched.benchmarks:
         values["against"] = [CONTAMINATION_VERSION, *matched.against]
+    if matched.ratings:
+        values["ratings"] = {name: item.fingerprint for name, item in matched.ratings.items()}
+        values["least"] = dict(matched.least)
     return fingerprint(values)
 
 
@@ -112,7 +121,9 @@ def _decide(
     contamination = [storage.join(folder, file.name) for file in matched.contamination]
     rows = _rows(corpora)
     about = f"{rows:,} rows of {len(job.sources)} sources"
-    decisions = CurateCorpora(job, clusters, contamination)
+    rated = [path for item in matched.ratings.values() for path in item.tables()]
+    ratings = [storage.join(output, path) for path in rated]
+    decisions = CurateCorpora(job, clusters, contamination, ratings)
     markers = [job.marker(bucket) for bucket in range(job.buckets)]
     size = rows * CURATE_ROW_BYTES
     launcher.submit(Job("curate", "curate", about, parts, decisions, size, markers))
@@ -146,6 +157,7 @@ def _curate_job(
         folder=folder,
         action=matched.action,
         conflicts=matched.conflicts,
+        least=tuple(sorted(matched.least.items())),
     )
 
 
@@ -166,6 +178,8 @@ def _manifest(
         benchmarks=dict(matched.benchmarks),
         action=matched.action,
         conflicts=matched.conflicts,
+        ratings={name: item.fingerprint for name, item in matched.ratings.items()},
+        least=dict(matched.least),
         buckets=[RowFile(**mark["file"]) for mark in marks],
         clusters=list(matched.clusters),
         contamination=list(matched.contamination),

@@ -62,8 +62,9 @@ def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
     digest = fingerprint(
         {
             "version": [MIX_VERSION, __version__, pyarrow.__version__],
+            # What ratings drop is part of the curation.
             "curation": request.curation.fingerprint,
-            "recipe": recipe.model_dump(mode="json", exclude={"training"}),
+            "recipe": recipe.model_dump(mode="json", exclude={"training", "ratings"}),
             "unavailable": [item.model_dump() for item in request.unavailable],
         }
     )

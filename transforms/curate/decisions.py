@@ -1,10 +1,10 @@
 """Decisions on corpus rows, made in buckets of ids.
 
-A bucket is a range of ids: its rows, the clusters of their images, and the ids of contaminated
-rows. Rows with the same id are the same sample: the first by (source, part, row) stays, the others
-are exact copies and share its decision. A row whose images are all in clusters goes to its group
-(`groups.py`), which returns a `FATE`. A row with only blank pictures has no group: that two
-questions are about a blank page does not join them.
+A bucket is a range of ids: its rows, the clusters of their images, and the ids of rows to drop,
+which are contaminated or rated too low. Rows with the same id are the same sample: the first by
+(source, part, row) stays, the others are exact copies and share its decision. A row whose images
+are all in clusters goes to its group (`groups.py`), which returns a `FATE`. A row with only blank
+pictures has no group: that two questions are about a blank page does not join them.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, copy_fields, from_bytes, starts
 from cauldron.transforms.curate.records import (
     CLUSTERED,
+    CONTAMINATED,
     CONTRIBUTION,
     DROPPED,
     FATE,
     GONE,
     JUDGED,
     KEPT,
+    LOW_RATING,
     MEMBER,
     ROW,
     TAKES,
@@ -39,11 +41,13 @@ from cauldron.core.schema import CONTRIBUTIONS, DECISION_SCHEMA
 Numbers = npt.NDArray[np.int64]
 _Bytes16 = npt.NDArray[np.bytes_]
 
-# Decision and reason of each kind of fate, then of exact copies and contaminated rows.
-_COPY, _CONTAMINATED = 4, 5
-_DECISIONS = np.array(["keep", "keep", "merge", "drop", "merge", "drop"], dtype=object)
+# Decision and reason of each kind of fate, then of exact copies, then of rows that are gone: these
+# by `_COPY` + why.
+_COPY = 4
+_GONE = (_COPY + CONTAMINATED, _COPY + LOW_RATING)
+_DECISIONS = np.array(["keep", "keep", "merge", "drop", "merge", "drop", "drop"], dtype=object)
 _REASONS = np.array(
-    [None, None, "near_duplicate", "near_duplicate", "exact_copy", "contaminated"], dtype=object
+    [None, None, *2 * ["near_duplicate"], "exact_copy", "contaminated", "low_rating"], dtype=object
 )
 
 
@@ -77,15 +81,25 @@ def judge(
     inside = stop > start
     for name in ("cluster_high", "cluster_low"):
         judged[name][inside] = images[name][start[inside]]
-    judged["gone"] = np.isin(ids, _wide(from_bytes(gone, GONE)))
+    _mark_gone(judged, from_bytes(gone, GONE))
     members = np.zeros(0, dtype=MEMBER)
     if job.groups:
         dialogue = np.array([source.dialogue for source in job.sources])[found["source"]]
-        whole = inside & (stop - start == found["images"]) & ~dialogue & ~judged["gone"]
+        whole = inside & (stop - start == found["images"]) & ~dialogue & (judged["gone"] == 0)
         whole &= ~found["blank"]
         rows_of = np.flatnonzero(whole & (first == np.arange(len(found))))
         members = _members(found[rows_of], images, start[rows_of], stop[rows_of])
     return judged, members
+
+
+def _mark_gone(judged: Array, gone: Array) -> None:
+    """Set `gone` of sorted rows; of several reasons the first of the records' constants counts."""
+    gone = gone[np.lexsort([gone[name] for name in ("why", "low", "high")])]
+    gone = gone[starts(gone, "high", "low")]
+    if len(gone):
+        ids, wanted = _wide(judged), _wide(gone)
+        at = np.minimum(np.searchsorted(wanted, ids), len(gone) - 1)
+        judged["gone"] = np.where(wanted[at] == ids, gone["why"][at], 0)
 
 
 def _wide(records: Array, high: str = "high", low: str = "low") -> _Bytes16:
@@ -127,7 +141,7 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Arra
 
     Returns:
         the sorted `JUDGED` rows, and a `FATE` for each. For kept rows `into_*` is the row itself;
-        `kind` may also be `_COPY` or `_CONTAMINATED`.
+        `kind` may also be `_COPY` or one of `_GONE`.
     """
     rows, first = decide(judged, JUDGED)
     own = np.arange(len(rows))
@@ -139,13 +153,14 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Arra
     # Only rows that took over others have figures in their fate.
     for name in ("answer_tokens", "turns"):
         settled[name] = np.where(settled["kind"] == TAKES, settled[name], rows[name])
-    settled["kind"][rows["gone"] & (first == own)] = _CONTAMINATED
+    dropped = (rows["gone"] > 0) & (first == own)
+    settled["kind"][dropped] = _COPY + rows["gone"][dropped]
     copies = np.flatnonzero(first != own)
     origin = settled[first[copies]]
     # Copies keep their own figures, which nothing uses.
     for name in ("into_source", "into_part", "into_row"):
         settled[name][copies] = origin[name]
-    lost = np.isin(origin["kind"], (DROPPED, _CONTAMINATED))
+    lost = np.isin(origin["kind"], (DROPPED, *_GONE))
     settled["kind"][copies] = np.where(lost, origin["kind"], _COPY)
     return rows, settled
 
@@ -158,8 +173,8 @@ def decision_table(rows: Array, settled: Array, held: Array, job: CurateJob) -> 
     """
     kind = settled["kind"]
     names = np.array([source.name for source in job.sources], dtype=object)
-    # No row takes the place of a contaminated one.
-    nowhere = np.isin(kind, (KEPT, TAKES, _CONTAMINATED))
+    # No row takes the place of one that is gone.
+    nowhere = np.isin(kind, (KEPT, TAKES, *_GONE))
     merged = {
         "merged_file": settled["merged_file"].astype(np.int32),
         "merged_offset": settled["merged_offset"],

@@ -1,4 +1,4 @@
-"""Read corpus parts, clusters and contamination as arrays of numbers.
+"""Read corpus parts, clusters, contamination and ratings as arrays of numbers.
 
 Pixels are never read. Text is read only to hash system prompts of rows with images; the small
 column of roles tells whether a part has any.
@@ -7,6 +7,8 @@ column of roles tells whether a part has any.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array
-from cauldron.transforms.curate.records import CLUSTERED, GONE, ROW
+from cauldron.transforms.curate.records import CLUSTERED, CONTAMINATED, GONE, LOW_RATING, ROW
 from cauldron.transforms.order import id_halves
 from cauldron.transforms.pictures.signatures import is_blank
 from cauldron.transforms.record_files import text_length
@@ -136,4 +138,23 @@ def contaminated_rows(path: str) -> Array:
     """`GONE` records of the rows to drop, from a file of contamination."""
     with storage.open_read(path) as file:
         table = pq.read_table(file, columns=["id", "removed"])
-    return _with_ids(table.filter(table["removed"])["id"], GONE)
+    rows = _with_ids(table.filter(table["removed"])["id"], GONE)
+    rows["why"] = CONTAMINATED
+    return rows
+
+
+def low_rated_rows(path: str, least: Mapping[str, int]) -> Array:
+    """`GONE` records of the rows to drop, from a file of ratings.
+
+    Args:
+        least: the smallest rating that each turn may have, by scale. No rating is not a low one.
+    """
+    with storage.open_read(path) as file:
+        table = pq.read_table(file, columns=["id", "scale", "rating"])
+    low = [
+        pc.and_(pc.equal(table["scale"], scale), pc.less(table["rating"], rating))
+        for scale, rating in least.items()
+    ]
+    rows = _with_ids(pc.unique(table.filter(reduce(pc.or_, low))["id"]), GONE)
+    rows["why"] = LOW_RATING
+    return rows

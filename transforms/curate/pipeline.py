@@ -15,6 +15,7 @@ from cauldron.transforms.curate.index import (
     clustered_images,
     contaminated_rows,
     index_part,
+    low_rated_rows,
 )
 from cauldron.transforms.curate.records import ROW, CurateJob
 
@@ -78,15 +79,21 @@ class CurateCorpora(beam.PTransform):
     Args:
         clusters: paths of files in `CLUSTER_SCHEMA`; ids that no corpus part has are ignored.
         contamination: paths of files in `CONTAMINATION_SCHEMA`.
+        ratings: paths of files in `RATING_SCHEMA`; rows with ratings below `job.least` are dropped.
     """
 
     def __init__(
-        self, job: CurateJob, clusters: Sequence[str] = (), contamination: Sequence[str] = ()
+        self,
+        job: CurateJob,
+        clusters: Sequence[str] = (),
+        contamination: Sequence[str] = (),
+        ratings: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._job = job
         self._clusters = list(clusters)
         self._contamination = list(contamination)
+        self._ratings = list(ratings)
 
     def expand(self, parts: beam.PCollection[PartPath]) -> beam.PCollection[int]:
         job, pipeline = self._job, parts.pipeline
@@ -100,7 +107,7 @@ class CurateCorpora(beam.PTransform):
             "rows": (self._every(pipeline, "bucket"), rows)
             | "With empty buckets" >> beam.Flatten(),
             "clustered": self._ids(pipeline, "clusters", self._clusters, clustered_images),
-            "gone": self._ids(pipeline, "contamination", self._contamination, contaminated_rows),
+            "gone": self._gone(pipeline),
         }
         judged = (
             given
@@ -125,6 +132,14 @@ class CurateCorpora(beam.PTransform):
             | "Write decisions"
             >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
         )
+
+    def _gone(self, pipeline: beam.Pipeline) -> beam.PCollection[tuple[int, bytes]]:
+        gone = self._ids(pipeline, "contamination", self._contamination, contaminated_rows)
+        if not self._ratings:
+            return gone
+        read = partial(low_rated_rows, least=dict(self._job.least))
+        rated = self._ids(pipeline, "ratings", self._ratings, read)
+        return (gone, rated) | "Rows to drop" >> beam.Flatten()
 
     def _every(self, pipeline: beam.Pipeline, what: str) -> beam.PCollection[tuple[int, bytes]]:
         """An empty piece for each bucket, because a bucket without rows has a file too."""

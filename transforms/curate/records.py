@@ -46,16 +46,18 @@ CLUSTERED = np.dtype(
     ]
 )
 
-# The id of a row to drop.
-GONE = np.dtype([("high", "<u8"), ("low", "<u8")])
+# The id of a row to drop, and why.
+GONE = np.dtype([("high", "<u8"), ("low", "<u8"), ("why", "u1")])
+CONTAMINATED, LOW_RATING = 1, 2
 
-# A row before its group is known. `cluster_*` are 0 outside every cluster.
+# A row before its group is known. `cluster_*` are 0 outside every cluster, and so is `gone` for a
+# row that may stay.
 JUDGED = np.dtype(
     [
         *[(name, ROW[name]) for name in (ROW.names or ())[:10]],
         ("cluster_high", "<u8"),
         ("cluster_low", "<u8"),
-        ("gone", "?"),
+        ("gone", "u1"),
     ]
 )
 
@@ -128,6 +130,7 @@ class CurateJob:
         action: what is done with rows that have the same pictures; None if duplicates were not
             searched for.
         conflicts: see `merging.merge_samples`.
+        least: the smallest rating that each turn may have, (scale, rating).
     """
 
     sources: tuple[CurateSource, ...]
@@ -135,6 +138,7 @@ class CurateJob:
     folder: str
     action: Action | None = None
     conflicts: Conflicts = "keep"
+    least: tuple[tuple[str, int], ...] = ()
 
     @property
     def groups(self) -> bool:

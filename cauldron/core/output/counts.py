@@ -28,8 +28,8 @@ class CurationCounts(Strict):
         return CurationCounts(
             rows_in=self.rows_in + other.rows_in,
             kept=self.kept + other.kept,
-            merged=_added(self.merged, other.merged),
-            dropped=_added(self.dropped, other.dropped),
+            merged=added(self.merged, other.merged),
+            dropped=added(self.dropped, other.dropped),
         )
 
 
@@ -54,8 +54,8 @@ class RowCounts(CurationCounts):
         return RowCounts(
             rows_in=self.rows_in,
             kept=curation.kept,
-            merged=_added(self.merged, curation.merged),
-            dropped=_added(self.dropped, curation.dropped),
+            merged=added(self.merged, curation.merged),
+            dropped=added(self.dropped, curation.dropped),
             quarantined=self.quarantined,
         )
 
@@ -76,5 +76,6 @@ class CorpusCounts(RowCounts):
     bytes_in: int
 
 
-def _added(first: Reasons, second: Reasons) -> Reasons:
+def added(first: Reasons, second: Reasons) -> Reasons:
+    """The sums by reason."""
     return dict(sorted((Counter(first) + Counter(second)).items()))

@@ -14,10 +14,12 @@ from cauldron.core.output.manifests import (
     CurationManifest,
     MatchManifest,
     MixtureManifest,
+    RatingManifest,
     benchmark_folder,
     corpus_folder,
     curation_folder,
     match_folder,
+    ratings_folder,
     read_manifest,
 )
 
@@ -32,6 +34,7 @@ class Finished:
         curations: by fingerprint.
         benchmarks: by (name, fingerprint).
         matches: by fingerprint.
+        ratings: by (source, fingerprint).
         modified: time of each manifest, by folder, in seconds since the epoch. Decides only what
             is shown, never data.
     """
@@ -43,6 +46,7 @@ class Finished:
     modified: dict[str, float]
     benchmarks: dict[tuple[str, str], CorpusManifest] = field(default_factory=dict)
     matches: dict[str, MatchManifest] = field(default_factory=dict)
+    ratings: dict[tuple[str, str], RatingManifest] = field(default_factory=dict)
 
     @cached_property
     def current(self) -> dict[str, tuple[str, str | None]]:
@@ -81,6 +85,17 @@ class Finished:
             chosen.setdefault(*folders[folder])
         return dict(sorted(chosen.items()))
 
+    @cached_property
+    def current_ratings(self) -> list[RatingManifest]:
+        """The ratings of current corpora; of several by the same models, those of most rows."""
+        chosen: dict[str, RatingManifest] = {}
+        for _, ratings in sorted(self.ratings.items()):
+            if self.current.get(ratings.source, ("", None))[0] == ratings.corpus:
+                models = ratings.model_dump_json(include={"source", "text", "vision"})
+                if models not in chosen or chosen[models].share < ratings.share:
+                    chosen[models] = ratings
+        return list(chosen.values())
+
     def _choose(
         self,
         chosen: dict[str, tuple[str, str | None]],
@@ -105,7 +120,7 @@ def find_finished(out: str) -> Finished:
     found = Finished(out, {}, {}, {}, {})
     fs, root = storage.filesystem(out)
     fs.invalidate_cache()
-    for kind in ("corpus", "benchmarks", "matches", "curation", "mixtures"):
+    for kind in ("corpus", "benchmarks", "ratings", "matches", "curation", "mixtures"):
         for path in sorted(fs.find(storage.join(root, kind))):
             folder, _, name = path.removeprefix(root.rstrip("/") + "/").rpartition("/")
             if name == MANIFEST:
@@ -121,6 +136,10 @@ def _add(found: Finished, kind: str, folder: str) -> None:
         key = corpus.source, corpus.fingerprint
         (found.corpora if kind == "corpus" else found.benchmarks)[key] = corpus
         said = (corpus_folder if kind == "corpus" else benchmark_folder)("", *key)
+    elif kind == "ratings":
+        ratings = read_manifest(RatingManifest, path)
+        found.ratings[ratings.source, ratings.fingerprint] = ratings
+        said = ratings_folder("", ratings.source, ratings.fingerprint)
     elif kind == "matches":
         matches = read_manifest(MatchManifest, path)
         found.matches[matches.fingerprint] = matches

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
+from cauldron.core.models import ModelRules
 from cauldron.core.names import Name, SourceName
-from cauldron.core.output.counts import CorpusCounts, CurationCounts, RowCounts
+from cauldron.core.output.counts import CorpusCounts, CurationCounts, RowCounts, added
+from cauldron.core.ratings import Scale
 from cauldron.core.rules import Action, Conflicts
 
 MANIFEST = "manifest.json"
@@ -121,6 +123,8 @@ class CurationManifest(_Frozen):
         action: what is done with rows that have the same pictures; None if these were not
             searched for.
         conflicts: what is kept of merged questions with several answers.
+        ratings: fingerprints of the ratings for which rows were dropped, by source.
+        least: the smallest rating that each turn of a row may have, by scale.
         buckets: files of decisions.
         clusters, contamination: files of evidence.
         merged: files of merged texts, a JSON line for each row that took over others.
@@ -134,6 +138,8 @@ class CurationManifest(_Frozen):
     benchmarks: dict[Name, Name] = {}
     action: Action | None = None
     conflicts: Conflicts = "keep"
+    ratings: dict[SourceName, Name] = {}
+    least: dict[Scale, int] = {}
     buckets: list[RowFile]
     clusters: list[RowFile] = []
     contamination: list[RowFile] = []
@@ -148,6 +154,59 @@ class CurationManifest(_Frozen):
     def paths(self, files: list[RowFile]) -> list[str]:
         """The paths of some of its files, relative to the output folder."""
         return [f"curation/{self.fingerprint}/{file.name}" for file in files]
+
+
+class RatingCounts(_Frozen):
+    """Totals of the ratings of one source.
+
+    Attributes:
+        ratings: by scale, how many turns have which rating (``1`` to ``5``), or no rating and why.
+        rows: that were rated.
+        tokens_in, tokens_out: as the endpoints counted them, for each turn. Equal questions were
+            paid for once, so the bill is smaller.
+    """
+
+    ratings: dict[str, dict[str, int]]
+    rows: int
+    tokens_in: int
+    tokens_out: int
+
+    def __add__(self, other: RatingCounts) -> RatingCounts:
+        scales = sorted({*self.ratings, *other.ratings})
+        return RatingCounts(
+            ratings={
+                scale: added(self.ratings.get(scale, {}), other.ratings.get(scale, {}))
+                for scale in scales
+            },
+            rows=self.rows + other.rows,
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+        )
+
+
+class RatingManifest(_Frozen):
+    """``ratings/<source>/<fingerprint>/manifest.json``: the ratings of the turns of a corpus.
+
+    Attributes:
+        corpus: its fingerprint.
+        text, vision: the models that rated.
+        share: of the rows, 1 for all.
+        parts: a file for each part of the corpus.
+    """
+
+    format: Literal[1] = 1
+    source: SourceName
+    fingerprint: Name
+    corpus: Name
+    text: ModelRules | None
+    vision: ModelRules | None
+    share: float
+    parts: list[RowFile]
+    counts: RatingCounts
+
+    def tables(self) -> list[str]:
+        """Its files, relative to the output folder."""
+        return [f"ratings/{self.source}/{self.fingerprint}/{part.name}" for part in self.parts]
 
 
 class MatchCounts(_Frozen):
@@ -298,7 +357,7 @@ class MixtureManifest(_Frozen):
         return [f"{self.folder}/{self.data}/{shard.name}" for shard in self.shards]
 
 
-M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest)
+M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest, RatingManifest)
 
 
 def corpus_folder(out: str, source: str, fingerprint: str) -> str:
@@ -319,6 +378,10 @@ def match_folder(out: str, fingerprint: str) -> str:
 
 def benchmark_folder(out: str, name: str, fingerprint: str) -> str:
     return storage.join(out, "benchmarks", name, fingerprint)
+
+
+def ratings_folder(out: str, source: str, fingerprint: str) -> str:
+    return storage.join(out, "ratings", source, fingerprint)
 
 
 def mixture_folder(out: str, recipe: str, stage: str) -> str:

@@ -22,6 +22,7 @@ from cauldron.inspect.verify.corpus import Counted, Place, check_part, corpus_pr
 from cauldron.inspect.verify.curation import curation_problems
 from cauldron.inspect.verify.files import check_file, unlisted_files
 from cauldron.inspect.verify.mixture import manifest_problems, mixture_problems, shard_problems
+from cauldron.inspect.verify.ratings import rating_problems
 
 Progress = Callable[[int, int], None]
 _Task = tuple[int, Callable[[], list[str]]]
@@ -96,6 +97,8 @@ def _listed(found: Finished) -> Iterable[tuple[str, list[RowFile]]]:
         yield f"matches/{name}", matches.files
     for name, curation in found.curations.items():
         yield f"curation/{name}", list(curation.files)
+    for (source, name), ratings in found.ratings.items():
+        yield f"ratings/{source}/{name}", ratings.parts
 
 
 def _listed_tasks(found: Finished) -> Iterable[_Task]:
@@ -138,6 +141,7 @@ def _joins(found: Finished) -> list[str]:
     with open_database(found.out, sorted(_all_parquet(found))) as connection:
         for curation in found.curations.values():
             problems += curation_problems(connection, found, curation)
+            problems += rating_problems(connection, found, curation)
         for mixture in found.mixtures.values():
             problems += mixture_problems(connection, found, mixture)
     return problems
@@ -150,6 +154,8 @@ def _all_parquet(found: Finished) -> Iterable[str]:
         yield from benchmark.tables("benchmarks")
     for curation in found.curations.values():
         yield from curation.paths([*curation.buckets, *curation.clusters, *curation.contamination])
+    for ratings in found.ratings.values():
+        yield from ratings.tables()
     for mixture in found.mixtures.values():
         yield from mixture.shard_paths
 

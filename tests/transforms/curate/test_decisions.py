@@ -9,8 +9,10 @@ from cauldron.transforms.arrays import range_of, split_by
 from cauldron.transforms.curate.decisions import decide, decision_table, judge, settle
 from cauldron.transforms.curate.records import (
     CLUSTERED,
+    CONTAMINATED,
     CONTRIBUTION,
     GONE,
+    LOW_RATING,
     ROW,
     CurateJob,
     CurateSource,
@@ -90,18 +92,29 @@ def test_ids_that_end_in_zero_bytes_stay_apart():
     found = table_of([rows.tobytes()])
     assert [row["decision"] for row in found].count("keep") == 3
     gone = np.zeros(1, dtype=GONE)
+    gone["why"] = CONTAMINATED
     found = table_of([rows.tobytes()], gone.tobytes())
     assert sorted(row["id"] for row in found if row["decision"] == "drop") == ["0" * 32] * 2
 
 
 def test_copies_of_a_contaminated_row_are_dropped_for_the_same_reason():
     gone = np.zeros(1, dtype=GONE)
-    gone["high"], gone["low"] = 7, 7
+    gone["high"], gone["low"], gone["why"] = 7, 7, CONTAMINATED
     table = table_of([index(ROWS).tobytes()], gone.tobytes())
     dropped = [row for row in table if row["decision"] == "drop"]
     assert {(row["part"], row["row"]) for row in dropped} == {(1, 0), (0, 3), (0, 2)}
     assert {row["reason"] for row in dropped} == {"contaminated"}
     assert {row["into_source"] for row in dropped} == {None}
+
+
+def test_a_row_that_is_rated_low_is_dropped_and_contamination_counts_first():
+    gone = np.zeros(3, dtype=GONE)
+    gone["high"] = gone["low"] = [2, 1, 2]
+    gone["why"] = [LOW_RATING, LOW_RATING, CONTAMINATED]
+    rows = index([(n, 0, n) for n in range(4)])
+    table = table_of([rows.tobytes()], gone.tobytes())
+    assert [row["reason"] for row in table] == [None, "low_rating", "contaminated", None]
+    assert [row["decision"] for row in table] == ["keep", "drop", "drop", "keep"]
 
 
 def test_rows_with_the_same_clusters_in_the_same_order_have_the_same_key():

@@ -1,0 +1,85 @@
+"""The endpoint that answers, and how it is called."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.models import ModelRules
+
+_SECRET = "projects/"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server with the OpenAI protocol. Holds no key, only where to find it.
+
+    Attributes:
+        url: of the server or its API, e.g. ``http://localhost:8000`` or
+            ``https://api.example.com/v1``.
+        key_from: the environment variable that holds the key, or a version of a secret in Google
+            Secret Manager (``projects/P/secrets/S/versions/latest``), which remote workers can
+            read. None: no key is sent.
+        concurrency: requests in flight, of each worker process.
+        timeout: seconds that one request may take.
+        attempts: how often a question is asked at most, if the endpoint fails.
+        longest_wait: seconds between two attempts at most, whatever Retry-After says.
+    """
+
+    url: str
+    model: ModelRules
+    key_from: str | None = None
+    concurrency: int = 32
+    timeout: float = 120.0
+    attempts: int = 6
+    longest_wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"--endpoint {parts.hostname or self.url}: give http://HOST:PORT")
+        if parts.username is not None or parts.password is not None:
+            raise UsageError(f"--endpoint {parts.hostname}: the address must not hold a password")
+        if min(self.concurrency, self.attempts) < 1 or self.timeout <= 0:
+            raise UsageError("concurrency, attempts and timeout of an endpoint are at least 1")
+
+    @property
+    def chat_url(self) -> str:
+        url = self.url.rstrip("/")
+        if url.endswith("/chat/completions"):
+            return url
+        return url + ("" if urlsplit(url).path else "/v1") + "/chat/completions"
+
+    def read_key(self) -> str | None:
+        """The key, read where the call is made.
+
+        Raises:
+            CauldronError: it is not where `key_from` says.
+        """
+        if self.key_from is None:
+            return None
+        if self.key_from.startswith(_SECRET):
+            return _secret(self.key_from)
+        key = os.environ.get(self.key_from, "").strip()
+        if not key:
+            raise CauldronError(
+                f"no key for {self.url}: set the environment variable {self.key_from}"
+            )
+        return key
+
+
+def _secret(name: str) -> str:
+    try:
+        from google.cloud import secretmanager
+    except ImportError:
+        raise CauldronError(
+            f"{name}: install google-cloud-secret-manager, or name an environment variable"
+        ) from None
+    try:
+        client = secretmanager.SecretManagerServiceClient()
+        payload: bytes = client.access_secret_version(name=name).payload.data
+    except Exception as error:
+        raise CauldronError(f"{name} cannot be read: {first_line(error)}") from None
+    return payload.decode().strip()
