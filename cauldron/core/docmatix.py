@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from cauldron.core.models import ModelRules
 from cauldron.core.rules import Strict
+from cauldron.core.tokenizer import ESTIMATE
 
 PublishedRule = Literal[
     "braces",
@@ -40,7 +41,8 @@ class DocmatixRules(Strict):
         chunk_tokens: the most text that one request holds.
         chunk_pages: the most pages that one request holds.
         overlap_pages: pages that a request repeats from the one before.
-        tokenizer: hub id or path of a ``tokenizer.json``; None: tokens are estimated.
+        tokenizer: what counts tokens, as in a recipe: ``estimate``, ``mistral-7b``, or hub id or
+            path of the model's ``tokenizer.json``.
         model: the model that writes the pairs; ``--model`` sets its name.
         drop_pairs: the published rules to apply. ``dot_in_word`` also drops decimals such as 3.5.
         max_missing: the largest part of an answer's numbers, dates and names that may be nowhere
@@ -56,7 +58,7 @@ class DocmatixRules(Strict):
     chunk_tokens: Annotated[int, Field(ge=1)] = 5_000
     chunk_pages: Annotated[int, Field(ge=1)] = 5
     overlap_pages: Annotated[int, Field(ge=0)] = 1
-    tokenizer: str | None = None
+    tokenizer: Annotated[str, Field(min_length=1)] = ESTIMATE
     model: ModelRules | None = None
     drop_pairs: tuple[PublishedRule, ...] = PUBLISHED_RULES
     max_missing: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -20,7 +20,7 @@ from cauldron import __version__
 from cauldron.core import storage
 from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import CauldronError
-from cauldron.core.fingerprints import file_digest, fingerprint
+from cauldron.core.fingerprints import fingerprint
 from cauldron.core.output.docmatix import (
     DocmatixManifest,
     SelectionManifest,
@@ -29,7 +29,6 @@ from cauldron.core.output.docmatix import (
 )
 from cauldron.core.output.manifests import MANIFEST, RowFile
 from cauldron.core.output.markers import list_markers, missing
-from cauldron.core.tokenizer import tokenizer_file
 from cauldron.inspect.docmatix_card import write_docmatix_card
 from cauldron.pipeline.options import check_arguments, check_reach
 from cauldron.pipeline.runner import Job, Launcher
@@ -51,7 +50,7 @@ from cauldron.transforms.docmatix.write import (
 from cauldron.transforms.models.budget import Limits, spent_folder
 from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.store import answers_folder
-from cauldron.transforms.tokens import token_counter
+from cauldron.transforms.tokens import counter_fingerprint, token_counter
 
 # Drawing a page takes 30 ms, as long as ingesting so many bytes. It decides whether a job is worth
 # more than one process.
@@ -116,8 +115,6 @@ def _selection_fingerprint(
     options: DocmatixOptions, place: Place, pieces: Sequence[PdfPiece]
 ) -> str:
     rules = options.rules
-    tokenizer = rules.tokenizer and tokenizer_file(rules.tokenizer)
-    is_file = tokenizer is not None and storage.exists(tokenizer)
     return fingerprint(
         {
             "version": [SELECT_VERSION, pypdfium2.version.PDFIUM_INFO.build, pyarrow.__version__],
@@ -128,7 +125,7 @@ def _selection_fingerprint(
             ],
             "seed": options.seed,
             "rules": rules.model_dump(include=_SELECTION_RULES),
-            "tokenizer": file_digest(tokenizer) if is_file and tokenizer else tokenizer,
+            "tokenizer": counter_fingerprint(rules.tokenizer),
         }
     )
 
