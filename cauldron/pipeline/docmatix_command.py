@@ -9,9 +9,10 @@ from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError
 from cauldron.core.models import ModelRules
 from cauldron.core.output.docmatix import DocmatixManifest
+from cauldron.core.progress import Say
 from cauldron.inspect.docmatix_plan import DocmatixPlan, plan_of
 from cauldron.pipeline.docmatix import DocmatixOptions, make_docmatix, select_documents
-from cauldron.pipeline.runner import Launcher, Say
+from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe
 from cauldron.sources.repos.folders import is_folder
 from cauldron.transforms.models.budget import Limits, Price
