@@ -390,7 +390,8 @@ def rate_command(
         beam_args=beam_args,
         shared_folders=shared_folders,
     )
-    manifests = rate(options, _say)
+    with shown("rate", _say) as progress:
+        manifests = rate(options, progress.say, progress.track)
     if as_json:
         click.echo(json.dumps([item.model_dump(mode="json") for item in manifests], indent=1))
     else:

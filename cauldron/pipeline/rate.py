@@ -28,10 +28,11 @@ from cauldron.core.output.manifests import (
     read_manifest,
 )
 from cauldron.core.output.markers import missing
+from cauldron.core.progress import Say, Track
 from cauldron.core.ratings import RatingRules
 from cauldron.pipeline.corpora import BuildOptions, plan_corpora
 from cauldron.pipeline.options import check_arguments, check_reach
-from cauldron.pipeline.runner import Job, Launcher, Say
+from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step, make_steps
 from cauldron.recipe import Recipe
 from cauldron.transforms.models.budget import Limits, spent_folder
@@ -73,7 +74,7 @@ class RateOptions:
     shared_folders: bool = False
 
 
-def rate(options: RateOptions, say: Say) -> list[RatingManifest]:
+def rate(options: RateOptions, say: Say, track: Track | None = None) -> list[RatingManifest]:
     """The ratings of all sources that the recipe has rated; those that are missing are made.
 
     Raises:
@@ -95,7 +96,7 @@ def rate(options: RateOptions, say: Say) -> list[RatingManifest]:
         for source, corpus in corpora.items()
         for digest in [rating_fingerprint(corpus.fingerprint, rules, options.share)]
     }
-    launcher = Launcher(options.beam_args, say)
+    launcher = Launcher(options.beam_args, say, track)
 
     def build(sources: list[str]) -> list[RatingManifest]:
         todo = {source: corpora[source] for source in sources}
