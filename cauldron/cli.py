@@ -291,13 +291,16 @@ def docmatix_command(recipe: str, rate: float | None, as_json: bool, **typed: An
     signal.signal(signal.SIGTERM, _stop)
     command = DocmatixCommand(recipe=load_recipe(recipe), **typed)
     if command.is_plan:
-        plan, price = command.plan(_say), command.prices()
+        price = command.prices()
+        with shown("docmatix", _say) as progress:
+            plan = command.plan(progress)
         if as_json:
             click.echo(json.dumps(plan.to_json(rate, price)))
         else:
             print_docmatix_plan(plan, rate, price)
         return
-    manifest = command.make(_say)
+    with shown("docmatix", _say) as progress:
+        manifest = command.make(progress)
     if as_json:
         click.echo(manifest.model_dump_json(indent=1))
     else:

@@ -9,7 +9,7 @@ from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError
 from cauldron.core.models import ModelRules
 from cauldron.core.output.docmatix import DocmatixManifest
-from cauldron.core.progress import Say
+from cauldron.core.progress import Progress
 from cauldron.inspect.docmatix_plan import DocmatixPlan, plan_of
 from cauldron.pipeline.docmatix import DocmatixOptions, make_docmatix, select_documents
 from cauldron.pipeline.runner import Launcher
@@ -49,15 +49,16 @@ class DocmatixCommand:
     def is_plan(self) -> bool:
         return self.arguments[:1] == (_PLAN,)
 
-    def plan(self, say: Say) -> DocmatixPlan:
+    def plan(self, progress: Progress) -> DocmatixPlan:
         """Select the documents, and add up the requests on them."""
         options = self._options()
-        selected = select_documents(options, Launcher(options.beam_args, say))
+        launcher = Launcher(options.beam_args, progress.say, progress.track)
+        selected = select_documents(options, launcher)
         model = options.rules.model
         max_tokens = model.max_tokens if model else _DEFAULT_MAX_TOKENS
         return plan_of(selected.manifest, selected.job, max_tokens)
 
-    def make(self, say: Say) -> DocmatixManifest:
+    def make(self, progress: Progress) -> DocmatixManifest:
         """Make the dataset."""
         options = self._options()
         if self.url is None:
@@ -66,7 +67,8 @@ class DocmatixCommand:
             self.url, self._model(options.rules), self.key_from, concurrency=self.concurrency
         )
         limits = Limits(self.max_requests, self.max_cost, self.prices() or Price())
-        return make_docmatix(options, endpoint, limits, Launcher(options.beam_args, say))
+        launcher = Launcher(options.beam_args, progress.say, progress.track)
+        return make_docmatix(options, endpoint, limits, launcher)
 
     def prices(self) -> Price | None:
         """Raises UsageError unless ``--price`` is two numbers."""
