@@ -265,6 +265,68 @@ def plan_command(
 
 
 @_examples(
+    "cauldron docmatix plan ./pdfs --rate 20 --price 0.1,0.4",
+    "cauldron docmatix ./pdfs --endpoint http://localhost:8000 --model phi-3 --limit 100",
+    "cauldron docmatix pixparse/pdfa-eng-wds --endpoint https://llm.example.com/v1 \\",
+    "    --key-from LLM_KEY --model phi-3 --max-cost 50 --price 0.1,0.4 --output gs://B/docmatix",
+)
+@main.command(
+    "docmatix",
+    context_settings={"ignore_unknown_options": True},
+    options_metavar="[plan] PDFS [OPTIONS] [BEAM OPTIONS]",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="")
+@click.option("--endpoint", "url", metavar="URL", help="Server with the OpenAI protocol.")
+@click.option("--model", help="Its name at the endpoint. Default: that of the recipe.")
+@click.option("--output", default="./docmatix-out", show_default=True, help="Folder or gs://.")
+@click.option("--recipe", default=DEFAULT_RECIPE, show_default=True, help="Its docmatix section.")
+@click.option("--seed", type=int, help="Of documents and roles. Default: that of the recipe.")
+@click.option("--limit", type=click.IntRange(min=1), help="Read this many documents.")
+@click.option(
+    "--key-from", metavar="NAME", help="Environment variable or secret with the endpoint's key."
+)
+@click.option("--concurrency", type=click.IntRange(min=1), default=32, show_default=True)
+@click.option("--max-requests", type=click.IntRange(min=1), help="Stop after so many requests.")
+@click.option("--max-cost", type=click.FloatRange(min=0), help="Stop before more dollars.")
+@click.option("--price", metavar="IN,OUT", help="Dollars per million tokens.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="For plan: requests a second."
+)
+@click.option(
+    "--shared-folders", is_flag=True, help="Workers of a remote runner see the same folders."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the plan or manifest as JSON.")
+def docmatix_command(recipe: str, rate: float | None, as_json: bool, **typed: Any) -> None:
+    """Make questions on PDFs with a model, as the authors made Docmatix.
+
+    PDFS: a folder or gs:// of PDF files or PDFA tars, or a dataset on the hub. The first run reads
+    and asks; the same command again goes on where it was. With `plan` no model is asked: it tells
+    requests, tokens, hours and dollars.
+    """
+    from cauldron.inspect.tables import print_docmatix, print_docmatix_plan
+    from cauldron.pipeline.docmatix_command import DocmatixCommand
+    from cauldron.recipe import load_recipe
+
+    signal.signal(signal.SIGTERM, _stop)
+    command = DocmatixCommand(recipe=load_recipe(recipe), **typed)
+    if command.is_plan:
+        price = command.prices()
+        with shown("docmatix", _say) as progress:
+            plan = command.plan(progress)
+        if as_json:
+            click.echo(json.dumps(plan.to_json(rate, price)))
+        else:
+            print_docmatix_plan(plan, rate, price)
+        return
+    with shown("docmatix", _say) as progress:
+        manifest = command.make(progress)
+    if as_json:
+        click.echo(manifest.model_dump_json(indent=1))
+    else:
+        print_docmatix(manifest, command.output)
+
+
+@_examples(
     "cauldron rate rated.yaml --output OUT --endpoint http://localhost:8000 --sample 1% \\",
     "    --price 0.2,0.6",
     "cauldron rate rated.yaml --output OUT --endpoint https://api.example.com/v1 \\",

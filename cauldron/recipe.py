@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from cauldron.core import storage
+from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError, first_line
 from cauldron.core.names import Name, SourceName, did_you_mean, plain_name
 from cauldron.core.plain_yaml import parse_yaml
@@ -71,6 +72,8 @@ class Recipe(Strict):
         ratings: which models rate the turns, with `cauldron rate`, and which rows stay. null: none.
         sources: what differs for a source, by its name.
         stages: the mixtures, by stage.
+        docmatix: how `cauldron docmatix` makes pairs from PDFs; does not affect mixtures. None: as
+            published.
         training: how each stage trains (`cauldron.training.config.TrainRecipe`); does not affect
             mixtures.
     """
@@ -90,6 +93,7 @@ class Recipe(Strict):
     ratings: RatingRules | None = None
     sources: dict[SourceName, SourceRecipe] = Field(default_factory=dict)
     stages: dict[Name, StageRecipe]
+    docmatix: DocmatixRules | None = None
     training: dict[Name, dict[str, Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")

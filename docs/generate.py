@@ -19,11 +19,13 @@ import click
 import pyarrow as pa
 import yaml
 from cauldron.training.config import AdapterRules, EvalRules, ModelRules, TrainRecipe
+from cauldron.transforms.docmatix.records import DOCUMENT_SCHEMA, PAIR_SCHEMA
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cauldron.cli import main
 from cauldron.core import reasons, schema
+from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.models import ModelRules as EndpointModel
 from cauldron.core.output.evaluations import PREDICTION_SCHEMA, SCORE_SCHEMA
 from cauldron.core.ratings import RatingRules
@@ -47,8 +49,8 @@ COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
     Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
-    DuplicateRules, AgainstRules, RatingRules, EndpointModel, StageRecipe, Budget, Portion,
-    TurnRules, UpscaleRules,
+    DuplicateRules, AgainstRules, RatingRules, DocmatixRules, EndpointModel, StageRecipe, Budget,
+    Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
 # Where two classes have one name, the heading of one of them.
 HEADINGS: dict[type[BaseModel], str] = {EndpointModel: "EndpointModel"}
@@ -66,6 +68,8 @@ TABLES = {
     "manifest": MANIFEST_SCHEMA,
     "predictions": PREDICTION_SCHEMA,
     "scores": SCORE_SCHEMA,
+    "docmatix documents": DOCUMENT_SCHEMA,
+    "docmatix pairs": PAIR_SCHEMA,
 }
 
 REASONS = {
@@ -92,6 +96,20 @@ REASONS = {
     "Turns without a rating": (
         "`reason` in the ratings table; `rating` is null. Such a turn does not drop its row.",
         reasons.NOT_RATED,
+    ),
+    "Documents of which `cauldron docmatix` makes no row": (
+        "In `documents/` and the manifest. `outcome` is `dropped` for these, and for "
+        "`too_many_pages`; codes of the table above on PDFs and archives are `quarantined`.",
+        reasons.DOCUMENT_DROPPED,
+    ),
+    "Documents that `cauldron docmatix` cannot read": (
+        "In `documents/` and the manifest, `outcome` is `quarantined`.",
+        reasons.DOCUMENT_QUARANTINED,
+    ),
+    "Pairs that `cauldron docmatix` drops": (
+        "In `pairs/` and the manifest. The rules are the published ones but for `unpaired`, "
+        "`not_in_document` and `no_document`; the first that fits is the reason.",
+        reasons.PAIR_DROPPED,
     ),
 }
 

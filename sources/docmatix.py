@@ -9,6 +9,9 @@ Where: ``HuggingFaceM4/Docmatix``. Licence: MIT. Two configurations, option ``co
   2,940 pixels, PNG. The scale is worked out from the page's size before anything is drawn. Pages
   that hold no colour become greyscale.
 
+What ``cauldron docmatix`` makes is read in the same way, from ``images/train-<i>-of-<n>.parquet``
+where there is no ``data/``, and from ``pdf/``.
+
 The card's figures for ``pdf`` (124,982 rows, nothing to download) are out of date; the
 ``zero-shot-exp`` configuration is an excerpt of ``images`` for testing and is not read.
 
@@ -18,6 +21,7 @@ Quirks handled here:
 
 - The `source` of a turn is ``PDFA key: <number>``: the document's key in pixparse/pdfa-eng-wds,
   without its leading zeros. `origin.key` is that key, seven digits; turns get the name docmatix.
+  Documents of other origin have a path instead of a number, which is kept as it is.
 - A PDF with a password is ``pdf_encrypted``; one that does not open or render is
   ``pdf_unreadable``; one with a page that takes over a minute is ``render_timeout``.
 
@@ -34,14 +38,17 @@ from typing import Any
 from cauldron.sources.base import Options, RawImage, RawTurn, Row
 from cauldron.sources.formats.parquet import ParquetRow
 from cauldron.sources.formats.parquet_files import Columns
-from cauldron.sources.formats.parquet_source import ParquetSource
+from cauldron.sources.formats.parquet_source import ParquetSource, split_shards
 from cauldron.sources.formats.pdf import render_pdf
+from cauldron.sources.formats.shards import Shards
+from cauldron.sources.repos.files import Repo
 from cauldron.sources.values.rows import RowProblem, images_of, turns_of
 
 from cauldron.core.errors import UsageError
 
-_FOLDERS = {"images": "data", "pdf": "pdf"}
-_KEY = re.compile(r"PDFA key:\s*(\d+)")
+# By configuration; the first that is there is read.
+_FOLDERS = {"images": ("data", "images"), "pdf": ("pdf",)}
+_KEY = re.compile(r"PDFA key:\s*(\S.*)")
 _KEY_DIGITS = 7
 
 
@@ -62,7 +69,14 @@ class Docmatix(ParquetSource):
         return Columns((options["config"], "texts"))
 
     def folder(self, options: Options) -> str:
-        return _FOLDERS[options["config"]]
+        return _FOLDERS[options["config"]][0]
+
+    def shards(self, repo: Repo, options: Options) -> Shards:
+        for folder in _FOLDERS[options["config"]][1:]:
+            found = split_shards(repo.list(folder), folder, "train")
+            if found.files and not repo.list(self.folder(options)):
+                return found
+        return super().shards(repo, options)
 
     def row(self, row: ParquetRow, options: Options) -> Row:
         texts = row.values["texts"]
@@ -89,7 +103,8 @@ def _key(texts: Any) -> str:
     for turn in texts if isinstance(texts, list) else []:
         source = turn.get("source") if isinstance(turn, dict) else None
         if isinstance(source, str) and (match := _KEY.search(source)):
-            return match[1].zfill(_KEY_DIGITS)
+            key = match[1].strip()
+            return key.zfill(_KEY_DIGITS) if key.isdigit() else key
     return ""
 
 

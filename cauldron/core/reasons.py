@@ -75,6 +75,39 @@ NO_ANSWER = {
 NOT_RATED = {"not_a_rating": "the model's answer is not one digit from 1 to 5"} | NO_ANSWER
 
 
+# Why `cauldron docmatix` makes no row of a document, beside codes of `DROPPED` and `QUARANTINED`.
+DOCUMENT_DROPPED = {
+    "not_chosen": "outside the share of documents that the recipe uses",
+    "long_page": "a page has more tokens than the recipe's limit",
+    "no_text": "no page holds text",
+    "no_answer": "the model answered none of the requests on it",
+    "no_pairs": "no pair is left after the filters",
+}
+DOCUMENT_QUARANTINED = {
+    "pdf_too_large": "a PDF is larger than 128 MiB",
+    "pdf_missing": "an archive holds an annotation without its PDF",
+}
+
+# Why a pair of question and answer is dropped. The rules are the published ones but for the first
+# and the last.
+PAIR_DROPPED = {
+    "unpaired": "a question without an answer, or an answer without a question",
+    "empty_question": "the question is empty",
+    "empty_answer": "the answer is empty",
+    "braces": "text in braces, `{…}`",
+    "brackets": "text in square brackets, `[…]`",
+    "angle_brackets": "text in angle brackets, `<…>`",
+    "ip_address": "an IP address",
+    "dot_in_word": "a dot between letters or digits: an address, a decimal",
+    "blank_line": "a blank line",
+    "unanswerable": "the word unanswerable",
+    "question_number": "a question's number in the text, `Q1: `",
+    "answer_number": "an answer's number in the text, `A1: `",
+    "not_in_document": "numbers, dates or names of the answer are nowhere in the pages",
+    "no_document": "a good pair on a document whose pages cannot be drawn",
+}
+
+
 def outcome_of(reason: str) -> str:
     """``dropped`` or ``quarantined``. Raises KeyError for a code that is not listed."""
     if reason in DROPPED:

@@ -11,14 +11,17 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from cauldron.core import storage
+from cauldron.core.output.docmatix import DocmatixManifest
 from cauldron.core.output.manifests import MixtureManifest, RatingManifest
 from cauldron.core.program import program
 from cauldron.inspect.card import REASONS, nothing_left, reasons
+from cauldron.inspect.docmatix_plan import DocmatixPlan
 from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note
 from cauldron.inspect.plan_difference import Difference
 from cauldron.inspect.query_output import console
 from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
+from cauldron.transforms.models.budget import Price
 
 # More causes in a plan are not listed.
 _CAUSES = 16
@@ -285,3 +288,46 @@ def print_sources() -> None:
             "gated" if line["gated"] else "open",
         )
     _print(table, spare=("GB", "rows", "images", "access"))
+
+
+def print_docmatix_plan(plan: DocmatixPlan, rate: float | None, price: Price | None) -> None:
+    """Print what will be asked, and how long it takes and costs."""
+    table = _table("Plan of docmatix", "what", "number")
+    table.add_row("documents", f"{plan.documents:,}")
+    table.add_row("  asked about", f"{plan.selected:,}")
+    for reason, number in plan.left_out.items():
+        table.add_row(f"  {reason}", f"{number:,}")
+    table.add_row("pages", f"{plan.pages:,}")
+    table.add_row("requests", f"{plan.requests:,}")
+    table.add_row("prompt tokens" + " (estimated)" * plan.estimated, f"{plan.tokens_in:,}")
+    table.add_row("answer tokens (estimated)", f"{plan.tokens_out:,}")
+    if rate is not None:
+        table.add_row(f"hours at {rate:g} requests/s", f"{plan.hours(rate):,.1f}")
+    if price is not None:
+        table.add_row("dollars", f"{price.of(plan.tokens_in, plan.tokens_out):,.2f}")
+    hints = []
+    if rate is None:
+        hints.append("--rate R tells the hours at R requests a second.")
+    if price is None:
+        hints.append("--price IN,OUT tells the dollars, at so many per million tokens.")
+    _print(table, "No model was asked.", *hints)
+
+
+def print_docmatix(manifest: DocmatixManifest, output: str) -> None:
+    """Print what became of every document and pair."""
+    table = _table("Docmatix", "outcome", "documents", "pairs")
+    outcomes = sorted(
+        {*manifest.documents, *manifest.pairs}, key=lambda name: (name != "kept", name)
+    )
+    for name in outcomes:
+        counts = (kind.get(name, 0) for kind in (manifest.documents, manifest.pairs))
+        table.add_row(name, *(f"{number:,}" if number else "-" for number in counts))
+    table.add_row(
+        "all", f"{sum(manifest.documents.values()):,}", f"{sum(manifest.pairs.values()):,}"
+    )
+    _print(
+        table,
+        f"{manifest.requests:,} requests, {manifest.unanswered:,} without an answer; "
+        f"{manifest.tokens_in:,} prompt and {manifest.tokens_out:,} answer tokens",
+        f"{manifest.pages:,} pages: {output}",
+    )

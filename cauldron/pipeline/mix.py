@@ -73,7 +73,7 @@ def mix(request: MixRequest, launcher: Launcher) -> MixtureManifest:
             "version": [MIX_VERSION, __version__, pyarrow.__version__],
             # What ratings drop is part of the curation.
             "curation": request.curation.fingerprint,
-            "recipe": recipe.model_dump(mode="json", exclude={"training", "ratings"}),
+            "recipe": recipe.model_dump(mode="json", exclude={"training", "ratings", "docmatix"}),
             "unavailable": [item.model_dump() for item in request.unavailable],
             "statistics": _statistics(request),
         }

@@ -1,4 +1,4 @@
-"""PDF pages as images, rendered with PDFium in a process that can be ended.
+"""PDF pages as images and as text, read with PDFium in a process that can be ended.
 
 A PDF of 2 kB can keep PDFium busy for ever, or crash it. So each thread that renders has a process
 (`cauldron.sources.formats.pdf_child`) for a document at a time, which is kept for the next
@@ -26,7 +26,9 @@ from cauldron.sources.formats.pdf_child import (
     HEADER,
     OPEN,
     PAGE,
+    READ,
     REFUSED,
+    TEXT,
     message,
 )
 from cauldron.sources.formats.pdf_pages import PdfError
@@ -71,16 +73,48 @@ def render_pdf(data: bytes, max_pages: int) -> Iterator[PdfPage]:
         PdfError: before the first page for a document as a whole, or at a page.
     """
     identity = hashlib.sha256(data)
+    with open_pdf(data, max_pages) as pdf:
+        for number in range(pdf.pages):
+            png = pdf.page(number)
+            digest = identity.copy()
+            digest.update(f"\0page {number}".encode())
+            yield PdfPage(png, digest.hexdigest())
+
+
+@contextlib.contextmanager
+def open_pdf(data: bytes, max_pages: int) -> Iterator[OpenPdf]:
+    """Open a PDF in a process of its own.
+
+    Raises:
+        PdfError: it cannot be opened, or has more pages, or none.
+    """
     with _POOL.renderer() as renderer:
         pages = int(renderer.ask(OPEN, data, COUNT, "the document"))
         if not 1 <= pages <= max_pages:
             reason = "too_many_pages" if pages > max_pages else "pdf_unreadable"
             raise PdfError(reason, f"{pages} pages, of {max_pages} at most")
-        for number in range(pages):
-            png = renderer.ask(DRAW, str(number).encode(), PAGE, f"page {number + 1}")
-            digest = identity.copy()
-            digest.update(f"\0page {number}".encode())
-            yield PdfPage(png, digest.hexdigest())
+        yield OpenPdf(renderer, pages)
+
+
+class OpenPdf:
+    """A PDF from `open_pdf`. Both methods raise PdfError.
+
+    Attributes:
+        pages: how many it has.
+    """
+
+    def __init__(self, renderer: _Renderer, pages: int) -> None:
+        self._renderer = renderer
+        self.pages = pages
+
+    def page(self, number: int) -> bytes:
+        """A page as PNG, see `cauldron.sources.formats.pdf_pages.Document.page`."""
+        return self._renderer.ask(DRAW, b"%d" % number, PAGE, f"page {number + 1}")
+
+    def text(self, number: int) -> str:
+        """The text layer of a page."""
+        what = f"the text of page {number + 1}"
+        return self._renderer.ask(READ, b"%d" % number, TEXT, what).decode()
 
 
 class _Gone(Exception):  # noqa: N818 - says what happened, is not an error yet

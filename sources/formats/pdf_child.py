@@ -1,4 +1,4 @@
-"""The process that draws PDF pages: requests on its standard input, answers on its output.
+"""The process that reads PDF pages: requests on its standard input, answers on its output.
 
 A message is one letter, the length of its content in eight bytes, and the content. Messages are not
 pickled: PDFium reads untrusted files, and its process should not be able to run code in ours.
@@ -20,10 +20,10 @@ from typing import BinaryIO
 
 from cauldron.sources.formats.pdf_pages import Document, PdfError
 
-# Requests: a PDF, answered by `COUNT`; a page's number, answered by `PAGE`.
-OPEN, DRAW = b"O", b"D"
-# Answers. Content: a number; a PNG; reason and message of a `PdfError`; a traceback.
-COUNT, PAGE, REFUSED, FAILED = b"C", b"P", b"R", b"F"
+# Requests: a PDF, answered by `COUNT`; a page's number, answered by `PAGE` or by `TEXT`.
+OPEN, DRAW, READ = b"O", b"D", b"E"
+# Answers. Content: a number; a PNG; UTF-8; reason and message of a `PdfError`; a traceback.
+COUNT, PAGE, TEXT, REFUSED, FAILED = b"C", b"P", b"T", b"R", b"F"
 HEADER = struct.Struct(">cQ")
 _PARENT_CHECK_SECONDS = 1.0
 
@@ -68,7 +68,7 @@ def _answer_all(requests: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None
                 answer = message(COUNT, str(document.pages).encode())
             else:
                 assert document is not None
-                answer = message(PAGE, document.page(int(content)))
+                answer = _page(document, kind, int(content))
         except PdfError as error:
             answer = message(REFUSED, f"{error.reason}\n{error.message}".encode())
         except MemoryError:
@@ -77,6 +77,13 @@ def _answer_all(requests: BinaryIO, answers: BinaryIO, cpu_seconds: int) -> None
             answer = message(FAILED, traceback.format_exc().encode())
         answers.write(answer)
         answers.flush()
+
+
+def _page(document: Document, kind: bytes, number: int) -> bytes:
+    if kind == READ:
+        # A text layer may hold half of a surrogate pair.
+        return message(TEXT, document.text(number).encode("utf-8", "replace"))
+    return message(PAGE, document.page(number))
 
 
 def _allow_memory(limit: int) -> None:

@@ -1,4 +1,4 @@
-"""PDF pages as images, drawn with PDFium in this process.
+"""PDF pages as images and as text, read with PDFium in this process.
 
 PDFium is not thread-safe, and some pages take it forever. `cauldron.sources.formats.pdf` therefore
 runs this in a process of its own.
@@ -19,6 +19,8 @@ from PIL import Image, ImageChops
 DPI = 150
 MAX_SIDE = 2940
 _POINTS_PER_INCH = 72
+# Text of a page after these characters is left out: a page of small print has 20,000.
+MAX_PAGE_CHARS = 1_000_000
 
 # FPDF_GetLastError for a document that needs a password, or a security handler PDFium lacks.
 _LOCKED = frozenset({pypdfium2.raw.FPDF_ERR_PASSWORD, pypdfium2.raw.FPDF_ERR_SECURITY})
@@ -64,6 +66,24 @@ class Document:
             except pypdfium2.PdfiumError as error:
                 raise PdfError("pdf_unreadable", f"page {number + 1}: {error}") from error
         return _png(image)
+
+    def text(self, number: int) -> str:
+        """The text layer of a page, "" for a scan; at most `MAX_PAGE_CHARS` characters.
+
+        Raises:
+            PdfError: the page cannot be read.
+        """
+        with contextlib.ExitStack() as opened:
+            try:
+                page = self._document[number]
+                opened.callback(page.close)
+                layer = page.get_textpage()
+                opened.callback(layer.close)
+                count = min(layer.count_chars(), MAX_PAGE_CHARS)
+                text: str = layer.get_text_range(0, count) if count > 0 else ""
+            except pypdfium2.PdfiumError as error:
+                raise PdfError("pdf_unreadable", f"page {number + 1}: {error}") from error
+        return text.replace("\r\n", "\n").replace("\0", "")
 
     def close(self) -> None:
         self._document.close()

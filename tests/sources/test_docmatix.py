@@ -28,6 +28,8 @@ from cauldron.sources.repos.roots import open_root
 from PIL import Image
 
 from cauldron.core.errors import UsageError
+from cauldron.sample.draw.page import Block
+from cauldron.sample.publish.pdf import pdf_of
 from tests.real import REAL
 from tests.sources.reader_base import (
     HASHES,
@@ -123,6 +125,15 @@ class TestImages(ReaderTests):
         rows = [row for row in self.read(root) if isinstance(row, Row)]
         assert [row.origin.key for row in rows] == ["0000042", "0000042", "0000007"]
         assert rows[0].images[0].digest is None
+
+    def test_a_key_that_is_no_number_stays_as_it_is(self, tmp_path: Path) -> None:
+        name = "images/train-00000-of-00001.parquet"
+        pages = [{"bytes": picture("a", mode="L"), "path": None}]
+        rows = [{"images": pages, "texts": [turn("invoices/17 b.pdf")]}]
+        (tmp_path / self.source.repo / "images").mkdir(parents=True)
+        write_parquet(tmp_path / self.source.repo / name, rows, IMAGES)
+        (row,) = self.read(tmp_path)
+        assert row.origin.key == "invoices/17 b.pdf"
 
     def test_more_pages_are_read_when_asked_for(self, root: Path) -> None:
         found = read_all(root, self.source, {"max_pages": 5})
@@ -377,3 +388,10 @@ def test_real_pdfs() -> None:
     assert outcomes["004"] == 4
     assert outcomes["005"] == "pdf_encrypted"
     assert "pdf_unreadable" not in outcomes.values()
+
+
+def test_a_text_layer_is_read_page_by_page() -> None:
+    data = pdf_of([[Block("text", (("Total due: 1,234.50",),))], []])
+    with pdf.open_pdf(data, 4) as opened_pdf:
+        texts = [opened_pdf.text(number) for number in range(opened_pdf.pages)]
+    assert [text.strip() for text in texts] == ["Total due: 1,234.50", ""]

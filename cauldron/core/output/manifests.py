@@ -37,6 +37,12 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Manifest(_Frozen):
+    """What every manifest has; `fingerprint` is that of all that decides the folder's content."""
+
+    fingerprint: str
+
+
 class HashedFile(_Frozen):
     """A file in the manifest's folder; `sha256` is that of the whole file, hex."""
 
@@ -88,7 +94,7 @@ class CorpusPart(_Frozen):
     quarantine: RowFile | None
 
 
-class CorpusManifest(_Frozen):
+class CorpusManifest(Manifest):
     """``corpus/<source>/<fingerprint>/manifest.json``, and those of benchmarks."""
 
     format: Literal[1] = 1
@@ -110,7 +116,7 @@ class CorpusManifest(_Frozen):
         return [f"{folder}/{part.parquet.name}" for part in self.parts]
 
 
-class CurationManifest(_Frozen):
+class CurationManifest(Manifest):
     """``curation/<fingerprint>/manifest.json``.
 
     Attributes:
@@ -184,7 +190,7 @@ class RatingCounts(_Frozen):
         )
 
 
-class RatingManifest(_Frozen):
+class RatingManifest(Manifest):
     """``ratings/<source>/<fingerprint>/manifest.json``: the ratings of the turns of a corpus.
 
     Attributes:
@@ -230,7 +236,7 @@ class MatchCounts(_Frozen):
     crowded: int
 
 
-class MatchManifest(_Frozen):
+class MatchManifest(Manifest):
     """``matches/<fingerprint>/manifest.json``: which pictures are the same.
 
     Attributes:
@@ -317,7 +323,7 @@ class MixtureTotals(_Frozen):
     bytes: int
 
 
-class MixtureManifest(_Frozen):
+class MixtureManifest(Manifest):
     """``mixtures/<recipe>/<stage>/manifest.json``; the shards are in ``data/<fingerprint>/``.
 
     Format 1 had one mixture per stage, with the shards directly in ``data/``.
@@ -361,7 +367,7 @@ class MixtureManifest(_Frozen):
         return [f"{self.folder}/{self.data}/{shard.name}" for shard in self.shards]
 
 
-M = TypeVar("M", CorpusManifest, CurationManifest, MatchManifest, MixtureManifest, RatingManifest)
+M = TypeVar("M", bound=Manifest)
 
 
 def corpus_folder(out: str, source: str, fingerprint: str) -> str:

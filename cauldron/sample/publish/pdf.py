@@ -34,10 +34,11 @@ def pdf_of(pages: Sequence[Sequence[Block]], encrypted: bool = False) -> bytes:
         key = "<" + "5a" * 32 + ">"
         bodies.append(f"<< /Filter /Standard /V 1 /R 2 /O {key} /U {key} /P -4 >>".encode())
         trailer = f"/Encrypt {len(bodies)} 0 R /ID [<00> <00>] ".encode()
-    return _assembled(bodies, trailer)
+    return assembled(bodies, trailer)
 
 
-def _assembled(bodies: list[bytes], trailer: bytes) -> bytes:
+def assembled(bodies: list[bytes], trailer: bytes = b"") -> bytes:
+    """A PDF of these objects, numbered from 1; the first is the catalogue."""
     data = b"%PDF-1.4\n"
     offsets = []
     for number, body in enumerate(bodies, 1):

@@ -1,0 +1,1 @@
+"""Docmatix from PDFs: documents to questions for a model, its answers to a dataset."""
