@@ -120,8 +120,9 @@ def _from_decisions(
     paths = [storage.join(folder, file.name) for file in curation.buckets]
     counts = {name: row.counts() for name, row in table.items()}
     read = [name for name in allowed if name in curation.corpora]
-    selection = select(paths, recipe.stage(stage), read, counts, recipe.seed)
     corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
+    limited = any(corpus.limit >= 0 for corpus in corpora.values())
+    selection = select(paths, recipe.stage(stage), read, counts, recipe.seed, limited)
     return Basis(
         allocations=selection.allocations,
         kinds={item.source: "decisions" for item in selection.allocations},

@@ -105,6 +105,7 @@ def _manifest(
     return CorpusManifest(
         source=corpus.source.name,
         fingerprint=corpus.fingerprint,
+        limit=corpus.limit,
         repo=corpus.source.repo,
         revision=corpus.revision,
         commit=corpus.repo.commit,

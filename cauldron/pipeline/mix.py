@@ -114,7 +114,8 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     paths = [storage.join(curation, file.name) for file in request.curation.buckets]
     merged = tuple(storage.join(curation, file.name) for file in request.curation.merged)
     table = published_counts(request.recipe.statistics)
-    selection = select(paths, stage, request.corpora, table, seed)
+    limited = any(corpus.limit >= 0 for corpus in request.corpora.values())
+    selection = select(paths, stage, request.corpora, table, seed, limited)
     if not selection.takes:
         raise CauldronError(f"the budget of stage {request.stage} is less than one row")
     sources = _mix_sources(request, selection.takes)

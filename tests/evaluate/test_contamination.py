@@ -44,7 +44,9 @@ def built(hub: Path, out: Path, match: str, name: str) -> Path:
         {
             "name": "test",
             "against": {"benchmarks": {name: "lmms-lab/ai2d"}, "match": match},
-            "stages": {"sft": {"budget": {"epochs_of_largest": 1}, "mixture": {"sharegpt_4o": 1}}},
+            "stages": {
+                "sft": {"budget": {"epochs_of": {"sharegpt_4o": 1}}, "mixture": {"sharegpt_4o": 1}}
+            },
         }
     )
     build(BuildOptions(recipe, ("sft",), str(hub), str(out)), lambda line: None)

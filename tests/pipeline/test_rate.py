@@ -42,7 +42,7 @@ RATINGS: dict[str, Any] = {
     "text": TEXT.model_dump(exclude_unset=True),
     "vision": VISION.model_dump(exclude_unset=True),
 }
-STAGE = {"budget": {"epochs_of_largest": 1}, "mixture": {"sharegpt_4o": 1, "dolly": 1}}
+STAGE = {"budget": {"epochs_of": {"sharegpt_4o": 1}}, "mixture": {"sharegpt_4o": 1, "dolly": 1}}
 ROWS, TURNS = 6, 2
 ROOT = Path(__file__).parents[2]
 

@@ -95,11 +95,16 @@ class CorpusPart(_Frozen):
 
 
 class CorpusManifest(Manifest):
-    """``corpus/<source>/<fingerprint>/manifest.json``, and those of benchmarks."""
+    """``corpus/<source>/<fingerprint>/manifest.json``, and those of benchmarks.
+
+    Attributes:
+        limit: rows that were to be read, -1 for all.
+    """
 
     format: Literal[1] = 1
     source: SourceName
     fingerprint: Name
+    limit: int = -1
     repo: str
     revision: str | None
     commit: str | None

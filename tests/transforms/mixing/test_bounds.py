@@ -16,7 +16,7 @@ from cauldron.core.schema import DECISION_SCHEMA
 from cauldron.core.stage import StageRecipe
 
 STAGE = StageRecipe.model_validate(
-    {"budget": {"epochs_of_largest": 1}, "mixture": {"a": 1}, "turns": {"cap": 7}}
+    {"budget": {"epochs_of": {"a": 1}}, "mixture": {"a": 1}, "turns": {"cap": 7}}
 )
 
 
