@@ -47,7 +47,11 @@ class Cluster:
         for process in (self.workers, self.scheduler):
             process.terminate()
         for process in (self.workers, self.scheduler):
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         self._log.close()
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
