@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,11 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
-def run(tmp_path: Path, root: str | None, output: str, **options) -> MixtureManifest:
-    recipe = load_recipe(hubs.write_recipe(str(tmp_path / "recipe.yaml")))
+def run(
+    tmp_path: Path, root: str | None, output: str, stage: dict[str, Any] | None = None, **options
+) -> MixtureManifest:
+    """Args: stage: changes to the recipe's stage."""
+    recipe = load_recipe(hubs.write_recipe(str(tmp_path / "recipe.yaml"), **(stage or {})))
     asked = BuildOptions(
         recipe=recipe,
         stages=("sft",),
@@ -63,7 +67,9 @@ def test_a_gated_repository_is_one_line_and_can_be_skipped(tmp_path, root, monke
         with pytest.raises(CauldronError, match=r"sharegpt_4o: .*accept") as caught:
             run(tmp_path, None, str(tmp_path / "out"))
         assert len(str(caught.value).splitlines()) == 2
-        manifest = run(tmp_path, None, str(tmp_path / "out"), skip_unavailable=True)
+        # Its epochs cannot be the budget of a build without it.
+        stage = {"budget": {"samples": 50}}
+        manifest = run(tmp_path, None, str(tmp_path / "out"), stage, skip_unavailable=True)
     assert [item.source for item in manifest.unavailable] == ["sharegpt_4o"]
 
 
