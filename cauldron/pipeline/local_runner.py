@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import python_urns
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]
@@ -45,6 +45,9 @@ def _flag() -> Iterator[str]:
         # Another Ctrl-C must not interrupt what the first one has started.
         for item in before:
             signal.signal(item, signal.SIG_IGN)
+        handler = before[number]
+        if callable(handler):
+            handler(number, frame)
         raise KeyboardInterrupt(number)
 
     def remove() -> None:
@@ -52,7 +55,7 @@ def _flag() -> Iterator[str]:
             os.unlink(path)
 
     is_main = threading.current_thread() is threading.main_thread()
-    before = {item: signal.getsignal(item) for item in _SIGNALS if is_main}
+    before = {int(item): signal.getsignal(item) for item in SIGNALS if is_main}
     try:
         for item in before:
             signal.signal(item, stop)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import apache_beam as beam
@@ -17,7 +19,7 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track, lines
-from cauldron.pipeline.local_runner import LocalRunner
+from cauldron.pipeline.local_runner import SIGNALS, LocalRunner
 from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options, runner_name
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ def run(
         CauldronError: the job failed; the message is the innermost error's.
     """
     options = pipeline_options(arguments, name, work_bytes)
-    with _beam_errors() as logged:
+    with _interrupts(), _beam_errors() as logged:
         try:
             pipeline = beam.Pipeline(_own_runner(options), options=options)
             build(pipeline)
@@ -81,6 +83,36 @@ def _wait(name: str, result: Any) -> str | None:
             logger.warning("%s could not be cancelled and may go on: %s", name, innermost(error))
         raise
     return state
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block, if not at once then at its end.
+
+    A signal raises KeyboardInterrupt wherever the process is, and Beam has places that catch
+    everything. The build would go on.
+    """
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        handler = before[number]
+        if callable(handler):
+            handler(number, frame)
+
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {int(item): signal.getsignal(item) for item in SIGNALS if is_main}
+    # A signal that is ignored, or ends the process, stays as it is.
+    before = {number: handler for number, handler in before.items() if callable(handler)}
+    try:
+        for number in before:
+            signal.signal(number, note)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if seen:
+        raise KeyboardInterrupt(seen[0])
 
 
 @contextlib.contextmanager

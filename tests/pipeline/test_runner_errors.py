@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,3 +114,19 @@ def test_what_is_collected_is_neither_printed_nor_kept(
         *(beams.level, beams.propagate),
         *(list(beams.handlers), list(logging.getLogger().handlers)),
     )
+
+
+def test_an_interrupt_that_beam_swallows_ends_the_job_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = Result(PipelineState.DONE)
+    monkeypatch.setattr(beam.Pipeline, "run", lambda pipeline: result)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        runner.run("mix", build, [], 0)
+    assert signal.getsignal(signal.SIGINT) is before
