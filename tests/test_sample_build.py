@@ -104,7 +104,7 @@ def test_the_readmes_commands_print_the_mixture_and_a_query_that_runs(sample, bu
     done = cli.invoke(main, ["build", "sample", "--root", str(sample), "--output", output])
     assert done.exit_code == 0, done.output
     assert f"{output}/mixtures/sample/sft" in done.output
-    query = done.output.split('"')[-2]
+    query = done.output.split("'")[-2]
     asked = cli.invoke(main, ["query", output, query, "--json"])
     assert asked.exit_code == 0, asked.output
     assert sum(row["rows"] for row in json.loads(asked.output)) == built[1].totals.rows

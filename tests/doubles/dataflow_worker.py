@@ -3,7 +3,7 @@
 Usage: dataflow_worker.py PIPELINE.pb SITE [kill]
 
 The pipeline's environments are replaced by a worker process of this interpreter that sees the
-packages in SITE. With ``kill``, that process ends by SIGKILL two seconds after its start.
+packages in SITE. With ``kill``, that process ends by SIGKILL a second after its start.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _kill_worker() -> None:
         for line in listed.splitlines():
             pid, _, arguments = line.strip().partition(" ")
             if "sdk_worker_main" in arguments:
-                time.sleep(2)
+                time.sleep(1)
                 os.kill(int(pid), signal.SIGKILL)
                 print("WorkerKilled: the machine was taken away", flush=True)
                 os._exit(1)
