@@ -8,7 +8,8 @@ import pytest
 from cauldron.sources.catalog import registry
 from click.testing import CliRunner
 
-from cauldron.cli import _recipe_and_beam, main
+from cauldron.cli import main
+from cauldron.commands.common import recipe_and_beam
 from cauldron.core.errors import UsageError
 from cauldron.recipe import load_recipe, with_weights
 
@@ -35,12 +36,12 @@ def test_every_command_has_an_example_in_its_help():
     ],
 )
 def test_the_recipe_is_told_from_options_for_beam(typed, expected):
-    assert _recipe_and_beam(typed) == expected
+    assert recipe_and_beam(typed) == expected
 
 
 def test_two_recipes_are_a_usage_error():
     with pytest.raises(UsageError, match="one recipe"):
-        _recipe_and_beam(("a.yaml", "b.yaml"))
+        recipe_and_beam(("a.yaml", "b.yaml"))
 
 
 @pytest.mark.parametrize(

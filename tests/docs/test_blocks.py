@@ -18,7 +18,8 @@ import pytest
 from cauldron.training.config import stage_rules
 from click.testing import CliRunner
 
-from cauldron.cli import _recipe_and_beam, main
+from cauldron.cli import main
+from cauldron.commands.common import recipe_and_beam
 from cauldron.pipeline.options import check_arguments
 from cauldron.recipe import load_recipe
 from tests.docs.markdown import ROOT, Block, blocks, cauldron_arguments, commands, documents, guides
@@ -59,7 +60,7 @@ def test_every_cauldron_command_parses(block: Block) -> None:
         assert name in main.commands, f"no command {name}"
         context = main.commands[name].make_context(name, rest)
         if name == "build":
-            check_arguments(_recipe_and_beam(context.params["arguments"])[1])
+            check_arguments(recipe_and_beam(context.params["arguments"])[1])
 
 
 @pytest.mark.parametrize("block", [b for b in of_guides("sh") if not b.mark], ids=str)

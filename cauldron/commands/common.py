@@ -1,0 +1,60 @@
+"""What the commands share: defaults, examples in the help, Beam's options told apart from ours."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import click
+
+from cauldron.core.errors import UsageError
+
+DEFAULT_OUTPUT = "./cauldron-out"
+DEFAULT_RECIPE = "idefics3"
+HUB = "hub"
+
+
+def examples(*lines: str) -> Callable[[Any], Any]:
+    """Append examples to a command's help, unwrapped."""
+
+    def decorate(command: click.Command) -> click.Command:
+        text = "\n".join(f"  {line}" for line in lines)
+        command.help = f"{inspect.cleandoc(command.help or '')}\n\n\b\nExamples:\n{text}"
+        return command
+
+    return decorate
+
+
+def say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a build like Ctrl-C: locks are released."""
+    raise KeyboardInterrupt(number)
+
+
+def recipe_and_beam(arguments: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Separate the recipe from Beam's options, whose values may be separate: ``--runner R``."""
+    recipes, beam_args = [], []
+    value_may_follow = False
+    for argument in arguments:
+        is_option = argument.startswith("-")
+        is_value = value_may_follow and not argument.endswith((".yaml", ".yml"))
+        if is_option or is_value:
+            beam_args.append(argument)
+        else:
+            recipes.append(argument)
+        value_may_follow = is_option and "=" not in argument
+    if len(recipes) > 1:
+        raise UsageError(f"give one recipe, not {', '.join(recipes)}")
+    return (recipes or [DEFAULT_RECIPE])[0], tuple(beam_args)
+
+
+def load(name: str, weights: tuple[str, ...]) -> Any:
+    """The recipe of a name or path, with changed weights."""
+    from cauldron.recipe import load_recipe, with_weights
+
+    return with_weights(load_recipe(name), weights)
