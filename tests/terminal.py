@@ -86,12 +86,18 @@ def run_on_terminal(
         cwd=cwd,
         env=environment | {"TERM": "xterm"},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_own_terminal,
     )
     os.close(theirs)
     raw = _read_all(ours, process, interrupt_at)
     os.close(ours)
     return Finished(process.wait(), raw, screen(raw, width))
+
+
+def _own_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # Ignored in what a shell script runs in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _read_all(terminal: int, process: subprocess.Popen[bytes], interrupt_at: str | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,7 @@ def test_the_tutorial_and_the_howtos_run_as_written(tmp_path: Path) -> None:
             )
             print(f"== {block}\n{ended.stdout}")
             assert ended.returncode == 0, f"{block}\n{ended.stdout}"
+        # Every how-to goes on where the tutorial ends: with one mixture of the stage.
+        for mixture in (tmp_path / "cauldron-out/mixtures").glob("*"):
+            if mixture.name != "sample":
+                shutil.rmtree(mixture)
