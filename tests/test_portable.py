@@ -22,6 +22,7 @@ from cauldron.transforms.normalise import SourceSettings
 
 from cauldron.pipeline.options import pipeline_options
 from cauldron.pipeline.runner import innermost
+from cauldron.pipeline.versions import versions
 from cauldron.pipeline.wheel import write_wheel
 from cauldron.recipe import load_recipe
 
@@ -112,6 +113,12 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert int(found.stdout) > 10
+    code = "from cauldron.pipeline.versions import versions; print(versions()['code of cauldron'])"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(target)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == versions()["code of cauldron"]
 
 
 def test_equal_code_gives_an_equal_wheel(tmp_path):

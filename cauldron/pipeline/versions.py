@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.metadata
-import os
 import platform
 from collections.abc import Mapping
 
 from cauldron.core.errors import CauldronError
-from cauldron.pipeline.wheel import PACKAGES
+from cauldron.pipeline.wheel import package_files
 
 _DISTRIBUTIONS = ("apache-beam", "pyarrow", "pillow", "numpy", "numba", "opencv-python-headless")
 
@@ -41,15 +39,9 @@ def check_same(workers: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _code() -> str:
+    """Of the modules that a wheel holds: the same from a checkout and from an install."""
     digest = hashlib.sha256()
-    for package in PACKAGES:
-        base = os.path.dirname(str(importlib.import_module(package).__file__))
-        for folder, folders, names in os.walk(base):
-            folders[:] = sorted(name for name in folders if name != "__pycache__")
-            for name in sorted(names):
-                if name.endswith(".py"):
-                    path = os.path.join(folder, name)
-                    digest.update(f"{package}/{os.path.relpath(path, base)}\0".encode())
-                    with open(path, "rb") as file:
-                        digest.update(file.read())
+    for name, data in sorted(dict(package_files()).items()):
+        if name.endswith(".py"):
+            digest.update(name.encode() + b"\0" + data)
     return digest.hexdigest()[:12]

@@ -34,7 +34,7 @@ def write_wheel(folder: str) -> str:
     distribution = importlib.metadata.distribution(DISTRIBUTION)
     stem = f"{DISTRIBUTION.replace('-', '_')}-{distribution.version}"
     info = f"{stem}.dist-info"
-    entries = dict(_package_files())
+    entries = dict(package_files())
     metadata = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
     entries[f"{info}/METADATA"] = metadata.encode()
     entries[f"{info}/WHEEL"] = _TAG.encode()
@@ -49,7 +49,7 @@ def write_wheel(folder: str) -> str:
     return path
 
 
-def _package_files() -> Iterator[tuple[str, bytes]]:
+def package_files() -> Iterator[tuple[str, bytes]]:
     """(path in the wheel, content) of every file; some twice, where packages lie in each other."""
     for package in PACKAGES:
         base = os.path.dirname(str(importlib.import_module(package).__file__))
