@@ -9,12 +9,10 @@ meet them. Images go as ``data:`` URLs, as large as published: the server scales
 from __future__ import annotations
 
 import base64
-import email.utils
 import json
 import os
 import random
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +23,8 @@ import httpx2
 
 from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.generation import Decoding, Question, Unanswered
+from cauldron.transforms.models.endpoint import chat_url, parse_retry_after
+from cauldron.transforms.models.questions import parse_answer
 
 KEY_VARIABLE = "CAULDRON_API_KEY"
 _FORMATS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
@@ -88,8 +88,7 @@ class EndpointEngine:
             )
         if not parts.hostname:
             raise UsageError(f"{url}: give http://HOST:PORT or https://HOST/v1")
-        base = url.rstrip("/")
-        self._url = f"{base}{'' if parts.path.strip('/') else '/v1'}/chat/completions"
+        self._url = chat_url(url)
         self._closed = threading.Event()
         self._name, self._patience = name, patience
         self._sleep = self._closed.wait if sleep is None else sleep
@@ -153,7 +152,7 @@ class EndpointEngine:
             raise _Again(first_line(error)) from None
         status = response.status_code
         if status in _RETRIED or status >= 500:
-            raise _Again(f"status {status}", _seconds(response.headers.get("Retry-After")))
+            raise _Again(f"status {status}", parse_retry_after(response.headers.get("Retry-After")))
         said = " ".join(response.text[:_SAID].split())
         if status in _MISCONFIGURED or 300 <= status < 400:
             raise CauldronError(
@@ -163,12 +162,9 @@ class EndpointEngine:
         if status != 200:
             return Unanswered(f"status {status}: {said}")
         try:
-            text = response.json()["choices"][0]["message"]["content"]
-        except (ValueError, KeyError, IndexError, TypeError):
+            return parse_answer(response.content).text
+        except ValueError:
             raise _Again(f"a body that is no chat completion: {said!r}") from None
-        if text is not None and not isinstance(text, str):
-            raise _Again(f"a completion without text: {said!r}")
-        return text or ""
 
 
 def _part(part: str | bytes) -> dict[str, Any]:
@@ -177,17 +173,3 @@ def _part(part: str | bytes) -> dict[str, Any]:
     kind = next(kind for magic, kind in _FORMATS.items() if part.startswith(magic))
     data = base64.b64encode(part).decode("ascii")
     return {"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{data}"}}
-
-
-def _seconds(retry_after: str | None) -> float:
-    """``Retry-After`` as seconds: a number or a date; 0 if it is missing or neither."""
-    if retry_after is None:
-        return 0.0
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
-        return 0.0

@@ -13,14 +13,12 @@ nothing else is answered either
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import random
-import time
 from dataclasses import dataclass
 
 import aiohttp
 from cauldron.transforms.models.budget import Budget
-from cauldron.transforms.models.endpoint import Endpoint
+from cauldron.transforms.models.endpoint import Endpoint, parse_retry_after
 from cauldron.transforms.models.questions import Answer, Failure, parse_answer
 
 from cauldron.core.errors import CauldronError
@@ -214,19 +212,6 @@ class Calls:
         if self._key is not None:
             text = text.replace(self._key, "***")
         return " ".join(text.split())[:200]
-
-
-def parse_retry_after(value: str | None) -> float:
-    """Seconds to wait: the header gives them, or a date. 0 if it is absent or is neither."""
-    if not value:
-        return 0.0
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return 0.0
-    return max(0.0, moment.timestamp() - time.time())
 
 
 def _plain(error: Exception) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email.utils
 import os
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -47,10 +49,7 @@ class Endpoint:
 
     @property
     def chat_url(self) -> str:
-        url = self.url.rstrip("/")
-        if url.endswith("/chat/completions"):
-            return url
-        return url + ("" if urlsplit(url).path else "/v1") + "/chat/completions"
+        return chat_url(self.url)
 
     def read_key(self) -> str | None:
         """The key, read where the call is made.
@@ -68,6 +67,29 @@ class Endpoint:
                 f"no key for {self.url}: set the environment variable {self.key_from}"
             )
         return key
+
+
+def chat_url(url: str) -> str:
+    """Where questions go: ``/v1`` is added to the address of a server, not to that of an API."""
+    url = url.rstrip("/")
+    if url.endswith("/chat/completions"):
+        return url
+    return url + ("" if urlsplit(url).path else "/v1") + "/chat/completions"
+
+
+def parse_retry_after(value: str | None) -> float:
+    """Seconds to wait: the header gives them, or a date. 0 if it is absent or is neither."""
+    if not value:
+        return 0.0
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    return max(0.0, moment.timestamp() - time.time())
 
 
 def _secret(name: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 from cauldron.transforms.models import ask, calls
 from cauldron.transforms.models.ask import AskModel, ask_all, close_callers
 from cauldron.transforms.models.budget import Limits, Price
-from cauldron.transforms.models.calls import EndpointError, parse_retry_after
-from cauldron.transforms.models.endpoint import Endpoint
+from cauldron.transforms.models.calls import EndpointError
+from cauldron.transforms.models.endpoint import Endpoint, parse_retry_after
 from cauldron.transforms.models.questions import Answer, Failure, Message, Question
 from cauldron.transforms.models.store import AnswerStore
 
