@@ -17,6 +17,7 @@ from cauldron.commands.common import (
     load,
     recipe_and_beam,
     say,
+    shared_folders,
     stop,
 )
 from cauldron.core.errors import UsageError
@@ -53,11 +54,7 @@ from cauldron.core.progress import shown, silent
     metavar="NAME=PATH",
     help="Remove rows with a benchmark's pictures: a file, folder, gs:// or hub id. Repeatable.",
 )
-@click.option(
-    "--shared-folders",
-    is_flag=True,
-    help="Workers of a remote runner see the same folders, as on a cluster's file system.",
-)
+@shared_folders
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
 def build_command(
     arguments: tuple[str, ...],

@@ -15,6 +15,24 @@ DEFAULT_OUTPUT = "./cauldron-out"
 DEFAULT_RECIPE = "idefics3"
 HUB = "hub"
 
+shared_folders = click.option(
+    "--shared-folders",
+    is_flag=True,
+    help="Workers of a remote runner see the same folders, as on a cluster's file system.",
+)
+key_from = click.option(
+    "--key-from",
+    metavar="NAME",
+    help="Environment variable with the key, or projects/P/secrets/S/versions/V.",
+)
+concurrency = click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Requests in flight, of each worker process.",
+)
+
 
 def examples(*lines: str) -> Callable[[Any], Any]:
     """Append examples to a command's help, unwrapped."""

@@ -12,10 +12,13 @@ from cauldron.commands.common import (
     DEFAULT_OUTPUT,
     DEFAULT_RECIPE,
     HUB,
+    concurrency,
     examples,
+    key_from,
     load,
     recipe_and_beam,
     say,
+    shared_folders,
     stop,
 )
 from cauldron.core.errors import UsageError
@@ -40,19 +43,15 @@ from cauldron.core.progress import shown
 @click.option("--recipe", default=DEFAULT_RECIPE, show_default=True, help="Its docmatix section.")
 @click.option("--seed", type=int, help="Of documents and roles. Default: that of the recipe.")
 @click.option("--limit", type=click.IntRange(min=1), help="Read this many documents.")
-@click.option(
-    "--key-from", metavar="NAME", help="Environment variable or secret with the endpoint's key."
-)
-@click.option("--concurrency", type=click.IntRange(min=1), default=32, show_default=True)
+@key_from
+@concurrency
 @click.option("--max-requests", type=click.IntRange(min=1), help="Stop after so many requests.")
 @click.option("--max-cost", type=click.FloatRange(min=0), help="Stop before more dollars.")
 @click.option("--price", metavar="IN,OUT", help="Dollars per million tokens.")
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), help="For plan: requests a second."
 )
-@click.option(
-    "--shared-folders", is_flag=True, help="Workers of a remote runner see the same folders."
-)
+@shared_folders
 @click.option("--json", "as_json", is_flag=True, help="Print the plan or manifest as JSON.")
 def docmatix_command(recipe: str, rate: float | None, as_json: bool, **typed: Any) -> None:
     """Make questions on PDFs with a model, as the authors made Docmatix.
@@ -101,27 +100,13 @@ def docmatix_command(recipe: str, rate: float | None, as_json: bool, **typed: An
 @click.option("--limit", type=click.IntRange(min=1), help="As in the build, if it had one.")
 @click.option("--endpoint", required=True, metavar="URL", help="Server with the OpenAI protocol.")
 @click.option("--vision-endpoint", metavar="URL", help="Of the vision model, if it is another.")
-@click.option(
-    "--key-from",
-    metavar="NAME",
-    help="Environment variable with the key, or projects/P/secrets/S/versions/V.",
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Requests in flight, of each worker process.",
-)
+@key_from
+@concurrency
 @click.option("--sample", default="100%", metavar="N%", help="Rate a part of the rows only.")
 @click.option("--price", default="0,0", metavar="IN,OUT", help="USD per million tokens.")
 @click.option("--max-requests", type=click.IntRange(min=0), help="Stop after so many requests.")
 @click.option("--max-cost", type=click.FloatRange(min=0), help="Stop after so many USD.")
-@click.option(
-    "--shared-folders",
-    is_flag=True,
-    help="Workers of a remote runner see the same folders, as on a cluster's file system.",
-)
+@shared_folders
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
 def rate_command(
     arguments: tuple[str, ...],
