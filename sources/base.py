@@ -74,11 +74,15 @@ class RawImage:
         path: the publisher's path or name, or "".
         digest: SHA-256 hex that identifies the content if `data` was made here (a rendered PDF
             page); None: `data` itself identifies it.
+        url: where the image must be fetched from; `data` is then empty until that is done.
+        sha256: SHA-256 hex of the bytes behind `url`, where the publisher states it.
     """
 
     data: bytes
     path: str = ""
     digest: str | None = None
+    url: str = ""
+    sha256: str | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +92,8 @@ class Row:
     Attributes:
         rows: the number of published rows in it; all but one count as merged, reason
             ``same_image``.
+        document: a pre-training document instead of turns: its texts in the order of reading; None
+            stands for the next of `images`. A row has `turns` or a `document`, never both.
     """
 
     origin: Origin
@@ -95,6 +101,7 @@ class Row:
     turns: list[RawTurn]
     system: str | None = None
     rows: int = 1
+    document: list[str | None] | None = None
 
 
 @dataclass(slots=True)
