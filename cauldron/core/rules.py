@@ -171,8 +171,27 @@ class DuplicateRules(Strict):
     conflicts: Conflicts = "keep"
 
 
+class TextOverlapRules(Strict):
+    """When a row repeats the text of a benchmark's row, whatever pictures they have.
+
+    Attributes:
+        ngram: consecutive words that must be equal. 13 as for GPT-3 (arXiv 2005.14165, appendix C);
+            Tulu 3 used 8. Shorter texts are never found.
+        overlap: the share of the words of the benchmark's question, or of question and answer, that
+            must stand in such sequences. Half as for Tulu 3 (arXiv 2411.15124, section 3.2).
+        max_texts: a sequence in more different questions and answers of the training data, or of
+            the benchmarks, is a form of words and no evidence. Ten as for GPT-3.
+        action: ``remove`` the row, or only ``flag`` it in the evidence.
+    """
+
+    ngram: Annotated[int, Field(ge=5, le=50)] = 13
+    overlap: Annotated[float, Field(gt=0, le=1)] = 0.5
+    max_texts: Annotated[int, Field(ge=1)] = 10
+    action: Literal["remove", "flag"] = "remove"
+
+
 class AgainstRules(Strict):
-    """Benchmarks whose pictures must not be trained on.
+    """Benchmarks that must not be trained on.
 
     Attributes:
         benchmarks: path by name: a parquet file, a folder, ``gs://`` or a hub id. Known names
@@ -181,8 +200,10 @@ class AgainstRules(Strict):
         match: ``image``: a row with a benchmark's picture is removed; ``image_and_text``: only
             if one of its questions shares `ngram` consecutive words with the benchmark's.
         ngram: number of consecutive words.
+        texts: rows are also compared by their text alone; null: they are not.
     """
 
     benchmarks: dict[Name, str] = Field(default_factory=dict)
     match: Literal["image", "image_and_text"] = "image"
     ngram: Annotated[int, Field(ge=3, le=50)] = 13
+    texts: TextOverlapRules | None = TextOverlapRules()

@@ -40,7 +40,7 @@ ORDER BY mine.image, other.representative DESC, other.source, other.id, other.im
 """
 
 _CONTAMINATION = """
-SELECT image, benchmark, benchmark_id, benchmark_image, distance, score, overlap, removed
+SELECT kind, image, benchmark, benchmark_id, benchmark_image, distance, score, overlap, removed
 FROM contamination WHERE source = ? AND id = ?
 ORDER BY ALL
 """
@@ -107,11 +107,7 @@ def _decision(row: dict[str, Any]) -> Iterator[str]:
 def _evidence(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> Iterator[str]:
     source, id_ = row["source"], row["id"]
     for hit in _rows(connection, _CONTAMINATION, source, id_):
-        went = "removed" if hit["removed"] else "not removed: no text in common"
-        yield (
-            f"  image {hit['image']} is {hit['benchmark']} {hit['benchmark_id']} "
-            f"(distance {hit['distance']}, score {hit['score']:.4f}), {went}"
-        )
+        yield f"  {_hit(hit)}"
         if hit["overlap"]:
             yield f"    in both texts: {hit['overlap']!r}"
     taken = _rows(connection, _INTO, source, id_) if row["decision"] == "keep" else []
@@ -124,6 +120,16 @@ def _evidence(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> Ite
         yield f"  image {own} is in cluster {same[0]['cluster']} of {same[0]['images']:,} images:"
         yield from (_member(member) for member in same)
         yield from _rest(same, "images")
+
+
+def _hit(hit: dict[str, Any]) -> str:
+    where = f"{hit['benchmark']} {hit['benchmark_id']}"
+    if hit["kind"] == "text":
+        went = "removed" if hit["removed"] else "not removed: the recipe flags texts only"
+        return f"repeats {hit['score']:.0%} of the words of {where}, {went}"
+    went = "removed" if hit["removed"] else "not removed: no text in common"
+    measured = f"(distance {hit['distance']}, score {hit['score']:.4f})"
+    return f"image {hit['image']} is {where} {measured}, {went}"
 
 
 def _member(member: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from cauldron.core.output.manifests import (
     RowFile,
 )
 from cauldron.core.output.markers import missing
-from cauldron.core.rules import DuplicateRules
+from cauldron.core.rules import DuplicateRules, TextOverlapRules
 from cauldron.pipeline.decide import Matched, bucket_count, curate
 from cauldron.pipeline.match import MatchRequest, match, match_job
 from cauldron.pipeline.rate import kept_ratings
@@ -27,7 +27,12 @@ from cauldron.recipe import Recipe
 from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.compare import PictureComparer
 from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
-from cauldron.transforms.matching.records import OCCURRENCE
+from cauldron.transforms.matching.records import OCCURRENCE, MatchJob
+from cauldron.transforms.matching.texts import FindTexts, TextJob
+
+# Comparing the text of a row takes as long as reading this many bytes: decides between one process
+# and many.
+_TEXT_BYTES = 2_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
         action=rules.action if rules else None,
         conflicts=rules.conflicts if rules else "keep",
         against=(request.recipe.against.match, request.recipe.against.ngram),
+        texts=request.recipe.against.texts if request.benchmarks else None,
     )
 
     def find(folder: str) -> Matched:
@@ -70,10 +76,14 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
         clusters = ClusterJob(job, folder, files)
         share, ngram = matched.against
         evidence = ContaminationJob(job, folder, files, share == "image_and_text", ngram)
+        contamination = _write(evidence, matches.counts, launcher) if request.benchmarks else ()
+        if matched.texts is not None:
+            texts = _text_job(matched.texts, job, folder, files)
+            contamination += _write_texts(texts, matching, launcher)
         return replace(
             matched,
             clusters=_write(clusters, matches.counts, launcher) if rules else (),
-            contamination=_write(evidence, matches.counts, launcher) if request.benchmarks else (),
+            contamination=contamination,
         )
 
     return curate(corpora, request.output, launcher, matched, find)
@@ -104,4 +114,28 @@ def _write(
         size = counts.images * OCCURRENCE.itemsize
         ranges = list(range(job.match.ranges))
         launcher.submit(Job("curate", name, about, ranges, transform, size, markers))
+    return _files(markers)
+
+
+def _text_job(rules: TextOverlapRules, job: MatchJob, folder: str, files: int) -> TextJob:
+    remove = rules.action == "remove"
+    return TextJob(job, folder, files, rules.ngram, rules.overlap, rules.max_texts, remove)
+
+
+def _write_texts(job: TextJob, matching: MatchRequest, launcher: Launcher) -> tuple[RowFile, ...]:
+    """Write the evidence of texts unless it is there; returns the files."""
+    markers = [job.marker(number) for number in range(job.files)]
+    if missing(markers):
+        rows = sum(item.counts.kept for item in matching.manifests)
+        parts = [
+            (number, part)
+            for number, source in enumerate(job.match.sources)
+            for part in range(source.parts)
+        ]
+        about, size = f"texts of {rows:,} rows", rows * _TEXT_BYTES
+        launcher.submit(Job("curate", "texts", about, parts, FindTexts(job), size, markers))
+    return _files(markers)
+
+
+def _files(markers: list[str]) -> tuple[RowFile, ...]:
     return tuple(RowFile(**storage.read_json(marker)["file"]) for marker in markers)

@@ -18,7 +18,7 @@ from cauldron.core.output.manifests import (
     curation_folder,
 )
 from cauldron.core.ratings import Scale
-from cauldron.core.rules import Action, Conflicts
+from cauldron.core.rules import Action, Conflicts, TextOverlapRules
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.sources.catalog import registry
@@ -32,6 +32,7 @@ from cauldron.transforms.curate.pipeline import (
 from cauldron.transforms.curate.records import CurateJob, CurateSource
 from cauldron.transforms.matching.cluster import CLUSTER_VERSION
 from cauldron.transforms.matching.contamination import CONTAMINATION_VERSION
+from cauldron.transforms.matching.texts import TEXT_VERSION
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Matched:
         matches: fingerprint of the matching; None without one.
         benchmarks: fingerprints of the benchmarks to keep out, by name.
         against: what a row and a benchmark must share, and how many words in sequence.
+        texts: when a row repeats a benchmark's text; None if texts are not compared.
         clusters, contamination: files in the curation's folder.
         ratings: the ratings that decide, by source.
         least: the smallest rating that each turn of a row may have, by scale.
@@ -52,6 +54,7 @@ class Matched:
     action: Action | None = None
     conflicts: Conflicts = "keep"
     against: tuple[str, int] = ("image", 13)
+    texts: TextOverlapRules | None = None
     clusters: tuple[RowFile, ...] = ()
     contamination: tuple[RowFile, ...] = ()
     ratings: Mapping[str, RatingManifest] = field(default_factory=dict)
@@ -74,6 +77,8 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
         }
     if matched.benchmarks:
         values["against"] = [CONTAMINATION_VERSION, *matched.against]
+        if matched.texts is not None:
+            values["texts"] = [TEXT_VERSION, matched.texts.model_dump(mode="json")]
     if matched.ratings:
         values["ratings"] = {name: item.fingerprint for name, item in matched.ratings.items()}
         values["least"] = dict(matched.least)

@@ -137,7 +137,7 @@ class CurationManifest(Manifest):
         ratings: fingerprints of the ratings for which rows were dropped, by source.
         least: the smallest rating that each turn of a row may have, by scale.
         buckets: files of decisions.
-        clusters, contamination: files of evidence.
+        clusters, contamination: files of evidence; that of pictures first, then that of texts.
         merged: files of merged texts, a JSON line for each row that took over others.
     """
 

@@ -14,7 +14,8 @@ as a common question.
   - With `match_text` a row is removed only if one of its questions is a benchmark's, asked about
     the same picture. Answers are not compared: those of test sets are seldom published. A
     benchmark without questions then removes nothing, but its pictures are still listed.
-  - Only rows with pictures are looked at. The text of other rows is not compared with anything.
+  - Only rows with pictures are looked at. `cauldron.transforms.matching.texts` compares the text of
+    all rows, and writes evidence of its own kind.
 
 Queries for an audit. The evidence for one row::
 

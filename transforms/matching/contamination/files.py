@@ -35,7 +35,7 @@ _ORIGIN = [field.name for field in ORIGIN]
 
 # Part of the fingerprint of curations against benchmarks. Raise it when the evidence from equal
 # verdicts changes.
-CONTAMINATION_VERSION = 2
+CONTAMINATION_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def evidence_table(items: list[Evidence], thumbnails: Thumbnails, job: MatchJob)
     rows = [
         item._asdict()
         | {
+            "kind": "picture",
             "origin": dict(zip(_ORIGIN, item.origin, strict=True)),
             "benchmark_origin": dict(zip(_ORIGIN, item.benchmark_origin, strict=True)),
             "thumbnails": [{"bytes": next(made), "path": None} for _ in range(2)],

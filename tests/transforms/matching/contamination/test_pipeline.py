@@ -58,6 +58,7 @@ def test_a_picture_that_a_benchmark_has_too_is_found_without_any_verdict(tmp_pat
     (record,) = evidence(find(matching, tmp_path / "out"))
     thumbnails = record.pop("thumbnails")
     assert record == {
+        "kind": "picture",
         "source": "vqa",
         "id": row_id("b"),
         "image": 1,
