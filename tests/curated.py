@@ -273,6 +273,7 @@ def write_contamination(
 ) -> RowFile:
     rows = [
         {
+            "kind": "picture",
             "source": sample.source,
             "id": sample.id,
             "image": image,

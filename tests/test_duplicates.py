@@ -9,6 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -185,22 +187,47 @@ def leak(output: Path, folder: Path, source: str, count: int) -> list[str]:
     return [row["id"] for row in found]
 
 
-def test_benchmark_pictures_leave_the_mixture_with_evidence(sample, built, copied, tmp_path):
+def leak_texts(output: Path, file: Path, source: str, count: int) -> list[str]:
+    """Publish the longest texts of a source as a benchmark without pictures; the rows' ids."""
+    found = rows(output, f"SELECT id, messages FROM corpus WHERE source = '{source}'")
+    texts = {
+        row["id"]: ["\n".join(part["text"] or "" for part in m["content"]) for m in row["messages"]]
+        for row in found
+    }
+    longest = sorted(texts, key=lambda id_: (-len(" ".join(texts[id_])), id_))[:count]
+    columns = {
+        "uid": [str(number) for number in range(count)],
+        "question": [f"Read this. {texts[id_][-2]}" for id_ in longest],
+        "answer": [texts[id_][-1] for id_ in longest],
+    }
+    pq.write_table(pa.table(columns), file)
+    return longest
+
+
+def test_benchmarks_leave_the_mixture_with_evidence(sample, built, copied, tmp_path):
     leaked = leak(built[0], tmp_path / "bench", "the_cauldron/docvqa", 5)
-    recipe: Recipe = with_benchmarks(load_recipe("sample"), (f"ours={tmp_path / 'bench'}",))
+    told = leak_texts(built[0], tmp_path / "asked.parquet", "openhermes_2_5", 3)
+    against = (f"ours={tmp_path / 'bench'}", f"asked={tmp_path / 'asked.parquet'}")
+    recipe: Recipe = with_benchmarks(load_recipe("sample"), against)
     output = copied
     build_sample(sample, output, against=recipe.against)
-    evidence = rows(output, "FROM contamination WHERE removed")
+    texts = rows(output, "FROM contamination WHERE removed AND kind = 'text'")
+    # The sample's texts are made from templates, so another row may have most words of one.
+    assert set(told) <= {row["id"] for row in texts}
+    assert len({row["id"] for row in texts}) <= 2 * len(told)
+    assert {(row["benchmark"], row["score"] > 0.8) for row in texts} == {("asked", True)}
+    assert any("repeats" in line for line in explain(str(output), told[0]))
+    evidence = rows(output, "FROM contamination WHERE removed AND kind = 'picture'")
     assert set(leaked) <= {row["id"] for row in evidence}
     for row in evidence:
         assert row["benchmark"] == "ours"
         for thumbnail in row["thumbnails"]:
             assert max(Image.open(io.BytesIO(thumbnail["bytes"])).size) <= 256
-    gone = {row["id"] for row in evidence}
+    gone = {row["id"] for row in [*evidence, *texts]}
     kept = load_mixture(f"{output}/mixtures/sample/sft").rows(["id"])
     assert not gone & {row["id"] for row in kept}
     assert any("dropped" in line for line in explain(str(output), leaked[0]))
-    assert rows(output, "SELECT count(*) AS n FROM benchmarks")[0]["n"] == 5
+    assert rows(output, "SELECT count(*) AS n FROM benchmarks")[0]["n"] == 8
     assert verify(str(output)) == []
 
 

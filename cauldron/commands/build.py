@@ -52,7 +52,7 @@ from cauldron.core.progress import shown, silent
     "--against",
     multiple=True,
     metavar="NAME=PATH",
-    help="Remove rows with a benchmark's pictures: a file, folder, gs:// or hub id. Repeatable.",
+    help="Remove rows with a benchmark's pictures or text: a file, folder or hub id. Repeatable.",
 )
 @shared_folders
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")

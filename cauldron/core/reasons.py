@@ -23,7 +23,7 @@ DROPPED = {
 # Why curation drops a row.
 CURATED_OUT = {
     "near_duplicate": "its pictures are those of another row, and the recipe drops such rows",
-    "contaminated": "a picture of it is a benchmark's",
+    "contaminated": "a picture of it is a benchmark's, or its text repeats one",
     "low_rating": "a turn of it is rated lower than the recipe's `ratings.keep` allows",
 }
 

@@ -48,6 +48,8 @@ BENCHMARKS_VERSION = 1
 class PlannedBenchmark(PlannedCorpus):
     """A benchmark of a build: where it is read from and where its corpus goes."""
 
+    source: BenchmarkSource
+
     def job(self, root: str | None) -> SourceJob:
         return replace(super().job(root), source=self.source, repo=self.repo)
 
@@ -124,25 +126,31 @@ def _fingerprint(name: str, place: Place, selected: Selection, settings: SourceS
 
 
 def ingest_benchmarks(
-    planned: list[PlannedBenchmark], options: BuildOptions, launcher: Launcher
+    planned: list[PlannedBenchmark], options: BuildOptions, launcher: Launcher, texts: bool = True
 ) -> dict[str, CorpusManifest]:
     """The manifests of all benchmarks by name; those that are missing are made first.
 
+    Args:
+        texts: the recipe compares texts, so a benchmark without pictures is of use.
+
     Raises:
         UsageError: remote workers cannot reach a benchmark.
-        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, holds no
-            picture at all, or an image file of its folder cannot be read.
+        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, holds nothing
+            to compare, or an image file of its folder cannot be read.
     """
     for benchmark in planned:
         if benchmark.repo.commit is None:
             place = {f"against {benchmark.source.name}": benchmark.repo.url}
             check_reach(launcher.beam_args, place, options.shared_folders)
     manifests = ingest(planned, options, launcher, "benchmarks")
-    for name, manifest in manifests.items():
-        if not manifest.counts.images:
+    for benchmark in planned:
+        name = benchmark.source.name
+        manifest = manifests[name]
+        if not manifest.counts.images and (not texts or benchmark.source.pictured(benchmark.repo)):
+            why = "" if texts else ", and the recipe does not compare texts (against: texts)"
             raise CauldronError(
                 f"benchmark {name}: no picture in any of the {manifest.counts.rows_in} rows of "
-                f"{manifest.repo}; nothing can be kept out by it"
+                f"{manifest.repo}{why}; nothing can be kept out by it"
             )
         if unread := _unread_files(manifest, options.output):
             more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""

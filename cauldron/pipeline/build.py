@@ -48,7 +48,8 @@ def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[M
     launcher = Launcher(options.beam_args, say, track)
     corpora = ingest(planned, options, launcher)
     check_drops(recipe, corpora)
-    benchmarks = ingest_benchmarks(against, options, launcher)
+    texts = recipe.against.texts is not None
+    benchmarks = ingest_benchmarks(against, options, launcher, texts)
     rows = CurateRequest(recipe, options.output, corpora, benchmarks)
     mixtures = []
     for stage in options.stages or recipe.stages:

@@ -50,7 +50,7 @@ class BenchmarkSource(Source):
         """As in `Source.pieces`, but always all: a part of a benchmark protects little.
 
         Raises:
-            CauldronError: no table has a column of pictures.
+            CauldronError: no table has a column of pictures or of questions.
         """
         selected = self.selection()
         if selected.images:
@@ -58,13 +58,13 @@ class BenchmarkSource(Source):
             return image_pieces(self.name, repo, selected.images, metadata)
         tables = self._tables(repo, selected)
         readable = [table for table in tables if table.columns]
-        if readable and not any(table.roles.images for table in tables):
+        wanted = [table for table in tables if table.reason or _used(table, tables)]
+        if readable and all(table.reason for table in wanted):
             columns = named(dict.fromkeys(name for table in readable for name in table.columns))
             raise CauldronError(
-                f"benchmark {self.name}: no column of {self.place.repo.id} holds pictures as it "
-                f"is published; its columns: {columns}"
+                f"benchmark {self.name}: no column of {self.place.repo.id} holds pictures or "
+                f"questions as it is published; its columns: {columns}"
             )
-        wanted = [table for table in tables if table.reason or table.roles.images]
         with ThreadPoolExecutor(_SURVEYORS) as pool:
             found = pool.map(lambda table: cut(repo, table, self.name), wanted)
             return [piece for pieces in found for piece in pieces]
@@ -81,9 +81,16 @@ class BenchmarkSource(Source):
     def notes(self, repo: Repo, options: Options) -> list[str]:
         selected = self.selection()
         tables = self._tables(repo, selected)
-        left = [t.file.path for t in tables if not t.reason and not t.roles.images]
+        left = [t.file.path for t in tables if not t.reason and not _used(t, tables)]
         more = [f"not read, because no column holds pictures: {named(left)}"] if left else []
         return [*selected.notes, *more]
+
+    def pictured(self, repo: Repo) -> bool:
+        """Whether it is published with pictures, read or not."""
+        selected = self.selection()
+        if selected.images:
+            return True
+        return any(table.roles.images for table in self._tables(repo, selected))
 
     def _read_parquet(self, repo: Repo, piece: Piece) -> Iterator[Row | BadRow]:
         roles = Roles.from_json(piece.detail)
@@ -105,3 +112,10 @@ class BenchmarkSource(Source):
                 found = pool.map(lambda file: survey(repo, file, layout), selected.tables)
                 self._surveyed.extend(found)
         return self._surveyed
+
+
+def _used(table: Table, tables: list[Table]) -> bool:
+    """Whether a table is read: it has pictures, or no table has any and it has questions."""
+    if any(other.roles.images for other in tables):
+        return bool(table.roles.images)
+    return bool(table.roles.question)

@@ -273,13 +273,22 @@ def test_tables_without_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["ours", "mmmu"])
+def test_a_benchmark_of_questions_without_pictures_is_read(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "x.parquet", {"uid": ["1"], "question": ["Why?"], "answer": ["So."]})
+    write_parquet(tmp_path / "y.parquet", {"uid": ["1"], "answer": ["x"]})
+    (row,) = rows_of("gsm8k", tmp_path)
+    assert (one_turn(row), row.images) == (("Why?", "So."), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [("ours", "words"), ("mmmu", "words"), ("mmmu", "question")]
+)
 def test_no_column_of_pictures_anywhere_is_an_error_that_names_the_columns(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, column: str
 ) -> None:
-    write_parquet(tmp_path / "x.parquet", {"uid": ["1"], "question": ["x"]})
+    write_parquet(tmp_path / "x.parquet", {"uid": ["1"], column: ["x"]})
     source = source_of(name, tmp_path)
-    with pytest.raises(CauldronError, match="its columns: uid, question") as caught:
+    with pytest.raises(CauldronError, match=f"its columns: uid, {column}") as caught:
         read(source)
     assert "\n" not in str(caught.value)
 

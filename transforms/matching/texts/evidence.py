@@ -65,7 +65,9 @@ class BenchmarkTexts:
         return {row.number: row for rows in groups for row in rows}
 
 
-def find_evidence(shared: Array, benchmarks: BenchmarkTexts, job: TextJob) -> Iterator[TextEvidence]:
+def find_evidence(
+    shared: Array, benchmarks: BenchmarkTexts, job: TextJob
+) -> Iterator[TextEvidence]:
     """The evidence for the rows of one corpus part.
 
     Args:
