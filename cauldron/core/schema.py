@@ -280,12 +280,13 @@ CLUSTER_SCHEMA = pa.schema(
     ]
 )
 
-# What a corpus row and a benchmark's row have in common. `removed` says whether the row was dropped.
+# What a corpus row and a benchmark's row have in common. `removed` says whether the row was
+# dropped.
 # Kind ``picture``: a row per pair of a corpus image and a benchmark picture that are the same.
 # `overlap` is the sequence of words that both questions contain, null if none. `thumbnails` are the
 # two pictures, first the corpus image.
-# Kind ``text``: a row per pair of rows with words in common. `score` is the share of the benchmark's
-# words, `overlap` the longest sequence. The columns about images are null.
+# Kind ``text``: a row per pair of rows with words in common. `score` is the share of the
+# benchmark's words, `overlap` the longest sequence. The columns about images are null.
 CONTAMINATION_SCHEMA = pa.schema(
     [
         ("kind", _STRING),

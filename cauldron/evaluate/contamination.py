@@ -26,7 +26,7 @@ from cauldron.core.output.runs import mixture_of_run, read_run
 from cauldron.core.schema import Origin
 from cauldron.evaluate.layouts import LAYOUTS
 
-_COLUMNS = ["source", "benchmark", "benchmark_origin", "removed"]
+_COLUMNS = ["kind", "source", "benchmark", "benchmark_origin", "removed"]
 
 
 class Place(NamedTuple):
@@ -66,6 +66,8 @@ class TrainingData:
         self._sources = {
             name for name in mixture.sources if (not only or name in only) and name not in exclude
         }
+        texts = mixture.recipe.get("against", {}).get("texts") or {}
+        self._texts_flagged = texts.get("action") == "flag"
         where = curation_folder(self.out, mixture.curation)
         try:
             self._curation = read_manifest(CurationManifest, where)
@@ -82,7 +84,9 @@ class TrainingData:
             with storage.open_read(storage.join(self.out, path)) as file:
                 table = pq.read_table(file, columns=_COLUMNS)
             for row in table.to_pylist():
-                stays = not row["removed"] and row["source"] in self._sources
+                # Text in common between rows with different pictures says nothing of the item.
+                told = row["kind"] == "picture" or self._texts_flagged
+                stays = told and not row["removed"] and row["source"] in self._sources
                 if stays and row["benchmark"] in names:
                     origin = row["benchmark_origin"]
                     found.add(Place(origin["file"], origin["row"]))

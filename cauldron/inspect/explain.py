@@ -125,7 +125,11 @@ def _evidence(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> Ite
 def _hit(hit: dict[str, Any]) -> str:
     where = f"{hit['benchmark']} {hit['benchmark_id']}"
     if hit["kind"] == "text":
-        went = "removed" if hit["removed"] else "not removed: the recipe flags texts only"
+        went = (
+            "removed"
+            if hit["removed"]
+            else "not removed: both have pictures, or the recipe only flags"
+        )
         return f"repeats {hit['score']:.0%} of the words of {where}, {went}"
     went = "removed" if hit["removed"] else "not removed: no text in common"
     measured = f"(distance {hit['distance']}, score {hit['score']:.4f})"

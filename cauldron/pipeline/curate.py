@@ -118,8 +118,16 @@ def _write(
 
 
 def _text_job(rules: TextOverlapRules, job: MatchJob, folder: str, files: int) -> TextJob:
-    remove = rules.action == "remove"
-    return TextJob(job, folder, files, rules.ngram, rules.overlap, rules.max_texts, remove)
+    return TextJob(
+        match=job,
+        folder=folder,
+        files=files,
+        ngram=rules.ngram,
+        overlap=rules.overlap,
+        max_texts=rules.max_texts,
+        remove=rules.action == "remove",
+        remove_pictured=rules.pictured == "remove",
+    )
 
 
 def _write_texts(job: TextJob, matching: MatchRequest, launcher: Launcher) -> tuple[RowFile, ...]:

@@ -56,7 +56,8 @@ _NEVER = {
         SELECT count(*) FROM {contamination} k LEFT JOIN tested t USING (benchmark, benchmark_id)
         WHERE kind = 'text' AND t.images IS NULL""",
     "contamination of an unknown kind": """
-        SELECT count(*) FROM {contamination} WHERE kind IS NULL OR kind NOT IN ('picture', 'text')""",
+        SELECT count(*) FROM {contamination}
+        WHERE kind IS NULL OR kind NOT IN ('picture', 'text')""",
     "decisions with another cluster than their first image in one": """
         SELECT count(*) FROM {decisions} d LEFT JOIN pictures p USING (source, id)
         WHERE d.cluster IS DISTINCT FROM p.clusters[1]""",

@@ -11,6 +11,8 @@ benchmarks. Out: ``text_contamination-00007-of-00012.parquet`` and so on, record
     of the benchmarks, is a form of words, not a leak (GPT-3: ten). It is no evidence.
   - `score` is the share of the benchmark's words that stand in shared sequences, of its whole turn
     or of the question without its choices, whichever is larger. Pairs below `overlap` are left out.
+  - Where both rows have pictures, the row is listed and stays, unless the recipe says otherwise:
+    many sets ask one question about thousands of pictures.
   - Texts shorter than `ngram` words are never found: short questions are alike without a leak.
     Rows that show the benchmark's picture are found by the picture.
   - For a training row and a benchmark at most three benchmark rows are listed, strongest first.

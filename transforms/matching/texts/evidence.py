@@ -47,6 +47,7 @@ class TextEvidence(NamedTuple):
     benchmark_origin: dict[str, object]
     score: float
     overlap: str
+    removed: bool
 
 
 class BenchmarkTexts:
@@ -108,10 +109,17 @@ def _of_row(
         )
         if best[0] >= job.overlap:
             names = (job.match.sources[source].name, row.id, job.match.sources[place[0]].name)
-            evidence.append(TextEvidence(*names, theirs.id, row.origin, theirs.origin, *best))
-    evidence.sort(key=lambda item: (item.benchmark, -item.score, item.benchmark_id))
+            both = row.pictured and theirs.pictured
+            removed = job.remove_pictured if both else job.remove
+            item = TextEvidence(*names, theirs.id, row.origin, theirs.origin, *best, removed)
+            evidence.append(item)
+    evidence.sort(key=_strongest_first)
     for _, items in groupby(evidence, key=lambda item: item.benchmark):
         yield from list(items)[:LISTED]
+
+
+def _strongest_first(item: TextEvidence) -> tuple[object, ...]:
+    return item.benchmark, not item.removed, -item.score, item.benchmark_id
 
 
 def _sequences_of(words: Words, length: int) -> Iterator[Words]:

@@ -29,6 +29,7 @@ class TextJob(CurationJob):
         overlap: the smallest share of the benchmark's words.
         max_texts: a sequence in more different turns is a form of words.
         remove: whether rows with evidence are removed, or only listed.
+        remove_pictured: the same where both rows have pictures.
     """
 
     STEM = "text_contamination"
@@ -36,3 +37,4 @@ class TextJob(CurationJob):
     overlap: float
     max_texts: int
     remove: bool
+    remove_pictured: bool

@@ -145,13 +145,11 @@ def _write_file(element: tuple[int, Iterable[bytes]], job: TextJob) -> Iterator[
     items = [TextEvidence(*values) for piece in pieces for values in json.loads(piece)]
     items.sort(key=lambda item: item[:4])
     groups = (items[at : at + _BATCH_ROWS] for at in range(0, len(items), _BATCH_ROWS))
-    entry = write_tables(
-        job, number, CONTAMINATION_SCHEMA, (_table(group, job.remove) for group in groups)
-    )
+    entry = write_tables(job, number, CONTAMINATION_SCHEMA, (_table(group) for group in groups))
     storage.write_json(job.marker(number), {"number": number, "file": entry})
     yield number
 
 
-def _table(items: list[TextEvidence], removed: bool) -> pa.Table:
-    rows = [{**item._asdict(), "kind": "text", "removed": removed} for item in items]
+def _table(items: list[TextEvidence]) -> pa.Table:
+    rows = [{**item._asdict(), "kind": "text"} for item in items]
     return pa.Table.from_pylist(rows, schema=CONTAMINATION_SCHEMA)

@@ -21,6 +21,7 @@ Words = tuple[str, ...]
 
 # The line of a choice, as `sources.benchmarks.values.option_lines` writes it.
 _CHOICE = re.compile(r"(?:[A-Z]|\d+)\. ")
+_COLUMNS = ["id", "messages", "turn_sources", "origin", "image_info.list.element.width"]
 # Odd, so that the product with it loses no bit: 2**64 divided by the golden ratio.
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
@@ -41,11 +42,13 @@ class StoredRow(NamedTuple):
 
     Attributes:
         number: its place in the part.
+        pictured: whether it has pictures.
         origin: the fields of `cauldron.core.schema.Origin` by name.
     """
 
     number: int
     id: str
+    pictured: bool
     origin: dict[str, Any]
     turns: list[TurnText]
 
@@ -65,11 +68,12 @@ def read_rows(path: str, wanted: frozenset[int] | None = None) -> Iterator[list[
             if wanted is not None:
                 here = [number for number in here if number in wanted]  # type: ignore[assignment]
             if len(here):
-                columns = ["id", "messages", "turn_sources", "origin"]
-                table = file.read_row_group(group, columns)
+                table = file.read_row_group(group, _COLUMNS)
                 rows = table.take([number - start for number in here]).to_pylist()
                 yield [
-                    StoredRow(number, row["id"], row["origin"], turns_of(row))
+                    StoredRow(
+                        number, row["id"], bool(row["image_info"]), row["origin"], turns_of(row)
+                    )
                     for number, row in zip(here, rows, strict=True)
                 ]
             start = stop

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import apache_beam as beam
 import numpy as np
@@ -11,14 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from cauldron.sources.base import RawImage
 from cauldron.transforms.matching.records import MatchJob, MatchSource
 from cauldron.transforms.matching.texts import FindTexts, TextJob
 from cauldron.transforms.matching.texts.turns import sequences, turns_of
 from cauldron.transforms.normalise import Kept
 from cauldron.transforms.parts import PartNames, PartWriter
+from cauldron.transforms.pictures.prepare import prepare_image
 
-from cauldron.core.schema import NO_QUESTION, CONTAMINATION_SCHEMA, Origin, Sample, Turn
-from tests.transforms.matching.contamination.world import row_id
+from cauldron.core.rules import ImageRules
+from cauldron.core.schema import CONTAMINATION_SCHEMA, NO_QUESTION, Origin, Sample, Turn
+from tests.transforms.matching.contamination.world import make, row_id
 
 QUESTION = (
     "In the year before the bridge was closed, how many lorries crossed it on an average Monday "
@@ -29,7 +34,12 @@ ANSWER = "About four hundred and twenty."
 Part = list[tuple[str, list[tuple[str, str]]]]
 
 
-def set_up(folder: Path, training: dict[str, list[Part]], tests: dict[str, list[Part]]) -> MatchJob:
+def set_up(
+    folder: Path,
+    training: dict[str, list[Part]],
+    tests: dict[str, list[Part]],
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
+) -> MatchJob:
     corpora = [(name, parts, False) for name, parts in training.items()]
     corpora += [(name, parts, True) for name, parts in tests.items()]
     sources = tuple(
@@ -41,25 +51,35 @@ def set_up(folder: Path, training: dict[str, list[Part]], tests: dict[str, list[
             names = PartNames(source.corpus, source.corpus + "-q", number, len(parts))
             with PartWriter(names, source.name) as writer:
                 for name, turns in rows:
-                    writer.add(Kept(_sample(source.name, name, turns), [], []), 1)
+                    sample = _sample(source.name, name, turns, pictures.get(name))
+                    writer.add(_kept(sample, pictures.get(name)), 1)
     return MatchJob(sources, str(folder / "matches"), 1, 8, 56, 0.035, 32)
 
 
-def _sample(source: str, name: str, turns: list[tuple[str, str]]) -> Sample:
+def _sample(source: str, name: str, turns: list[tuple[str, str]], picture: bytes | None) -> Sample:
+    images = () if picture is None else (prepare_image(RawImage(picture), ImageRules()).info,)
     return Sample(
         id=row_id(name),
         source=source,
         system=None,
         turns=tuple(Turn(user=q, assistant=a, source=source) for q, a in turns),
-        images=(),
+        images=images,
         origin=Origin(file=f"{source}.parquet", key=name),
         license="mit",
         language=None,
     )
 
 
+def _kept(sample: Sample, picture: bytes | None) -> Kept:
+    if picture is None:
+        return Kept(sample, [], [])
+    stored = prepare_image(RawImage(picture), ImageRules())
+    return Kept(sample, [stored.data], [stored.signature])
+
+
 def find(match: MatchJob, folder: Path, *arguments: str, **rules: object) -> list[dict]:
-    values = {"ngram": 13, "overlap": 0.5, "max_texts": 10, "remove": True, **rules}
+    values = {"ngram": 13, "overlap": 0.5, "max_texts": 10, "remove": True}
+    values |= {"remove_pictured": False, **rules}
     job = TextJob(match, str(folder), 2, **values)  # type: ignore[arg-type]
     parts = [(n, part) for n, source in enumerate(match.sources) for part in range(source.parts)]
     with beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", *arguments])) as pipeline:
@@ -112,6 +132,21 @@ def test_what_counts_as_the_same_text(tmp_path, question, answer, found):
         {"mmmu": [[("t", [(QUESTION, ANSWER)])]]},
     )
     assert bool(find(match, tmp_path / "out")) is found
+
+
+@pytest.mark.parametrize("pictured", ["", "a", "t", "at"])
+def test_one_question_about_two_pictures_is_only_listed(tmp_path, pictured):
+    pictures = {name: make(number) for number, name in enumerate(pictured)}
+    match = set_up(
+        tmp_path,
+        {"vqa": [[("a", [(QUESTION, "No idea")])]]},
+        {"mmmu": [[("t", [(QUESTION, ANSWER)])]]},
+        pictures,
+    )
+    (record,) = find(match, tmp_path / "out")
+    assert record["removed"] is (pictured != "at")
+    (record,) = find(match, tmp_path / "all", remove_pictured=True)
+    assert record["removed"] is True
 
 
 def test_the_question_counts_without_its_choices(tmp_path):
