@@ -215,7 +215,8 @@ def test_benchmarks_leave_the_mixture_with_evidence(sample, built, copied, tmp_p
     # The sample's texts are made from templates, so another row may have most words of one.
     assert set(told) <= {row["id"] for row in texts}
     assert len({row["id"] for row in texts}) <= 2 * len(told)
-    assert {(row["benchmark"], row["score"] > 0.8) for row in texts} == {("asked", True)}
+    assert {row["benchmark"] for row in texts} == {"asked"}
+    assert min(row["score"] for row in texts if row["id"] in told) > 0.8
     assert any("repeats" in line for line in explain(str(output), told[0]))
     evidence = rows(output, "FROM contamination WHERE removed AND kind = 'picture'")
     assert set(leaked) <= {row["id"] for row in evidence}
