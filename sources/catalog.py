@@ -21,6 +21,7 @@ from cauldron.sources import (
     docmatix,
     geo170k,
     iiw_400,
+    laion_coco,
     lnqa,
     sharegpt_4o,
     text_only,
@@ -42,6 +43,8 @@ BUILT_IN: tuple[Source, ...] = (
     geo170k.SOURCE,
     docmatix.SOURCE,
     *text_only.SOURCES,
+    # Pre-training, in the order of the stages.
+    *laion_coco.SOURCES,
 )
 
 

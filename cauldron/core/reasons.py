@@ -18,6 +18,8 @@ DROPPED = {
     "too_many_pages": "a document has more pages than the source's limit",
     "language": "not in a language that the recipe keeps",
     "classifier": "below the threshold of a text classifier",
+    "empty_document": "no text or no image of a document is left",
+    "marked_failed": "the publisher marks the row as failed",
 }
 
 # Why curation drops a row.
@@ -43,6 +45,7 @@ QUARANTINED = {
     "bad_row": "a row does not have the published structure",
     "no_images": "a row that must have images has none",
     "missing_image": "an image's bytes are null or empty",
+    "bad_url": "an image's URL is null, empty, or not http or https",
     "image_unreadable": "an image cannot be decoded",
     "image_truncated": "an image ends before its pixels do",
     "image_too_large": "an image's header announces more pixels than the hard limit",

@@ -34,6 +34,9 @@ NOT_PLANTED = {
     "image_placeholders",
     "long_side",
     "render_timeout",
+    "empty_document",
+    "marked_failed",
+    "bad_url",
 }
 
 
