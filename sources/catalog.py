@@ -23,6 +23,7 @@ from cauldron.sources import (
     iiw_400,
     laion_coco,
     lnqa,
+    pixelprose,
     sharegpt_4o,
     text_only,
     the_cauldron,
@@ -45,6 +46,7 @@ BUILT_IN: tuple[Source, ...] = (
     *text_only.SOURCES,
     # Pre-training, in the order of the stages.
     *laion_coco.SOURCES,
+    pixelprose.SOURCE,
 )
 
 
