@@ -27,6 +27,7 @@ from cauldron.sources import (
     sharegpt_4o,
     text_only,
     the_cauldron,
+    websight,
 )
 from cauldron.sources.base import Source
 
@@ -46,6 +47,7 @@ BUILT_IN: tuple[Source, ...] = (
     *text_only.SOURCES,
     # Pre-training, in the order of the stages.
     *laion_coco.SOURCES,
+    websight.SOURCE,
     pixelprose.SOURCE,
 )
 
