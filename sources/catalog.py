@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from cauldron.sources import (
+    chartgemma,
     cord_v2,
     docmatix,
     geo170k,
@@ -49,6 +50,7 @@ BUILT_IN: tuple[Source, ...] = (
     *laion_coco.SOURCES,
     websight.SOURCE,
     pixelprose.SOURCE,
+    chartgemma.SOURCE,
 )
 
 
