@@ -24,6 +24,7 @@ from cauldron.sources import (
     iiw_400,
     laion_coco,
     lnqa,
+    pdfa,
     pixelprose,
     sharegpt_4o,
     text_only,
@@ -48,6 +49,7 @@ BUILT_IN: tuple[Source, ...] = (
     *text_only.SOURCES,
     # Pre-training, in the order of the stages.
     *laion_coco.SOURCES,
+    pdfa.SOURCE,
     websight.SOURCE,
     pixelprose.SOURCE,
     chartgemma.SOURCE,

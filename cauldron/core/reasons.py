@@ -54,6 +54,8 @@ QUARANTINED = {
     "member_too_large": "an archive member unpacks to more than the limit",
     "pdf_encrypted": "a PDF needs a password",
     "pdf_unreadable": "a PDF cannot be opened or rendered",
+    "pdf_missing": "an archive holds an annotation without its PDF",
+    "page_missing": "an annotation and its PDF have different numbers of pages: the surplus ones",
     "render_timeout": "a page of a PDF takes longer to render than the limit",
     "row_too_large": "a row is larger than a record may be",
     "processing_error": "an unforeseen error while reading this row; the message names it",
@@ -88,7 +90,6 @@ DOCUMENT_DROPPED = {
 }
 DOCUMENT_QUARANTINED = {
     "pdf_too_large": "a PDF is larger than 128 MiB",
-    "pdf_missing": "an archive holds an annotation without its PDF",
 }
 
 # Why a pair of question and answer is dropped. The rules are the published ones but for the first

@@ -37,6 +37,8 @@ NOT_PLANTED = {
     "empty_document",
     "marked_failed",
     "bad_url",
+    "pdf_missing",
+    "page_missing",
 }
 
 
