@@ -26,6 +26,7 @@ from cauldron.sources import (
     lnqa,
     pdfa,
     pixelprose,
+    rendered_text,
     sharegpt_4o,
     text_only,
     the_cauldron,
@@ -50,6 +51,7 @@ BUILT_IN: tuple[Source, ...] = (
     # Pre-training, in the order of the stages.
     *laion_coco.SOURCES,
     pdfa.SOURCE,
+    rendered_text.SOURCE,
     websight.SOURCE,
     pixelprose.SOURCE,
     chartgemma.SOURCE,
