@@ -107,6 +107,7 @@ def _published(name: str, repo: str, title: str) -> LaionCoco:
         published_bytes=234_000_000_000,
         gated=True,
         ships_images=False,
+        by_url=True,
         default_options={"caption": "top_caption"},
     )
 

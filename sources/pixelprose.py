@@ -94,5 +94,6 @@ SOURCE = PixelProse(
     published_rows=16_896_423,
     published_bytes=9_800_000_000,
     ships_images=False,
+    by_url=True,
     default_options={"parts": PARTS},
 )

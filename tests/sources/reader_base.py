@@ -218,6 +218,7 @@ class ReaderTests:
                 assert row.document.count(None) == len(row.images)
                 assert not row.turns
                 assert all(bool(image.data) != bool(image.url) for image in row.images)
+                assert {bool(image.url) for image in row.images} == {self.source.by_url}
 
     def test_origins_are_unique(self, root: Path) -> None:
         origins = [row.origin for row in self.read(root)]
