@@ -114,5 +114,5 @@ def _published(name: str, repo: str, title: str) -> LaionCoco:
 
 SOURCES = (
     _published("laion_coco", "laion/laion-coco", "LAION-COCO: web images by URL, captioned"),
-    _published("relaion_coco", "laion/relaion-coco", "Re-LAION-COCO: its successor, cleaned"),
+    _published("relaion_coco", "laion/relaion-coco", "Re-LAION-COCO: the successor of LAION-COCO"),
 )

@@ -116,9 +116,8 @@ def _pages(
 def _page(
     pdf: OpenPdf, identity: hashlib._Hash, number: int, text: str | None, origin: Origin
 ) -> Row:
-    row = described(origin, RawImage(b""), text, "page")
-    image = RawImage(pdf.page(number), digest=page_digest(identity, number))
-    row.images = [image]
+    row = described(origin, RawImage(b""), text, "text of the page")  # before it is rendered
+    row.images = [RawImage(pdf.page(number), digest=page_digest(identity, number))]
     return row
 
 

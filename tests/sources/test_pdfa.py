@@ -12,6 +12,7 @@ from cauldron.sources import pdfa
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.formats import pdf
 from cauldron.sources.formats.pdf import render_pdf
+from cauldron.sources.formats.pdf_pages import PdfError
 
 from cauldron.core.errors import UsageError
 from cauldron.sample.draw.page import Block
@@ -212,6 +213,25 @@ class TestPdfa(ReaderTests):
         assert self.only(root, members) == [
             bad("render_timeout"),
             told([None, "One"], [page(0, "One")]),
+        ]
+
+    @pytest.mark.parametrize("alive", [True, False])
+    def test_a_page_that_cannot_be_drawn_takes_others_only_with_the_renderer(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch, alive: bool
+    ) -> None:
+        def draw(opened: pdf.OpenPdf, number: int) -> bytes:
+            if number == 1:
+                raise PdfError("pdf_unreadable", "page 2")
+            return b"page %d" % number
+
+        monkeypatch.setattr(pdf.OpenPdf, "page", draw)
+        monkeypatch.setattr(pdf.OpenPdf, "is_alive", alive)
+        texts = ("One", "Two", "Three")
+        members = sample("0000001", [lines(text) for text in texts], document(*texts))
+        after = [bad("pdf_unreadable"), told([None, "Three"], [b"page 2"])]
+        assert self.only(root, members) == [
+            told([None, "One"], [b"page 0"]),
+            *(after if alive else [bad("pdf_unreadable", 2)]),
         ]
 
     def test_a_limit_may_end_within_the_second_tar(self, root: Path) -> None:
