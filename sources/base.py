@@ -129,6 +129,7 @@ class Source(abc.ABC):
             an estimate.
         gated: the hub asks for accepted terms and a token.
         ships_images: False if the images must be fetched elsewhere; None for text-only sets.
+        by_url: some images are known by their URL (`RawImage.url`): a build fetches them first.
         dialogue: turns build on each other, so their order must stay.
         default_options: every option of the reader, with its default.
     """
@@ -142,6 +143,7 @@ class Source(abc.ABC):
     gated: bool = False
     ships_images: bool | None = True
     dialogue: bool = False
+    by_url: bool = False
     default_options: Mapping[str, Any] = field(default_factory=dict)
     license_note: str = ""
 

@@ -17,14 +17,20 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from cauldron.sources import (
+    chartgemma,
     cord_v2,
     docmatix,
     geo170k,
     iiw_400,
+    laion_coco,
     lnqa,
+    pdfa,
+    pixelprose,
+    rendered_text,
     sharegpt_4o,
     text_only,
     the_cauldron,
+    websight,
 )
 from cauldron.sources.base import Source
 
@@ -42,6 +48,13 @@ BUILT_IN: tuple[Source, ...] = (
     geo170k.SOURCE,
     docmatix.SOURCE,
     *text_only.SOURCES,
+    # Pre-training, in the order of the stages.
+    *laion_coco.SOURCES,
+    pdfa.SOURCE,
+    rendered_text.SOURCE,
+    websight.SOURCE,
+    pixelprose.SOURCE,
+    chartgemma.SOURCE,
 )
 
 

@@ -22,7 +22,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cauldron.sources.formats.archives import ArchiveError, Member, iter_tar
+from cauldron.sources.formats.archives import Member
+from cauldron.sources.formats.webdataset import TARS, is_tar, stem_of, tar_samples
 from cauldron.sources.repos.files import FileInfo, Repo
 
 from cauldron.core.errors import UsageError
@@ -32,7 +33,6 @@ MAX_PDF_BYTES = 128 * 1024 * 1024
 # Documents of a folder that are read together. A document gives about 2 pages of 0.3 MB.
 DOCUMENTS = 128
 _PDFA_KEY = re.compile(r"\d{7}")
-_TARS = (".tar", ".tar.gz", ".tgz")
 
 
 class PdfPiece(NamedTuple):
@@ -70,7 +70,7 @@ class PdfDocument:
 
 def pdf_files(files: Sequence[FileInfo], where: str) -> list[FileInfo]:
     """The PDFs and tars among the files. Raises UsageError if there is none."""
-    found = [file for file in files if file.path.lower().endswith((".pdf", *_TARS))]
+    found = [file for file in files if file.path.lower().endswith((".pdf", *TARS))]
     if not found:
         raise UsageError(f"no .pdf and no .tar in {where}")
     return found
@@ -83,7 +83,7 @@ def cut_pdfs(repo: Repo, files: Sequence[FileInfo], limit: int = -1) -> list[Pdf
         limit: read so many documents at most. Tars are then opened to count theirs.
     """
     pieces = []
-    plain = [file for file in files if not _is_tar(file.path)]
+    plain = [file for file in files if not is_tar(file.path)]
     if limit >= 0:
         plain = plain[:limit]
     for start in range(0, len(plain), DOCUMENTS):
@@ -91,7 +91,7 @@ def cut_pdfs(repo: Repo, files: Sequence[FileInfo], limit: int = -1) -> list[Pdf
         pieces.append(PdfPiece(group, sum(file.size for file in group)))
     left = limit - len(plain)
     for file in files:
-        if not _is_tar(file.path) or (limit >= 0 and left <= 0):
+        if not is_tar(file.path) or (limit >= 0 and left <= 0):
             continue
         piece = PdfPiece((file,), file.size, left if limit >= 0 else -1)
         pieces.append(piece)
@@ -102,7 +102,7 @@ def cut_pdfs(repo: Repo, files: Sequence[FileInfo], limit: int = -1) -> list[Pdf
 
 def read_pdfs(repo: Repo, piece: PdfPiece) -> Iterator[PdfDocument]:
     """The documents of a piece, in order, streamed."""
-    if _is_tar(piece.files[0].path):
+    if is_tar(piece.files[0].path):
         yield from _tar_documents(repo, piece)
         return
     for file in piece.files:
@@ -116,10 +116,6 @@ def read_pdfs(repo: Repo, piece: PdfPiece) -> Iterator[PdfDocument]:
         yield document
 
 
-def _is_tar(path: str) -> bool:
-    return path.lower().endswith(_TARS)
-
-
 def _tar_documents(repo: Repo, piece: PdfPiece, only_names: bool = False) -> Iterator[PdfDocument]:
     file = piece.files[0].path
     limit = piece.limit if piece.limit >= 0 else None
@@ -128,36 +124,23 @@ def _tar_documents(repo: Repo, piece: PdfPiece, only_names: bool = False) -> Ite
 
 
 def _samples(repo: Repo, file: str, only_names: bool) -> Iterator[list[Member]]:
-    """Consecutive members with the same name up to its first dot. Damage ends the tar."""
+    """The members of each sample. Damage ends the tar."""
     limit = 0 if only_names else MAX_PDF_BYTES
-    group: list[Member] = []
     with repo.open(file) as opened:
-        try:
-            for member in iter_tar(opened, limit, _is_wanted):
-                if group and _stem(member.name) != _stem(group[0].name):
-                    yield group
-                    group = []
-                group.append(member)
-        except ArchiveError as error:
-            if group:
-                yield group
-            group = [Member(file, b"", error)]
-    if group:
-        yield group
+        for sample in tar_samples(opened, limit, _is_wanted):
+            if sample.members:
+                yield sample.members
+            if sample.error is not None:
+                yield [Member(file, b"", sample.error)]
 
 
 def _is_wanted(name: str) -> bool:
     return name.lower().endswith((".pdf", ".json"))
 
 
-def _stem(name: str) -> str:
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + last.partition(".")[0]
-
-
 def _document(file: str, members: list[Member]) -> PdfDocument:
     pdf = next((item for item in members if not item.name.lower().endswith(".json")), None)
-    name = _stem(members[0].name)
+    name = stem_of(members[0].name)
     key = name if _PDFA_KEY.fullmatch(name) else f"{file}/{name}"
     if pdf is None:
         return PdfDocument(key, file, reason="pdf_missing", message=f"no {name}.pdf")

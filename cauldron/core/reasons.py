@@ -18,6 +18,8 @@ DROPPED = {
     "too_many_pages": "a document has more pages than the source's limit",
     "language": "not in a language that the recipe keeps",
     "classifier": "below the threshold of a text classifier",
+    "empty_document": "no text or no image of a document is left",
+    "marked_failed": "the publisher marks the row as failed",
 }
 
 # Why curation drops a row.
@@ -43,6 +45,7 @@ QUARANTINED = {
     "bad_row": "a row does not have the published structure",
     "no_images": "a row that must have images has none",
     "missing_image": "an image's bytes are null or empty",
+    "bad_url": "an image's URL is null, empty, or not http or https",
     "image_unreadable": "an image cannot be decoded",
     "image_truncated": "an image ends before its pixels do",
     "image_too_large": "an image's header announces more pixels than the hard limit",
@@ -51,6 +54,8 @@ QUARANTINED = {
     "member_too_large": "an archive member unpacks to more than the limit",
     "pdf_encrypted": "a PDF needs a password",
     "pdf_unreadable": "a PDF cannot be opened or rendered",
+    "pdf_missing": "an archive holds an annotation without its PDF",
+    "page_missing": "an annotation and its PDF have different numbers of pages: the surplus ones",
     "render_timeout": "a page of a PDF takes longer to render than the limit",
     "row_too_large": "a row is larger than a record may be",
     "processing_error": "an unforeseen error while reading this row; the message names it",
@@ -85,7 +90,6 @@ DOCUMENT_DROPPED = {
 }
 DOCUMENT_QUARANTINED = {
     "pdf_too_large": "a PDF is larger than 128 MiB",
-    "pdf_missing": "an archive holds an annotation without its PDF",
 }
 
 # Why a pair of question and answer is dropped. The rules are the published ones but for the first

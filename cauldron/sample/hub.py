@@ -9,11 +9,13 @@ from typing import Any
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.progress import Track, silent
-from cauldron.sample import texts
+from cauldron.sample import pretraining, texts
 from cauldron.sample.model import Item, load
 from cauldron.sample.planted import extra_rows
 from cauldron.sample.publish import others, text_only
+from cauldron.sample.publish import pretraining as pretraining_files
 from cauldron.sample.publish.hub import Hub, card
+from cauldron.sample.publish.pdfa import pdfa
 from cauldron.sample.publish.the_cauldron import publish_coco, publish_config, write_readme
 from cauldron.sample.receipts import cord_v2
 from cauldron.sample.rows import SETS, items, pool
@@ -35,19 +37,30 @@ OTHERS: dict[str, Publish] = {
     "camel_ai_math": text_only.camel_ai_math,
     **{name: partial(text_only.json_set, name) for name in text_only.JSON_SETS},
 }
+PRETRAINING: dict[str, Publish] = {
+    "laion_coco": pretraining_files.laion_coco,
+    "pdfa": pdfa,
+    "rendered_text_full": pretraining_files.rendered_text_full,
+    "websight": pretraining_files.websight,
+    "pixelprose": pretraining_files.pixelprose,
+    "chartgemma": pretraining_files.chartgemma,
+}
 CONFIGS = tuple(name for name in SETS if name not in OTHERS)
 
 
 def _ordinary(source: str, studio: Studio) -> list[Item]:
     """The ordinary rows of a source."""
     name, rng = source.removeprefix("the_cauldron/"), studio.rng(source)
+    if source in PRETRAINING:
+        return pretraining.items(source, studio, rng)
     draw = items if name in SETS else texts.items if name in texts.SETS else cord_v2
     return draw(name, studio, rng)
 
 
 def _publish(source: str, hub: Hub, rows: list[Item]) -> None:
-    if source in OTHERS:
-        OTHERS[source](hub, rows)
+    publish = {**OTHERS, **PRETRAINING}.get(source)
+    if publish is not None:
+        publish(hub, rows)
     else:
         publish_config(hub, source.removeprefix("the_cauldron/"), rows)
 
@@ -75,7 +88,8 @@ def write_sample_hub(
 
     The same seed and number of rows give the same bytes. Below the folder lie
     ``<org>/<name>/…`` for every repository, ``coco/`` and ``docci/`` with the pictures that two
-    of them do not ship, and ``ground_truth.json``, which says what a build should find.
+    of them do not ship, ``_images/`` with those that are published as URLs, and
+    ``ground_truth.json``, which says what a build should find.
 
     Args:
         rows: ordinary rows per source; what is planted comes on top. At least 6.
@@ -91,7 +105,7 @@ def write_sample_hub(
         raise UsageError(f"a sample hub needs at least {LEAST_ROWS} rows per source, not {rows}")
     _claim(folder, seed, rows)
     studio, hub = Studio(seed, rows), Hub(folder, seed)
-    names = [*(f"the_cauldron/{name}" for name in CONFIGS), *OTHERS]
+    names = [*(f"the_cauldron/{name}" for name in CONFIGS), *OTHERS, *PRETRAINING]
     with track("sample", 2 * len(names)) as move:
         drawn = {}
         for number, name in enumerate(names, 1):

@@ -18,9 +18,11 @@ MAKERS: dict[str, Make] = {**makers.MAKERS, **makers_diagrams.MAKERS}
 LETTERS = "ABCDEFGH"
 
 
-def items(name: str, studio: Studio, rng: Rng) -> list[Item]:
-    """The ordinary rows of a set."""
-    wanted = SETS[name]
+def items(
+    name: str, studio: Studio, rng: Rng, described: dict[str, dict[str, Any]] = SETS
+) -> list[Item]:
+    """The ordinary rows of a set. Args: described: the sets by name."""
+    wanted = described[name]
     made: list[Item] = []
     shown = Shown([], {})
     for i in range(-(-studio.rows // wanted.get("share", 1))):

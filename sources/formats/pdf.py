@@ -75,10 +75,14 @@ def render_pdf(data: bytes, max_pages: int) -> Iterator[PdfPage]:
     identity = hashlib.sha256(data)
     with open_pdf(data, max_pages) as pdf:
         for number in range(pdf.pages):
-            png = pdf.page(number)
-            digest = identity.copy()
-            digest.update(f"\0page {number}".encode())
-            yield PdfPage(png, digest.hexdigest())
+            yield PdfPage(pdf.page(number), page_digest(identity, number))
+
+
+def page_digest(identity: hashlib._Hash, number: int) -> str:
+    """`PdfPage.digest` of a page, counted from 0. Args: identity: the SHA-256 of the PDF."""
+    digest = identity.copy()
+    digest.update(f"\0page {number}".encode())
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -106,6 +110,11 @@ class OpenPdf:
     def __init__(self, renderer: _Renderer, pages: int) -> None:
         self._renderer = renderer
         self.pages = pages
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether further pages can be asked for after a `PdfError`."""
+        return self._renderer.is_usable
 
     def page(self, number: int) -> bytes:
         """A page as PNG, see `cauldron.sources.formats.pdf_pages.Document.page`."""

@@ -39,6 +39,8 @@ class Outcome(NamedTuple):
     turns: tuple[tuple[str | None, str | None], ...] = ()
     system: str | None = None
     rows: int = 1
+    document: tuple[str | None, ...] | None = None
+    urls: tuple[tuple[str, str | None], ...] = ()
 
 
 def kept(
@@ -50,6 +52,16 @@ def kept(
     return Outcome("", tuple(images), tuple(turns), system, rows)
 
 
+def told(
+    document: Sequence[str | None],
+    images: Iterable[bytes] = (),
+    urls: Iterable[str | tuple[str, str | None]] = (),
+) -> Outcome:
+    """A pre-training document; an image by URL may have its digest beside it."""
+    addresses = [(url, None) if isinstance(url, str) else url for url in urls]
+    return Outcome("", tuple(images), document=tuple(document), urls=tuple(addresses))
+
+
 def bad(reason: str, rows: int = 1) -> Outcome:
     return Outcome(reason, rows=rows)
 
@@ -57,6 +69,10 @@ def bad(reason: str, rows: int = 1) -> Outcome:
 def outcome_of(row: Row | BadRow) -> Outcome:
     if isinstance(row, BadRow):
         return bad(row.reason, row.rows)
+    if row.document is not None:
+        images = [image.data for image in row.images if not image.url]
+        urls = [(image.url, image.sha256) for image in row.images if image.url]
+        return told(row.document, images, urls)
     images = [image.data for image in row.images]
     return kept(images, [(t.user, t.assistant) for t in row.turns], row.system, row.rows)
 
@@ -193,7 +209,16 @@ class ReaderTests:
 
     def test_every_turn_carries_the_source(self, root: Path) -> None:
         rows = [row for row in self.read(root) if isinstance(row, Row)]
-        assert {turn.source for row in rows for turn in row.turns} == {self.name}
+        sources = {turn.source for row in rows for turn in row.turns}
+        assert sources == {self.name} or all(row.document is not None for row in rows)
+
+    def test_documents_have_a_place_for_each_image_and_no_turns(self, root: Path) -> None:
+        for row in self.read(root):
+            if isinstance(row, Row) and row.document is not None:
+                assert row.document.count(None) == len(row.images)
+                assert not row.turns
+                assert all(bool(image.data) != bool(image.url) for image in row.images)
+                assert {bool(image.url) for image in row.images} == {self.source.by_url}
 
     def test_origins_are_unique(self, root: Path) -> None:
         origins = [row.origin for row in self.read(root)]

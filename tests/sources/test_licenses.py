@@ -43,7 +43,7 @@ def test_every_set_of_the_cauldron_has_a_licence_and_says_where_from() -> None:
 
 def test_an_unknown_licence_has_a_reason() -> None:
     unknown = [source for source in BUILT_IN if source.license == "unknown"]
-    assert len(unknown) == 21
+    assert len(unknown) == 23
     assert all(source.license_note for source in unknown)
 
 

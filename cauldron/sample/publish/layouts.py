@@ -63,6 +63,41 @@ LNQA = _schema(
 )
 GEO170K = _schema({"image": _STRING, "conversations": _texts("from", "value")})
 ORCA_MATH = _schema({"question": _STRING, "answer": _STRING})
+WEBSIGHT_V1 = _schema({"image": _IMAGE, "text": _STRING})
+WEBSIGHT_V2 = _schema({"image": _IMAGE, "text": _STRING, "llm_generated_idea": _STRING})
+CHARTGEMMA = _schema({"image": pa.binary(), "input": _STRING, "output": _STRING})
+
+
+def _laion(size: pa.DataType) -> pa.Schema:
+    """As Spark wrote it, so without the footer of `datasets`."""
+    texts = [(name, _STRING) for name in ("URL", "TEXT", "top_caption")]
+    lists = [("all_captions", pa.list_(_STRING)), ("all_similarities", pa.list_(pa.float64()))]
+    sizes = [("WIDTH", size), ("HEIGHT", size)]
+    return pa.schema(
+        [*texts, *lists, *sizes, ("similarity", pa.float64()), ("punsafe", pa.float64())]
+    )
+
+
+LAION, LAION_FLOATS = _laion(pa.int64()), _laion(pa.float64())
+
+
+def _pixelprose(community: pa.DataType) -> pa.Schema:
+    texts = ("uid", "url", "key", "status", "original_caption", "vlm_model", "vlm_caption")
+    return _schema(
+        {
+            **dict.fromkeys(texts, _STRING),
+            "toxicity": pa.float64(),
+            "watermark_class_id": pa.float64(),
+            "width": pa.int64(),
+            "height": pa.int64(),
+            "sha256": _STRING,
+            "subreddit": community,
+            "score": community,
+        }
+    )
+
+
+PIXELPROSE, PIXELPROSE_REDCAPS = _pixelprose(pa.int64()), _pixelprose(_STRING)
 OTHER_COLUMNS = pa.schema([("img", pa.binary()), ("caption", _STRING)])
 
 
@@ -120,6 +155,11 @@ def zipped(members: Iterable[tuple[str, bytes | int]]) -> bytes:
 
 def tarred(members: Iterable[tuple[str, bytes | str]]) -> bytes:
     """A ``.tar.gz`` in order. A string instead of bytes is the target of a symbolic link."""
+    return gzip.compress(plain_tar(members), 1, mtime=0)
+
+
+def plain_tar(members: Iterable[tuple[str, bytes | str]]) -> bytes:
+    """A ``.tar`` in order; see `tarred`."""
     plain = io.BytesIO()
     with tarfile.open(fileobj=plain, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in members:
@@ -128,4 +168,4 @@ def tarred(members: Iterable[tuple[str, bytes | str]]) -> bytes:
                 info.type, info.linkname, content = tarfile.SYMTYPE, content, b""
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
-    return gzip.compress(plain.getvalue(), 1, mtime=0)
+    return plain.getvalue()

@@ -1,0 +1,94 @@
+"""A source whose rows are in WebDataset tars, one sample after another."""
+
+from __future__ import annotations
+
+import abc
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from cauldron.sources.base import BadRow, Options, Piece, Row, Source
+from cauldron.sources.formats.webdataset import TarSample, is_tar, tar_samples
+from cauldron.sources.repos.files import FileInfo, Repo, Root
+
+from cauldron.core.errors import SourceUnavailable
+from cauldron.core.schema import Origin
+
+TAR = "tar"
+
+
+@dataclass(frozen=True)
+class TarSource(Source):
+    """Finds the tars and streams them; a reader defines what the rows of a sample are.
+
+    A tar is a piece. With a `limit`, one piece holds the first tars and reads them one after the
+    other until there are enough rows: how many rows a tar has is only known when it is read.
+
+    `Origin.row` counts the rows of a tar. A tar that is damaged gives one record of its own, after
+    the rows before the damage.
+
+    Attributes:
+        max_member_bytes: the most that a member may hold.
+        suffixes: of the members that are read.
+    """
+
+    max_member_bytes: ClassVar[int]
+    suffixes: ClassVar[tuple[str, ...]]
+
+    @abc.abstractmethod
+    def sample_rows(
+        self, sample: TarSample, origin: Origin, options: Options
+    ) -> Iterator[Row | BadRow]:
+        """The rows of a sample; none if the tar ends within it (`TarSample.error`).
+
+        Args:
+            origin: the tar; the rows' numbers are filled in later.
+        """
+
+    def files(self, repo: Repo, options: Options) -> list[FileInfo]:
+        found = [file for file in repo.list() if is_tar(file.path)]
+        if not found:
+            remedy = "download the whole dataset repository"
+            raise SourceUnavailable(self.repo, f"no .tar for {self.name}", remedy)
+        return found
+
+    def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
+        files = self.files(repo, self.settled(options))
+        if limit < 0:
+            return [Piece(self.name, file.path, TAR, size=file.size) for file in files]
+        if limit == 0:
+            return []
+        first = files[:limit]  # a tar without any row is no real one
+        paths = json.dumps([file.path for file in first])
+        size = sum(file.size for file in first)
+        return [Piece(self.name, first[0].path, TAR, size=size, limit=limit, detail=paths)]
+
+    def rows(
+        self, root: Root, repo: Repo, piece: Piece, options: Options
+    ) -> Iterator[Row | BadRow]:
+        left = piece.limit if piece.limit >= 0 else sys.maxsize
+        for path in json.loads(piece.detail) if piece.detail else [piece.file]:
+            for row in self._tar_rows(repo, path, options):
+                if row.rows > left:
+                    row = replace(row, rows=left)
+                yield row
+                left -= row.rows
+                if left <= 0:
+                    return
+
+    def _tar_rows(self, repo: Repo, path: str, options: Options) -> Iterator[Row | BadRow]:
+        number = 0
+        with repo.open(path) as file:
+            for sample in tar_samples(file, self.max_member_bytes, self._is_wanted):
+                if sample.members:
+                    for row in self.sample_rows(sample, Origin(file=path), options):
+                        row.origin = row.origin.model_copy(update={"row": number})
+                        number += row.rows
+                        yield row
+                if sample.error is not None:
+                    yield sample.error.bad_row(Origin(file=path))
+
+    def _is_wanted(self, name: str) -> bool:
+        return name.lower().endswith(self.suffixes)
