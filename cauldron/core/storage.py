@@ -20,7 +20,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron.core import gcs
+from cauldron.core import gcs, objects
 from cauldron.core.errors import UsageError, first_line
 
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
@@ -90,6 +90,9 @@ def _names(folder: str, kind: str) -> list[str]:
 
 def remove(path: str) -> None:
     """Remove a file or a whole folder, if it exists."""
+    if objects.is_object(path):
+        objects.delete_all(path)
+        return
     fs, bare = filesystem(path)
     with contextlib.suppress(FileNotFoundError):
         fs.rm(bare, recursive=True)
@@ -98,16 +101,19 @@ def remove(path: str) -> None:
 def create(path: str, data: bytes) -> bool:
     """Write a small file unless there is one; returns whether it was written.
 
-    On a local disk and on ``gs://`` exactly one of several callers at once succeeds.
+    On a local disk, on ``gs://`` and on ``s3://`` exactly one of several callers at once succeeds.
     """
-    fs, bare = filesystem(path)
     try:
+        if objects.is_object(path):
+            objects.write(path, data, None)
+            return True
+        fs, bare = filesystem(path)
         if isinstance(fs, LocalFileSystem):
             os.makedirs(os.path.dirname(bare), exist_ok=True)
             _create_local(bare, data)
         else:
-            fs.pipe_file(bare, data, mode="create")  # gcsfs: ifGenerationMatch=0
-    except FileExistsError:
+            fs.pipe_file(bare, data, mode="create")
+    except (FileExistsError, objects.Changed):
         return False
     return True
 
@@ -121,15 +127,6 @@ def _create_local(path: str, data: bytes) -> None:
         os.link(written, path)
     finally:
         os.unlink(written)
-
-
-def touch(path: str) -> None:
-    """Set the time of a small file's last change to now. Raises FileNotFoundError."""
-    fs, bare = filesystem(path)
-    if isinstance(fs, LocalFileSystem):
-        os.utime(bare)
-    else:
-        fs.pipe_file(bare, fs.cat_file(bare))
 
 
 def modified(path: str) -> float:
@@ -147,6 +144,9 @@ def remove_temporaries(folder: str) -> None:
 
 
 def read_bytes(path: str) -> bytes:
+    """A whole file. Raises FileNotFoundError."""
+    if objects.is_object(path):
+        return objects.read(path)[0]
     with open_read(path) as file:
         return file.read()
 
@@ -156,9 +156,14 @@ def read_json(path: str) -> Any:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Write JSON atomically, with sorted keys: equal values give equal bytes."""
+    """Write JSON atomically, as `json_bytes`."""
+    write_bytes(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
+    """With sorted keys: equal values give equal bytes."""
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    write_bytes(path, (text + "\n").encode())
+    return (text + "\n").encode()
 
 
 def write_bytes(path: str, data: bytes) -> None:
@@ -169,12 +174,16 @@ def write_bytes(path: str, data: bytes) -> None:
 class HashingWriter:
     """A binary file that counts and hashes the bytes written to it.
 
+    Args:
+        checksum: is told the bytes too.
+
     Attributes:
         size: bytes written so far.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], checksum: objects.Checksum | None = None) -> None:
         self._file = file
+        self._checksum = checksum
         self._sha256 = hashlib.sha256()
         self.size = 0
         self.closed = False
@@ -185,6 +194,8 @@ class HashingWriter:
         if self._abandoned:
             return size
         self._sha256.update(data)
+        if self._checksum is not None:
+            self._checksum.update(data)
         self._file.write(data)
         self.size += size
         return size
@@ -227,13 +238,16 @@ def atomic_write(path: str) -> Iterator[HashingWriter]:
     """Write a file atomically. On an exception nothing is left behind."""
     fs, bare = filesystem(path)
     opened = _local_atomic(bare) if isinstance(fs, LocalFileSystem) else _remote_atomic(fs, bare)
+    checksum = objects.Checksum() if objects.is_object(path) else None
     with opened as file:
-        writer = HashingWriter(file)
+        writer = HashingWriter(file, checksum)
         try:
             yield writer
         except BaseException:
             writer.abandon()
             raise
+    if checksum is not None:
+        checksum.check(path)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
-from cauldron.core import storage
+from cauldron.core import storage, versioned
+from cauldron.core.errors import CauldronError
 from cauldron.core.output.lock import locked
 from cauldron.core.output.manifests import MANIFEST, M, read_manifest
 from cauldron.core.output.markers import marker_folder
@@ -45,16 +46,34 @@ class Step(Generic[M]):
         """The manifest, made by `build` unless the folder is finished. See `make_steps`."""
         return make_steps(name, {name: self}, lambda _: [build()], say)[name]
 
-    def finish(self, manifest: M) -> None:
+    @property
+    def manifest_path(self) -> str:
+        return storage.join(self.folder, MANIFEST)
+
+    def finish(self, manifest: M, replaces: str | None = versioned.ANY) -> None:
+        """Write the manifest and remove what only an unfinished folder needs.
+
+        Args:
+            replaces: version of the manifest that was there when the work began.
+        """
         folders = (self.folder, *self.beside)
         for folder in folders:
             storage.remove_temporaries(folder)
-        self.write(manifest)
+        self.write(manifest, replaces)
         for folder in folders:
             storage.remove(marker_folder(folder))
 
-    def write(self, manifest: M) -> None:
-        storage.write_json(storage.join(self.folder, MANIFEST), manifest.model_dump(mode="json"))
+    def write(self, manifest: M, replaces: str | None = versioned.ANY) -> None:
+        """Raises CauldronError when another build has written one since."""
+        data = storage.json_bytes(manifest.model_dump(mode="json"))
+        if replaces is not None and versioned.version(self.manifest_path) is None:
+            replaces = None  # the step removed it, before it replaced the files
+        try:
+            versioned.replace(self.manifest_path, data, replaces)
+        except versioned.Changed:
+            raise CauldronError(
+                f"{self.manifest_path}: another build has written it meanwhile; run again"
+            ) from None
 
 
 def make_steps(
@@ -82,8 +101,9 @@ def make_steps(
             # Another build may have finished some of them before it released its locks.
             found |= {key: steps[key].finished() for key in todo}
             todo = [key for key in todo if found[key] is None]
+            replaced = {key: versioned.version(steps[key].manifest_path) for key in todo}
             for key, manifest in zip(todo, build(todo) if todo else [], strict=True):
                 lock.confirm(steps[key].folder)
-                steps[key].finish(manifest)
+                steps[key].finish(manifest, replaced[key])
                 found[key] = manifest
     return {key: manifest for key, manifest in found.items() if manifest is not None}

@@ -68,6 +68,8 @@ class FakeGcs(Double):
         self._sessions: dict[str, Session] = {}
         self._count = itertools.count(1)
         self._state = threading.RLock()
+        self._spoiled: list[str] = []
+        self._hidden: dict[tuple[str, str], int] = {}
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Point this process, and those it starts, at the double; without credentials."""
@@ -90,6 +92,15 @@ class FakeGcs(Double):
     def put(self, bucket: str, name: str, data: bytes) -> None:
         """Put an object there behind the back of every client."""
         self._store(bucket, name, data, {})
+
+    def spoil(self, name: str, times: int = 1) -> None:
+        """Of the next `times` transfers of an object with `name` in its name, change a byte: of
+        what is sent, or of what is kept."""
+        self._spoiled += [name] * times
+
+    def lag(self, bucket: str, name: str, listings: int) -> None:
+        """Leave an object out of the next `listings` listings in which it belongs."""
+        self._hidden[bucket, name] = listings
 
     def objects(self, bucket: str) -> dict[str, bytes]:
         """What a reader sees: whole objects by name."""
@@ -127,6 +138,8 @@ class FakeGcs(Double):
         if command:
             return self._copy(request, bucket, name, command)
         if request.method == "DELETE":
+            if not _matches(item, request.query.get("ifGenerationMatch")):
+                return _error(412, "the object has another generation")
             del self._buckets[bucket][name]
             return Response(204)
         about = self._about(bucket, name)
@@ -139,7 +152,14 @@ class FakeGcs(Double):
             "X-Goog-Generation": about["generation"],
             "X-Goog-Stored-Content-Length": about["size"],
         }
-        return Response(200, item.data, headers, ranged=True)
+        return Response(200, self._transferred(name, item.data), headers, ranged=True)
+
+    def _transferred(self, name: str, data: bytes) -> bytes:
+        spoiled = next((part for part in self._spoiled if part in name), None)
+        if spoiled is None or not data:
+            return data
+        self._spoiled.remove(spoiled)
+        return bytes([data[0] ^ 1]) + data[1:]
 
     def _copy(self, request: Request, bucket: str, name: str, command: list[str]) -> Response:
         item = self._buckets[bucket][name]
@@ -159,6 +179,9 @@ class FakeGcs(Double):
         found: dict[str, bool] = {}  # name or folder, whether it is a folder
         for name in sorted(self._buckets[bucket]):
             if not name.startswith(prefix) or name < request.query.get("startOffset", ""):
+                continue
+            if self._hidden.get((bucket, name), 0) > 0:
+                self._hidden[bucket, name] -= 1
                 continue
             rest = name[len(prefix) :]
             cut = rest.find(delimiter) if delimiter else -1
@@ -224,9 +247,9 @@ class FakeGcs(Double):
     def _publish(
         self, bucket: str, name: str, data: bytes, about: dict[str, Any], condition: str | None
     ) -> Response:
-        if condition == "0" and name in self._buckets[bucket]:
-            return _error(412, "the object is there already")
-        return _json(self._store(bucket, name, data, about))
+        if not _matches(self._buckets[bucket].get(name), condition):
+            return _error(412, "the object has another generation")
+        return _json(self._store(bucket, name, self._transferred(name, data), about))
 
     def _store(self, bucket: str, name: str, data: bytes, about: dict[str, Any]) -> dict[str, Any]:
         with self._state:
@@ -271,6 +294,11 @@ class FakeGcs(Double):
         body = "".join(f"--batch0{answer}" for answer in answers) + "--batch0--"
         headers = {"Content-Type": "multipart/mixed; boundary=batch0"}
         return Response(200, body.encode(), headers)
+
+
+def _matches(item: Object | None, condition: str | None) -> bool:
+    """Whether an object, or its absence, is what ``ifGenerationMatch`` asks for."""
+    return condition is None or int(condition) == (0 if item is None else item.generation)
 
 
 def _parts(request: Request) -> tuple[dict[str, Any], bytes]:

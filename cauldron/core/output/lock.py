@@ -1,13 +1,14 @@
 """Locks: one build at a time writes a folder of the output.
 
-A lock is the file ``_lock`` in the folder. It names its owner, who touches it every 20 seconds
+A lock is the file ``_lock`` in the folder. It names its owner, who writes it anew every 20 seconds
 (the heartbeat). The next build takes it over when the owner is a dead process of this machine, or
 when the last heartbeat is 5 minutes old. What holds where:
 
-- Creating a lock is atomic on local disks (exclusive create) and on ``gs://`` (precondition: no
-  such object). On other file systems two builds may create it at once.
-- Taking over is not atomic: the new owner writes its name, waits a moment and reads it back.
-  `Lock.confirm` reads it again before a manifest is written; a build that lost its lock stops.
+- Creating a lock is atomic on local disks (exclusive create), on ``gs://`` (precondition: no such
+  object) and on ``s3://`` (the same). On other stores two builds may create it at once.
+- On ``gs://`` taking over, heartbeat and release are atomic too: each names the generation that was
+  read. Elsewhere the new owner writes its name, waits a moment and reads it back.
+- `Lock.confirm` reads the lock again before a manifest is written; a build that lost it stops.
 - A heartbeat's age is measured by this machine's clock, which must be right to a few minutes.
 - A job of a remote runner can outlive the process that submitted it. Its workers hold no lock.
 """
@@ -24,7 +25,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cauldron.core import storage
+from cauldron.core import storage, versioned
 from cauldron.core.errors import CauldronError
 
 LOCK = "_lock"
@@ -77,18 +78,20 @@ class Lock:
         """Returns whether the lock was created, not taken over."""
         self._paths.append(path)  # before it is created, so that an interrupt leaves no lock
         while not storage.create(path, self._owner):
-            if self._holds(path):
-                break  # created by a request whose answer was lost
-            with contextlib.suppress(FileNotFoundError):  # released since: create it now
-                _check_stale(path)
-                storage.write_bytes(path, self._owner)
+            # Released since, or taken over by another build: look again.
+            with contextlib.suppress(FileNotFoundError, versioned.Changed):
+                found, version = versioned.read(path)
+                if found == self._owner:
+                    break  # created by a request whose answer was lost
+                _check_stale(path, found)
+                versioned.replace(path, self._owner, version)
                 return False
         return True
 
     def confirm(self, folder: str) -> None:
         """Raises CauldronError when another build has taken the lock over."""
         path = storage.join(folder, LOCK)
-        if not self._holds(path):
+        if not self._held(path):
             raise CauldronError(f"{folder}: another build took over {path}; let it end, then rerun")
 
     def release(self) -> None:
@@ -99,22 +102,24 @@ class Lock:
         for path in self._paths:
             # A lock that cannot be removed becomes stale; it is no reason for a build to fail.
             with contextlib.suppress(Exception):
-                if self._holds(path):
-                    storage.remove(path)
+                if version := self._held(path):
+                    versioned.remove(path, version)
 
-    def _holds(self, path: str) -> bool:
+    def _held(self, path: str) -> str | None:
+        """The version of the lock; None if this process does not hold it."""
         try:
-            return storage.read_bytes(path) == self._owner
+            found, version = versioned.read(path)
         except FileNotFoundError:
-            return False
+            return None
+        return version if found == self._owner else None
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             for path in list(self._paths):
                 # A failed heartbeat is made good by the next one, and `confirm` has the last word.
                 with contextlib.suppress(Exception):
-                    if self._holds(path):
-                        storage.touch(path)
+                    if version := self._held(path):
+                        versioned.touch(path, self._owner, version)
 
 
 def _here() -> dict[str, Any]:
@@ -126,12 +131,12 @@ def _here() -> dict[str, Any]:
     return {"host": socket.gethostname(), "processes": processes}
 
 
-def _check_stale(path: str) -> None:
-    """Raises CauldronError, with the owner, when the lock is not stale."""
+def _check_stale(path: str, found: bytes) -> None:
+    """Raises CauldronError, with the owner, when a lock with this content is not stale."""
     age = time.time() - storage.modified(path)
     owner: dict[str, Any] = {"host": "unknown", "pid": 0, "since": "just now"}
     with contextlib.suppress(ValueError):  # empty for a moment, while its owner creates it
-        owner |= json.loads(storage.read_bytes(path))
+        owner |= json.loads(found)
     here = _here().items() <= owner.items()
     if age > STALE_SECONDS or (here and not _is_alive(owner["pid"])):
         return
