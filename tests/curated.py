@@ -154,7 +154,7 @@ class World:
                     grounds = [255 * (data in self.blank) for data in images]
                     signatures = [Signature(None, b"\0" * 32, ground, 0) for ground in grounds]
                     writer.add(Kept(sample, images, signatures), 1)
-        marks = finished_parts(folder)
+        marks = finished_parts(folder, len(parts))
         sums = {
             name: sum(mark["counts"][name] for mark in marks)
             for name in ("rows_in", "kept", "turns", "images", "answer_tokens", "text_tokens")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,14 +162,21 @@ class CheckpointWriter:
         must_match: of the first rank; see `Checkpoint`.
         keep: number of checkpoints to keep.
         last: step of the newest one on disk, 0 if there is none.
+        saved_one: called by the first rank after each checkpoint.
     """
 
     def __init__(
-        self, run: Path, ranks: Ranks, must_match: dict[str, Any], keep: int, last: int
+        self,
+        run: Path,
+        ranks: Ranks,
+        must_match: dict[str, Any],
+        keep: int,
+        last: int,
+        saved_one: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = run / _FOLDER
         self._ranks, self._must_match, self._keep = ranks, must_match, keep
-        self._last = last
+        self._last, self._saved_one = last, saved_one
         self._writing: tuple[Future[Any], Path, dict[str, Any]] | None = None
         self._stager = _stager(ranks.device)
 
@@ -226,6 +234,7 @@ class CheckpointWriter:
         partial.rename(partial.with_suffix(""))
         for old in _complete_folders(self._folder)[: -self._keep]:
             shutil.rmtree(old)
+        self._saved_one()
 
     def close(self) -> None:
         """Free the memory. To be called after `finish`."""

@@ -19,11 +19,13 @@ from typing import Any
 import yaml
 from cauldron.training.config import EvalRules, TrainConfig, stage_rules
 from cauldron.training.data.settings import check_sources
+from cauldron.training.remote import MARKS, to_resume
 from cauldron.training.resume import check_match, fields_to_match
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.generation import Evaluation
+from cauldron.core.mirror import Mirror, working_folder
 from cauldron.core.output.manifests import Tokenizer
 from cauldron.core.output.mixture import Mixture, find_mixture, load_mixture
 from cauldron.core.tokenizer import MISTRAL_7B, digest, open_tokenizer
@@ -86,11 +88,33 @@ def train(options: TrainOptions, say: Say, make_evaluation: MakeEvaluation) -> i
         mixture = found or _open_mixture(options)
         rules = config.train.eval
         evaluation = None if rules is None else make_evaluation(rules)
-        check(config, mixture)
-    from cauldron.training import run
+        with _on_disk(config) as (local, mirror):
+            check(local, mixture)
+            from cauldron.training import run
 
-    run.train(config, mixture, stop_requested, say, evaluation)
+            if mirror is None:
+                run.train(local, mixture, stop_requested, say, evaluation)
+            else:
+                shown = mirror.shown
+                run.train(
+                    local,
+                    mixture,
+                    stop_requested,
+                    lambda line: say(shown(line)),
+                    evaluation,
+                    mirror.send_later,
+                )
     return 0
+
+
+@contextmanager
+def _on_disk(config: TrainConfig) -> Iterator[tuple[TrainConfig, Mirror | None]]:
+    """The configuration with a folder of this machine; a run in a store has a copy there."""
+    if storage.is_local(config.output):
+        yield config, None
+        return
+    with working_folder(config.output, MARKS, to_resume) as mirror:
+        yield config.model_copy(update={"output": str(mirror.folder)}), mirror
 
 
 def _listen_for_sigterm() -> Callable[[], bool]:
@@ -153,15 +177,13 @@ def configure(options: TrainOptions, mixture: Mixture | None) -> TrainConfig:
             values["steps"] = options.steps
     train = stage_rules(section, options.stage, options.changes)
     output = options.output or storage.join(OUTPUT, "runs", options.stage)
-    if not storage.is_local(output):
-        raise UsageError(f"--output {output}: a run's folder must be on a disk of this machine")
     folder = options.mixture or storage.join(OUTPUT, "mixtures", "*", options.stage)
     if mixture is not None:
         folder = mixture.folder
     return TrainConfig(
         stage=options.stage,
         mixture=folder,
-        output=str(Path(output)),
+        output=str(Path(output)) if storage.is_local(output) else output,
         exclude=options.exclude,
         only=options.only,
         train=train,

@@ -53,8 +53,12 @@ def train(
     stop_requested: StopRequested,
     say: Say,
     evaluation: Evaluation | None = None,
+    saved_one: Callable[[], None] = lambda: None,
 ) -> None:
     """Run to the end, or until a stop is requested. Raises CauldronError for a user's mistake.
+
+    Args:
+        saved_one: called by the first rank after each checkpoint.
 
     With several ranks it does not raise: it prints the error and ends the process (see
     `cauldron.training.failure`).
@@ -64,7 +68,7 @@ def train(
     ranks = Ranks.join()
     try:
         saved = _find_checkpoint(config, ranks)
-        ended = _train(config, mixture, saved, ranks, stop_requested, say, evaluation)
+        ended = _train(config, mixture, saved, ranks, stop_requested, say, evaluation, saved_one)
         if ended and ranks.first:
             _export(config, mixture, say)
     except BaseException as error:
@@ -120,6 +124,7 @@ def _train(
     stop_requested: StopRequested,
     say: Say,
     evaluation: Evaluation | None,
+    saved_one: Callable[[], None],
 ) -> bool:
     """Whether the run was trained to its end."""
     if saved is not None and saved.step >= config.train.steps:
@@ -136,7 +141,7 @@ def _train(
         say(_summary(config, mixture, network, ranks))
         if ranks.device.type == "cuda":
             say(str(_memory(config, network, ranks)))
-        run = _Run(config, mixture, ranks, network, optimizer, loader, evaluation)
+        run = _Run(config, mixture, ranks, network, optimizer, loader, evaluation, saved_one)
         ended = run.steps(saved.step if saved else 0, stop_requested, say)
         _report_end(ended, loader, say)
     return ended
@@ -194,6 +199,7 @@ class _Run:
     optimizer: torch.optim.AdamW
     loader: PackLoader
     evaluation: Evaluation | None
+    saved_one: Callable[[], None]
 
     def steps(self, first: int, stop_requested: StopRequested, say: Say) -> bool:
         """Train from a step on; whether all steps were done."""
@@ -205,6 +211,7 @@ class _Run:
             fields_to_match(self.config, self.mixture) if self.ranks.first else {},
             rules.keep,
             first,
+            self.saved_one,
         )
         try:
             ended = run_steps(

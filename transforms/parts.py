@@ -20,7 +20,8 @@ from cauldron.transforms.normalise import Kept, Rejected
 from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
-from cauldron.core.output.markers import list_markers, marker_path
+from cauldron.core.errors import CauldronError
+from cauldron.core.output.markers import marker_path
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA
 
 # Limits of a row group, which is held in memory.
@@ -196,7 +197,16 @@ def corpus_row(kept: Kept, placed: Placed, file_name: str) -> dict[str, Any]:
     }
 
 
-def finished_parts(corpus: str) -> list[dict[str, Any]]:
-    """The markers of the parts that are whole, by part number."""
-    marks = [storage.read_json(path) for path in list_markers(corpus)]
-    return sorted(marks, key=lambda mark: mark["part"])
+def finished_parts(corpus: str, parts: int) -> list[dict[str, Any]]:
+    """The markers of a corpus all of whose parts are whole, by part number.
+
+    They are read by name: a listing may lag behind.
+
+    Raises:
+        CauldronError: one is not there.
+    """
+    names = (PartNames(corpus, "", part, parts) for part in range(parts))
+    try:
+        return [storage.read_json(part.marker) for part in names]
+    except FileNotFoundError as error:
+        raise CauldronError(f"{corpus}: a part is not there ({error}); run again") from None

@@ -31,7 +31,9 @@ from cauldron.core.errors import UsageError
 @click.option("--stage", default="sft", show_default=True, help="Use its hyper-parameters.")
 @click.option("--recipe", help="Packaged name or YAML file. Default: the mixture's recipe.")
 @click.option("--mixture", help="Default: the only ./cauldron-out/mixtures/*/STAGE.")
-@click.option("--output", metavar="RUN", help="Default: ./cauldron-out/runs/STAGE.")
+@click.option(
+    "--output", metavar="RUN", help="A folder or gs://. Default: ./cauldron-out/runs/STAGE."
+)
 @click.option("--model", help="tiny, or hub id or folder of an Idefics3 or SmolVLM checkpoint.")
 @click.option("--steps", type=click.IntRange(min=1), help="Stop after this many steps.")
 @click.option(
@@ -82,7 +84,11 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     type=click.Choice(["transformers", "vllm", "endpoint"]),
     help="Default: endpoint for an address, else transformers.",
 )
-@click.option("--output", metavar="DIR", help="Default: ./cauldron-out/evaluations/<model>.")
+@click.option(
+    "--output",
+    metavar="DIR",
+    help="A folder or gs://. Default: ./cauldron-out/evaluations/<model>.",
+)
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
@@ -114,13 +120,15 @@ def eval_command(
     """
     from cauldron.evaluate.command import EvalOptions, evaluate
     from cauldron.evaluate.output import write_report
+    from cauldron.evaluate.remote import on_disk
 
     if ablation and against is None:
         raise UsageError("--ablation compares two evaluations; give --against DIR2")
     if typed["root"] == HUB:
         typed["root"] = None
     signal.signal(signal.SIGTERM, stop)
-    found = evaluate(EvalOptions(out=DEFAULT_OUTPUT, **typed), say)
-    if found is not None:
-        for line in write_report(*found, against, ablation, json_file, markdown_file):
-            click.echo(line)
+    with on_disk(EvalOptions(out=DEFAULT_OUTPUT, **typed)) as (options, shown):
+        found = evaluate(options, lambda line: say(shown(line)))
+        if found is not None:
+            for line in write_report(*found, against, ablation, json_file, markdown_file):
+                click.echo(shown(line))

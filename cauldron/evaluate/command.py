@@ -46,6 +46,8 @@ class EvalOptions:
         batch: questions at once.
         model_name: at the endpoint.
         score_only: score the predictions that are there.
+        known_as: the model as given, if `model` is a copy of it on this machine.
+        sent: called after each benchmark.
     """
 
     model: str
@@ -58,6 +60,8 @@ class EvalOptions:
     batch: int = 8
     model_name: str | None = None
     score_only: bool = False
+    known_as: str | None = None
+    sent: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ def _predict_all(
     options: EvalOptions, choice: Choice, folder: Path, launch: Launch, say: Say
 ) -> None:
     header = header_of(choice, options.root)
+    if options.known_as is not None:
+        header = header.model_copy(update={"model": options.known_as})
     check_header(folder, header)
     totals = _totals(options, say)
     with opened(choice) as engine:
@@ -133,6 +139,8 @@ def _predict_all(
             progress = Progress(benchmark.title, total, launch.world, say)
             with PredictionWriter(folder, name, header, launch.rank) as writer:
                 predict(benchmark, items, engine, writer, options.batch, share, done, progress)
+            if launch.rank == 0:
+                options.sent()
 
 
 def _totals(options: EvalOptions, say: Say) -> Mapping[str, int | None]:

@@ -57,7 +57,7 @@ def _ingest(
     work = _unfinished(todo, pieces)
     if work:
         launcher.submit(_job(todo, work, options.root, name))
-    marks = [finished_parts(corpus.folder) for corpus in todo]
+    marks = [finished_parts(c.folder, len(own)) for c, own in zip(todo, pieces, strict=True)]
     _check_losses(todo, pieces, marks, options.recipe.max_bad_fraction)
     specs = {corpus.settings.tokenizer for corpus in todo}
     tokenizers = {spec: _tokenizer(spec) for spec in specs}

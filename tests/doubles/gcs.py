@@ -69,7 +69,8 @@ class FakeGcs(Double):
         self._count = itertools.count(1)
         self._state = threading.RLock()
         self._spoiled: list[str] = []
-        self._hidden: dict[tuple[str, str], int] = {}
+        self._lags: dict[str, int] = {}
+        self._left_out: dict[int, int] = {}  # by generation, how often
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Point this process, and those it starts, at the double; without credentials."""
@@ -98,9 +99,17 @@ class FakeGcs(Double):
         what is sent, or of what is kept."""
         self._spoiled += [name] * times
 
-    def lag(self, bucket: str, name: str, listings: int) -> None:
-        """Leave an object out of the next `listings` listings in which it belongs."""
-        self._hidden[bucket, name] = listings
+    def lag(self, name: str, listings: int) -> None:
+        """Leave each object with `name` in its name out of the first `listings` listings in which
+        it belongs."""
+        self._lags[name] = listings
+
+    def _lagging(self, bucket: str, name: str) -> bool:
+        most = max((n for part, n in self._lags.items() if part in name), default=0)
+        generation = self._buckets[bucket][name].generation
+        times = self._left_out.get(generation, 0)
+        self._left_out[generation] = times + 1
+        return times < most
 
     def objects(self, bucket: str) -> dict[str, bytes]:
         """What a reader sees: whole objects by name."""
@@ -180,8 +189,7 @@ class FakeGcs(Double):
         for name in sorted(self._buckets[bucket]):
             if not name.startswith(prefix) or name < request.query.get("startOffset", ""):
                 continue
-            if self._hidden.get((bucket, name), 0) > 0:
-                self._hidden[bucket, name] -= 1
+            if self._lagging(bucket, name):
                 continue
             rest = name[len(prefix) :]
             cut = rest.find(delimiter) if delimiter else -1
