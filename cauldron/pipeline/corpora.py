@@ -20,6 +20,7 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     quarantine_folder,
 )
+from cauldron.pipeline.remote_workers import check_token
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source
@@ -100,6 +101,7 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     Raises:
         UsageError: the recipe names an unknown source.
         CauldronError: a source is unavailable and `skip_unavailable` is off.
+        UsageError: workers have no token for a source that is not for everybody.
     """
     known = registry()
     unknown = [name for name in (*options.sources, *options.recipe.sources) if name not in known]
@@ -127,6 +129,7 @@ def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unava
     if not planned:
         place = "licenses.allow" if unlicensed else "--root"
         raise CauldronError(f"none of the sources can be read; is {place} right?")
+    check_token(options.beam_args, root.restricted())
     remedy = "add it to licenses.allow"
     return planned, missing + [
         Unavailable(source=name, why=why, remedy=remedy) for name, why in unlicensed.items()

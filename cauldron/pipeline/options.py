@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 
@@ -55,6 +56,24 @@ _MODE_OPTIONS = ("--direct_running_mode", "--direct_num_workers")
 JOB_SECONDS = 90 * 24 * 3600
 _DASK_CLUSTER = ("--dask_client_address", "--dask_scheduler_file")
 _TIMEOUT_OPTIONS = ("--job_server_timeout", "--job-server-timeout")
+
+
+class TokenOptions(PipelineOptions):  # type: ignore[misc]
+    """How workers on other machines get the token of the hub."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            *("--hf_token_secret", "--hf-token-secret"),
+            metavar="projects/P/secrets/S/versions/V",
+            help="Secret of Google Secret Manager from which workers read HF_TOKEN.",
+        )
+        parser.add_argument(
+            *("--hf_token_on_workers", "--hf-token-on-workers"),
+            action="store_true",
+            default=False,
+            help="Workers have HF_TOKEN in their environment.",
+        )
 
 
 def pipeline_options(arguments: Sequence[str], name: str, work_bytes: int) -> PipelineOptions:

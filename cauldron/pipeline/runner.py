@@ -21,6 +21,7 @@ from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.local_runner import SIGNALS, LocalRunner
 from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options, runner_name
+from cauldron.pipeline.remote_workers import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def run(
         try:
             pipeline = beam.Pipeline(_own_runner(options), options=options)
             build(pipeline)
+            prepare(pipeline, arguments)
             state = _wait(name, pipeline.run())
         except CauldronError:
             raise

@@ -10,24 +10,40 @@ from collections.abc import Mapping
 from cauldron.core.errors import CauldronError
 from cauldron.pipeline.wheel import package_files
 
-_DISTRIBUTIONS = ("apache-beam", "pyarrow", "pillow", "numpy", "numba", "opencv-python-headless")
+_DISTRIBUTIONS = (
+    *("apache-beam", "pyarrow", "pillow", "numpy", "numba", "opencv-python-headless"),
+    *("imagehash", "tokenizers", "fasttext", "pypdfium2"),
+)
 
 
 def versions() -> dict[str, str]:
     """Of Python, of the packages that decode, compute and encode, and of Cauldron's own code."""
-    found = {"python": platform.python_version()}
+    # Its third number changes no byte, and that of a runner's image is not ours to choose.
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for name in _DISTRIBUTIONS:
-        found[name] = importlib.metadata.version(name)
+        found[name] = _version(name)
     return found | {"code of cauldron": _code()}
 
 
-def check_same(workers: Mapping[str, Mapping[str, str]]) -> None:
-    """Compare the `versions` of workers, by their name, with those of this process.
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def check_same(
+    workers: Mapping[str, Mapping[str, str]], launcher: Mapping[str, str] | None = None
+) -> None:
+    """Compare the `versions` of workers, by their name, with the launcher's.
+
+    Args:
+        launcher: None: of this process.
 
     Raises:
         CauldronError: a worker has others; the message names the first and what differs.
     """
-    mine = versions()
+    mine = versions() if launcher is None else launcher
     for worker, found in sorted(workers.items()):
         other = [f"{name} {found.get(name)} instead of {mine[name]}" for name in mine
                  if found.get(name) != mine[name]]  # fmt: skip

@@ -82,6 +82,10 @@ class Root(abc.ABC):
     def repo_at(self, repo_id: str, commit: str | None) -> Repo:
         """A repository that `repo` found before, maybe on another machine. Sends no request."""
 
+    def restricted(self) -> list[str]:
+        """Repositories that `repo` found and not everybody may read: gated or private ones."""
+        return []
+
     @abc.abstractmethod
     def extra(self, path: str) -> str | None:
         """Where a file or folder named in a recipe is, or None if it is not there.

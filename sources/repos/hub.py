@@ -46,17 +46,24 @@ class HubRoot(Root):
     def __init__(self) -> None:
         self.url = HUB
         self._repos: dict[tuple[str, str | None], HubRepo] = {}
+        self._restricted: list[str] = []
 
     def repo(self, repo_id: str, revision: str | None = None) -> Repo:
         check_repo_id(repo_id)
         key = (repo_id, revision)
         if key not in self._repos:
-            self._repos[key] = HubRepo(repo_id, _resolve(repo_id, revision))
+            commit, restricted = _resolve(repo_id, revision)
+            self._repos[key] = HubRepo(repo_id, commit)
+            if restricted:
+                self._restricted.append(repo_id)
         return self._repos[key]
 
     def repo_at(self, repo_id: str, commit: str | None) -> Repo:
         assert commit is not None, f"{repo_id}: a repository on the hub has a commit"
         return HubRepo(repo_id, commit)
+
+    def restricted(self) -> list[str]:
+        return [*self._restricted]
 
     def extra(self, path: str) -> str | None:
         return existing(path) if is_absolute(path) else None
@@ -164,17 +171,18 @@ class _Ranges:
         return data
 
 
-def _resolve(repo_id: str, revision: str | None) -> str:
-    """The commit of a revision, after a check that its files may be read."""
+def _resolve(repo_id: str, revision: str | None) -> tuple[str, bool]:
+    """The commit of a revision, and whether its files are not for everybody; after a check that
+    they may be read."""
 
-    def ask() -> str:
+    def ask() -> tuple[str, bool]:
         api = HfApi(endpoint=endpoint())
         info = api.dataset_info(repo_id, revision=revision)
         if info.gated:
             api.auth_check(repo_id, repo_type=DATASET)
         if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
             raise ValueError(f"the commit is {info.sha!r}")
-        return info.sha
+        return info.sha, bool(info.gated or info.private)
 
     return _call_hub(repo_id, revision, ask)
 
