@@ -1,7 +1,8 @@
 """A wheel of the installed Cauldron, so that remote workers run the code that submitted the job.
 
 Nothing is built: the packages are pure Python, so the wheel is the imported files and the
-installed metadata in a zip. It works the same from a checkout and from site-packages.
+installed metadata in a zip. It works the same from a checkout and from site-packages. It asks for the
+versions of packages that are installed here, so that workers do not get newer ones.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import os
 import zipfile
 from collections.abc import Iterator
 
-DISTRIBUTION = "cauldron-vlm"
+from cauldron.pipeline.lock import DISTRIBUTION, requirements
+
 # Each is imported by itself: in a checkout the last three lie beside `cauldron`, not below it.
 PACKAGES = ("cauldron", "cauldron.sources", "cauldron.transforms", "cauldron.training")
 # Writes test data; no worker needs it.
@@ -36,7 +38,7 @@ def write_wheel(folder: str) -> str:
     info = f"{stem}.dist-info"
     entries = dict(package_files())
     metadata = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    entries[f"{info}/METADATA"] = metadata.encode()
+    entries[f"{info}/METADATA"] = _pinned(metadata).encode()
     entries[f"{info}/WHEEL"] = _TAG.encode()
     record = "".join(f"{name},{_digest(data)},{len(data)}\n" for name, data in entries.items())
     entries[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
@@ -47,6 +49,15 @@ def write_wheel(folder: str) -> str:
             item.compress_type = zipfile.ZIP_DEFLATED
             wheel.writestr(item, data)
     return path
+
+
+def _pinned(metadata: str) -> str:
+    """Metadata that asks for the versions of `locked`; extras stay as they are."""
+    head, gap, description = metadata.partition("\n\n")
+    kept = [line for line in head.split("\n")
+            if not line.startswith("Requires-Dist:") or "extra ==" in line]  # fmt: skip
+    pins = [f"Requires-Dist: {line}" for line in requirements()]
+    return "\n".join([*kept, *pins]) + gap + description
 
 
 def package_files() -> Iterator[tuple[str, bytes]]:

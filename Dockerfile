@@ -1,0 +1,23 @@
+# A worker of Dataflow, or of any Beam runner that starts containers: Beam, the locked packages and
+# Cauldron. docs/howto/dataflow.md has the commands that build, push and use it.
+#
+# Packages are built in the first stage, because fastText is published as source only. The second
+# has no compiler. It takes what starts a worker from Beam's own image, as Beam documents for images
+# of one's own. The tags must be the Beam and the Python of requirements.lock (a test checks it).
+
+FROM apache/beam_python3.11_sdk:2.77.0 AS build
+RUN apt-get update && apt-get install -y --no-install-recommends g++
+WORKDIR /src
+COPY requirements.lock .
+RUN pip wheel --no-cache-dir --no-deps -r requirements.lock -w /wheels
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps . -w /wheels
+
+FROM python:3.11-slim-bookworm
+COPY --from=build /wheels /wheels
+RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \
+    && rm -r /wheels \
+    && python -m pip check \
+    && python -c "import cauldron.pipeline.build"
+COPY --from=build /opt/apache/beam /opt/apache/beam
+ENTRYPOINT ["/opt/apache/beam/boot"]
