@@ -193,12 +193,12 @@ def _client_of(emulator: str, process: int) -> Any:
     # Else it asks for the bucket's own metadata for each bucket, for traces that nobody reads here;
     # a service account that may only read and write objects is refused that.
     os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-    from google.cloud import storage
+    from google.cloud.storage import Client
 
     if gcs.is_anonymous():
-        return storage.Client.create_anonymous_client()
+        return Client.create_anonymous_client()
     # The project is named by no call that is used here; without one the client looks for it.
-    return storage.Client(project="unused")
+    return Client(project="unused")
 
 
 @contextlib.contextmanager

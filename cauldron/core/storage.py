@@ -44,7 +44,8 @@ def filesystem(path: str) -> tuple[AbstractFileSystem, str]:
         fs, bare = fsspec.core.url_to_fs(path, use_listings_cache=False, **extra)
     except (ImportError, ValueError) as error:
         why = f"cannot open {path}: {first_line(error)}"
-        raise UsageError(f"{why}; give a folder or a gs:// address") from error
+        remedy = "with pip, or " if isinstance(error, ImportError) else ""
+        raise UsageError(f"{why}; {remedy}give a folder or a gs:// address") from error
     if protocol in gcs.PROTOCOLS:
         gcs.check(fs, bare.partition("/")[0], extra.get("token") == "anon")
     return fs, bare
@@ -103,19 +104,30 @@ def create(path: str, data: bytes) -> bool:
 
     On a local disk, on ``gs://`` and on ``s3://`` exactly one of several callers at once succeeds.
     """
+    fs, bare = filesystem(path)
     try:
         if objects.is_object(path):
             objects.write(path, data, None)
-            return True
-        fs, bare = filesystem(path)
-        if isinstance(fs, LocalFileSystem):
+        elif isinstance(fs, LocalFileSystem):
             os.makedirs(os.path.dirname(bare), exist_ok=True)
             _create_local(bare, data)
         else:
-            fs.pipe_file(bare, data, mode="create")
+            _create_remote(fs, bare, data)
     except (FileExistsError, objects.Changed):
         return False
     return True
+
+
+def _create_remote(fs: AbstractFileSystem, path: str, data: bytes) -> None:
+    """Raises FileExistsError."""
+    try:
+        fs.pipe_file(path, data, mode="create")
+    except OSError as error:
+        # s3fs says "invalid argument" when S3 refuses to overwrite.
+        fs.invalidate_cache()
+        if fs.exists(path):
+            raise FileExistsError(path) from error
+        raise
 
 
 def _create_local(path: str, data: bytes) -> None:

@@ -1,8 +1,8 @@
 """The versions of all packages that Cauldron runs on, from those that are installed here.
 
 ``python -m cauldron.pipeline.lock`` prints them as a requirements file. The worker image is made
-from such a file (``requirements.lock``), and the wheel of a job asks for the launcher's versions, so
-that a worker does not get whatever is newest when it starts.
+from such a file (``requirements.lock``). The wheel of a job asks for the launcher's versions, so that
+a worker does not get whatever is newest when it starts.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
+from typing import cast
 
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
@@ -54,7 +55,7 @@ def requirements() -> list[str]:
 
 def _requirements(distribution: importlib.metadata.Distribution, extra: str) -> list[Requirement]:
     """What a distribution asks for here, with one of its extras or without any ("")."""
-    here = {**default_environment(), "extra": extra}
+    here = cast(dict[str, str], default_environment()) | {"extra": extra}
     parsed = [Requirement(text) for text in distribution.requires or ()]
     return [item for item in parsed if item.marker is None or item.marker.evaluate(here)]
 

@@ -1,8 +1,8 @@
 """A wheel of the installed Cauldron, so that remote workers run the code that submitted the job.
 
 Nothing is built: the packages are pure Python, so the wheel is the imported files and the
-installed metadata in a zip. It works the same from a checkout and from site-packages. It asks for the
-versions of packages that are installed here, so that workers do not get newer ones.
+installed metadata in a zip. It works the same from a checkout and from site-packages. It asks for
+the versions of packages that are installed here, so that workers do not get newer ones.
 """
 
 from __future__ import annotations

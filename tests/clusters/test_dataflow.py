@@ -5,6 +5,7 @@ Needs a clean environment for workers; CONTRIBUTING.md says how to make it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from cauldron.pipeline.build import BuildOptions, build
 from tests.clusters.world import recipe_of_all_steps, write_world
 from tests.doubles.dataflow import FakeDataflow, clean_python
 from tests.doubles.gcs import FakeGcs
+from tests.doubles.secrets import FakeSecrets
 
 PYTHON = clean_python()
+SECRET = "projects/p/secrets/hub/versions/latest"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not PYTHON, reason="CAULDRON_WORKER_PYTHON unset"),
@@ -80,9 +83,18 @@ def world(hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def test_all_jobs_run_to_the_end_and_give_the_bytes_of_a_local_build(
-    world: World, expected: list[str]
+    world: World, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manifest = world.build()
+    token = "hf_VerySecretTokenOfTheLauncher"
+    monkeypatch.setenv("HF_TOKEN", token)
+    with FakeSecrets({SECRET: token}) as secrets:
+        secrets.use(monkeypatch)
+        world.args = (*world.service.use(monkeypatch), f"--hf_token_secret={SECRET}")
+        manifest = world.build()
+        assert len(secrets.log) >= len(world.names)  # each job's worker read it
+    for name, data in world.store.objects("bucket").items():
+        assert token.encode() not in data, name
+    assert token not in json.dumps([job.request for job in world.service.jobs])
     assert [shard.sha256 for shard in manifest.shards] == expected
     assert {job.state for job in world.service.jobs} == {"JOB_STATE_DONE"}
     assert verify("gs://bucket/out") == []

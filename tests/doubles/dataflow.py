@@ -96,9 +96,11 @@ class FakeDataflow(Double):
         monkeypatch.setattr(
             dataflow_runner, "time", SimpleNamespace(time=time.time, sleep=self._wait)
         )
-        names = ("PATH", "HOME", "STORAGE_EMULATOR_HOST", "GOOGLE_APPLICATION_CREDENTIALS")
+        names = ("PATH", "HOME", "GOOGLE_APPLICATION_CREDENTIALS")
         found = {
-            n: v for n, v in os.environ.items() if n in names or n.startswith(("FSSPEC", "GCSFS"))
+            n: v
+            for n, v in os.environ.items()
+            if n in names or n.startswith(("FSSPEC", "GCSFS")) or n.endswith("_EMULATOR_HOST")
         }
         self._environment = {**found, "NO_PROXY": "127.0.0.1,localhost"}
         return (
