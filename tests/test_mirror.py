@@ -88,7 +88,7 @@ def test_what_changed_is_sent_marks_last_and_what_went_is_deleted(store: FakeGcs
         "checkpoints/step-000003/b.distcp": b"3",
         "checkpoints/step-000003/run.json": b"3",
     }
-    assert not folder.exists()
+    assert not folder.parent.exists()
 
 
 def test_a_folder_with_a_mark_is_never_seen_half(store: FakeGcs, tmp_path: Path) -> None:

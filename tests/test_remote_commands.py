@@ -116,6 +116,8 @@ def test_an_evaluation_reads_and_writes_a_bucket_and_goes_on(
             said = cauldron("eval", server.url, *asked, *more)
             assert len(server.asked) == total
             assert said.splitlines()[-1] == f"evaluation: {folder}"
+        more = ("--score-only", "--against", folder)
+        assert f"Difference to {folder}:" in cauldron("eval", server.url, *asked, *more)
     held = [name for name in store.objects("bucket") if name.startswith("evaluations/m/")]
     assert held == [
         "evaluations/m/items-mathvista.parquet",

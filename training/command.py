@@ -25,7 +25,7 @@ from cauldron.training.resume import check_match, fields_to_match
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.generation import Evaluation
-from cauldron.core.mirror import Mirror, working_folder
+from cauldron.core.mirror import Mirror, fetched, working_folder
 from cauldron.core.output.manifests import Tokenizer
 from cauldron.core.output.mixture import Mixture, find_mixture, load_mixture
 from cauldron.core.tokenizer import MISTRAL_7B, digest, open_tokenizer
@@ -264,7 +264,16 @@ def shown(config: TrainConfig) -> str:
 def plot(run: str) -> str:
     """Draw the curves of a run. Returns the picture's path."""
     try:
+        from cauldron.training.metrics import METRICS
         from cauldron.training.metrics import plot as draw
     except ImportError as error:
         raise UsageError(f"{_EXTRA} ({error})") from None
-    return draw(run)
+    if storage.is_local(run):
+        return draw(run)
+    with fetched(run, lambda names: [name for name in names if name == METRICS]) as folder:
+        if not (folder / METRICS).exists():
+            raise UsageError(f"{run} has no {METRICS}; give the folder of a run")
+        picture = Path(draw(str(folder)))
+        target = storage.join(run, picture.name)
+        storage.write_bytes(target, picture.read_bytes())
+    return target

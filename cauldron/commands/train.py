@@ -127,8 +127,8 @@ def eval_command(
     if typed["root"] == HUB:
         typed["root"] = None
     signal.signal(signal.SIGTERM, stop)
-    with on_disk(EvalOptions(out=DEFAULT_OUTPUT, **typed)) as (options, shown):
-        found = evaluate(options, lambda line: say(shown(line)))
+    with on_disk(EvalOptions(out=DEFAULT_OUTPUT, **typed), against) as here:
+        found = evaluate(here.options, lambda line: say(here.shown(line)))
         if found is not None:
-            for line in write_report(*found, against, ablation, json_file, markdown_file):
-                click.echo(shown(line))
+            for line in write_report(*found, here.against, ablation, json_file, markdown_file):
+                click.echo(here.shown(line))

@@ -11,7 +11,6 @@ is replaced as a whole, mark first, so that nobody takes a half for the whole.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import os
 import shutil
@@ -143,10 +142,12 @@ def working_folder(
     if os.environ.get("RANK", "0") != "0":
         yield mirror
         return
-    shutil.rmtree(mirror.folder, ignore_errors=True)  # of a process that was killed
+    scratch = mirror.folder.parent
+    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
     try:
         with locked([url]) as lock:
-            mirror.folder.mkdir(parents=True)
+            scratch.mkdir(mode=0o700)
+            mirror.folder.mkdir()
             mirror.fetch(wanted)
             try:
                 yield mirror
@@ -159,7 +160,7 @@ def working_folder(
                 lock.confirm(url)
                 mirror.send()
     finally:
-        shutil.rmtree(mirror.folder, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -172,7 +173,7 @@ def fetched(url: str, wanted: Wanted = lambda names: names) -> Iterator[Path]:
 
 
 def _scratch(url: str) -> Path:
-    name = hashlib.sha256(f"{getpass.getuser()} {url}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{os.getuid()} {url}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir(), f"cauldron-{name}", PurePosixPath(url).name)
 
 

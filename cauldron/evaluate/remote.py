@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cauldron.core import storage
 from cauldron.core.mirror import fetched, working_folder
@@ -12,28 +12,46 @@ from cauldron.evaluate.command import EvalOptions
 from cauldron.training.remote import to_answer
 
 
+@dataclass(frozen=True)
+class OnDisk:
+    """What is asked for, with folders of this machine.
+
+    Attributes:
+        against: the folder of another evaluation.
+        said: pairs of a folder here and the address that it is a copy of.
+    """
+
+    options: EvalOptions
+    against: str | None
+    said: tuple[tuple[str, str], ...]
+
+    def shown(self, text: str) -> str:
+        """A message with addresses in place of folders here."""
+        for local, address in self.said:
+            text = text.replace(local, address)
+        return text
+
+
 @contextmanager
-def on_disk(options: EvalOptions) -> Iterator[tuple[EvalOptions, Callable[[str], str]]]:
-    """Options with local folders while the block runs, and what makes a message name the
-    addresses instead. What was predicted is sent back after each benchmark and at the end."""
+def on_disk(options: EvalOptions, against: str | None) -> Iterator[OnDisk]:
+    """Copies while the block runs. What was predicted is sent back after each benchmark and at the
+    end."""
     said = []
     with ExitStack() as stack:
         if _is_in_store(options.model):
             local = str(stack.enter_context(fetched(options.model, to_answer)))
             said.append((local, options.model))
             options = replace(options, model=local, known_as=options.model)
-        if options.output is not None and not storage.is_local(options.output):
+        if options.output is not None and _is_in_store(options.output):
             mirror = stack.enter_context(working_folder(options.output))
             said.append((str(mirror.folder), mirror.url))
             options = replace(options, output=str(mirror.folder), sent=mirror.send)
-        yield options, lambda text: _replaced(text, said)
+        if against is not None and _is_in_store(against):
+            other = str(stack.enter_context(fetched(against)))
+            said.append((other, against))
+            against = other
+        yield OnDisk(options, against, tuple(said))
 
 
-def _is_in_store(model: str) -> bool:
-    return not storage.is_local(model) and not model.startswith(("http://", "https://"))
-
-
-def _replaced(text: str, said: list[tuple[str, str]]) -> str:
-    for local, address in said:
-        text = text.replace(local, address)
-    return text
+def _is_in_store(place: str) -> bool:
+    return not storage.is_local(place) and not place.startswith(("http://", "https://"))

@@ -1,8 +1,8 @@
 """The versions of all packages that Cauldron runs on, from those that are installed here.
 
 ``python -m cauldron.pipeline.lock`` prints them as a requirements file. The worker image is made
-from such a file (``requirements.lock``). The wheel of a job asks for the launcher's versions, so that
-a worker does not get whatever is newest when it starts.
+from such a file (``requirements.lock``). The wheel of a job asks for the launcher's versions, so
+that a worker does not get whatever is newest when it starts.
 """
 
 from __future__ import annotations

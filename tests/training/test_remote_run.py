@@ -69,6 +69,8 @@ def test_a_run_in_a_bucket_goes_on_and_ends_with_the_weights_of_a_local_one(
     assert said[-1] == "model: gs://bucket/run/model"
     assert train(there.folder, "gs://bucket/run", 4)[-1] == "done already: gs://bucket/run/model"
 
+    assert command.plot("gs://bucket/run") == "gs://bucket/run/metrics.png"
+
     names = [name for name in store.objects("bucket") if name.startswith("run/")]
     assert {name.split("/")[2] for name in names if "checkpoints" in name} == {
         "step-000003",
