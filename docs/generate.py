@@ -36,6 +36,7 @@ from cauldron.core.rules import (
     ImageRules,
     LanguageRules,
     LicenseRules,
+    TextOverlapRules,
     TextRules,
     UpscaleRules,
 )
@@ -49,7 +50,7 @@ COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
     Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
-    DuplicateRules, AgainstRules, RatingRules, DocmatixRules, EndpointModel, StageRecipe, Budget,
+    DuplicateRules, AgainstRules, TextOverlapRules, RatingRules, DocmatixRules, EndpointModel, StageRecipe, Budget,
     Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
 # Where two classes have one name, the heading of one of them.
