@@ -50,8 +50,8 @@ COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
     Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
-    DuplicateRules, AgainstRules, TextOverlapRules, RatingRules, DocmatixRules, EndpointModel, StageRecipe, Budget,
-    Portion, TurnRules, UpscaleRules,
+    DuplicateRules, AgainstRules, TextOverlapRules, RatingRules, DocmatixRules, EndpointModel,
+    StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
 # Where two classes have one name, the heading of one of them.
 HEADINGS: dict[type[BaseModel], str] = {EndpointModel: "EndpointModel"}
