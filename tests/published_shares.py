@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from cauldron.transforms.mixing.select import kept_rows
-from cauldron.transforms.mixing.selection import Selection, select
+from cauldron.transforms.mixing.select import Take, kept_rows
+from cauldron.transforms.mixing.selection import Terms, select, tallies_of
 
 from cauldron.core import storage
 from cauldron.core.output.counts import CorpusCounts, CurationCounts
@@ -36,11 +36,21 @@ from cauldron.core.output.manifests import (
     curation_folder,
 )
 from cauldron.core.schema import DECISION_SCHEMA
+from cauldron.core.shares import Allocation
 from cauldron.inspect.statistics import Published, published, published_counts
 from cauldron.recipe import Recipe, load_recipe
+from tests.mixing import takes_in_memory
 
 SCALE = 1000
 CORPUS, CURATION, DECISIONS = "c0", "d0", "decisions-00000-of-00001.parquet"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a mixture takes."""
+
+    allocations: list[Allocation]
+    takes: dict[str, Take]
 
 
 @dataclass(frozen=True)
@@ -52,11 +62,15 @@ class Hub:
     decisions: str
     table: dict[str, Published]
 
-    def select(self) -> Selection:
+    def select(self) -> Taken:
         stage, counts = self.recipe.stage("sft"), published_counts(self.recipe.statistics)
-        return select([self.decisions], stage, self.table, counts, self.recipe.seed)
+        tallies = tallies_of([self.decisions], stage)
+        terms = Terms(stage, self.table, counts)
+        allocations = terms.solve(terms.counts(tallies))
+        passes = select(tallies, allocations).passes
+        return Taken(allocations, takes_in_memory([self.decisions], passes, self.recipe.seed))
 
-    def reached(self, selection: Selection) -> dict[str, float]:
+    def reached(self, selection: Taken) -> dict[str, float]:
         """Answer tokens by source: those of the turns that the cap leaves in the taken rows."""
         cap, seed = self.recipe.stage("sft").turns.cap or sys.maxsize, self.recipe.seed
         tokens = dict.fromkeys(self.table, 0.0)

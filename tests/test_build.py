@@ -282,8 +282,8 @@ def start(root: str, output: Path, moment: str) -> subprocess.Popen[bytes]:
     ("how", "moment"),
     [
         (signal.SIGKILL, "corpus/*/*/_done/*.json"),
-        (signal.SIGKILL, "mixtures/test/sft/data/*/_done/*.json"),
-        (signal.SIGINT, "mixtures/test/sft/data/*/_done/*.json"),
+        (signal.SIGKILL, "mixtures/test/sft/data/*/_done/0*.json"),
+        (signal.SIGINT, "mixtures/test/sft/data/*/_done/0*.json"),
     ],
 )
 def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path, how, moment):
@@ -501,7 +501,7 @@ def test_rows_come_out_as_in_the_version_that_the_fingerprints_name(built):
         if row["source"] == "dolly":
             digest.update(json.dumps(row, sort_keys=True).encode())
     versions = (INGEST_VERSION, CURATE_VERSION, MIX_VERSION)
-    assert (versions, digest.hexdigest()) == ((4, 4, 3), GOLDEN)
+    assert (versions, digest.hexdigest()) == ((4, 4, 4), GOLDEN)
 
 
 GOLDEN = "b9f5d380228fa0c374d36df3df7b678b"

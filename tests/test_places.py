@@ -10,7 +10,7 @@ from typing import Any
 
 import datasets
 import pytest
-from cauldron.transforms.mixing import shuffle
+from cauldron.transforms.mixing import pipeline
 from click.testing import CliRunner
 
 from cauldron.cli import main
@@ -87,7 +87,7 @@ def fingerprints(out: str) -> set[str]:
 def fail_after(shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The build fails when it has written so many shards."""
     done = 0
-    real = shuffle.write_shard
+    real = pipeline.write_shard
 
     def write(*arguments: Any) -> dict[str, Any]:
         nonlocal done
@@ -96,7 +96,7 @@ def fail_after(shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
         done += 1
         return real(*arguments)
 
-    monkeypatch.setattr(shuffle, "write_shard", write)
+    monkeypatch.setattr(pipeline, "write_shard", write)
 
 
 def killed(root: str, out: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:

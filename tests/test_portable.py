@@ -16,8 +16,10 @@ from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import CurateCorpora
 from cauldron.transforms.curate.records import CurateJob, CurateSource
 from cauldron.transforms.ingest import IngestPieces, PieceWork, SourceJob
-from cauldron.transforms.mixing.select import Take
-from cauldron.transforms.mixing.shuffle import MixJob, MixShards, MixSource
+from cauldron.transforms.mixing.pipeline import MixRows
+from cauldron.transforms.mixing.plan import MixRun
+from cauldron.transforms.mixing.selection import Terms
+from cauldron.transforms.mixing.shuffle import MixJob, MixSource
 from cauldron.transforms.normalise import SourceSettings
 
 from cauldron.pipeline.options import pipeline_options
@@ -60,10 +62,10 @@ def merge(pipeline: beam.Pipeline) -> None:
 
 
 def mix(pipeline: beam.Pipeline) -> None:
-    source = MixSource("dolly", "gs://b/corpus", 1, False, Take(1, 2, 3))
-    job = MixJob((source,), RECIPE.stage("sft"), 0, "gs://b/data", bounds=(1 << 63,))
-    paths = ["gs://b/curation/decisions-00000-of-00001.parquet"]
-    _ = pipeline | beam.Create(paths, reshuffle=False) | MixShards(job, [0, 1])
+    stage = RECIPE.stage("sft")
+    job = MixJob((MixSource("dolly", "gs://b/corpus", 1, False),), stage, 0, "gs://b/data")
+    mixed = MixRows(MixRun(Terms(stage, ["dolly"], {}), job, None, "run"))
+    _ = pipeline | beam.Create(["gs://b/curation"], reshuffle=False) | mixed
 
 
 @pytest.mark.parametrize("build", [ingest, curate, merge, mix])
@@ -105,7 +107,7 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
     assert (target / f"cauldron_vlm-{version}.dist-info" / "METADATA").exists()
     assert (target / "cauldron" / "recipes" / "idefics3.yaml").exists()
     code = (
-        "import cauldron.transforms.mixing.shuffle\n"
+        "import cauldron.transforms.mixing.pipeline\n"
         "from cauldron.sources.catalog import registry; print(len(registry()))"
     )
     found = subprocess.run(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from cauldron.cli import main
 from cauldron.core.disk import free_bytes
 from cauldron.core.errors import CauldronError
-from cauldron.pipeline import space
+from cauldron.pipeline import mix, space
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.pipeline.corpora import plan_corpora
 from cauldron.recipe import load_recipe
@@ -25,7 +25,8 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets how many bytes are free on every local disk."""
 
     def set_free(size: int) -> None:
-        monkeypatch.setattr(space, "free_bytes", lambda folder: free_bytes(folder) and size)
+        for module in (space, mix):
+            monkeypatch.setattr(module, "free_bytes", lambda folder: free_bytes(folder) and size)
 
     return set_free
 
@@ -46,7 +47,7 @@ def test_free_space_is_that_of_the_nearest_folder_that_is_there(tmp_path: Path) 
     assert free_bytes("gs://bucket/out") is None
 
 
-def test_the_exact_size_is_checked_before_the_mix_and_nothing_is_lost(options, full) -> None:
+def test_the_exact_size_is_checked_before_any_shard_and_nothing_is_lost(options, full) -> None:
     first = build(options, lambda line: None)[0]
     changed = options.recipe.model_copy(update={"seed": 9})
     again = BuildOptions(changed, ("sft",), options.root, options.output)

@@ -16,7 +16,7 @@ from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.inspect.statistics import Published
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
-from cauldron.transforms.mixing.selection import select
+from cauldron.transforms.mixing.selection import Terms, select, tallies_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +121,13 @@ def _from_decisions(
     counts = {name: row.counts() for name, row in table.items()}
     read = [name for name in allowed if name in curation.corpora]
     corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
-    limited = any(corpus.limit >= 0 for corpus in corpora.values())
-    selection = select(paths, recipe.stage(stage), read, counts, recipe.seed, limited)
+    terms = Terms.of(recipe.stage(stage), corpora, counts)
+    tallies = tallies_of(paths, terms.stage)
+    allocations = terms.solve(terms.counts(tallies))
     return Basis(
-        allocations=selection.allocations,
-        kinds={item.source: "decisions" for item in selection.allocations},
-        bytes=selection.bytes,
+        allocations=allocations,
+        kinds={item.source: "decisions" for item in allocations},
+        bytes=select(tallies, allocations).bytes,
         estimated=_estimated(corpora),
     )
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow
 
 from cauldron import __version__
 from cauldron.core import storage
+from cauldron.core.disk import free_bytes
 from cauldron.core.errors import CauldronError
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.output.counts import RowCounts
@@ -29,8 +31,8 @@ from cauldron.core.output.manifests import (
     curation_folder,
     mixture_folder,
 )
-from cauldron.core.output.markers import list_markers, missing
-from cauldron.core.shares import Allocation
+from cauldron.core.shares import Allocation, SourceCounts
+from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
 from cauldron.inspect.statistics import published, published_counts
@@ -39,10 +41,10 @@ from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
-from cauldron.transforms.mixing.bounds import bounds
-from cauldron.transforms.mixing.select import Take
-from cauldron.transforms.mixing.selection import select
-from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixShards, MixSource
+from cauldron.transforms.mixing.pipeline import MixRows
+from cauldron.transforms.mixing.plan import MixPlan, MixRun
+from cauldron.transforms.mixing.selection import Terms
+from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixSource
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
@@ -109,36 +111,57 @@ def _write_card(mixture: MixtureManifest, step: Step[MixtureManifest]) -> None:
 
 
 def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -> MixtureManifest:
-    stage, seed = request.recipe.stage(request.stage), request.recipe.seed
-    curation = curation_folder(request.output, request.curation.fingerprint)
-    paths = [storage.join(curation, file.name) for file in request.curation.buckets]
-    merged = tuple(storage.join(curation, file.name) for file in request.curation.merged)
-    table = published_counts(request.recipe.statistics)
-    limited = any(corpus.limit >= 0 for corpus in request.corpora.values())
-    selection = select(paths, stage, request.corpora, table, seed, limited)
-    if not selection.takes:
+    """Run the job; a run that was killed left shards that this one keeps."""
+    run = _run(request, step)
+    name = f"mix {request.stage}"
+    sources = [source.name for source in run.job.sources]
+    rows = sum(request.curation.counts[source].kept for source in sources)
+    about = f"{rows:,} rows of {len(sources)} sources"
+    size, work = _expected_bytes(request, run.terms), [run.job.curation]
+    launcher.submit(Job(name, "mix", about, work, MixRows(run), size, count=run.progress))
+    plan = MixPlan.read(run.plan_path)
+    allocations = run.terms.solve(plan.counts)
+    if not plan.shards:
         raise CauldronError(f"the budget of stage {request.stage} is less than one row")
-    sources = _mix_sources(request, selection.takes)
-    job = MixJob(sources, stage, seed, step.beside[0], merged)
-    shards = -(-selection.bytes // stage.shard_bytes)
-    job = replace(job, bounds=bounds(paths, job, shards=shards))
-    markers = [job.marker_path(shard) for shard in range(job.shards)]
-    _forget_lost_shards(job, markers)
-    if todo := missing(markers):
-        size = selection.bytes
-        if request.check_disk:
-            left = size * len(todo) / job.shards
-            check_room(request.output, {f"the mixture of stage {request.stage}": left})
-        about = f"{len(todo)} shards, {size / 1e6:,.0f} MB"
-        name = f"mix {request.stage}"
-        launcher.submit(Job(name, "mix", about, paths, MixShards(job, todo), size, markers))
-    marks = [storage.read_json(path) for path in markers]
-    manifest = _manifest(request, selection.allocations, step.fingerprint, marks)
+    launcher.say(f"{name}: {plan.shards} shards, {plan.bytes / 1e6:,.0f} MB")
+    what = f"the mixture of stage {request.stage}"
+    check_room(request.output, run.room, {what: plan.missing_bytes})
+    summary = storage.read_json(run.summary_path)
+    manifest = _manifest(request, allocations, step.fingerprint, summary)
     _write_card(manifest, step)
     return manifest
 
 
-def _mix_sources(request: MixRequest, taken: Mapping[str, Take]) -> tuple[MixSource, ...]:
+def _expected_bytes(request: MixRequest, terms: Terms) -> int:
+    """About the size of the mixture, from what the corpora counted; the job finds it out."""
+    read = {name: request.corpora[name] for name in terms.stage.mixture if name in request.corpora}
+    counts = {}
+    for name, corpus in read.items():
+        tokens = float(corpus.counts.answer_tokens)
+        counts[name] = SourceCounts(corpus.counts.kept, tokens, tokens)
+    try:
+        allocations = terms.solve(counts)
+    except CauldronError:
+        return 0  # most likely these shares have no solution in the job either, which says so
+    return int(sum(item.epochs * pack_bytes(read[item.source]) for item in allocations))
+
+
+def _run(request: MixRequest, step: Step[MixtureManifest]) -> MixRun:
+    stage, recipe = request.recipe.stage(request.stage), request.recipe
+    job = MixJob(
+        sources=_mix_sources(request),
+        stage=stage,
+        seed=recipe.seed,
+        folder=step.beside[0],
+        curation=curation_folder(request.output, request.curation.fingerprint),
+        merged_files=len(request.curation.merged),
+    )
+    terms = Terms.of(stage, request.corpora, published_counts(recipe.statistics))
+    room = free_bytes(request.output) if request.check_disk else None
+    return MixRun(terms, job, room, uuid.uuid4().hex)
+
+
+def _mix_sources(request: MixRequest) -> tuple[MixSource, ...]:
     """Every source of the stage: a row may be taken for turns that are not of its own source."""
     known = registry()
     return tuple(
@@ -147,7 +170,6 @@ def _mix_sources(request: MixRequest, taken: Mapping[str, Take]) -> tuple[MixSou
             corpus=corpus_folder(request.output, name, request.corpora[name].fingerprint),
             parts=len(request.corpora[name].parts),
             dialogue=known[name].dialogue,
-            take=taken.get(name, Take(0, 0, 0)),
         )
         for name in request.recipe.stage(request.stage).mixture
         if name in request.corpora
@@ -161,23 +183,11 @@ def _statistics(request: MixRequest) -> dict[str, Any]:
     return {name: asdict(table[name]) for name in names if name in table}
 
 
-def _forget_lost_shards(job: MixJob, markers: list[str]) -> None:
-    """Delete the markers whose shard is gone, so that it is written again."""
-    written = {*storage.list_files(job.folder, ".parquet")}
-    marked = {*list_markers(job.folder)}
-    for shard, marker in enumerate(markers):
-        if marker in marked and job.shard_path(shard) not in written:
-            storage.remove(marker)
-
-
 def _manifest(
-    request: MixRequest, allocations: list[Allocation], digest: str, marks: list[dict[str, Any]]
+    request: MixRequest, allocations: list[Allocation], digest: str, summary: dict[str, Any]
 ) -> MixtureManifest:
-    sums: dict[str, Counter[str]] = {item.source: Counter() for item in allocations}
-    for mark in marks:
-        for name, values in mark["sources"].items():
-            sums[name].update(values)
-    shards = [RowFile(**mark["file"]) for mark in marks]
+    sums = {item.source: Counter[str](summary["sources"].get(item.source)) for item in allocations}
+    shards = [RowFile(**file) for _, file in summary["shards"]]
     total = sum(sums.values(), Counter[str]())
     # A row with turns of several sources counts for each of them.
     total["rows"] = sum(shard.rows for shard in shards)

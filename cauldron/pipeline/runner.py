@@ -19,6 +19,7 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track, lines
+from cauldron.pipeline.counted import Count, counted
 from cauldron.pipeline.local_runner import SIGNALS, LocalRunner
 from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options, runner_name
 from cauldron.pipeline.remote_workers import prepare
@@ -193,6 +194,7 @@ class Job:
         elements: the input of `transform`.
         size: bytes the job reads, to decide between one process and many.
         markers: files that show how far the job is.
+        count: the same for a job that finds out itself what there is to do; see `counted`.
     """
 
     step: str
@@ -202,6 +204,7 @@ class Job:
     transform: beam.PTransform
     size: int
     markers: Sequence[str] = ()
+    count: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,8 @@ class Launcher:
             work = pipeline | "Work" >> beam.Create(job.elements, reshuffle=False)
             _ = work | job.transform
 
-        with _progress(job, self.track or lines(self.say)):
+        track = self.track or lines(self.say)
+        with counted(job.step, job.count, track) if job.count else _progress(job, track):
             run(job.name, build, self.beam_args, job.size)
 
 

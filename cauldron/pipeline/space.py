@@ -1,4 +1,4 @@
-"""Is the disk large enough for a build? Asked before any work, and again before each mix."""
+"""Is the disk large enough for a build? Asked before any work, and again in each mix."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 LEAST_CHECKED = 10e9
 
 
-def check_room(folder: str, needed: Mapping[str, float]) -> None:
+def check_room(folder: str, free: int | None, needed: Mapping[str, float]) -> None:
     """Raises CauldronError if a local disk has less room than is needed.
 
     Args:
+        free: its free bytes; None if it is not a local disk.
         needed: bytes by what takes them.
     """
-    free = free_bytes(folder)
     if free is None or sum(needed.values()) <= free:
         return
     parts = " and ".join(f"{what} {size / 1e9:,.1f} GB" for what, size in needed.items() if size)
@@ -35,7 +35,8 @@ def check_room(folder: str, needed: Mapping[str, float]) -> None:
 
 def check_plan(options: BuildOptions, planned: Sequence[PlannedCorpus]) -> None:
     """Estimate what a build writes to a local disk. Raises CauldronError if it does not fit."""
-    if options.skip_disk_check or free_bytes(options.output) is None:
+    free = free_bytes(options.output)
+    if options.skip_disk_check or free is None:
         return
     finished = {item.source.name: item.finished() for item in planned}
     sizes = {p.source.name: _corpus_bytes(p, finished[p.source.name]) for p in planned}
@@ -50,7 +51,7 @@ def check_plan(options: BuildOptions, planned: Sequence[PlannedCorpus]) -> None:
             options, stage, planned, finished, sizes
         )
     if sum(needed.values()) >= LEAST_CHECKED:
-        check_room(options.output, needed)
+        check_room(options.output, free, needed)
 
 
 def _corpus_bytes(planned: PlannedCorpus, finished: CorpusManifest | None) -> float:

@@ -3,43 +3,148 @@
 Positions are hashes, so equal ranges of them hold equal numbers of copies only on average: with ten
 copies a shard, one shard is empty now and then and another holds twice the bytes. So the bytes of
 all copies are added up by position, in bins, and a shard begins at the bin's edge that is nearest
-to its part of the total. The bins need one more pass over the decisions, of one file at a time.
+to its part of the total. There are as many bins as a mixture needs. Neighbours are one range, and
+ranges are added up and cut apart from each other: to cut its bins, a range needs no more than the
+`RangeTotal` of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from cauldron.transforms.arrays import split_by
 from cauldron.transforms.mixing.select import KeptRows, Numbers, kept_rows
 from cauldron.transforms.mixing.shuffle import MixJob, placed
 
 # A bin is at most 1/256 of a shard, so a bin's edge is near enough to any cut.
 _BINS_PER_SHARD = 256
 _LEAST_BITS = 16
+# Of a range. There are at most as many ranges, all of whose totals go to each.
+_LEAST_BINS = _MOST_RANGES = 1 << 12
 
 # A record holds text as JSON, padded by tar; a shard holds it compressed. On the sample hub the
 # ratio is 20, its texts repeat themselves; those of people compress less.
 _TEXT_RATIO = 4
 
+# A bin that is not empty, by its number among all bins.
+_FILLED = np.dtype([("bin", "<u8"), ("bytes", "<i8")])
 
-def bounds(paths: Iterable[str], job: MixJob, shards: int) -> tuple[int, ...]:
+
+@dataclass(frozen=True, slots=True)
+class RangeTotal:
+    """What other ranges must know of one that is not empty.
+
+    Attributes:
+        number: of the range, in the order of positions.
+        first: its first bin that is filled.
+    """
+
+    number: int
+    first: int
+    bytes: int
+
+
+def bin_bits(shards: int) -> int:
+    """Leading bits of a position that say its bin.
+
+    Args:
+        shards: wanted number.
+    """
+    return max(_LEAST_BITS, (shards * _BINS_PER_SHARD - 1).bit_length())
+
+
+def range_bins(shards: int) -> int:
+    """Number of bins in a range.
+
+    Args:
+        shards: wanted number.
+    """
+    return max(_LEAST_BINS, (1 << bin_bits(shards)) // _MOST_RANGES)
+
+
+def fill_bins(path: str, job: MixJob, shards: int) -> Iterator[tuple[int, bytes]]:
+    """The bytes of the copies of one decisions file, by bin: pieces of ranges.
+
+    Args:
+        job: its own bounds are not used.
+    """
+    shift = np.uint64(64 - bin_bits(shards))
+    for kept in kept_rows([path]):
+        copies = placed(kept, job)
+        bins, at = np.unique(copies.position >> shift, return_inverse=True)
+        filled = np.zeros(len(bins), dtype=_FILLED)
+        filled["bin"] = bins
+        np.add.at(filled["bytes"], at, shard_bytes(kept, job.stage.turns.cap)[copies.row])
+        yield from split_by(filled, bins // np.uint64(range_bins(shards)))
+
+
+def sum_bins(number: int, pieces: Iterable[bytes], shards: int) -> bytes:
+    """One piece of a range from those of all files."""
+    sizes = np.zeros(range_bins(shards), dtype=np.int64)
+    first = number * len(sizes)
+    for piece in pieces:
+        filled = np.frombuffer(piece, dtype=_FILLED)
+        sizes[(filled["bin"] - np.uint64(first)).astype(np.int64)] += filled["bytes"]
+    used = np.flatnonzero(sizes)
+    summed = np.zeros(len(used), dtype=_FILLED)
+    summed["bin"], summed["bytes"] = used + first, sizes[used]
+    return summed.tobytes()
+
+
+def total_of(number: int, summed: bytes) -> RangeTotal:
+    """The total of a range that has filled bins."""
+    filled = np.frombuffer(summed, dtype=_FILLED)
+    return RangeTotal(number, int(filled["bin"][0]), int(filled["bytes"].sum()))
+
+
+def cut_range(number: int, summed: bytes, totals: Iterable[RangeTotal], shards: int) -> list[int]:
+    """The bins at which a shard begins, of those cuts that are due in one range.
+
+    A cut is before a filled bin that is not the first of all. Several cuts may be at one bin, also
+    at the first bin of the next range, so there are fewer shards than asked for if not enough bins
+    are filled, or if one bin is larger than a shard. No shard is empty.
+
+    Args:
+        summed: the range's bins.
+        totals: of all ranges that are not empty.
+        shards: wanted number.
+    """
+    ordered = sorted(totals, key=lambda item: item.number)
+    place = [item.number for item in ordered].index(number)
+    start = sum(item.bytes for item in ordered[:place])
+    filled = np.frombuffer(summed, dtype=_FILLED)
+    bins = filled["bin"].astype(np.int64)
+    before = start + np.cumsum(filled["bytes"]) - filled["bytes"]
+    if place == 0:
+        bins, before = bins[1:], before[1:]
+    end = start + ordered[place].bytes
+    if place + 1 < len(ordered):
+        bins, before = np.append(bins, ordered[place + 1].first), np.append(before, end)
+    wanted = sum(item.bytes for item in ordered) / shards * np.arange(1, shards)
+    wanted = wanted[(wanted > start) & (wanted <= end)]
+    return sorted(set(bins[_nearest(before, wanted)].tolist())) if len(bins) else []
+
+
+def _nearest(before: Numbers, wanted: npt.NDArray[np.floating[Any]]) -> Numbers:
+    """The places of the values in ascending `before` that are nearest to each of `wanted`."""
+    right = np.searchsorted(before, wanted)
+    left = np.maximum(right - 1, 0)
+    right = np.minimum(right, len(before) - 1)
+    return np.where(wanted - before[left] <= before[right] - wanted, left, right)
+
+
+def bounds_at(cuts: Iterable[Sequence[int]], shards: int) -> tuple[int, ...]:
     """The positions at which the second and each later shard begins; see `MixJob.bounds`.
 
     Args:
-        paths: files of decisions.
-        job: its own bounds are not used.
-        shards: wanted number. There are fewer if there are not enough copies: none is empty.
+        cuts: of all ranges.
     """
-    if shards < 2:
-        return ()
-    bits = max(_LEAST_BITS, (shards * _BINS_PER_SHARD - 1).bit_length())
-    sizes = np.zeros(1 << bits, dtype=np.int64)
-    for kept in kept_rows(paths):
-        copies = placed(kept, job)
-        bins = copies.position >> np.uint64(64 - bits)
-        np.add.at(sizes, bins.astype(np.int64), shard_bytes(kept, job.stage.turns.cap)[copies.row])
-    return tuple(int(cut) << (64 - bits) for cut in equal_cuts(sizes, shards))
+    shift = 64 - bin_bits(shards)
+    return tuple(cut << shift for cut in sorted({cut for found in cuts for cut in found}))
 
 
 def shard_bytes(kept: KeptRows, cap: int | None) -> Numbers:
@@ -52,27 +157,3 @@ def shard_bytes(kept: KeptRows, cap: int | None) -> Numbers:
     if cap is not None:
         text = text * np.minimum(1.0, cap / np.maximum(1, kept.turns))
     return np.maximum(1, kept.image_bytes + (text / _TEXT_RATIO).astype(np.int64))
-
-
-def equal_cuts(sizes: Numbers, parts: int) -> Numbers:
-    """Cut a row of bins into parts of about the same size.
-
-    Args:
-        sizes: of each bin, 0 if it is empty.
-        parts: wanted number of parts.
-
-    Returns:
-        the first bin of each part but the first, ascending. No part is empty: there are fewer if
-        not enough bins are filled, or if one bin is larger than a part.
-    """
-    filled = np.flatnonzero(sizes)
-    if len(filled) < 2:
-        return filled[:0]
-    # A cut is before a filled bin that is not the first; `before` is the size up to it.
-    before = np.cumsum(sizes[filled])[:-1]
-    wanted = sizes.sum() / parts * np.arange(1, parts)
-    right = np.searchsorted(before, wanted)
-    left = np.maximum(right - 1, 0)
-    right = np.minimum(right, len(before) - 1)
-    nearest = np.where(wanted - before[left] <= before[right] - wanted, left, right)
-    return np.asarray(filled[np.unique(nearest) + 1])

@@ -1,4 +1,4 @@
-"""Which rows a mixture takes: counts from the decisions, and a threshold for each source.
+"""The kept rows of decisions, and which of them a mixture takes: a threshold for each source.
 
 With 3.4 epochs a source gives three copies of every row, and a fourth of 40 % of them: those whose
 hash of (seed, id, pass) is smallest. The threshold is the exact order statistic, so the number of
@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 from cauldron.transforms.order import U64, id_halves, mix64
 
 from cauldron.core import storage
-from cauldron.core.shares import SourceCounts
 
 _PLACES = ["part", "offset", "length", "merged_file", "merged_offset", "merged_length"]
 _FIGURES = ["answer_tokens", "turns", "image_bytes"]
@@ -85,25 +84,6 @@ class KeptRows:
         largest = np.zeros(len(self.ids), dtype=values.dtype)
         np.maximum.at(largest, self.held.row, values)
         return largest
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Totals of a source's turns in kept rows.
-
-    Attributes:
-        rows: kept rows, of any source, that hold turns of this one.
-        delivered: a pass's answer tokens after the cap.
-        bytes: of its own rows that are not merged.
-    """
-
-    rows: int = 0
-    answer_tokens: int = 0
-    delivered: float = 0.0
-    bytes: int = 0
-
-    def counts(self) -> SourceCounts:
-        return SourceCounts(self.rows, float(self.answer_tokens), self.delivered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,62 +157,3 @@ def _cluster_halves(column: pa.ChunkedArray) -> U64:
     halves = np.zeros((len(column), 2), dtype=np.uint64)
     halves[column.is_valid().to_numpy()] = id_halves(column.drop_null().to_pylist())
     return halves
-
-
-def tally(paths: Iterable[str], cap: int | None) -> dict[str, Tally]:
-    """Totals by source.
-
-    Args:
-        cap: most turns of a source in a copy. A hash chooses them, so a row with T turns of a
-            source is expected to deliver ``cap / T`` of their tokens.
-    """
-    totals: dict[str, Tally] = {}
-    for kept in kept_rows(paths):
-        held, plain = kept.held, kept.merged_length[kept.held.row] == 0
-        part = np.ones(len(held.row)) if cap is None else np.minimum(1.0, cap / held.turns)
-        for name, mine in kept.holders():
-            tokens = held.answer_tokens[mine]
-            before = totals.get(name, Tally())
-            totals[name] = Tally(
-                rows=before.rows + len(mine),
-                answer_tokens=before.answer_tokens + int(tokens.sum()),
-                delivered=before.delivered + float((tokens * part[mine]).sum()),
-                bytes=before.bytes + int(kept.length[held.row[mine[plain[mine]]]].sum()),
-            )
-    return totals
-
-
-def takes(
-    paths: Iterable[str], epochs: Mapping[str, float], rows: Mapping[str, int], seed: int
-) -> tuple[dict[str, Take], int]:
-    """Passes and thresholds from epochs; sources without any copy are left out.
-
-    Args:
-        epochs: of each source, fractional.
-        rows: number of kept rows that hold turns of each source.
-
-    Returns:
-        the takes by source, and about how many bytes the copies of merged rows have.
-    """
-    copies = {name: round(epochs[name] * rows.get(name, 0)) for name in epochs}
-    split = {name: divmod(n, rows[name]) for name, n in copies.items() if n > 0}
-    hashes: dict[str, list[U64]] = {name: [] for name, (_, extra) in split.items() if extra}
-    size = 0.0
-    for kept in kept_rows(paths):
-        passes = np.zeros(len(kept.held.row))
-        for name, mine in kept.holders():
-            passes[mine] = epochs.get(name, 0.0)
-            if name in hashes:
-                ids = kept.ids[kept.held.row[mine]]
-                hashes[name].append(mix64(ids, seed, "select", split[name][0]))
-        merged = np.flatnonzero(kept.merged_length)
-        both = kept.length[merged] + kept.merged_length[merged]
-        size += float((kept.most(passes)[merged] * both).sum())
-    result = {}
-    for name, (passes_, extra) in split.items():
-        threshold = 0
-        if extra:
-            every = np.concatenate(hashes[name])
-            threshold = int(np.partition(every, extra - 1)[extra - 1])
-        result[name] = Take(passes_, extra, threshold)
-    return result, int(size)

@@ -1,57 +1,111 @@
-"""What a stage takes of each source, from the decisions on its rows: the same for plan and mix."""
+"""How much a stage takes of each source: the same for a plan and for the mix."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from cauldron.transforms.mixing.select import Take, Tally, takes, tally
+from cauldron.transforms.mixing.tallies import Tally, tally, total
 
-from cauldron.core.shares import Allocation, Counts, solve
+from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.shares import Allocation, Counts, SourceCounts, solve
 from cauldron.core.stage import Budget, StageRecipe
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """The rows of a mixture.
+class Terms:
+    """What decides how much is taken, besides the rows themselves.
 
     Attributes:
-        takes: by source; those without any copy are left out.
-        bytes: of the mixture, with the pictures of every copy.
-    """
-
-    allocations: list[Allocation]
-    takes: Mapping[str, Take]
-    bytes: int
-
-
-def select(
-    decisions: Sequence[str],
-    stage: StageRecipe,
-    sources: Collection[str],
-    published: Counts,
-    seed: int,
-    limited: bool = False,
-) -> Selection:
-    """Solve the shares of a stage over the rows that decisions keep.
-
-    Args:
-        decisions: paths of the files.
         sources: that were read. The stage may name more.
         published: counts of complete sources.
         limited: only some rows of the sources were read, to try the recipe on. The budget is then
             the same part of the whole one.
     """
-    tallies = tally(decisions, stage.turns.cap)
-    counts = {n: tallies.get(n, Tally()).counts() for n in stage.mixture if n in sources}
-    if limited:
-        stage = part_of(stage, counts, published)
-    allocations = solve(stage, counts, published)
-    epochs = {item.source: item.epochs for item in allocations}
-    rows = {name: item.rows for name, item in counts.items()}
-    taken, size = takes(decisions, epochs, rows, seed)
-    size += sum(_bytes_taken(tallies[name], take) for name, take in taken.items())
-    return Selection(allocations, taken, size)
+
+    stage: StageRecipe
+    sources: Collection[str]
+    published: Counts
+    limited: bool = False
+
+    @classmethod
+    def of(
+        cls, stage: StageRecipe, corpora: Mapping[str, CorpusManifest], published: Counts
+    ) -> Terms:
+        """The terms of a mixture of these corpora."""
+        limited = any(corpus.limit >= 0 for corpus in corpora.values())
+        return cls(stage, tuple(corpora), published, limited)
+
+    def counts(self, tallies: Mapping[str, Tally]) -> dict[str, SourceCounts]:
+        """What shares are solved from, for each source that was read."""
+        return {
+            name: tallies.get(name, Tally()).counts(self.stage.turns.cap)
+            for name in self.stage.mixture
+            if name in self.sources
+        }
+
+    def solve(self, counts: Counts) -> list[Allocation]:
+        """The shares and epochs. Raises CauldronError, see `cauldron.core.shares.solve`."""
+        stage = part_of(self.stage, counts, self.published) if self.limited else self.stage
+        return solve(stage, counts, self.published)
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How often the rows of a source are taken.
+
+    Attributes:
+        whole: number of passes that take every row.
+        extra: number of rows that are taken once more.
+    """
+
+    whole: int
+    extra: int
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """How much a mixture takes.
+
+    Attributes:
+        passes: by source; those without any copy are left out.
+        bytes: of the mixture, with the pictures of every copy.
+    """
+
+    passes: Mapping[str, Passes]
+    bytes: int
+
+
+def tallies_of(decisions: Iterable[str], stage: StageRecipe) -> dict[str, Tally]:
+    """Tallies by source, of one file after the other in this process."""
+    found: dict[str, Tally] = {}
+    for path in decisions:
+        for name, item in tally(path, stage.turns.cap):
+            found[name] = total([found.get(name, Tally()), item])
+    return found
+
+
+def select(tallies: Mapping[str, Tally], allocations: Iterable[Allocation]) -> Selection:
+    """Whole rows from epochs.
+
+    Args:
+        allocations: solved from the same tallies.
+    """
+    epochs, passes, size = {}, {}, 0
+    for item in allocations:
+        epochs[item.source] = item.epochs
+        if item.rows:
+            rows = item.counts.rows
+            passes[item.source] = Passes(*divmod(item.rows, rows))
+            size += tallies[item.source].bytes * item.rows // rows
+    # A merged row has as many copies as the source with the most epochs takes of it.
+    merged = math.fsum(
+        max(epochs.get(name, 0.0) for name in holders) * held
+        for item in tallies.values()
+        for holders, held in item.merged.items()
+    )
+    return Selection(passes, size + int(merged))
 
 
 def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecipe:
@@ -70,8 +124,3 @@ def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecip
     part = min(1.0, sum(counts[name].rows for name in known) / whole)
     budget = Budget(answer_tokens=max(1.0, stage.budget.answer_tokens * part))
     return stage.model_copy(update={"budget": budget})
-
-
-def _bytes_taken(total: Tally, take: Take) -> int:
-    copies = take.passes * total.rows + take.extra
-    return total.bytes * copies // total.rows

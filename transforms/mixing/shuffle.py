@@ -9,15 +9,14 @@ row group at a time. Where the ranges end follows from the bytes of the copies, 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
-from cauldron.transforms.arrays import Array, from_bytes, split_by
+from cauldron.transforms.arrays import Array, from_bytes
+from cauldron.transforms.curate.records import merged_name
 from cauldron.transforms.mixing.copies import Copy, chosen_turns, mixture_row
 from cauldron.transforms.mixing.select import KeptRows, Numbers, Take, kept_rows
 from cauldron.transforms.order import U64, id_halves, mix64
@@ -31,7 +30,7 @@ from cauldron.core.schema import Sample, Turn
 from cauldron.core.stage import StageRecipe
 
 # Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
-MIX_VERSION = 3
+MIX_VERSION = 4
 
 REFERENCE = np.dtype(
     [
@@ -53,6 +52,8 @@ REFERENCE = np.dtype(
 )
 _LOCATIONS = ("part", "offset", "length", "merged_file", "merged_offset", "merged_length")
 
+NOTHING = Take(0, 0, 0)
+
 # Totals of copies by source.
 Tallies = defaultdict[str, Counter[str]]
 
@@ -71,7 +72,7 @@ class MixSource:
     corpus: str
     parts: int
     dialogue: bool
-    take: Take
+    take: Take = NOTHING
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class MixJob:
 
     Attributes:
         folder: of the shards; no other build writes there.
-        merged: paths of the files of merged texts, by their number in decisions.
+        curation: folder of the decisions and of the files of merged texts.
+        merged_files: number of these.
         bounds: the positions at which the second and each later shard begins, ascending.
     """
 
@@ -88,7 +90,8 @@ class MixJob:
     stage: StageRecipe
     seed: int
     folder: str
-    merged: tuple[str, ...] = ()
+    curation: str = ""
+    merged_files: int = 0
     bounds: tuple[int, ...] = ()
 
     @property
@@ -100,6 +103,9 @@ class MixJob:
 
     def marker_path(self, shard: int) -> str:
         return marker_path(self.folder, "", shard, self.shards)
+
+    def merged_path(self, number: int) -> str:
+        return storage.join(self.curation, merged_name(number, self.merged_files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ def _fetch(copies: Array, job: MixJob) -> list[tuple[bytes, bytes]]:
         ranges.append(storage.Range(path, int(copy["offset"]), int(copy["length"])))
     merged = np.flatnonzero(copies["merged_length"])
     for copy in copies[merged]:
-        path = job.merged[copy["merged_file"]]
+        path = job.merged_path(int(copy["merged_file"]))
         length = int(copy["merged_length"])
         ranges.append(storage.Range(path, int(copy["merged_offset"]), length))
     found = storage.read_ranges(ranges)
@@ -255,39 +261,3 @@ def _count(row: dict[str, Any], sample: Sample, turns: Sequence[Turn], tally: Ta
     own["text_tokens"] += sample.system_tokens
     own["images"] += len(row["images"])
     own["image_tokens"] += row["tokens"]["image"]
-
-
-def _find_copies(path: str, job: MixJob, todo: frozenset[int]) -> Iterator[tuple[int, bytes]]:
-    copies = references(path, job)
-    bounds = np.array(job.bounds, dtype=np.uint64)
-    pieces = split_by(copies, np.searchsorted(bounds, copies["position"], side="right"))
-    yield from (piece for piece in pieces if piece[0] in todo)
-
-
-def _write_shard(shard: int, pieces: Iterable[bytes], job: MixJob) -> int:
-    write_shard(shard, pieces, job)
-    return shard
-
-
-class MixShards(beam.PTransform):
-    """Paths of decisions files in, the numbers of the written shards out.
-
-    Args:
-        todo: the shards to write; a rerun leaves out finished ones.
-    """
-
-    def __init__(self, job: MixJob, todo: Sequence[int]) -> None:
-        super().__init__()
-        self._job = job
-        self._todo = frozenset(todo)
-
-    def expand(self, decisions: beam.PCollection[str]) -> beam.PCollection[int]:
-        find = beam.FlatMap(_find_copies, self._job, self._todo)
-        return (
-            decisions
-            | "Spread decisions" >> beam.Reshuffle()
-            | "Find copies" >> find.with_output_types(tuple[int, bytes])
-            | "Group by position" >> beam.GroupByKey()
-            | "Fetch and write"
-            >> beam.MapTuple(partial(_write_shard, job=self._job)).with_output_types(int)
-        )

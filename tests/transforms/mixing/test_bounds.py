@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cauldron.transforms.mixing.bounds import bounds, equal_cuts
-from cauldron.transforms.mixing.select import Take
-from cauldron.transforms.mixing.shuffle import MixJob, MixSource, references
+from cauldron.transforms.mixing import bounds as module
+from cauldron.transforms.mixing.bounds import (
+    bin_bits,
+    bounds_at,
+    cut_range,
+    fill_bins,
+    shard_bytes,
+    sum_bins,
+    total_of,
+)
+from cauldron.transforms.mixing.select import Take, kept_rows
+from cauldron.transforms.mixing.shuffle import MixJob, MixSource, placed, references
 
 from cauldron.core.schema import DECISION_SCHEMA
 from cauldron.core.stage import StageRecipe
@@ -22,6 +33,32 @@ STAGE = StageRecipe.model_validate(
 
 def job(passes: int = 1) -> MixJob:
     return MixJob((MixSource("a", "corpus", 1, False, Take(passes, 0, 0)),), STAGE, 3, "data")
+
+
+def bounds(paths: list[str], job: MixJob, shards: int) -> tuple[int, ...]:
+    """As the job finds them: ranges of bins, added up and cut apart from each other."""
+    pieces = defaultdict(list)
+    for path in paths:
+        for number, piece in fill_bins(path, job, shards):
+            pieces[number].append(piece)
+    summed = {number: sum_bins(number, found, shards) for number, found in pieces.items()}
+    totals = [total_of(number, found) for number, found in summed.items()]
+    cuts = [cut_range(number, found, totals, shards) for number, found in summed.items()]
+    return bounds_at(cuts, shards)
+
+
+def equal_cuts(sizes: Any, parts: int) -> list[int]:
+    """The cuts of all bins at once."""
+    filled = np.flatnonzero(sizes)
+    if len(filled) < 2:
+        return []
+    before = np.cumsum(sizes[filled])[:-1]
+    wanted = sizes.sum() / parts * np.arange(1, parts)
+    right = np.searchsorted(before, wanted)
+    left = np.maximum(right - 1, 0)
+    right = np.minimum(right, len(before) - 1)
+    nearest = np.where(wanted - before[left] <= before[right] - wanted, left, right)
+    return filled[np.unique(nearest) + 1].tolist()
 
 
 def write(path: Path, images: list[int], text: int = 2048, turns: int = 1, first: int = 0) -> str:
@@ -97,10 +134,6 @@ def test_no_shard_is_empty(tmp_path: Path, rows: int) -> None:
     assert min(shards) > 0
 
 
-def test_one_shard_needs_no_pass_over_the_decisions() -> None:
-    assert bounds(["not there"], job(), 1) == ()
-
-
 @pytest.mark.parametrize(
     ("sizes", "parts", "cuts"),
     [
@@ -114,6 +147,47 @@ def test_one_shard_needs_no_pass_over_the_decisions() -> None:
     ],
 )
 def test_cuts_are_before_filled_bins_and_nearest_to_equal_parts(
-    sizes: list[int], parts: int, cuts: list[int]
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], parts: int, cuts: list[int]
 ) -> None:
-    assert equal_cuts(np.array(sizes), parts).tolist() == cuts
+    assert equal_cuts(np.array(sizes), parts) == cuts
+    for width in (1, 2, 3, 100):
+        assert cut_in_ranges(monkeypatch, sizes, parts, width) == cuts
+
+
+def cut_in_ranges(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], parts: int, width: int
+) -> list[int]:
+    """The cuts of bins in ranges of `width`."""
+    monkeypatch.setattr(module, "range_bins", lambda shards: width)
+    filled = np.array(
+        [(number, size) for number, size in enumerate(sizes) if size], dtype=module._FILLED
+    )
+    summed = {
+        number: sum_bins(number, [filled[filled["bin"] // width == number].tobytes()], parts)
+        for number in sorted({*(filled["bin"] // width).tolist()})
+    }
+    totals = [total_of(number, found) for number, found in summed.items()]
+    cuts = [cut_range(number, found, totals, parts) for number, found in summed.items()]
+    return sorted({cut for found in cuts for cut in found})
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_ranges_are_cut_apart_as_they_would_be_together(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(0, [1, 3, 100][seed % 3] + 1, 60) * rng.integers(0, 2, 60)
+    for parts in (2, 3, 7, 50):
+        assert cut_in_ranges(monkeypatch, sizes.tolist(), parts, 8) == equal_cuts(sizes, parts)
+
+
+def test_the_bounds_are_those_of_all_bins_in_memory(tmp_path: Path) -> None:
+    sizes = [1_000 * (1 + number % 50) for number in range(600)]
+    paths = [write(tmp_path / "all.parquet", sizes)]
+    (kept,) = kept_rows(paths)
+    copies, shift = placed(kept, job(3)), np.uint64(64 - bin_bits(9))
+    bins = np.zeros(1 << bin_bits(9), dtype=np.int64)
+    np.add.at(bins, copies.position >> shift, shard_bytes(kept, 7)[copies.row])
+    expected = tuple(cut << int(shift) for cut in equal_cuts(bins, 9))
+    assert len(expected) == 8
+    assert bounds(paths, job(3), 9) == expected
