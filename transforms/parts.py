@@ -20,7 +20,7 @@ from cauldron.transforms.normalise import Kept, Rejected
 from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
-from cauldron.core.output.markers import list_markers, marker_path
+from cauldron.core.output.markers import Markers
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA
 
 # Limits of a row group, which is held in memory.
@@ -50,7 +50,11 @@ class PartNames:
 
     @property
     def marker(self) -> str:
-        return marker_path(self.corpus, "part", self.part, self.parts)
+        return part_markers(self.corpus, self.parts).path(self.part)
+
+
+def part_markers(corpus: str, parts: int) -> Markers:
+    return Markers(corpus, "part", parts, with_count=True)
 
 
 def record_file(corpus: str, part: int, parts: int) -> str:
@@ -194,9 +198,3 @@ def corpus_row(kept: Kept, placed: Placed, file_name: str) -> dict[str, Any]:
         "offset": placed.offset,
         "length": placed.length,
     }
-
-
-def finished_parts(corpus: str) -> list[dict[str, Any]]:
-    """The markers of the parts that are whole, by part number."""
-    marks = [storage.read_json(path) for path in list_markers(corpus)]
-    return sorted(marks, key=lambda mark: mark["part"])

@@ -34,7 +34,7 @@ from cauldron.core.shares import Allocation
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
 from cauldron.inspect.statistics import published, published_counts
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
@@ -131,7 +131,8 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
             check_room(request.output, {f"the mixture of stage {request.stage}": left})
         about = f"{len(todo)} shards, {size / 1e6:,.0f} MB"
         name = f"mix {request.stage}"
-        launcher.submit(Job(name, "mix", about, paths, MixShards(job, todo), size, markers))
+        called = job_name(request.recipe.name, (request.stage,), "mix", request.output)
+        launcher.submit(Job(name, called, about, paths, MixShards(job, todo), size, markers))
     marks = [storage.read_json(path) for path in markers]
     manifest = _manifest(request, selection.allocations, step.fingerprint, marks)
     _write_card(manifest, step)
