@@ -157,7 +157,8 @@ def mix(root: str, output: str) -> None:
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)
-    corpora = ingest(planned, asked, Launcher([], lambda line: None))
+    made = ingest(planned, asked, Launcher([], lambda line: None))
+    corpora = {manifest.source: manifest for manifest in made}
     curation = curate(corpora, output, Launcher([], lambda line: None))
     shutil.rmtree(os.path.join(output, "mixtures"), ignore_errors=True)
     start = time.perf_counter()

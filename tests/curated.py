@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.normalise import Kept
-from cauldron.transforms.parts import PartNames, PartWriter, finished_parts
+from cauldron.transforms.parts import PartNames, PartWriter, part_markers
 from cauldron.transforms.pictures.signatures import Signature
 from PIL import Image
 
@@ -154,7 +154,9 @@ class World:
                     grounds = [255 * (data in self.blank) for data in images]
                     signatures = [Signature(None, b"\0" * 32, ground, 0) for ground in grounds]
                     writer.add(Kept(sample, images, signatures), 1)
-        marks = finished_parts(folder, len(parts))
+        markers = part_markers(folder, len(parts))
+        markers.sum_up()
+        marks = list(markers.read())
         sums = {
             name: sum(mark["counts"][name] for mark in marks)
             for name in ("rows_in", "kept", "turns", "images", "answer_tokens", "text_tokens")

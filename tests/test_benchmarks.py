@@ -14,8 +14,14 @@ from cauldron.transforms.record_files import read_record
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.output.finished import find_finished
 from cauldron.core.output.manifests import CorpusManifest
-from cauldron.pipeline.benchmarks import benchmark_folder, ingest_benchmarks, plan_benchmarks
+from cauldron.pipeline.benchmarks import (
+    benchmark_folder,
+    check_benchmarks,
+    check_benchmarks_reach,
+    plan_benchmarks,
+)
 from cauldron.pipeline.build import BuildOptions
+from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
@@ -41,8 +47,10 @@ def make(
     planned = plan_benchmarks(recipe, root, str(output), against)
     launcher = Launcher(beam_args or IN_MEMORY, said.append)
     options = BuildOptions(recipe, (), root, str(output))
-    manifests = ingest_benchmarks(planned, options, launcher)
-    return manifests, said
+    check_benchmarks_reach(planned, launcher.beam_args, shared_folders=False)
+    manifests = ingest(planned, options, launcher)
+    check_benchmarks(planned, manifests, str(output))
+    return {manifest.source: manifest for manifest in manifests}, said
 
 
 def benchmarks(folder: Path) -> dict[str, str]:
@@ -116,7 +124,7 @@ def test_what_is_done_is_not_done_again(recipe: Recipe, tmp_path: Path) -> None:
     make(recipe, output, against)
     before = digests(output)
     _, said = make(recipe, output, against)
-    assert said == ["benchmarks: done already"]
+    assert said == ["ingest: done already"]
     assert digests(output) == before
 
 

@@ -130,6 +130,11 @@ def test_shards_and_row_groups_keep_to_their_sizes(built):
 
 # The path of Beam's portable runner for tests, as `go install` builds it; `.ci/run` sets it.
 PRISM = os.environ.get("CAULDRON_PRISM")
+ON_PRISM = (
+    *("--runner=PrismRunner", f"--prism_location={PRISM}"),
+    "--experiments=disable_prism_server_singleton",
+)
+NEEDS_PRISM = [pytest.mark.slow, pytest.mark.skipif(not PRISM, reason="CAULDRON_PRISM unset")]
 # The path of a jar beam-runners-flink-*-job-server; Java must be there.
 FLINK = os.environ.get("FLINK_JOB_SERVER_JAR")
 
@@ -165,14 +170,8 @@ def all_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Mixtu
         ("--direct_running_mode=multi_threading", "--direct_num_workers=3"),
         pytest.param(WORKER_PROCESSES, marks=pytest.mark.slow),  # 4 s a job to start them
         ("--runner=DirectRunner",),
-        pytest.param(
-            # DirectRunner, above, looks for Prism elsewhere and remembers that it failed.
-            (
-                *("--runner=PrismRunner", f"--prism_location={PRISM}"),
-                "--experiments=disable_prism_server_singleton",
-            ),
-            marks=[pytest.mark.slow, pytest.mark.skipif(not PRISM, reason="CAULDRON_PRISM unset")],
-        ),
+        # DirectRunner, above, looks for Prism elsewhere and remembers that it failed.
+        pytest.param(ON_PRISM, marks=NEEDS_PRISM),
         pytest.param(
             ("--runner=FlinkRunner", f"--flink_job_server_jar={FLINK}"),
             marks=[pytest.mark.slow, pytest.mark.skipif(not FLINK, reason="no job server's jar")],
@@ -183,6 +182,21 @@ def all_steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Mixtu
 def test_every_way_to_run_all_steps_gives_the_same_bytes(all_steps, tmp_path, beam_args):
     root, recipe, manifest = all_steps
     again = run(root, tmp_path / "out", *beam_args, recipe=recipe)
+    assert shard_digests(again) == shard_digests(manifest)
+    assert verify(str(tmp_path / "out")) == []
+
+
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        pytest.param(WORKER_PROCESSES, marks=pytest.mark.slow),
+        pytest.param(ON_PRISM, marks=NEEDS_PRISM),
+    ],
+    ids=["two processes", "Prism"],
+)
+def test_few_jobs_give_the_same_bytes(all_steps, tmp_path, beam_args):
+    root, recipe, manifest = all_steps
+    again = run(root, tmp_path / "out", *beam_args, recipe=recipe, few_jobs=True)
     assert shard_digests(again) == shard_digests(manifest)
     assert verify(str(tmp_path / "out")) == []
 

@@ -11,16 +11,15 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import StandardOptions
-from cauldron.sources.base import Piece
-from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import CurateCorpora
 from cauldron.transforms.curate.records import CurateJob, CurateSource
-from cauldron.transforms.ingest import IngestPieces, PieceWork, SourceJob
+from cauldron.transforms.ingest import IngestPieces, SourceJob
 from cauldron.transforms.mixing.pipeline import MixRows
 from cauldron.transforms.mixing.plan import MixRun
 from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MixJob, MixSource
 from cauldron.transforms.normalise import SourceSettings
+from cauldron.transforms.parts import part_markers
 
 from cauldron.pipeline.options import pipeline_options
 from cauldron.pipeline.runner import innermost
@@ -43,22 +42,20 @@ def ingest(pipeline: beam.Pipeline) -> None:
         options={},
     )
     job = SourceJob(settings, "gs://b/root", None, "gs://b/corpus", "gs://b/quarantine")
-    work = PieceWork("dolly", 0, 1, Piece("dolly", "databricks-dolly-15k.jsonl", "lines"))
-    _ = pipeline | beam.Create([work], reshuffle=False) | IngestPieces({"dolly": job})
+    markers = {job.corpus: part_markers(job.corpus, 1)}
+    pieces = IngestPieces("gs://b/work.jsonl", {job.corpus: job}, markers)
+    _ = pipeline | beam.Create([0], reshuffle=False) | pieces
 
 
 def curate(pipeline: beam.Pipeline) -> None:
-    parts = [PartPath(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
     job = CurateJob((CurateSource("dolly", "gs://b/corpus", 1),), 2, "gs://b/curation")
-    _ = pipeline | beam.Create(parts, reshuffle=False) | CurateCorpora(job)
+    _ = pipeline | beam.Create([0], reshuffle=False) | CurateCorpora(job)
 
 
 def merge(pipeline: beam.Pipeline) -> None:
-    parts = [PartPath(0, 0, "gs://b/corpus/part-00000-of-00001.parquet")]
-    job = CurateJob((CurateSource("lnqa", "gs://b/corpus", 1),), 2, "gs://b/curation", "merge")
-    files = [f"gs://b/curation/{stem}-00000-of-00001.parquet" for stem in ("clusters", "leaks")]
-    curated = CurateCorpora(job, files[:1], files[1:])
-    _ = pipeline | beam.Create(parts, reshuffle=False) | curated
+    source = CurateSource("lnqa", "gs://b/corpus", 1)
+    job = CurateJob((source,), 2, "gs://b/curation", "merge", found=(("clusters", 2),))
+    _ = pipeline | beam.Create([0], reshuffle=False) | CurateCorpora(job)
 
 
 def mix(pipeline: beam.Pipeline) -> None:

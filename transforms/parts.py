@@ -20,8 +20,7 @@ from cauldron.transforms.normalise import Kept, Rejected
 from cauldron.transforms.record_files import Placed, RecordFileWriter
 
 from cauldron.core import storage
-from cauldron.core.errors import CauldronError
-from cauldron.core.output.markers import marker_path
+from cauldron.core.output.markers import Markers
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA
 
 # Limits of a row group, which is held in memory.
@@ -51,7 +50,11 @@ class PartNames:
 
     @property
     def marker(self) -> str:
-        return marker_path(self.corpus, "part", self.part, self.parts)
+        return part_markers(self.corpus, self.parts).path(self.part)
+
+
+def part_markers(corpus: str, parts: int) -> Markers:
+    return Markers(corpus, "part", parts, with_count=True)
 
 
 def record_file(corpus: str, part: int, parts: int) -> str:
@@ -195,18 +198,3 @@ def corpus_row(kept: Kept, placed: Placed, file_name: str) -> dict[str, Any]:
         "offset": placed.offset,
         "length": placed.length,
     }
-
-
-def finished_parts(corpus: str, parts: int) -> list[dict[str, Any]]:
-    """The markers of a corpus all of whose parts are whole, by part number.
-
-    They are read by name: a listing may lag behind.
-
-    Raises:
-        CauldronError: one is not there.
-    """
-    names = (PartNames(corpus, "", part, parts) for part in range(parts))
-    try:
-        return [storage.read_json(part.marker) for part in names]
-    except FileNotFoundError as error:
-        raise CauldronError(f"{corpus}: a part is not there ({error}); run again") from None

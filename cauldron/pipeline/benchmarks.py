@@ -10,7 +10,7 @@ kept out.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import PIL
@@ -24,10 +24,8 @@ from cauldron.core.names import plain_name
 from cauldron.core.output.manifests import CorpusManifest, benchmark_folder, quarantine_folder
 from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.core.tokenizer import ESTIMATE
-from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.pipeline.ingest import ingest
+from cauldron.pipeline.corpora import PlannedCorpus
 from cauldron.pipeline.options import check_reach
-from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place
@@ -38,7 +36,13 @@ from cauldron.sources.repos.roots import open_root
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.normalise import SourceSettings
 
-__all__ = ["PlannedBenchmark", "benchmark_folder", "ingest_benchmarks", "plan_benchmarks"]
+__all__ = [
+    "PlannedBenchmark",
+    "benchmark_folder",
+    "check_benchmarks",
+    "check_benchmarks_reach",
+    "plan_benchmarks",
+]
 
 # Part of every benchmark's fingerprint. Raise it when the same files would be read differently.
 BENCHMARKS_VERSION = 1
@@ -125,40 +129,45 @@ def _fingerprint(name: str, place: Place, selected: Selection, settings: SourceS
     )
 
 
-def ingest_benchmarks(
-    planned: list[PlannedBenchmark], options: BuildOptions, launcher: Launcher, texts: bool = True
-) -> dict[str, CorpusManifest]:
-    """The manifests of all benchmarks by name; those that are missing are made first.
+def check_benchmarks_reach(
+    planned: Sequence[PlannedBenchmark], beam_args: Sequence[str], shared_folders: bool
+) -> None:
+    """Raises UsageError if remote workers cannot reach a benchmark."""
+    for benchmark in planned:
+        if benchmark.repo.commit is None:
+            place = {f"against {benchmark.source.name}": benchmark.repo.url}
+            check_reach(beam_args, place, shared_folders)
+
+
+def check_benchmarks(
+    planned: Sequence[PlannedBenchmark],
+    manifests: Sequence[CorpusManifest],
+    output: str,
+    texts: bool = True,
+) -> None:
+    """Look at what became of benchmarks.
 
     Args:
         texts: the recipe compares texts, so a benchmark without pictures is of use.
 
     Raises:
-        UsageError: remote workers cannot reach a benchmark.
-        CauldronError: the job failed, a benchmark lost more than `max_bad_fraction`, holds nothing
-            to compare, or an image file of its folder cannot be read.
+        CauldronError: a benchmark holds nothing to compare, or an image file of its folder cannot
+            be read.
     """
-    for benchmark in planned:
-        if benchmark.repo.commit is None:
-            place = {f"against {benchmark.source.name}": benchmark.repo.url}
-            check_reach(launcher.beam_args, place, options.shared_folders)
-    manifests = ingest(planned, options, launcher, "benchmarks")
-    for benchmark in planned:
-        name = benchmark.source.name
-        manifest = manifests[name]
+    for benchmark, manifest in zip(planned, manifests, strict=True):
+        name = manifest.source
         if not manifest.counts.images and (not texts or benchmark.source.pictured(benchmark.repo)):
             why = "" if texts else ", and the recipe does not compare texts (against: texts)"
             raise CauldronError(
                 f"benchmark {name}: no picture in any of the {manifest.counts.rows_in} rows of "
                 f"{manifest.repo}{why}; nothing can be kept out by it"
             )
-        if unread := _unread_files(manifest, options.output):
+        if unread := _unread_files(manifest, output):
             more = f" and {len(unread) - 3} more" if len(unread) > 3 else ""
             raise CauldronError(
                 f"benchmark {name}: cannot read {', '.join(unread[:3])}{more} of {manifest.repo}, "
                 "so copies would stay in the training data; mend or remove the files"
             )
-    return manifests
 
 
 def _unread_files(manifest: CorpusManifest, output: str) -> list[str]:

@@ -1,4 +1,9 @@
-"""`cauldron build`: ingest, curate and mix, each skipped when it is done."""
+"""`cauldron build`: ingest, curate and mix, each skipped when it is done.
+
+On a remote runner that is at most 2 + n jobs for n stages: one ingests all sources and benchmarks,
+one matches and curates for all stages, and one mixes each stage. On this machine every step is a
+job of its own.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,11 @@ from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.core.progress import Say, Track
-from cauldron.pipeline.benchmarks import ingest_benchmarks, plan_benchmarks
+from cauldron.pipeline.benchmarks import (
+    check_benchmarks,
+    check_benchmarks_reach,
+    plan_benchmarks,
+)
 from cauldron.pipeline.corpora import BuildOptions, check_drops, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.ingest import ingest
@@ -16,6 +25,7 @@ from cauldron.pipeline.mix import MixRequest, mix
 from cauldron.pipeline.options import check_arguments, check_reach
 from cauldron.pipeline.runner import Launcher
 from cauldron.pipeline.space import check_plan
+from cauldron.pipeline.together import curate_together
 from cauldron.sources.repos.folders import is_folder
 
 __all__ = ["BuildOptions", "build"]
@@ -45,15 +55,20 @@ def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[M
     for item in missing:
         say(f"without {item.source}: {item.why}")
     check_plan(options, planned)
-    launcher = Launcher(options.beam_args, say, track)
-    corpora = ingest(planned, options, launcher)
+    check_benchmarks_reach(against, options.beam_args, options.shared_folders)
+    launcher = Launcher(options.beam_args, say, track, options.few_jobs)
+    made = ingest([*planned, *against], options, launcher)
+    corpora = {item.source: item for item in made[: len(planned)]}
+    benchmarks = {item.source: item for item in made[len(planned) :]}
     check_drops(recipe, corpora)
     texts = recipe.against.texts is not None
-    benchmarks = ingest_benchmarks(against, options, launcher, texts)
+    check_benchmarks(against, made[len(planned) :], options.output, texts)
     rows = CurateRequest(recipe, options.output, corpora, benchmarks)
+    stages = options.stages or tuple(recipe.stages)
+    curations = curate_together(rows, stages, launcher) if launcher.in_one_graph else {}
     mixtures = []
-    for stage in options.stages or recipe.stages:
-        curation = curate_stage(rows, stage, launcher)
+    for stage in stages:
+        curation = curations.get(stage) or curate_stage(rows, stage, launcher)
         check = not options.skip_disk_check
         mixture = MixRequest(recipe, stage, options.output, corpora, curation, missing, check)
         mixtures.append(mix(mixture, launcher))

@@ -48,6 +48,7 @@ class BuildOptions:
         skip_disk_check: go on although the disk seems too small.
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
+        few_jobs: see `cauldron.pipeline.runner.Launcher`.
     """
 
     recipe: Recipe
@@ -59,6 +60,7 @@ class BuildOptions:
     skip_disk_check: bool = False
     beam_args: tuple[str, ...] = ()
     shared_folders: bool = False
+    few_jobs: bool | None = None
 
     @property
     def sources(self) -> list[str]:

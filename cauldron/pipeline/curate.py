@@ -1,34 +1,41 @@
-"""The curate step of a stage: equal pictures are found and clustered, then each row is decided on.
+"""The curate step: equal pictures are found and clustered, then each row is decided on.
 
 Matching (`match.py`) is about pictures and common to all stages; what happens to their rows
 depends on the stage. Clusters and evidence of contamination are written into the curation's folder
-first; decisions (`decide.py`) are made from them.
+first; decisions (`decide.py`) are made from them. Here each step is a job; `together.py` makes one
+job of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from cauldron.core import storage
 from cauldron.core.output.manifests import (
     CorpusManifest,
     CurationManifest,
-    MatchCounts,
     RowFile,
 )
-from cauldron.core.output.markers import missing
-from cauldron.core.rules import DuplicateRules, TextOverlapRules
-from cauldron.pipeline.decide import Matched, bucket_count, curate
-from cauldron.pipeline.match import MatchRequest, match, match_job
+from cauldron.core.rules import DuplicateRules
+from cauldron.pipeline.decide import (
+    Matched,
+    bucket_count,
+    curate,
+    curate_job,
+    curation_step,
+)
+from cauldron.pipeline.match import MatchRequest, match
 from cauldron.pipeline.rate import kept_ratings
 from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
+from cauldron.transforms.curate.records import CurateJob
+from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.compare import PictureComparer
 from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
-from cauldron.transforms.matching.records import OCCURRENCE, MatchJob
-from cauldron.transforms.matching.texts import FindTexts, TextJob
+from cauldron.transforms.matching.records import OCCURRENCE, CurationJob
+from cauldron.transforms.matching.texts import FindTexts, TextJob, text_parts
 
 # Comparing the text of a row takes as long as reading this many bytes: decides between one process
 # and many.
@@ -50,43 +57,73 @@ class CurateRequest:
     benchmarks: Mapping[str, CorpusManifest]
 
 
-def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> CurationManifest:
-    """The decisions that a stage's mixture is made from; stages with equal settings share them."""
-    rules = request.recipe.duplicate_rules(stage)
+@dataclass(frozen=True)
+class Curation:
+    """The curation of a stage, and what it needs.
+
+    Attributes:
+        corpora: those that the stage mixes, or all if no pictures are compared.
+        matching: of its pictures; None if neither duplicates nor contamination are searched for.
+        clusters: to write before the decisions.
+        evidence: of contamination, to write before them.
+    """
+
+    corpora: Mapping[str, CorpusManifest]
+    output: str
+    matched: Matched
+    matching: MatchRequest | None = None
+    clusters: ClusterJob | None = None
+    evidence: tuple[ContaminationJob | TextJob, ...] = ()
+
+    @property
+    def step(self) -> Step[CurationManifest]:
+        return curation_step(self.corpora, self.output, self.matched)
+
+    @property
+    def finds(self) -> tuple[CurationJob, ...]:
+        """What is found before the decisions."""
+        clusters = () if self.clusters is None else (self.clusters,)
+        return (*clusters, *self.evidence)
+
+    @property
+    def decisions(self) -> CurateJob:
+        found = {job.STEM: job.files for job in self.finds}
+        return curate_job(self.corpora, self.output, self.matched, found)
+
+    def found(self) -> Matched:
+        """What matching found, with the files of clusters and contamination."""
+        clusters = () if self.clusters is None else tuple(_files(self.clusters))
+        contamination = tuple(file for job in self.evidence for file in _files(job))
+        return replace(self.matched, clusters=clusters, contamination=contamination)
+
+
+def _files(job: CurationJob) -> Iterator[RowFile]:
+    return (RowFile(**mark["file"]) for mark in job.markers.read())
+
+
+def curation_of(request: CurateRequest, stage: str) -> Curation:
+    """What a stage needs; stages with equal settings need the same."""
+    rules, against = request.recipe.duplicate_rules(stage), request.recipe.against
     if rules is None and not request.benchmarks:
         rated = _rated(request, request.corpora)
-        return curate(request.corpora, request.output, launcher, rated)
+        return Curation(request.corpora, request.output, rated)
     # A row of this stage must not merge into a row that only another stage takes.
     mixed = request.recipe.stage(stage).mixture
     corpora = {name: request.corpora[name] for name in mixed if name in request.corpora}
     matching = MatchRequest(corpora, request.benchmarks, rules or DuplicateRules(), request.output)
-    matches = match(matching, launcher)
     matched = replace(
         _rated(request, corpora),
-        matches=matches.fingerprint,
-        benchmarks=matches.benchmarks,
+        matches=matching.fingerprint,
+        benchmarks={name: item.fingerprint for name, item in request.benchmarks.items()},
         action=rules.action if rules else None,
         conflicts=rules.conflicts if rules else "keep",
-        against=(request.recipe.against.match, request.recipe.against.ngram),
-        texts=request.recipe.against.texts if request.benchmarks else None,
+        against=(against.match, against.ngram),
+        texts=against.texts if request.benchmarks else None,
     )
-
-    def find(folder: str) -> Matched:
-        job, files = match_job(matching), bucket_count(corpora)
-        clusters = ClusterJob(job, folder, files)
-        share, ngram = matched.against
-        evidence = ContaminationJob(job, folder, files, share == "image_and_text", ngram)
-        contamination = _write(evidence, matches.counts, launcher) if request.benchmarks else ()
-        if matched.texts is not None:
-            texts = _text_job(matched.texts, job, folder, files)
-            contamination += _write_texts(texts, matching, launcher)
-        return replace(
-            matched,
-            clusters=_write(clusters, matches.counts, launcher) if rules else (),
-            contamination=contamination,
-        )
-
-    return curate(corpora, request.output, launcher, matched, find)
+    folder = curation_step(corpora, request.output, matched).folder
+    clusters = ClusterJob(matching.job, folder, bucket_count(corpora)) if rules else None
+    evidence = _evidence(matched, matching, folder)
+    return Curation(corpora, request.output, matched, matching, clusters, evidence)
 
 
 def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Matched:
@@ -98,28 +135,19 @@ def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Mat
     return Matched(ratings=ratings, least=rules.least)
 
 
-def _write(
-    job: ClusterJob | ContaminationJob, counts: MatchCounts, launcher: Launcher
-) -> tuple[RowFile, ...]:
-    """Write clusters or contamination unless they are there; returns the files."""
-    name = job.name(0).partition("-")[0]
-    markers = [job.marker(number) for number in range(job.files)]
-    if missing(markers):
-        about = f"{name} among {counts.pictures:,} pictures"
-        transform = (
-            ClusterPictures(job, PictureComparer)
-            if isinstance(job, ClusterJob)
-            else FindContamination(job)
-        )
-        size = counts.images * OCCURRENCE.itemsize
-        ranges = list(range(job.match.ranges))
-        launcher.submit(Job("curate", name, about, ranges, transform, size, markers))
-    return _files(markers)
-
-
-def _text_job(rules: TextOverlapRules, job: MatchJob, folder: str, files: int) -> TextJob:
-    return TextJob(
-        match=job,
+def _evidence(
+    matched: Matched, matching: MatchRequest, folder: str
+) -> tuple[ContaminationJob | TextJob, ...]:
+    """The jobs that find contamination."""
+    if not matched.benchmarks:
+        return ()
+    files, (share, ngram) = bucket_count(matching.corpora), matched.against
+    pictures = ContaminationJob(matching.job, folder, files, share == "image_and_text", ngram)
+    rules = matched.texts
+    if rules is None:
+        return (pictures,)
+    texts = TextJob(
+        match=matching.job,
         folder=folder,
         files=files,
         ngram=rules.ngram,
@@ -128,22 +156,45 @@ def _text_job(rules: TextOverlapRules, job: MatchJob, folder: str, files: int) -
         remove=rules.action == "remove",
         remove_pictured=rules.pictured == "remove",
     )
+    return pictures, texts
 
 
-def _write_texts(job: TextJob, matching: MatchRequest, launcher: Launcher) -> tuple[RowFile, ...]:
-    """Write the evidence of texts unless it is there; returns the files."""
-    markers = [job.marker(number) for number in range(job.files)]
-    if missing(markers):
+def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> CurationManifest:
+    """The decisions that a stage's mixture is made from, in a job for each step; stages with equal
+    settings share them."""
+    curation = curation_of(request, stage)
+    matching = curation.matching
+    if matching is None:
+        return curate(curation.corpora, request.output, launcher, curation.matched)
+    pictures = match(matching, launcher).counts.pictures
+
+    def find(folder: str) -> Matched:
+        for job in curation.finds:
+            _find(job, matching, pictures, launcher)
+        return curation.found()
+
+    return curate(curation.corpora, request.output, launcher, curation.matched, find)
+
+
+def find_step(job: CurationJob) -> Summed:
+    """Clusters or evidence of contamination, unless they are there. Anything in, when verdicts are
+    there."""
+    todo = bool(job.markers.missing())
+    if isinstance(job, TextJob):
+        return Summed((job.markers,), FindTexts(job) if todo else None, text_parts, job)
+    find = (
+        ClusterPictures(job, PictureComparer)
+        if isinstance(job, ClusterJob)
+        else FindContamination(job)
+    )
+    return Summed((job.markers,), find if todo else None, range, job.match.ranges)
+
+
+def _find(job: CurationJob, matching: MatchRequest, pictures: int, launcher: Launcher) -> None:
+    if job.markers.is_summed():
+        return
+    about, size = f"{job.STEM} among {pictures:,} pictures", matching.images * OCCURRENCE.itemsize
+    if isinstance(job, TextJob):
         rows = sum(item.counts.kept for item in matching.manifests)
-        parts = [
-            (number, part)
-            for number, source in enumerate(job.match.sources)
-            for part in range(source.parts)
-        ]
         about, size = f"texts of {rows:,} rows", rows * _TEXT_BYTES
-        launcher.submit(Job("curate", "texts", about, parts, FindTexts(job), size, markers))
-    return _files(markers)
-
-
-def _files(markers: list[str]) -> tuple[RowFile, ...]:
-    return tuple(RowFile(**storage.read_json(marker)["file"]) for marker in markers)
+    launcher.submit(Job("curate", job.STEM, about, [0], find_step(job), size, job.markers.paths()))

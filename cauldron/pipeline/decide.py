@@ -1,12 +1,15 @@
-"""Decisions on every corpus row, from ids and from what matching found; one Beam job."""
+"""Decisions on every corpus row, from ids and from what matching found.
+
+This process reads what the decisions add up to from one file, and never a decision.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cauldron.core import storage
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.output.counts import CurationCounts
 from cauldron.core.output.manifests import (
@@ -16,13 +19,13 @@ from cauldron.core.output.manifests import (
     RowFile,
     corpus_folder,
     curation_folder,
+    ratings_folder,
 )
 from cauldron.core.ratings import Scale
 from cauldron.core.rules import Action, Conflicts, TextOverlapRules
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.sources.catalog import registry
-from cauldron.transforms.curate.index import PartPath
 from cauldron.transforms.curate.pipeline import (
     CURATE_ROW_BYTES,
     CURATE_VERSION,
@@ -30,6 +33,7 @@ from cauldron.transforms.curate.pipeline import (
     CurateCorpora,
 )
 from cauldron.transforms.curate.records import CurateJob, CurateSource
+from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.cluster import CLUSTER_VERSION
 from cauldron.transforms.matching.contamination import CONTAMINATION_VERSION
 from cauldron.transforms.matching.texts import TEXT_VERSION
@@ -85,6 +89,15 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
     return fingerprint(values)
 
 
+def curation_step(
+    corpora: Mapping[str, CorpusManifest], output: str, matched: Matched
+) -> Step[CurationManifest]:
+    """The folder of the curation of `corpora`."""
+    digest = curation_fingerprint(corpora, matched)
+    folder = curation_folder(output, digest)
+    return Step(kind=CurationManifest, folder=folder, fingerprint=digest)
+
+
 def curate(
     corpora: Mapping[str, CorpusManifest],
     output: str,
@@ -99,40 +112,29 @@ def curate(
             files. Not called when the curation is finished.
     """
     matched = matched or Matched()
-    digest = curation_fingerprint(corpora, matched)
-    folder = curation_folder(output, digest)
+    step = curation_step(corpora, output, matched)
 
     def build() -> CurationManifest:
-        return _decide(corpora, output, folder, find(folder) if find else matched, launcher)
+        found = find(step.folder) if find else matched
+        files = (*found.clusters, *found.contamination)
+        counts = Counter(file.name.partition("-")[0] for file in files)
+        job = curate_job(corpora, output, found, counts)
+        if not job.markers.is_summed():
+            rows = _rows(corpora)
+            about = f"{rows:,} rows of {len(job.sources)} sources"
+            size, markers = rows * CURATE_ROW_BYTES, job.markers.paths()
+            launcher.submit(Job("curate", "curate", about, [0], decide_step(job), size, markers))
+        return curation_manifest(job, corpora, found)
 
-    step = Step(kind=CurationManifest, folder=folder, fingerprint=digest)
     return step.make("curate", build, launcher.say)
 
 
-def _decide(
-    corpora: Mapping[str, CorpusManifest],
-    output: str,
-    folder: str,
-    matched: Matched,
-    launcher: Launcher,
-) -> CurationManifest:
-    job = _curate_job(corpora, output, folder, matched)
-    parts = [
-        PartPath(number, part.part, storage.join(source.corpus, part.parquet.name))
-        for number, source in enumerate(job.sources)
-        for part in corpora[source.name].parts
-    ]
-    clusters = [storage.join(folder, file.name) for file in matched.clusters]
-    contamination = [storage.join(folder, file.name) for file in matched.contamination]
-    rows = _rows(corpora)
-    about = f"{rows:,} rows of {len(job.sources)} sources"
-    rated = [path for item in matched.ratings.values() for path in item.tables()]
-    ratings = [storage.join(output, path) for path in rated]
-    decisions = CurateCorpora(job, clusters, contamination, ratings)
-    markers = [job.marker(bucket) for bucket in range(job.buckets)]
-    size = rows * CURATE_ROW_BYTES
-    launcher.submit(Job("curate", "curate", about, parts, decisions, size, markers))
-    return _manifest(job, corpora, matched)
+def decide_step(job: CurateJob) -> Summed:
+    """Decide on all rows, unless that is done. Anything in, when clusters and contamination are
+    there."""
+    markers = (job.merged_markers, job.markers)
+    todo = any(one.missing() for one in markers)
+    return Summed(markers, CurateCorpora(job) if todo else None)
 
 
 def bucket_count(corpora: Mapping[str, CorpusManifest]) -> int:
@@ -144,37 +146,49 @@ def _rows(corpora: Mapping[str, CorpusManifest]) -> int:
     return sum(manifest.counts.kept for manifest in corpora.values())
 
 
-def _curate_job(
-    corpora: Mapping[str, CorpusManifest], output: str, folder: str, matched: Matched
+def curate_job(
+    corpora: Mapping[str, CorpusManifest],
+    output: str,
+    matched: Matched,
+    found: Mapping[str, int],
 ) -> CurateJob:
+    """The job as it travels to workers.
+
+    Args:
+        found: how many files of clusters and of evidence there will be, by the stem of their names.
+    """
     known = registry()
+
+    def source(name: str, corpus: CorpusManifest) -> CurateSource:
+        rated = matched.ratings.get(name)
+        return CurateSource(
+            name,
+            corpus_folder(output, name, corpus.fingerprint),
+            len(corpus.parts),
+            known[name].dialogue,
+            None if rated is None else ratings_folder(output, name, rated.fingerprint),
+        )
+
     return CurateJob(
-        sources=tuple(
-            CurateSource(
-                name,
-                corpus_folder(output, name, manifest.fingerprint),
-                len(manifest.parts),
-                known[name].dialogue,
-            )
-            for name, manifest in corpora.items()
-        ),
+        sources=tuple(source(name, corpus) for name, corpus in corpora.items()),
         buckets=bucket_count(corpora),
-        folder=folder,
+        folder=curation_step(corpora, output, matched).folder,
         action=matched.action,
         conflicts=matched.conflicts,
         least=tuple(sorted(matched.least.items())),
+        found=tuple(sorted(found.items())),
     )
 
 
-def _manifest(
+def curation_manifest(
     job: CurateJob, corpora: Mapping[str, CorpusManifest], matched: Matched
 ) -> CurationManifest:
-    marks = [storage.read_json(job.marker(bucket)) for bucket in range(job.buckets)]
+    """From the summaries of the decisions and of the merged texts."""
+    marks = list(job.markers.read())
     counts = {source.name: CurationCounts(rows_in=0, kept=0) for source in job.sources}
     for mark in marks:
         for name, values in mark["sources"].items():
             counts[name] += CurationCounts(**values)
-    merged = job.merged_files
     return CurationManifest(
         fingerprint=job.folder.rpartition("/")[2],
         corpora={name: item.fingerprint for name, item in corpora.items()},
@@ -188,6 +202,6 @@ def _manifest(
         buckets=[RowFile(**mark["file"]) for mark in marks],
         clusters=list(matched.clusters),
         contamination=list(matched.contamination),
-        merged=[RowFile(**storage.read_json(job.merged_marker(n))["file"]) for n in range(merged)],
+        merged=[RowFile(**mark["file"]) for mark in job.merged_markers.read()],
         counts=counts,
     )

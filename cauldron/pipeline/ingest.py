@@ -1,12 +1,20 @@
-"""The ingest step: the corpora that are missing, made from pieces of their sources in one job."""
+"""The ingest step: the corpora that are missing, made from pieces of their sources in one job.
+
+What this process does grows with the published files and the pieces, not with rows or bytes: one
+request for each published file whose footer says how it is cut, one listing per 1,000 markers of
+each unfinished corpus, and 2 kB of memory for each piece (64 MiB of a source), of which 1.4 kB are
+its entries in the manifest. The pieces are written to a file that workers read. What the parts hold
+is added up by the job: one file is read for each corpus.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.counts import CorpusCounts
 from cauldron.core.output.manifests import (
@@ -15,55 +23,57 @@ from cauldron.core.output.manifests import (
     PublishedFile,
     Tokenizer,
 )
-from cauldron.core.output.markers import missing
+from cauldron.core.output.markers import Markers, marker_folder
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runner import Job, Launcher, job_name
 from cauldron.pipeline.step import make_steps
 from cauldron.sources.base import Piece
 from cauldron.sources.repos.roots import open_root
-from cauldron.transforms.ingest import IngestPieces, PieceWork
-from cauldron.transforms.parts import PartCounts, PartNames, finished_parts
+from cauldron.transforms.ingest import IngestPieces, PieceWork, write_work
+from cauldron.transforms.parts import PartCounts, part_markers
 from cauldron.transforms.tokens import token_counter
 
-Marks = list[dict[str, Any]]
+
+class _Made(NamedTuple):
+    """What the parts of a corpus hold."""
+
+    parts: list[CorpusPart]
+    counts: dict[str, Any]
 
 
 def ingest(
-    planned: Iterable[PlannedCorpus],
-    options: BuildOptions,
-    launcher: Launcher,
-    name: str = "ingest",
-) -> dict[str, CorpusManifest]:
-    """The manifests of all corpora by source; those that are missing are made first.
-
-    Args:
-        name: of the step, for messages.
+    planned: Sequence[PlannedCorpus], options: BuildOptions, launcher: Launcher
+) -> list[CorpusManifest]:
+    """The manifests of all corpora, in order; those that are missing are made first, in one job.
 
     Raises:
         CauldronError: the job failed, or a source lost more than `max_bad_fraction`.
     """
-    corpora = {corpus.source.name: corpus for corpus in planned}
+    # Not by name: a benchmark may have that of a source.
+    corpora = {corpus.folder: corpus for corpus in planned}
 
-    def build(names: list[str]) -> list[CorpusManifest]:
-        return _ingest([corpora[source] for source in names], options, launcher, name)
+    def build(folders: list[str]) -> list[CorpusManifest]:
+        return _ingest([corpora[folder] for folder in folders], options, launcher)
 
-    return make_steps(name, corpora, build, launcher.say)
+    return list(make_steps("ingest", corpora, build, launcher.say).values())
 
 
 def _ingest(
-    todo: list[PlannedCorpus], options: BuildOptions, launcher: Launcher, name: str
+    todo: list[PlannedCorpus], options: BuildOptions, launcher: Launcher
 ) -> list[CorpusManifest]:
     pieces = cut_pieces(todo, options.root)
-    work = _unfinished(todo, pieces)
-    if work:
-        launcher.submit(_job(todo, work, options.root, name))
-    marks = [finished_parts(c.folder, len(own)) for c, own in zip(todo, pieces, strict=True)]
-    _check_losses(todo, pieces, marks, options.recipe.max_bad_fraction)
+    markers = [part_markers(c.folder, len(own)) for c, own in zip(todo, pieces, strict=True)]
+    unsummed = {item.folder: item for item in markers if not item.is_summed()}
+    if unsummed:
+        work = _unfinished(todo, pieces, unsummed)
+        launcher.submit(_job(todo, work, unsummed, options))
+    made = [_read(item) for item in markers]
+    _check_losses(todo, pieces, made, options.recipe.max_bad_fraction)
     specs = {corpus.settings.tokenizer for corpus in todo}
     tokenizers = {spec: _tokenizer(spec) for spec in specs}
     return [
         _manifest(corpus, own, done, tokenizers[corpus.settings.tokenizer])
-        for corpus, own, done in zip(todo, pieces, marks, strict=True)
+        for corpus, own, done in zip(todo, pieces, made, strict=True)
     ]
 
 
@@ -78,29 +88,40 @@ def cut_pieces(todo: list[PlannedCorpus], root: str | None) -> list[list[Piece]]
         return list(pool.map(cut, todo))
 
 
-def _unfinished(todo: list[PlannedCorpus], pieces: list[list[Piece]]) -> list[PieceWork]:
+def _unfinished(
+    todo: list[PlannedCorpus], pieces: list[list[Piece]], markers: Mapping[str, Markers]
+) -> list[PieceWork]:
     """The pieces without a marker, largest first: local runners assign them once, in turn."""
     work = []
     for corpus, own in zip(todo, pieces, strict=True):
-        parts = [PartNames(corpus.folder, "", part, len(own)) for part in range(len(own))]
-        todo_parts = missing([part.marker for part in parts])
-        work += [PieceWork(corpus.source.name, n, len(own), own[n]) for n in todo_parts]
-    return sorted(work, key=lambda item: (-item.piece.size, item.source, item.part))
+        if corpus.folder in markers:
+            numbers = markers[corpus.folder].missing()
+            work += [PieceWork(corpus.folder, n, len(own), own[n]) for n in numbers]
+    return sorted(work, key=lambda item: (-item.piece.size, item.corpus, item.part))
 
 
-def _job(todo: list[PlannedCorpus], work: list[PieceWork], root: str | None, name: str) -> Job:
-    jobs = {corpus.source.name: corpus.job(root) for corpus in todo}
+def _job(
+    todo: list[PlannedCorpus],
+    work: list[PieceWork],
+    markers: Mapping[str, Markers],
+    options: BuildOptions,
+) -> Job:
+    path = storage.join(marker_folder(next(iter(markers))), "work.jsonl")
+    write_work(path, work)
+    jobs = {corpus.folder: corpus.job(options.root) for corpus in todo if corpus.folder in markers}
     size = sum(item.piece.size for item in work)
-    about = f"{len(work)} pieces of {len(todo)} sources, {size / 1e6:,.0f} MB"
-    markers = [PartNames(jobs[w.source].corpus, "", w.part, w.parts).marker for w in work]
-    return Job(name, name, about, work, IngestPieces(jobs), size, markers)
+    about = f"{len(work)} pieces of {len(jobs)} sources, {size / 1e6:,.0f} MB"
+    stages = options.stages or tuple(options.recipe.stages)
+    name = job_name(options.recipe.name, stages, "ingest", options.output)
+    parts = [markers[item.corpus].path(item.part) for item in work]
+    return Job("ingest", name, about, [0], IngestPieces(path, jobs, markers), size, parts)
 
 
 def _manifest(
-    corpus: PlannedCorpus, pieces: list[Piece], marks: Marks, tokenizer: Tokenizer
+    corpus: PlannedCorpus, pieces: list[Piece], made: _Made, tokenizer: Tokenizer
 ) -> CorpusManifest:
-    assert [mark["part"] for mark in marks] == list(range(len(pieces))), corpus.folder
-    counts = CorpusCounts(**_sum_counts(marks))
+    assert [part.part for part in made.parts] == list(range(len(pieces))), corpus.folder
+    counts = CorpusCounts(**made.counts)
     assert counts.rows_in == counts.accounted, f"rows of {corpus.source.name} vanished"
     return CorpusManifest(
         source=corpus.source.name,
@@ -116,7 +137,7 @@ def _manifest(
             PublishedFile(path=file.path, size=file.size, version=file.version)
             for file in corpus.files
         ],
-        parts=[CorpusPart(**{k: v for k, v in mark.items() if k != "counts"}) for mark in marks],
+        parts=made.parts,
         counts=counts,
     )
 
@@ -126,24 +147,24 @@ def _tokenizer(spec: str) -> Tokenizer:
     return Tokenizer(name=counter.name, estimated=counter.estimated, digest=counter.digest())
 
 
-def _sum_counts(marks: Marks) -> dict[str, Any]:
-    total = PartCounts()
-    for mark in marks:
-        for name, value in mark["counts"].items():
+def _read(markers: Markers) -> _Made:
+    parts, total = [], PartCounts()
+    for mark in markers.read():
+        for name, value in mark.pop("counts").items():
             if isinstance(value, dict):
                 getattr(total, name).update(Counter(value))
             else:
                 setattr(total, name, getattr(total, name) + value)
-    return total.to_json()
+        parts.append(CorpusPart(**mark))
+    return _Made(parts, total.to_json())
 
 
 def _check_losses(
-    todo: list[PlannedCorpus], pieces: list[list[Piece]], marks: list[Marks], limit: float
+    todo: list[PlannedCorpus], pieces: list[list[Piece]], made: list[_Made], limit: float
 ) -> None:
     """Raise CauldronError with a line for every source that lost more than `limit`."""
     lines = []
-    for corpus, own, done in zip(todo, pieces, marks, strict=True):
-        counts = _sum_counts(done)
+    for corpus, own, (_, counts) in zip(todo, pieces, made, strict=True):
         lost = sum(counts["quarantined"].values())
         by_rows = lost / max(1, counts["rows_in"])
         # An unreadable file counts as one row, because its number of rows is unknown: its bytes

@@ -1,14 +1,20 @@
 """The matching step: which pictures of all corpora and benchmarks are the same.
 
-Three kinds of Beam jobs, each for the work that has no marker yet: pictures, candidate pairs (in
-as many passes as this machine's memory needs), verdicts on pixels. Verdicts name pictures by
-content, so those of earlier matchings stay valid: a new source costs only its own pairs.
+Three steps, each for the work that has no marker yet: pictures, candidate pairs (in as many passes
+as this machine's memory needs), verdicts on pixels. On this machine each is a job, on a remote
+runner all are parts of one graph (`MatchPictures`). Verdicts name pictures by content, so those of
+earlier matchings stay valid: a new source costs only its own pairs.
+
+What this process does grows with the ranges (500,000 images each): their entries in the manifest,
+about 700 bytes each, and one listing per 1,000 markers. It reads the manifest of each earlier
+matching once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import apache_beam as beam
@@ -26,14 +32,28 @@ from cauldron.core.output.manifests import (
     match_folder,
     read_manifest,
 )
-from cauldron.core.output.markers import missing
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.options import shuffle_limit
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
-from cauldron.transforms.matching.compare import COMPARE_VERSION, CompareJob, ComparePairs
-from cauldron.transforms.matching.join import Candidates, find_candidates
-from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE, CollectPictures, PicturePart
+from cauldron.transforms.graph import Summed
+from cauldron.transforms.matching.compare import (
+    COMPARE_VERSION,
+    CompareJob,
+    ComparePairs,
+    ranges_to_compare,
+)
+from cauldron.transforms.matching.join import (
+    JoinPictures,
+    find_candidates,
+    found_candidates,
+    passes_left,
+)
+from cauldron.transforms.matching.pictures import (
+    PICTURES_PER_RANGE,
+    CollectPictures,
+    picture_parts,
+)
 from cauldron.transforms.matching.records import OCCURRENCE, MatchJob, MatchSource
 
 # Part of every matching's fingerprint; raise it when the same corpora would match differently.
@@ -65,7 +85,7 @@ class MatchRequest:
     def images(self) -> int:
         return sum(item.counts.images for item in self.manifests)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         return fingerprint(
             {
@@ -78,30 +98,76 @@ class MatchRequest:
             }
         )
 
+    @property
+    def folder(self) -> str:
+        return match_folder(self.output, self.fingerprint)
+
+    @property
+    def step(self) -> Step[MatchManifest]:
+        return Step(kind=MatchManifest, folder=self.folder, fingerprint=self.fingerprint)
+
+    @cached_property
+    def job(self) -> MatchJob:
+        """As it travels to workers."""
+        kinds = (
+            (self.corpora, corpus_folder, False),
+            (self.benchmarks, benchmark_folder, True),
+        )
+        sources = tuple(
+            MatchSource(
+                name, place(self.output, name, item.fingerprint), len(item.parts), benchmark
+            )
+            for items, place, benchmark in kinds
+            for name, item in items.items()
+        )
+        return MatchJob(
+            sources=sources,
+            folder=self.folder,
+            ranges=max(1, -(-self.images // PICTURES_PER_RANGE)),
+            **_values(self.rules),
+        )
+
 
 def match(request: MatchRequest, launcher: Launcher) -> MatchManifest:
-    """Find the pairs of equal pictures.
+    """Find the pairs of equal pictures, in a job for each step.
 
     Raises:
         CauldronError: a job failed.
     """
-    folder = match_folder(request.output, request.fingerprint)
-    step = Step(kind=MatchManifest, folder=folder, fingerprint=request.fingerprint)
-    return step.make("match", lambda: _match(request, launcher), launcher.say)
+
+    def build() -> MatchManifest:
+        _collect_pictures(request, launcher)
+        _find_candidates(request, launcher)
+        _compare_pairs(request, launcher)
+        return match_manifest(request)
+
+    return request.step.make("match", build, launcher.say)
 
 
-def _match(request: MatchRequest, launcher: Launcher) -> MatchManifest:
-    job = match_job(request)
-    _collect_pictures(request, job, launcher)
-    marks = _read_markers(job, "pictures")
-    pictures = sum(mark["pictures"]["rows"] for mark in marks)
-    candidates = _find_candidates(job, pictures, launcher)
-    _compare_pairs(request, job, candidates, launcher)
-    # Only the verdicts needed the candidates.
-    for path in storage.list_files(job.folder, ".parquet"):
-        if path.rpartition("/")[2].startswith("candidates-"):
-            storage.remove(path)
-    return _manifest(request, job, marks, candidates)
+class MatchPictures(beam.PTransform):
+    """A matching as a part of one graph: anything in, and out when all verdicts are written. What
+    is written already is not written again.
+
+    Args:
+        before: matchings of the same graph that are complete when this one begins.
+    """
+
+    def __init__(self, request: MatchRequest, before: Iterable[MatchRequest] = ()) -> None:
+        super().__init__()
+        self._request, self._before = request, tuple(before)
+
+    def expand(self, done: beam.PCollection[Any]) -> beam.PCollection[Any]:
+        job = self._request.job
+        if not job.markers("pictures").is_summed():
+            done = done | "Pictures" >> _pictures_step(job)
+        if job.markers("verdicts").missing() and passes_left(job):
+            done = done | "Candidates" >> JoinPictures(job, self._request.images)
+        return done | "Compare" >> _compare_step(self._request, self._before)
+
+    def markers(self) -> list[str]:
+        """Of all that the transform writes."""
+        job = self._request.job
+        return [*job.markers("pictures").paths(), *job.markers("verdicts").paths()]
 
 
 def _values(rules: DuplicateRules) -> dict[str, Any]:
@@ -109,38 +175,40 @@ def _values(rules: DuplicateRules) -> dict[str, Any]:
     return rules.model_dump(include={"radius", "radius256", "aspect", "neighbours"})
 
 
-def match_job(request: MatchRequest) -> MatchJob:
-    """The job as it travels to workers."""
-    kinds = ((request.corpora, corpus_folder, False), (request.benchmarks, benchmark_folder, True))
-    sources = tuple(
-        MatchSource(name, place(request.output, name, item.fingerprint), len(item.parts), benchmark)
-        for items, place, benchmark in kinds
-        for name, item in items.items()
-    )
-    return MatchJob(
-        sources=sources,
-        folder=match_folder(request.output, request.fingerprint),
-        ranges=max(1, -(-request.images // PICTURES_PER_RANGE)),
-        **_values(request.rules),
-    )
+def _pictures_step(job: MatchJob) -> Summed:
+    markers = job.markers("pictures")
+    todo = markers.missing()
+    work = CollectPictures(job, _others(todo, job)) if todo else None
+    return Summed((markers,), work, picture_parts, job)
 
 
-def _collect_pictures(request: MatchRequest, job: MatchJob, launcher: Launcher) -> None:
-    markers = _markers(job, "pictures")
-    if not missing(markers):
+def _compare_step(request: MatchRequest, before: Iterable[MatchRequest] = ()) -> Summed:
+    job = request.job
+    markers = job.markers("verdicts")
+    todo = markers.missing()
+    known = (*_earlier(request), *((one.folder, one.job.ranges) for one in before))
+    compare = CompareJob(job, known, _others(todo, job))
+    return Summed((markers,), ComparePairs(compare) if todo else None, ranges_to_compare, compare)
+
+
+def _others(todo: Iterable[int], job: MatchJob) -> frozenset[int]:
+    return frozenset(range(job.ranges)).difference(todo)
+
+
+def _collect_pictures(request: MatchRequest, launcher: Launcher) -> None:
+    job, markers = request.job, request.job.markers("pictures")
+    if not markers.is_summed():
+        about = f"{request.images:,} images of {len(job.sources)} sources"
+        size = request.images * OCCURRENCE.itemsize
+        step = _pictures_step(job)
+        launcher.submit(Job("match", "pictures", about, [0], step, size, markers.paths()))
+
+
+def _find_candidates(request: MatchRequest, launcher: Launcher) -> None:
+    job, limit = request.job, shuffle_limit(launcher.beam_args)
+    if job.markers("verdicts").is_summed():
         return
-    parts = [
-        PicturePart(number, part.part, storage.join(source.corpus, part.parquet.name))
-        for number, source in enumerate(job.sources)
-        for part in request.manifests[number].parts
-    ]
-    about = f"{request.images:,} images of {len(job.sources)} sources"
-    size = request.images * OCCURRENCE.itemsize
-    launcher.submit(Job("match", "pictures", about, parts, CollectPictures(job), size, markers))
-
-
-def _find_candidates(job: MatchJob, pictures: int, launcher: Launcher) -> Candidates:
-    limit = shuffle_limit(launcher.beam_args)
+    pictures = sum(mark["pictures"]["rows"] for mark in job.markers("pictures").read())
     ranges = list(range(job.ranges))
 
     def run(name: str, transform: beam.PTransform, size: int) -> None:
@@ -148,58 +216,42 @@ def _find_candidates(job: MatchJob, pictures: int, launcher: Launcher) -> Candid
         name, size = name.replace(" ", "-"), min(size, limit)
         launcher.submit(Job("match", name, about, ranges, transform, size))
 
-    return find_candidates(job, pictures, limit, run)
+    find_candidates(job, pictures, limit, run)
 
 
-def _compare_pairs(
-    request: MatchRequest, job: MatchJob, candidates: Candidates, launcher: Launcher
-) -> None:
-    markers = _markers(job, "verdicts")
-    if todo := missing(markers):
-        pairs = candidates.counts["pairs"]
+def _compare_pairs(request: MatchRequest, launcher: Launcher) -> None:
+    job, markers = request.job, request.job.markers("verdicts")
+    if not markers.is_summed():
+        pairs = found_candidates(job).counts["pairs"]
         about, size = f"{pairs:,} pairs to compare", pairs * _PAIR_BYTES
-        compare = ComparePairs(CompareJob(job, candidates.files, _earlier(request, job)))
-        launcher.submit(Job("match", "compare", about, todo, compare, size, markers))
+        step = _compare_step(request)
+        launcher.submit(Job("match", "compare", about, [0], step, size, markers.paths()))
 
 
-def _markers(job: MatchJob, stem: str) -> list[str]:
-    return [job.marker(stem, number) for number in range(job.ranges)]
-
-
-def _read_markers(job: MatchJob, stem: str) -> list[dict[str, Any]]:
-    return [storage.read_json(path) for path in _markers(job, stem)]
-
-
-def _earlier(request: MatchRequest, job: MatchJob) -> tuple[tuple[str, ...], ...]:
-    """For each range the verdict files of finished matchings that may hold its pairs.
-
-    Ranges are equal parts of all keys, in order, so a file holds the keys of a known interval.
-    """
-    known: list[list[str]] = [[] for _ in range(job.ranges)]
+def _earlier(request: MatchRequest) -> tuple[tuple[str, int], ...]:
+    """Folders of finished matchings whose verdicts are still right, and the ranges of each."""
+    found = []
     for name in storage.list_folders(storage.join(request.output, "matches")):
         folder = match_folder(request.output, name)
         try:
             old = read_manifest(MatchManifest, folder)
         except FileNotFoundError:
             continue  # unfinished
-        if (old.compare_version, old.opencv) != (COMPARE_VERSION, cv2.__version__):
-            continue
-        for number in range(job.ranges):
-            first = number * len(old.verdicts) // job.ranges
-            last = -(-(number + 1) * len(old.verdicts) // job.ranges)
-            files = old.verdicts[first:last]
-            known[number] += [storage.join(folder, file.name) for file in files]
-    return tuple(tuple(paths) for paths in known)
+        if (old.compare_version, old.opencv) == (COMPARE_VERSION, cv2.__version__):
+            found.append((folder, len(old.verdicts)))
+    return tuple(found)
 
 
-def _manifest(
-    request: MatchRequest, job: MatchJob, marks: list[dict[str, Any]], candidates: Candidates
-) -> MatchManifest:
-    """From the markers of pictures, and of verdicts."""
+def match_manifest(request: MatchRequest) -> MatchManifest:
+    """From the summaries of pictures and of verdicts. Removes the candidates, which only the
+    verdicts needed."""
+    job = request.job
+    marks, compared = (list(job.markers(stem).read()) for stem in ("pictures", "verdicts"))
     pictures = [RowFile(**mark["pictures"]) for mark in marks]
     occurrences = [RowFile(**mark["occurrences"]) for mark in marks]
-    marks = _read_markers(job, "verdicts")
-    verdicts = [RowFile(**mark["verdicts"]) for mark in marks]
+    verdicts = [RowFile(**mark["verdicts"]) for mark in compared]
+    candidates = found_candidates(job)
+    storage.remove(job.temporaries)
     return MatchManifest(
         fingerprint=request.fingerprint,
         corpora={name: item.fingerprint for name, item in request.corpora.items()},
@@ -215,8 +267,8 @@ def _manifest(
             images=sum(file.rows for file in occurrences),
             pictures=sum(file.rows for file in pictures),
             candidates=sum(file.rows for file in verdicts),
-            compared=sum(mark["compared"] for mark in marks),
-            same=sum(mark["same"] for mark in marks),
+            compared=sum(mark["compared"] for mark in compared),
+            same=sum(mark["same"] for mark in compared),
             crowded=candidates.counts.get("in_crowds", 0),
         ),
     )

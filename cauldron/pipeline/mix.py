@@ -36,7 +36,7 @@ from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
 from cauldron.inspect.statistics import published, published_counts
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
@@ -118,7 +118,8 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     rows = sum(request.curation.counts[source].kept for source in sources)
     about = f"{rows:,} rows of {len(sources)} sources"
     size, work = _expected_bytes(request, run.terms), [run.job.curation]
-    launcher.submit(Job(name, "mix", about, work, MixRows(run), size, count=run.progress))
+    called = job_name(request.recipe.name, (request.stage,), "mix", request.output)
+    launcher.submit(Job(name, called, about, work, MixRows(run), size, count=run.progress))
     plan = MixPlan.read(run.plan_path)
     allocations = run.terms.solve(plan.counts)
     if not plan.shards:

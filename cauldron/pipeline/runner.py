@@ -1,8 +1,9 @@
-"""Running a Beam pipeline to its end: progress, one-line errors."""
+"""Running a Beam pipeline to its end: its name, progress, one-line errors."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import re
 import signal
@@ -17,17 +18,37 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from cauldron.core.errors import CauldronError
-from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.counted import Count, counted
 from cauldron.pipeline.local_runner import SIGNALS, LocalRunner
-from cauldron.pipeline.options import LOCAL_RUNNER, pipeline_options, runner_name
+from cauldron.pipeline.options import LOCAL_RUNNER, is_remote, pipeline_options, runner_name
 from cauldron.pipeline.remote_workers import prepare
+from cauldron.pipeline.watch import watched
 
 logger = logging.getLogger(__name__)
 
 # Dataflow's messages as Beam logs them: a time, the importance, the text.
 _DATAFLOW_MESSAGE = re.compile(r"^.*?\bJOB_MESSAGE_ERROR: ")
+
+# Labels of Google Cloud have 63 characters, and ``cauldron-`` comes before ours.
+_NAME_CHARS = 54
+_RECIPE_CHARS = 16
+
+
+def job_name(recipe: str, stages: Sequence[str], step: str, output: str) -> str:
+    """A job's name, which says what it is part of: ``demo-sft-mix-1a2b3c4d``.
+
+    The last part is a hash of the output's address. Names consist of lower case letters, digits and
+    hyphens; long names of recipes and stages are cut.
+    """
+    digest = hashlib.sha256(output.encode()).hexdigest()[:8]
+    end = f"-{step}-{digest}"
+    start = f"{_plain(recipe)[:_RECIPE_CHARS]}-{_plain('-'.join(stages))}"
+    return _plain(start[: _NAME_CHARS - len(end)]) + end
+
+
+def _plain(text: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def run(
@@ -35,13 +56,18 @@ def run(
     build: Callable[[beam.Pipeline], object],
     arguments: Sequence[str],
     work_bytes: int,
+    full_name: str | None = None,
 ) -> None:
     """Build and run one pipeline to its end. A remote job is cancelled by Ctrl-C and SIGTERM.
+
+    Args:
+        name: for messages.
+        full_name: as the runner shows it, if not `name`.
 
     Raises:
         CauldronError: the job failed; the message is the innermost error's.
     """
-    options = pipeline_options(arguments, name, work_bytes)
+    options = pipeline_options(arguments, full_name or name, work_bytes)
     with _interrupts(), _beam_errors() as logged:
         try:
             pipeline = beam.Pipeline(_own_runner(options), options=options)
@@ -189,7 +215,7 @@ class Job:
 
     Attributes:
         step: of the build, for messages.
-        name: of the job, as the runner shows it.
+        name: of the job, as the runner shows it; see `job_name`.
         about: what is to be done, for the user.
         elements: the input of `transform`.
         size: bytes the job reads, to decide between one process and many.
@@ -214,11 +240,18 @@ class Launcher:
     Attributes:
         say: receives one line at a time about the progress.
         track: is told how far each job is; by default in lines too.
+        few_jobs: steps of a build that can be one job are; None: if the runner is remote, where
+            each job takes minutes to start.
     """
 
     beam_args: Sequence[str]
     say: Say
     track: Track | None = None
+    few_jobs: bool | None = None
+
+    @property
+    def in_one_graph(self) -> bool:
+        return is_remote(self.beam_args) if self.few_jobs is None else self.few_jobs
 
     def submit(self, job: Job) -> None:
         """Run a job to its end. Raises CauldronError when it fails."""
@@ -229,27 +262,6 @@ class Launcher:
             _ = work | job.transform
 
         track = self.track or lines(self.say)
-        with counted(job.step, job.count, track) if job.count else _progress(job, track):
-            run(job.name, build, self.beam_args, job.size)
-
-
-@contextlib.contextmanager
-def _progress(job: Job, track: Track) -> Iterator[None]:
-    """Tell about every second how many markers of a job exist.
-
-    Counting files works with every runner, and what is counted is really done.
-    """
-    stop = threading.Event()
-
-    def watch(move: Callable[[int], None]) -> None:
-        while job.markers and not stop.wait(1.0):
-            move(len(job.markers) - len(missing(job.markers)))
-
-    with track(job.step, len(job.markers)) as move:
-        watcher = threading.Thread(target=watch, args=(move,), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
+        watch = counted(job.step, job.count, track) if job.count else None
+        with watch or watched(job.step, job.markers, track):
+            run(job.step, build, self.beam_args, job.size, job.name)

@@ -9,10 +9,10 @@ from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
 
 
-def write_world(folder: Path) -> None:
+def write_world(folder: Path, rows: int = 40) -> None:
     """``hub`` and ``benchmark`` in a folder."""
-    hubs.write_dolly(str(folder / "hub"), rows=40, broken=1)
-    hubs.write_sharegpt(str(folder / "hub"), rows=40, turns=3, pictures=30)
+    hubs.write_dolly(str(folder / "hub"), rows=rows, broken=1)
+    hubs.write_sharegpt(str(folder / "hub"), rows=rows, turns=3, pictures=rows * 3 // 4)
     (folder / "benchmark").mkdir()
     for number in range(3):
         (folder / "benchmark" / f"{number}.jpg").write_bytes(hubs.photo(number))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,10 @@ from cauldron.transforms.curate.index import (
     low_rated_rows,
 )
 from cauldron.transforms.curate.records import ROW, CurateJob
+from cauldron.transforms.graph import After, Each
+from cauldron.transforms.matching.cluster import ClusterJob
+from cauldron.transforms.matching.contamination import ContaminationJob
+from cauldron.transforms.matching.texts import TextJob
 
 # Part of every curation fingerprint. Raise it if a change alters decisions.
 CURATE_VERSION = 4
@@ -73,41 +77,44 @@ def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[byte
     return bucket, {"judged": [judged], "fates": [], "held": []}
 
 
-class CurateCorpora(beam.PTransform):
-    """`PartPath` in, the numbers of the written buckets out.
+def _parts(job: CurateJob) -> Iterator[PartPath]:
+    for number, source in enumerate(job.sources):
+        for part, path in enumerate(source.tables(source.corpus)):
+            yield PartPath(number, part, path)
 
-    Args:
-        clusters: paths of files in `CLUSTER_SCHEMA`; ids that no corpus part has are ignored.
-        contamination: paths of files in `CONTAMINATION_SCHEMA`.
-        ratings: paths of files in `RATING_SCHEMA`; rows with ratings below `job.least` are dropped.
+
+def _rated(job: CurateJob) -> Iterator[str]:
+    for source in job.sources:
+        if source.ratings is not None:
+            yield from source.tables(source.ratings)
+
+
+class CurateCorpora(beam.PTransform):
+    """Anything in; when all of it is there, files are read. The numbers of written buckets out.
+
+    Ids in clusters that no corpus part has are ignored. Rows with ratings below `job.least` are
+    dropped.
     """
 
-    def __init__(
-        self,
-        job: CurateJob,
-        clusters: Sequence[str] = (),
-        contamination: Sequence[str] = (),
-        ratings: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, job: CurateJob) -> None:
         super().__init__()
         self._job = job
-        self._clusters = list(clusters)
-        self._contamination = list(contamination)
-        self._ratings = list(ratings)
 
-    def expand(self, parts: beam.PCollection[PartPath]) -> beam.PCollection[int]:
-        job, pipeline = self._job, parts.pipeline
+    def expand(self, begin: beam.PCollection[Any]) -> beam.PCollection[int]:
+        job, pipeline = self._job, begin.pipeline
         index = partial(index_part, groups=job.groups)
+        clusters = After(job.found_files, ClusterJob.STEM)
         rows = (
-            parts
+            begin
+            | "Parts" >> After(_parts, job)
             | "Spread parts" >> beam.Reshuffle()
             | "Index rows" >> beam.FlatMap(_by_bucket, index, job.buckets).with_output_types(_KEYED)
         )
         given = {
             "rows": (self._every(pipeline, "bucket"), rows)
             | "With empty buckets" >> beam.Flatten(),
-            "clustered": self._ids(pipeline, "clusters", self._clusters, clustered_images),
-            "gone": self._gone(pipeline),
+            "clustered": self._ids(begin, "clusters", clusters, clustered_images),
+            "gone": self._gone(begin),
         }
         judged = (
             given
@@ -133,25 +140,26 @@ class CurateCorpora(beam.PTransform):
             >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
         )
 
-    def _gone(self, pipeline: beam.Pipeline) -> beam.PCollection[tuple[int, bytes]]:
-        gone = self._ids(pipeline, "contamination", self._contamination, contaminated_rows)
-        if not self._ratings:
+    def _gone(self, begin: beam.PCollection[Any]) -> beam.PCollection[tuple[int, bytes]]:
+        job = self._job
+        leaks = After(job.found_files, ContaminationJob.STEM, TextJob.STEM)
+        gone = self._ids(begin, "contamination", leaks, contaminated_rows)
+        if not job.least:
             return gone
-        read = partial(low_rated_rows, least=dict(self._job.least))
-        rated = self._ids(pipeline, "ratings", self._ratings, read)
+        read = partial(low_rated_rows, least=dict(job.least))
+        rated = self._ids(begin, "ratings", After(_rated, job), read)
         return (gone, rated) | "Rows to drop" >> beam.Flatten()
 
     def _every(self, pipeline: beam.Pipeline, what: str) -> beam.PCollection[tuple[int, bytes]]:
         """An empty piece for each bucket, because a bucket without rows has a file too."""
-        empty = [(number, b"") for number in range(self._job.buckets)]
-        return pipeline | f"Every {what}" >> beam.Create(empty).with_output_types(_KEYED)
+        return pipeline | f"Every {what}" >> Each(self._job.buckets, b"", bytes)
 
     def _ids(
-        self, pipeline: beam.Pipeline, what: str, paths: list[str], read: Callable[[str], Array]
+        self, begin: beam.PCollection[Any], what: str, paths: After, read: Callable[[str], Array]
     ) -> beam.PCollection[tuple[int, bytes]]:
         return (
-            pipeline
-            | f"Files of {what}" >> beam.Create(paths).with_output_types(str)
+            begin
+            | f"Files of {what}" >> paths.with_output_types(str)
             | f"Spread files of {what}" >> beam.Reshuffle().with_output_types(str)
             | f"Read {what}"
             >> beam.FlatMap(_by_bucket, read, self._job.buckets).with_output_types(_KEYED)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from cauldron.transforms.matching.records import found_name
+from cauldron.transforms.parts import PartNames
 
-from cauldron.core.output.markers import marker_path
+from cauldron.core import storage
+from cauldron.core.output.markers import Markers
 from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `image_bytes`,
@@ -111,12 +115,19 @@ class CurateSource:
         corpus: its folder.
         parts: number of its parts.
         dialogue: turns build on each other, so its rows are not merged.
+        ratings: the folder of its ratings, with a table for each part; None without.
     """
 
     name: str
     corpus: str
     parts: int
     dialogue: bool = False
+    ratings: str | None = None
+
+    def tables(self, folder: str) -> Iterator[str]:
+        """The paths of the tables of all parts in a folder."""
+        for part in range(self.parts):
+            yield storage.join(folder, PartNames(folder, "", part, self.parts).parquet)
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,8 @@ class CurateJob:
             searched for.
         conflicts: see `merging.merge_samples`.
         least: the smallest rating that each turn may have, (scale, rating).
+        found: how many files of clusters and of evidence are in the folder, (stem of their names,
+            number).
     """
 
     sources: tuple[CurateSource, ...]
@@ -139,6 +152,14 @@ class CurateJob:
     action: Action | None = None
     conflicts: Conflicts = "keep"
     least: tuple[tuple[str, int], ...] = ()
+    found: tuple[tuple[str, int], ...] = ()
+
+    def found_files(self, *stems: str) -> Iterator[str]:
+        """The paths of the files of some stems."""
+        for stem, files in self.found:
+            if stem in stems:
+                for number in range(files):
+                    yield storage.join(self.folder, found_name(stem, number, files))
 
     @property
     def groups(self) -> bool:
@@ -149,11 +170,20 @@ class CurateJob:
     def merged_files(self) -> int:
         return self.buckets if self.action == "merge" else 0
 
+    @property
+    def markers(self) -> Markers:
+        """Of the decisions."""
+        return Markers(self.folder, "", self.buckets)
+
+    @property
+    def merged_markers(self) -> Markers:
+        return Markers(self.folder, "merged", self.merged_files)
+
     def marker(self, bucket: int) -> str:
-        return marker_path(self.folder, "", bucket)
+        return self.markers.path(bucket)
 
     def merged_marker(self, number: int) -> str:
-        return marker_path(self.folder, "merged", number)
+        return self.merged_markers.path(number)
 
 
 def bucket_name(bucket: int, buckets: int) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by, write_array
+from cauldron.transforms.graph import Each
 from cauldron.transforms.matching.arrays import repeated, starts
 from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
 from cauldron.transforms.order import id_halves
@@ -115,37 +116,55 @@ def write_range(number: int, packed: Iterable[bytes], job: MatchJob) -> dict[str
     return marker
 
 
-def _read_part(element: PicturePart, ranges: int) -> Iterator[tuple[int, bytes]]:
+def picture_parts(job: MatchJob) -> Iterator[PicturePart]:
+    """All corpus parts of a job."""
+    for number, source in enumerate(job.sources):
+        for part in range(source.parts):
+            yield PicturePart(number, part, source.table(part))
+
+
+def _read_part(
+    element: PicturePart, ranges: int, done: frozenset[int]
+) -> Iterator[tuple[int, bytes]]:
     images = read_occurrences(element)
-    yield from split_by(images, range_of(images["key_high"], ranges))
+    for number, piece in split_by(images, range_of(images["key_high"], ranges)):
+        if number not in done:
+            yield number, piece
 
 
-def _write_range(element: tuple[int, Iterable[bytes]], job: MatchJob) -> Iterator[int]:
+def _write_range(
+    element: tuple[int, Iterable[bytes]], job: MatchJob, done: frozenset[int]
+) -> Iterator[int]:
     number, packed = element
-    write_range(number, packed, job)
-    yield number
+    if number not in done:
+        write_range(number, packed, job)
+        yield number
 
 
 class CollectPictures(beam.PTransform):
-    """`PicturePart` in, the numbers of the written ranges out."""
+    """`PicturePart` in, the numbers of the written ranges out.
 
-    def __init__(self, job: MatchJob) -> None:
+    Args:
+        done: ranges that are not written again.
+    """
+
+    def __init__(self, job: MatchJob, done: frozenset[int] = frozenset()) -> None:
         super().__init__()
-        self._job = job
+        self._job, self._done = job, done
 
     def expand(self, parts: beam.PCollection[PicturePart]) -> beam.PCollection[int]:
-        empty = parts.pipeline | "Every range" >> beam.Create(
-            [(number, b"") for number in range(self._job.ranges)]
-        )
+        empty = parts.pipeline | "Every range" >> Each(self._job.ranges, b"", bytes)
         images = (
             parts
             | "Spread parts" >> beam.Reshuffle()
             | "Read signatures"
-            >> beam.FlatMap(_read_part, self._job.ranges).with_output_types(tuple[int, bytes])
+            >> beam.FlatMap(_read_part, self._job.ranges, self._done).with_output_types(
+                tuple[int, bytes]
+            )
         )
         return (
             (empty, images)
             | "With empty ranges" >> beam.Flatten()
             | "Group by key range" >> beam.GroupByKey()
-            | "Write pictures" >> beam.FlatMap(_write_range, self._job)
+            | "Write pictures" >> beam.FlatMap(_write_range, self._job, self._done)
         )

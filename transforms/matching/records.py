@@ -15,7 +15,7 @@ import numpy as np
 from cauldron.transforms.parts import PartNames, record_file
 
 from cauldron.core import storage
-from cauldron.core.output.markers import marker_path
+from cauldron.core.output.markers import Markers
 
 _KEY = [("key_high", "<u8"), ("key_low", "<u8")]
 _HASHES = [("phash", "<u8"), ("phash256", "<u8", (4,))]
@@ -148,8 +148,25 @@ class MatchJob:
         """The `VERDICT` records whose first picture is in a range, sorted by both numbers."""
         return self._file("verdicts", number, self.ranges)
 
+    def temporary(self, name: str) -> str:
+        """A file that is removed when the matching is finished."""
+        return storage.join(self.temporaries, name)
+
+    @property
+    def temporaries(self) -> str:
+        return storage.join(self.folder, "_candidates")
+
+    def markers(self, stem: str) -> Markers:
+        """Of the files of all ranges."""
+        return Markers(self.folder, stem, self.ranges)
+
     def marker(self, stem: str, number: int) -> str:
-        return marker_path(self.folder, stem, number)
+        return self.markers(stem).path(number)
+
+
+def found_name(stem: str, number: int, files: int) -> str:
+    """The name of a file of clusters or of evidence."""
+    return f"{stem}-{number:05d}-of-{files:05d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -167,10 +184,14 @@ class CurationJob:
     files: int
 
     def name(self, number: int) -> str:
-        return f"{self.STEM}-{number:05d}-of-{self.files:05d}.parquet"
+        return found_name(self.STEM, number, self.files)
 
     def file(self, number: int) -> str:
         return storage.join(self.folder, self.name(number))
 
+    @property
+    def markers(self) -> Markers:
+        return Markers(self.folder, self.STEM, self.files)
+
     def marker(self, number: int) -> str:
-        return marker_path(self.folder, self.STEM, number)
+        return self.markers.path(number)

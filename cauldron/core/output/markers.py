@@ -1,14 +1,22 @@
 """Markers: JSON files in ``_done/`` of an unfinished folder, one for each file that is whole.
 
-A killed build resumes after its markers, and totals are added up from them. They are removed once
-the folder has its manifest.
+A killed build resumes after its markers. When all markers of one kind are there, the job adds them
+up into one file beside them, the summary. The process that submits the job reads the summary and
+lists the folder, and never opens every marker. All of them are removed once the folder has its
+manifest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 from cauldron.core import storage
+
+_READS = 16  # requests at a time
 
 
 def marker_folder(folder: str) -> str:
@@ -32,3 +40,50 @@ def missing(markers: Sequence[str]) -> list[int]:
     folders = {marker.rpartition("/")[0] for marker in markers}
     found = {path for folder in folders for path in storage.list_files(folder, ".json")}
     return [index for index, marker in enumerate(markers) if marker not in found]
+
+
+@dataclass(frozen=True)
+class Markers:
+    """The markers of one kind in a folder.
+
+    Attributes:
+        stem: of their names.
+        count: how many there will be.
+        with_count: the count is a part of their names.
+    """
+
+    folder: str
+    stem: str
+    count: int
+    with_count: bool = False
+
+    def path(self, number: int) -> str:
+        of = self.count if self.with_count else None
+        return marker_path(self.folder, self.stem, number, of)
+
+    def paths(self) -> list[str]:
+        return [self.path(number) for number in range(self.count)]
+
+    def missing(self) -> list[int]:
+        """The numbers of those that do not exist yet."""
+        return missing(self.paths())
+
+    @property
+    def summary(self) -> str:
+        """The path of the summary, a JSON line for each marker."""
+        return storage.join(marker_folder(self.folder), f"{self.stem or 'all'}.jsonl")
+
+    def is_summed(self) -> bool:
+        return storage.exists(self.summary)
+
+    def sum_up(self) -> None:
+        """Write the summary. Raises FileNotFoundError if a marker is missing."""
+        with ThreadPoolExecutor(_READS) as pool, storage.atomic_write(self.summary) as file:
+            for value in pool.map(storage.read_json, self.paths()):
+                file.write(json.dumps(value, sort_keys=True).encode() + b"\n")
+
+    def read(self) -> Iterator[Any]:
+        """What the markers hold, in the order of their numbers, from the summary."""
+        with storage.open_read(self.summary) as file:
+            for line in file:
+                yield json.loads(line)

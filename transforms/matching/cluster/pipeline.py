@@ -18,6 +18,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import from_bytes
+from cauldron.transforms.graph import Each
 from cauldron.transforms.matching.arrays import benchmark_pictures, cut_by, unpack_benchmarks
 from cauldron.transforms.matching.cluster.components import (
     LABEL,
@@ -216,9 +217,7 @@ class ClusterPictures(beam.PTransform):
         self, rows: beam.PCollection[tuple[int, Rows]], settled: Pieces
     ) -> beam.PCollection[int]:
         job, counts = self._job, tuple[int, tuple[int, int]]
-        empty = rows.pipeline | "Empty files" >> beam.Create(
-            [(number, (0, 0)) for number in range(job.files)]
-        ).with_output_types(counts)
+        empty = rows.pipeline | "Empty files" >> Each(job.files, (0, 0), tuple[int, int])
         splits = settled | "Count splits" >> beam.FlatMap(
             _count_splits, job.files
         ).with_output_types(counts)

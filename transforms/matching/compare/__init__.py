@@ -6,6 +6,17 @@ one for each range of the first picture's key. `PictureComparer` compares single
 
 from cauldron.transforms.matching.compare.comparer import PictureComparer, batches
 from cauldron.transforms.matching.compare.comparison import COMPARE_VERSION
-from cauldron.transforms.matching.compare.pipeline import CompareJob, ComparePairs
+from cauldron.transforms.matching.compare.pipeline import (
+    CompareJob,
+    ComparePairs,
+    ranges_to_compare,
+)
 
-__all__ = ["COMPARE_VERSION", "CompareJob", "ComparePairs", "PictureComparer", "batches"]
+__all__ = [
+    "COMPARE_VERSION",
+    "CompareJob",
+    "ComparePairs",
+    "PictureComparer",
+    "batches",
+    "ranges_to_compare",
+]

@@ -7,13 +7,14 @@ to a finished build, only pairs with one of its pictures are compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, read_array, write_array
 from cauldron.transforms.matching.compare.comparer import PictureComparer, batches
+from cauldron.transforms.matching.join import found_candidates
 from cauldron.transforms.matching.records import PAIR, VERDICT, MatchJob
 
 from cauldron.core import storage
@@ -60,22 +61,45 @@ class CompareJob:
     """What workers must know.
 
     Attributes:
-        candidates: for each range, its files of `PAIR` records.
-        known: for each range, the verdict files of earlier matchings that may have its pairs.
+        earlier: folders of other matchings with verdicts, and how many ranges each has.
+        done: ranges that are not compared again.
     """
 
     match: MatchJob
-    candidates: tuple[tuple[str, ...], ...]
-    known: tuple[tuple[str, ...], ...]
+    earlier: tuple[tuple[str, int], ...]
+    done: frozenset[int] = frozenset()
+
+    def known(self, number: int) -> Iterator[str]:
+        """The verdict files of earlier matchings that may have pairs of a range.
+
+        Ranges are equal parts of all keys, in order, so a file holds the keys of a known interval.
+        """
+        for folder, ranges in self.earlier:
+            old = replace(self.match, folder=folder, ranges=ranges)
+            first = number * ranges // self.match.ranges
+            last = -(-(number + 1) * ranges // self.match.ranges)
+            yield from map(old.verdicts, range(first, last))
 
 
-def read_candidates(number: int, job: CompareJob) -> tuple[Array, Array]:
+# A range and its files of `PAIR` records.
+RangeFiles = tuple[int, tuple[str, ...]]
+
+
+def ranges_to_compare(job: CompareJob) -> Iterator[RangeFiles]:
+    """The ranges without verdicts, with their candidates. The join must be complete."""
+    for number, files in enumerate(found_candidates(job.match).files):
+        if number not in job.done:
+            yield number, files
+
+
+def read_candidates(element: RangeFiles, job: CompareJob) -> tuple[Array, Array]:
     """The pairs of a range: `VERDICT` records of the known ones, `PAIR` records of the others."""
-    files = [read_array(path, PAIR) for path in job.candidates[number]]
+    number, paths = element
+    files = [read_array(path, PAIR) for path in paths]
     pairs = np.concatenate(files) if files else np.zeros(0, dtype=PAIR)
     verdicts = PictureComparer(job.match).without_scores(pairs)
     known = np.zeros(len(pairs), dtype=bool)
-    for path in job.known[number]:
+    for path in job.known(number):
         verdicts, more = known_verdicts(verdicts, read_array(path, VERDICT))
         known |= more
     return verdicts[known], pairs[~known]
@@ -95,11 +119,12 @@ def write_verdicts(number: int, packed: Iterable[Compared], job: MatchJob) -> No
     storage.write_json(job.marker("verdicts", number), marker)
 
 
-def _read_candidates(element: int, job: CompareJob) -> Iterator[Any]:
+def _read_candidates(element: RangeFiles, job: CompareJob) -> Iterator[Any]:
+    number = element[0]
     known, pairs = read_candidates(element, job)
-    yield element, (False, known.tobytes())
+    yield number, (False, known.tobytes())
     for batch in batches(pairs):
-        yield beam.pvalue.TaggedOutput("new", (element, batch.tobytes()))
+        yield beam.pvalue.TaggedOutput("new", (number, batch.tobytes()))
 
 
 class _CompareBatch(beam.DoFn):
@@ -121,16 +146,19 @@ def _write_verdicts(element: tuple[int, Iterable[Compared]], job: MatchJob) -> I
 
 
 class ComparePairs(beam.PTransform):
-    """Numbers of ranges in, the numbers of the written ranges out."""
+    """What `ranges_to_compare` makes in, the numbers of the written ranges out."""
 
     def __init__(self, job: CompareJob) -> None:
         super().__init__()
         self._job = job
 
-    def expand(self, ranges: beam.PCollection[int]) -> beam.PCollection[int]:
+    def expand(self, ranges: beam.PCollection[RangeFiles]) -> beam.PCollection[int]:
         batch, verdicts = tuple[int, bytes], tuple[int, Compared]
-        read = ranges | "Read candidates" >> beam.FlatMap(_read_candidates, self._job).with_outputs(
-            "new", main="known"
+        read = (
+            ranges
+            | "Spread ranges" >> beam.Reshuffle()
+            | "Read candidates"
+            >> beam.FlatMap(_read_candidates, self._job).with_outputs("new", main="known")
         )
         compared = (
             read.new

@@ -10,6 +10,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, split_by
+from cauldron.transforms.graph import Each
 from cauldron.transforms.matching.arrays import (
     benchmark_pictures,
     by_part,
@@ -136,9 +137,7 @@ class FindContamination(beam.PTransform):
     def expand(self, ranges: beam.PCollection[int]) -> beam.PCollection[int]:
         job = self._job
         images = self._images(self._leaks(ranges))
-        empty = ranges.pipeline | "Empty files" >> beam.Create(
-            [(number, b"[]") for number in range(job.files)]
-        ).with_output_types(_PAIR)
+        empty = ranges.pipeline | "Empty files" >> Each(job.files, b"[]", bytes)
         find = beam.ParDo(_FindEvidence(job), beam.pvalue.AsIter(images.benchmark))
         evidence = (
             images.training

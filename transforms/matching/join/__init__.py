@@ -6,6 +6,11 @@ exceptions bound the work: a picture keeps its `neighbours` nearest pairs, and p
 alike in thousands are compared with their neighbours in sorted order only.
 """
 
-from cauldron.transforms.matching.join.pipeline import Candidates, find_candidates
+from cauldron.transforms.matching.join.graph import JoinPictures, passes_left
+from cauldron.transforms.matching.join.pipeline import (
+    Candidates,
+    find_candidates,
+    found_candidates,
+)
 
-__all__ = ["Candidates", "find_candidates"]
+__all__ = ["Candidates", "JoinPictures", "find_candidates", "found_candidates", "passes_left"]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import apache_beam as beam
@@ -20,7 +21,14 @@ import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, split_by, write_array
 from cauldron.transforms.matching.join.blocks import Plan
 from cauldron.transforms.matching.join.crowds import prepare_range, thin
-from cauldron.transforms.matching.join.plan import Keyed, Pass, RunJob, plan_join
+from cauldron.transforms.matching.join.plan import (
+    Keyed,
+    Pass,
+    PlanFiles,
+    RunJob,
+    plan_join,
+    read_plan,
+)
 from cauldron.transforms.matching.join.search import NO_COUNTS, Counts, Search, add_counts
 from cauldron.transforms.matching.records import PAIR, SIGNATURE, MatchJob
 
@@ -41,14 +49,24 @@ class PassJob:
     """One pass.
 
     Attributes:
-        number: its place among the passes.
-        keys: the keys that it joins.
+        number: its place among the passes of the plan, which is in a file.
     """
 
     match: MatchJob
-    plan: Plan
     number: int
-    keys: Pass
+
+    @cached_property
+    def _planned(self) -> tuple[Plan, list[Pass]]:
+        return read_plan(storage.read_json(PlanFiles(self.match).final))
+
+    @property
+    def plan(self) -> Plan:
+        return self._planned[0]
+
+    @property
+    def keys(self) -> Pass:
+        """The keys that it joins."""
+        return self._planned[1][self.number]
 
     @property
     def within_crowds(self) -> bool:
@@ -65,8 +83,7 @@ class PassJob:
         Args:
             of: where they were found: one key, the crowds of a range, or empty for several keys.
         """
-        name = f"{_STEM}-{self.number:05d}-{number:05d}{of}.parquet"
-        return storage.join(self.match.folder, name)
+        return self.match.temporary(f"{_STEM}-{self.number:05d}-{number:05d}{of}.parquet")
 
 
 def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tuple[Array, Counts]:
@@ -207,17 +224,23 @@ class Candidates:
     counts: Counts
 
 
-def find_candidates(job: MatchJob, pictures: int, limit: int, run: RunJob) -> Candidates:
-    """Run the passes that are not done yet. Arguments as in `plan_join`."""
-    plan, passes = plan_join(job, pictures, limit, run)
-    jobs = [PassJob(job, plan, number, keys) for number, keys in enumerate(passes)]
-    for one in jobs:
-        if not storage.exists(one.marker):
-            run(f"candidates {one.number + 1} of {len(jobs)}", CandidatePairs(one), one.keys.size)
+def found_candidates(job: MatchJob) -> Candidates:
+    """What the passes have written, from their markers."""
+    _, passes = read_plan(storage.read_json(PlanFiles(job).final))
+    marks = [storage.read_json(PassJob(job, number).marker) for number in range(len(passes))]
     files: list[list[str]] = [[] for _ in range(job.ranges)]
-    marks = [storage.read_json(one.marker) for one in jobs]
     for mark in marks:
         for entry in mark["files"]:
-            files[entry["range"]].append(storage.join(job.folder, entry["name"]))
+            files[entry["range"]].append(job.temporary(entry["name"]))
     counts = add_counts(mark["counts"] for mark in marks)
     return Candidates(tuple(tuple(paths) for paths in files), counts)
+
+
+def find_candidates(job: MatchJob, pictures: int, limit: int, run: RunJob) -> Candidates:
+    """Run the passes that are not done yet, each as a job. Arguments as in `plan_join`."""
+    _, passes = plan_join(job, pictures, limit, run)
+    for number, keys in enumerate(passes):
+        one = PassJob(job, number)
+        if not storage.exists(one.marker):
+            run(f"candidates {number + 1} of {len(passes)}", CandidatePairs(one), keys.size)
+    return found_candidates(job)

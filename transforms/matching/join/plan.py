@@ -34,7 +34,7 @@ MOST_MEMBERS = 4_000_000
 # t = 3), 14 at 15 and 24 at 48 (10**8, t = 4).
 _SORT_NS = 8.0
 _COMPARE_NS = 0.2
-_MOST_TOGETHER = 6
+MOST_TOGETHER = 6
 _HASH_BYTES = 8
 
 Keyed = tuple[int, bytes]
@@ -63,10 +63,10 @@ def plan_blocks(pictures: int, radius: int) -> Plan:
     # Bins of random hashes must stay far below the size from which only neighbours are compared.
     fits = [
         together
-        for together in range(1, _MOST_TOGETHER + 1)
+        for together in range(1, MOST_TOGETHER + 1)
         if pictures / 2 ** (64 * together / (radius + together)) <= DENSE / 4
     ]
-    together = min(fits or [_MOST_TOGETHER], key=lambda t: nanoseconds(radius, t, pictures))
+    together = min(fits or [MOST_TOGETHER], key=lambda t: nanoseconds(radius, t, pictures))
     wanted = max(0, -(-pictures // WANTED_MEMBERS) - 1).bit_length()
     plan = Plan(radius, together, 0)
     return replace(plan, key_bits=min(wanted, plan.blocks[0].bits))
@@ -119,11 +119,29 @@ def _sum_counts(packed: Iterable[bytes]) -> Array:
     return _counts(keys, members)
 
 
-def _counts_path(job: MatchJob) -> str:
-    return storage.join(job.folder, "candidates-keys.parquet")
+class PlanFiles(NamedTuple):
+    """Where the plan of a join is kept while it is made, and afterwards.
+
+    Each count of the keys has files of its own: a runner may run an earlier one again.
+    """
+
+    job: MatchJob
+
+    @property
+    def final(self) -> str:
+        """The keys and the passes. A restarted build has the same passes."""
+        return self.job.marker("join", 0)
+
+    def tried(self, number: int) -> str:
+        """The plan whose keys are counted for the `number`-th time."""
+        return self.job.temporary(f"plan-{number}.json")
+
+    def counts(self, number: int) -> str:
+        return self.job.temporary(f"keys-{number}.parquet")
 
 
-def _count_keys(element: int, job: MatchJob, plan: Plan) -> Iterator[Keyed]:
+def _count_keys(element: int, job: MatchJob, number: int) -> Iterator[Keyed]:
+    plan, _ = read_plan(storage.read_json(PlanFiles(job).tried(number)))
     records = prepare_range(element, job, within_crowds=False).records
     for sent in plan.assign(records["phash"]):
         if len(sent.keys):
@@ -135,55 +153,77 @@ def _add_up(element: tuple[int, Iterable[bytes]]) -> Keyed:
     return 0, _sum_counts(element[1]).tobytes()
 
 
-def _write_counts(element: tuple[int, Iterable[bytes]], job: MatchJob) -> int:
-    return int(write_array(_counts_path(job), _sum_counts(element[1]))["rows"])
+def _write_counts(element: tuple[int, Iterable[bytes]], job: MatchJob, number: int) -> int:
+    return int(write_array(PlanFiles(job).counts(number), _sum_counts(element[1]))["rows"])
 
 
 class CountKeys(beam.PTransform):
-    """Numbers of ranges in; the number of members of each key is written to a file."""
+    """Numbers of ranges in; the number of members of each key of a plan is written to a file."""
 
-    def __init__(self, job: MatchJob, plan: Plan) -> None:
+    def __init__(self, job: MatchJob, number: int) -> None:
         super().__init__()
-        self._job, self._plan = job, plan
+        self._job, self._number = job, number
 
     def expand(self, ranges: beam.PCollection[int]) -> beam.PCollection[int]:
         return (
             ranges
             | "Spread ranges" >> beam.Reshuffle()
             | "Count keys"
-            >> beam.FlatMap(_count_keys, self._job, self._plan).with_output_types(Keyed)
+            >> beam.FlatMap(_count_keys, self._job, self._number).with_output_types(Keyed)
             | "Group by blocks" >> beam.GroupByKey()
             | "Add up" >> beam.Map(_add_up).with_output_types(Keyed)
             | "Group all" >> beam.GroupByKey()
-            | "Write counts" >> beam.Map(_write_counts, self._job)
+            | "Write counts" >> beam.Map(_write_counts, self._job, self._number)
         )
 
 
-def plan_join(job: MatchJob, pictures: int, limit: int, run: RunJob) -> tuple[Plan, list[Pass]]:
-    """The keys and the passes. Kept in a file, so that a restarted build has the same passes.
+def most_counts(pictures: int) -> int:
+    """How often keys are counted at most: for every length of a prefix that may be split, and once
+    more to see that no key is too large."""
+    return MOST_TOGETHER + 1 if pictures > MOST_MEMBERS else 0
+
+
+def begin_plan(job: MatchJob, pictures: int, limit: int) -> None:
+    """Write the plan, or one to count the keys of.
 
     Args:
         pictures: how many there are.
         limit: bytes that one job may shuffle.
+    """
+    files, plan = PlanFiles(job), plan_blocks(pictures, job.radius)
+    passes = [one_pass(plan, pictures)]
+    counted = pictures > MOST_MEMBERS or passes[0].size > limit
+    storage.write_json(files.tried(0) if counted else files.final, plan_values(plan, passes))
+
+
+def advance_plan(job: MatchJob, number: int, limit: int) -> None:
+    """Write the plan if no counted key is too large, or else one with these keys split."""
+    files = PlanFiles(job)
+    plan, passes = read_plan(storage.read_json(files.tried(number)))
+    counts = read_array(files.counts(number), KEY_COUNT)
+    split = split_hot(plan, counts, job.ranges)
+    if split == plan:
+        storage.write_json(files.final, plan_values(plan, plan_passes(counts, limit)))
+    else:
+        storage.write_json(files.tried(number + 1), plan_values(split, passes))
+
+
+def plan_join(job: MatchJob, pictures: int, limit: int, run: RunJob) -> tuple[Plan, list[Pass]]:
+    """The keys and the passes, unless a build has planned them before. Arguments as in
+    `begin_plan`.
+
+    Args:
         run: runs a transform that takes the numbers of all ranges. Its other arguments are the
             job's name and the bytes that it reads.
     """
-    path = job.marker("join", 0)
-    if storage.exists(path):
-        return read_plan(storage.read_json(path))
-    plan = plan_blocks(pictures, job.radius)
-    passes = [one_pass(plan, pictures)]
-    if pictures > MOST_MEMBERS or passes[0].size > limit:
-        while True:
-            run("count keys", CountKeys(job, plan), pictures * _HASH_BYTES)
-            counts = read_array(_counts_path(job), KEY_COUNT)
-            split = split_hot(plan, counts, job.ranges)
-            if split == plan:
-                break
-            plan = split
-        passes = plan_passes(counts, limit)
-    storage.write_json(path, plan_values(plan, passes))
-    return plan, passes
+    final, number = PlanFiles(job).final, 0
+    if not storage.exists(final):
+        begin_plan(job, pictures, limit)
+    while not storage.exists(final):
+        run("count keys", CountKeys(job, number), pictures * _HASH_BYTES)
+        advance_plan(job, number, limit)
+        number += 1
+    return read_plan(storage.read_json(final))
 
 
 def plan_values(plan: Plan, passes: list[Pass]) -> dict[str, Any]:

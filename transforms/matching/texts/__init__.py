@@ -19,6 +19,6 @@ benchmarks. Out: ``text_contamination-00007-of-00012.parquet`` and so on, record
 """
 
 from cauldron.transforms.matching.texts.files import TEXT_VERSION, TextJob
-from cauldron.transforms.matching.texts.pipeline import FindTexts
+from cauldron.transforms.matching.texts.pipeline import FindTexts, text_parts
 
-__all__ = ["TEXT_VERSION", "FindTexts", "TextJob"]
+__all__ = ["TEXT_VERSION", "FindTexts", "TextJob", "text_parts"]

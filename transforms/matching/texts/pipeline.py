@@ -15,6 +15,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 from cauldron.transforms.arrays import from_bytes, range_of
+from cauldron.transforms.graph import Each
 from cauldron.transforms.matching.arrays import by_part, cut_by, write_tables
 from cauldron.transforms.matching.texts.common import capped, grams_of, once, shared_sequences
 from cauldron.transforms.matching.texts.evidence import (
@@ -64,15 +65,20 @@ class FindTexts(beam.PTransform):
             | "Group texts by part" >> beam.GroupByKey()
             | "Find text evidence" >> beam.ParDo(_FindEvidence(job)).with_output_types(_PAIR)
         )
-        empty = parts.pipeline | "Empty text files" >> beam.Create(
-            [(number, b"[]") for number in range(job.files)]
-        ).with_output_types(_PAIR)
+        empty = parts.pipeline | "Empty text files" >> Each(job.files, b"[]", bytes)
         return (
             (empty, evidence)
             | "With empty text files" >> beam.Flatten()
             | "Group texts by file" >> beam.GroupByKey()
             | "Write text evidence" >> beam.FlatMap(_write_file, job).with_output_types(int)
         )
+
+
+def text_parts(job: TextJob) -> Iterator[tuple[int, int]]:
+    """``(source, part)`` of every corpus and benchmark part of a job."""
+    for number, source in enumerate(job.match.sources):
+        for part in range(source.parts):
+            yield number, part
 
 
 def _benchmark_grams(element: tuple[int, int], job: TextJob) -> Iterator[bytes]:

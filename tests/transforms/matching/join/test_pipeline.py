@@ -8,10 +8,17 @@ import apache_beam as beam
 import numpy as np
 import pytest
 from cauldron.transforms.arrays import read_array, write_array
-from cauldron.transforms.matching.join import pipeline, plan
+from cauldron.transforms.matching.join import (
+    JoinPictures,
+    found_candidates,
+    passes_left,
+    pipeline,
+    plan,
+)
 from cauldron.transforms.matching.join.blocks import Plan
 from cauldron.transforms.matching.join.crowds import read_signatures
 from cauldron.transforms.matching.join.pipeline import Candidates, find_candidates
+from cauldron.transforms.matching.join.plan import PlanFiles
 from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 
 from cauldron.core import storage
@@ -175,6 +182,43 @@ def test_a_key_never_has_more_members_than_it_may(tmp_path, few_per_key):
     assert found.counts["largest_key"] <= few_per_key
     assert found.counts["left_out"] > 0
     assert told(found).items() <= candidate_pairs(numbered, job).items()
+
+
+def join_in_one_graph(job: MatchJob, pictures: int) -> Candidates:
+    markers = job.markers("pictures")
+    for number in range(job.ranges):
+        rows = pictures if number == 0 else 0
+        storage.write_json(markers.path(number), {"pictures": {"rows": rows}})
+    markers.sum_up()
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([0], reshuffle=False) | JoinPictures(job, pictures + 200)
+
+    runner.run("join", build, ["--runner=FnApiRunner", *IN_MEMORY], 0)
+    assert passes_left(job) == []
+    return found_candidates(job)
+
+
+@pytest.mark.parametrize(
+    "clusters",
+    [
+        [(100, 0.03)] * 4,
+        pytest.param([(900, 0.002)], marks=pytest.mark.slow),
+        [(100, 0.03)],  # more images, but not pictures, than go without counts
+    ],
+)
+def test_one_graph_counts_and_splits_keys_as_many_jobs_do(tmp_path, few_per_key, clusters):
+    drawn = signatures(3, clusters)
+    many, one = (match_job(str(tmp_path / name), ranges=RANGES) for name in ("many", "one"))
+    for job in (many, one):
+        write_pictures(job, drawn)
+    found, ran = find(many, len(drawn))
+    assert ("count keys" in ran) == (len(drawn) > few_per_key)
+    again = join_in_one_graph(one, len(drawn))
+    assert again.counts == found.counts
+    assert told(again) == told(found)
+    planned = [storage.read_json(PlanFiles(job).final) for job in (one, many)]
+    assert planned[0] == planned[1]
 
 
 def crowded(size: int) -> np.ndarray:
