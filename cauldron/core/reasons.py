@@ -46,7 +46,7 @@ QUARANTINED = {
     "bad_row": "a row does not have the published structure",
     "no_images": "a row that must have images has none",
     "missing_image": "an image's bytes are null or empty",
-    "bad_url": "an image's URL is null, empty, or not of http or https; or it redirects to such a one",
+    "bad_url": "an image's URL, or one it leads to, is null, empty, or not of http or https",
     "image_unreadable": "an image cannot be decoded",
     "image_truncated": "an image ends before its pixels do",
     "image_too_large": "an image's header announces more pixels than the hard limit",

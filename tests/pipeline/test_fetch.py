@@ -10,6 +10,7 @@ import pytest
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
+from cauldron.inspect.verify import verify
 from tests.doubles.images import ImageServer, answer, photo
 from tests.url_hubs import (
     Linked,
@@ -29,7 +30,8 @@ def asked(server: ImageServer) -> Counter[str]:
 
 
 def fates(corpus: CorpusManifest) -> dict[str, int]:
-    return {"kept": corpus.counts.kept, **corpus.counts.quarantined}
+    counts = corpus.counts
+    return {"filled": counts.rows_in - sum(counts.quarantined.values()), **counts.quarantined}
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def server():
 
 @pytest.fixture
 def hub(tmp_path: Path, server: ImageServer) -> Path:
-    """20 rows with images; 3 without, of them one twice; one with a page, one with another image."""
+    """20 good rows, 4 with a dead link (one URL twice), one with a page, one with another image."""
     base = f"http://127.0.0.1:{server.port}"
     rows = [linked(server.port, n, checked=n % 2 == 0) for n in range(20)]
     rows += [Linked(f"{base}/gone/{n}.jpg") for n in (0, 1, 2, 2)]
@@ -51,18 +53,20 @@ def hub(tmp_path: Path, server: ImageServer) -> Path:
     return tmp_path / "hub"
 
 
-FATES = {"kept": 20, "http_not_found": 4, "not_an_image": 1, "sha256_mismatch": 1}
+FATES = {"filled": 20, "http_not_found": 4, "not_an_image": 1, "sha256_mismatch": 1}
 
 
 def test_every_row_has_its_image_or_a_reason(hub, server, tmp_path):
     build_urls(hub, tmp_path / "out", url_recipe())
     (corpus,) = corpora(tmp_path / "out")
     assert fates(corpus) == FATES
+    assert verify(str(tmp_path / "out")) == []
     assert set(asked(server).values()) == {1}
     manifest = fetch_manifests(tmp_path / "out")["pixelprose"]
     # A row without an image does not count against max_bad_fraction (5 %).
-    assert (manifest.urls, manifest.fetched) == (25, 21)
-    assert manifest.failed == {"http_not_found": 3, "not_an_image": 1}
+    # The one that two pieces want counts for each.
+    assert (manifest.urls, manifest.fetched) == (26, 21)
+    assert manifest.failed == {"http_not_found": 4, "not_an_image": 1}
 
 
 def test_a_second_build_and_one_with_other_rules_for_texts_ask_nothing(hub, server, tmp_path):
@@ -83,13 +87,11 @@ def test_a_rebuild_from_the_fetched_images_has_the_same_bytes_without_the_server
     shutil.copytree(tmp_path / "out" / "fetched", tmp_path / "again" / "fetched")
     shutil.rmtree(tmp_path / "out" / "fetched" / "lists")
     shutil.rmtree(tmp_path / "out" / "corpus")
-    before = corpus_files_of_both = None
     server.log.clear()
     build_urls(hub, tmp_path / "again", url_recipe())
-    before = corpus_files(tmp_path / "again")
     # Without the lists they are made again, and the store answers.
     build_urls(hub, tmp_path / "out", url_recipe())
-    assert corpus_files(tmp_path / "out") == before != corpus_files_of_both
+    assert corpus_files(tmp_path / "out") == corpus_files(tmp_path / "again")
     assert not server.log
 
 
@@ -111,10 +113,11 @@ def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     server.log.clear()
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="failed")
     assert asked(server).keys() == {f"/gone/{n}.jpg" for n in range(3)} | {"/page/1.jpg"}
-    assert fates(corpora(tmp_path / "out")[-1]) == FATES | {"kept": 21, "http_not_found": 3}
+    assert fates(corpora(tmp_path / "out")[-1]) == FATES | {"filled": 21, "http_not_found": 3}
     server.log.clear()
     build_urls(hub, tmp_path / "out", url_recipe())
-    assert not server.log and len(corpora(tmp_path / "out")) == 2
+    assert not server.log
+    assert len(corpora(tmp_path / "out")) == 2
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="all")
     assert asked(server) == first
 
@@ -131,7 +134,7 @@ def test_an_image_of_two_sources_is_asked_for_once(server, tmp_path):
     write_laion(hub, [linked(server.port, n) for n in range(3, 9)])
     build_urls(hub, tmp_path / "out", url_recipe("pixelprose", "laion_coco"))
     assert asked(server) == {f"/{n}.jpg": 1 for n in range(9)}
-    assert fates(corpora(tmp_path / "out", "laion_coco")[0]) == {"kept": 6}
+    assert fates(corpora(tmp_path / "out", "laion_coco")[0]) == {"filled": 6}
     # A further source later asks for its own images only.
     server.log.clear()
     write_laion(hub, [linked(server.port, n) for n in range(3, 12)])
@@ -139,9 +142,7 @@ def test_an_image_of_two_sources_is_asked_for_once(server, tmp_path):
     assert asked(server) == {f"/{n}.jpg": 1 for n in range(9, 12)}
 
 
-def test_a_source_that_loses_too_many_images_stops_the_build_until_they_are_there(
-    server, tmp_path
-):
+def test_a_source_that_loses_too_many_images_stops_the_build_until_they_are_there(server, tmp_path):
     hub, strict = tmp_path / "hub", url_recipe(max_failed=0.25)
     rows = [Linked(f"http://127.0.0.1:{server.port}/gone/{n}.jpg") for n in range(2)]
     write_pixelprose(hub, [*rows, linked(server.port, 1), linked(server.port, 2)])
@@ -155,7 +156,7 @@ def test_a_source_that_loses_too_many_images_stops_the_build_until_they_are_ther
     assert not server.log
     build_urls(hub, tmp_path / "out", strict, refetch="failed")
     assert asked(server) == {"/gone/0.jpg": 1, "/gone/1.jpg": 1}
-    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 4}
+    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 4}
 
 
 def test_a_host_is_given_up_for_the_whole_run(tmp_path):
@@ -168,23 +169,13 @@ def test_a_host_is_given_up_for_the_whole_run(tmp_path):
         tried = sum(count for path, count in asked(server).items() if path.startswith("/bad"))
     assert 5 <= tried <= 6
     failed = {"http_server_error": tried, "host_given_up": 60 - tried}
-    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 10, **failed}
+    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 10, **failed}
 
 
 def test_refetching_what_has_no_urls_is_refused(tmp_path):
     write_pixelprose(tmp_path / "hub", [])
-    text = url_recipe().model_copy(
-        update={"stages": {"sft": url_recipe().stages["sft"].model_copy(update={"mixture": {}})}}
-    )
-    values = text.model_dump()
-    values["stages"]["sft"]["mixture"] = {"dolly": {"weight": 1}}
     with pytest.raises(UsageError, match="--refetch"):
-        build_urls(
-            tmp_path / "hub",
-            tmp_path / "out",
-            type(text).model_validate(values),
-            refetch="all",
-        )
+        build_urls(tmp_path / "hub", tmp_path / "out", url_recipe("dolly"), refetch="all")
 
 
 def test_images_of_a_host_may_lie_in_a_folder(tmp_path):
@@ -197,4 +188,4 @@ def test_images_of_a_host_may_lie_in_a_folder(tmp_path):
     write_pixelprose(hub, rows)
     recipe = url_recipe(mirrors={"images.sample.invalid": "_images"}, allowed_hosts=[])
     build_urls(hub, tmp_path / "out", recipe)
-    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 1, "http_not_found": 2}
+    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 1, "http_not_found": 2}

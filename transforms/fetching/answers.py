@@ -77,7 +77,7 @@ class Answers:
         before = sum((h.counts for h in headers[:piece]), np.zeros(PARTITIONS, np.int64))
         own = headers[piece].counts
         ranges = [
-            Range(self.path(number), int(before[number]) * _SIZE, int(own[number]) * _SIZE)
+            Range(self.path(int(number)), int(before[number]) * _SIZE, int(own[number]) * _SIZE)
             for number in np.flatnonzero(own)
         ]
         entries = np.frombuffer(b"".join(storage.read_ranges(ranges)), ENTRY)

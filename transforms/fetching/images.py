@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from cauldron.sources.base import BadRow, RawImage, Row
 from cauldron.transforms.fetching.answers import Answers
-from cauldron.transforms.fetching.store import Entries, read_images, url_key
+from cauldron.transforms.fetching.store import Entries, Entry, read_images, url_key
 
 from cauldron.core.errors import CauldronError
 
@@ -60,7 +60,7 @@ class Fetched:
     def _length(self, image: RawImage, entries: Entries) -> int:
         return int(self._entry(image.url, entries)["length"]) if image.url else len(image.data)
 
-    def _entry(self, url: str, entries: Entries) -> Entries:
+    def _entry(self, url: str, entries: Entries) -> Entry:
         key = np.array(url_key(url), "S16")
         at = int(np.searchsorted(entries["key"], key))
         if at == len(entries) or entries["key"][at] != key:
@@ -68,7 +68,7 @@ class Fetched:
                 f"{self.answers.folder}: {url[:200]} was not there when URLs were listed; the "
                 "source changed while it was read: run again"
             )
-        found: Entries = entries[at]
+        found: Entry = entries[at]
         return found
 
     def _filled(self, rows: list[Row | BadRow], entries: Entries) -> Iterator[Row | BadRow]:
@@ -84,9 +84,7 @@ class Fetched:
                 yield _with_images(row, [_image(item, found, data) for item in row.images])
 
 
-def _image(
-    image: RawImage, found: dict[str, Entries], data: dict[str, bytes]
-) -> RawImage | _Missing:
+def _image(image: RawImage, found: dict[str, Entry], data: dict[str, bytes]) -> RawImage | _Missing:
     if not image.url:
         return image
     entry, body = found[image.url], data[image.url]

@@ -11,7 +11,14 @@ from cauldron.transforms.fetching.answers import Answers
 from cauldron.transforms.fetching.fetcher import Failed, Fetcher
 from cauldron.transforms.fetching.lists import read_partition
 from cauldron.transforms.fetching.network import parse, plain_host
-from cauldron.transforms.fetching.store import ENTRY, Entries, StoreWriter, read_index, url_key
+from cauldron.transforms.fetching.store import (
+    ENTRY,
+    Entries,
+    Entry,
+    StoreWriter,
+    read_index,
+    url_key,
+)
 from cauldron.transforms.fetching.tally import Tally
 
 # Failures that are the host's fault, when they are read from the store.
@@ -37,8 +44,8 @@ class Partition:
             ]
             for source in sources
         }
-        self.entries: dict[bytes, Entries] = {}
-        self._images: dict[bytes, Entries] = {}
+        self.entries: dict[bytes, Entry] = {}
+        self._images: dict[bytes, Entry] = {}
         self._known(read_index(store, number))
 
     def _known(self, found: Entries) -> None:

@@ -47,6 +47,7 @@ ENTRY = np.dtype(
         *(("sha256", "S32"), ("reason", "S24")),
     ]
 )
+Entry = np.void
 Entries = npt.NDArray[np.void]
 
 _LOCAL_BYTES = 1 << 30
@@ -134,8 +135,8 @@ class StoreWriter:
         key: bytes,
         answer: bytes | Failed,
         digest: bytes = b"",
-        same: Entries | None = None,
-    ) -> Entries:
+        same: Entry | None = None,
+    ) -> Entry:
         """Store an answer; returns its entry.
 
         Args:
@@ -156,11 +157,12 @@ class StoreWriter:
                 if same is None:
                     place = self._append(_member(_image_name(digest, answer), answer), len(answer))
                 else:
-                    place = same["file"], same["offset"], same["length"]
+                    place = bytes(same["file"]), int(same["offset"]), int(same["length"])
             entry = np.array([(key, self._run, *place, digest, reason)], ENTRY)
             self._write_entry(partition, entry.tobytes())
             self._roll()
-        return entry[0]
+        stored: Entry = entry[0]
+        return stored
 
     def flush(self) -> None:
         """Write what is not yet kept, of all partitions."""
@@ -277,7 +279,7 @@ def check_free(store: str) -> None:
         )
 
 
-def read_images(store: str, entries: Iterable[Entries]) -> list[bytes]:
+def read_images(store: str, entries: Iterable[Entry]) -> list[bytes]:
     """The bytes that entries lead to: of images, or of messages.
 
     Raises:
