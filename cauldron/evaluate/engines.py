@@ -15,7 +15,7 @@ from cauldron.core.errors import UsageError
 from cauldron.core.generation import Engine
 from cauldron.core.names import plain_name
 from cauldron.evaluate.endpoint import EndpointEngine
-from cauldron.evaluate.predictions import Header
+from cauldron.evaluate.predictions.files import Header
 
 EngineName = Literal["transformers", "vllm", "endpoint"]
 _EXTRA = "evaluating a model here needs torch and transformers: pip install 'cauldron-vlm[train]'"
