@@ -125,8 +125,8 @@ def eval_command(
     OpenAI-compatible endpoint. The same command again goes on where it was.
     """
     from cauldron.evaluate.command import EvalOptions, evaluate
-    from cauldron.evaluate.output import write_report
     from cauldron.evaluate.remote import on_disk
+    from cauldron.evaluate.report.write import write_report
 
     if ablation and against is None:
         raise UsageError("--ablation compares two evaluations; give --against DIR2")

@@ -15,20 +15,20 @@ from cauldron.core.generation import Share
 from cauldron.core.names import did_you_mean
 from cauldron.core.output.evaluations import EVALUATIONS, EvaluationManifest, Mean
 from cauldron.core.output.manifests import MANIFEST
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.contamination import TrainingData, training_data
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
 from cauldron.evaluate.engines import Choice, choose, header_of, opened, title_of
-from cauldron.evaluate.intervals import Interval, interval, paired_difference
-from cauldron.evaluate.items import read_items
-from cauldron.evaluate.predict import Progress, count_items, predict
-from cauldron.evaluate.predictions import (
+from cauldron.evaluate.items.read import read_items
+from cauldron.evaluate.predictions.files import (
     PredictionWriter,
     check_header,
     predicted,
     read_header,
     read_predictions,
 )
-from cauldron.evaluate.scoring import mean_of, score_benchmark, unit_scores, write_items
+from cauldron.evaluate.predictions.predict import Progress, count_items, predict
+from cauldron.evaluate.scores.contamination import TrainingData, training_data
+from cauldron.evaluate.scores.intervals import Interval, interval, paired_difference
+from cauldron.evaluate.scores.scoring import mean_of, score_benchmark, unit_scores, write_items
 
 Say = Callable[[str], None]
 

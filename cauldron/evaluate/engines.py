@@ -18,7 +18,7 @@ from cauldron.core.generation import Engine
 from cauldron.core.models import ModelRules
 from cauldron.core.names import plain_name
 from cauldron.evaluate.endpoint import EndpointEngine
-from cauldron.evaluate.predictions import Header
+from cauldron.evaluate.predictions.files import Header
 from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.store import answers_folder
 

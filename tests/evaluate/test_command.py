@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cauldron.cli import main
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.predictions import read_predictions
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.predictions.files import read_predictions
 from tests.doubles.chat import ChatServer, Reply, text_of
 from tests.evaluate.published import publish
 from tests.training.launch import wait_for
