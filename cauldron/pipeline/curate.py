@@ -43,6 +43,8 @@ from cauldron.transforms.matching.texts import FindTexts, TextJob, text_parts
 # and many.
 _TEXT_BYTES = 2_000
 
+FindJob = ClusterJob | ContaminationJob | TextJob
+
 
 @dataclass(frozen=True)
 class CurateRequest:
@@ -84,7 +86,7 @@ class Curation:
         return curation_step(self.corpora, self.output, self.matched)
 
     @property
-    def finds(self) -> tuple[CurationJob, ...]:
+    def finds(self) -> tuple[FindJob, ...]:
         """What is found before the decisions."""
         clusters = () if self.clusters is None else (self.clusters,)
         return (*clusters, *self.evidence)
@@ -203,7 +205,7 @@ def tell_reviews(curation: CurationManifest, launcher: Launcher) -> None:
         launcher.say(f"reviews: {reviews_told(curation.reviews)}")
 
 
-def find_step(job: CurationJob) -> Summed:
+def find_step(job: FindJob | ReviewJob) -> Summed:
     """Reviews, clusters or evidence of contamination, unless they are there. Anything in, when
     verdicts (and reviews) are there."""
     todo = bool(job.markers.missing())
@@ -220,7 +222,9 @@ def find_step(job: CurationJob) -> Summed:
     return Summed((job.markers,), find if todo else None, range, job.match.ranges)
 
 
-def _find(job: CurationJob, matching: MatchRequest, pictures: int, launcher: Launcher) -> None:
+def _find(
+    job: FindJob | ReviewJob, matching: MatchRequest, pictures: int, launcher: Launcher
+) -> None:
     if job.markers.is_summed():
         return
     about, size = f"{job.STEM} among {pictures:,} pictures", matching.images * OCCURRENCE.itemsize
