@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from cauldron.transforms.arrays import Array
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.arrays import I64, U64, Flags
 from cauldron.transforms.matching.cluster.leader import (
     Leaders,
@@ -34,7 +35,6 @@ from cauldron.transforms.matching.cluster.leader import (
     with_representatives,
 )
 from cauldron.transforms.matching.cluster.reviewed import Units, units_of
-from cauldron.transforms.matching.compiled import compiled
 from cauldron.transforms.matching.records import OCCURRENCE, PAIR, PICTURE, MatchJob
 from cauldron.transforms.matching.reviews import reviewed_pairs
 
