@@ -66,6 +66,7 @@ TABLES = {
     "decisions": schema.DECISION_SCHEMA,
     "clusters": schema.CLUSTER_SCHEMA,
     "contamination": schema.CONTAMINATION_SCHEMA,
+    "reviews": schema.REVIEW_SCHEMA,
     "ratings": schema.RATING_SCHEMA,
     "benchmarks": schema.CORPUS_SCHEMA,
     "manifest": MANIFEST_SCHEMA,
