@@ -2,8 +2,8 @@
 
 ``python -m cauldron.sample.docvqa ROOT`` writes ``ROOT/lmms-lab/DocVQA``, on which
 ``cauldron eval MODEL --root ROOT --benchmark docvqa`` runs without a network. Its documents are
-made with another seed than the folder of `cauldron.sample.pdfs`, so a model that was trained on those
-has not seen them.
+made with another seed than the folder of `cauldron.sample.pdfs`, so a model that was trained on
+those has not seen them.
 """
 
 from __future__ import annotations
