@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from cauldron.transforms.arrays import Array
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.arrays import I64, U64, Flags
 from cauldron.transforms.matching.cluster.leader import (
     Leaders,
@@ -33,7 +34,6 @@ from cauldron.transforms.matching.cluster.leader import (
     supported,
     with_representatives,
 )
-from cauldron.transforms.matching.compiled import compiled
 from cauldron.transforms.matching.records import OCCURRENCE, PAIR, PICTURE, MatchJob
 
 SPLITS = 4
