@@ -202,13 +202,16 @@ class PackBuilder:
         """The document of a row, and how many of `tiles` were filled."""
         text = self._text(cache, ref)
         sizes = self._texts(cache, ref.group).sizes[ref.row]
-        images = cache.images[ref.group].result()[ref.row] if sizes else []
-        if len(images) != len(sizes):
-            raise BadRow("images_mismatch", f"{len(images)} stored, {len(sizes)} recorded")
-        if ref.span is not None:
-            first = bisect.bisect_left(text.places, ref.span[0])
-            text = text.part(ref.span)
-            images, sizes = (found[first : first + text.images] for found in (images, sizes))
+        span = ref.span or (0, len(text.ids))
+        first = bisect.bisect_left(text.places, span[0])
+        text = text.part(span)
+        images: list[memoryview] = []
+        # Images of a pack are read if any row, or part of one, shows some.
+        if text.images:
+            images = cache.images[ref.group].result()[ref.row]
+            if len(images) != len(sizes):
+                raise BadRow("images_mismatch", f"{len(images)} stored, {len(sizes)} recorded")
+        images, sizes = (found[first : first + text.images] for found in (images, sizes))
         side, upscale, filled = self._layout.tile, self._settings.rules.upscale, 0
         grids = []
         for data, size in zip(images, sizes, strict=True):

@@ -79,10 +79,10 @@ def test_system_prompts_are_told_apart(world):
     assert 0 not in (system[1], system[3])
 
 
-def test_without_groups_only_numbers_are_read(world):
-    with_groups, without = (index_part(part_of(world), groups) for groups in (True, False))
+def test_without_decisions_on_pictures_only_numbers_are_read(world):
+    with_pictures, without = (index_part(part_of(world), pictures) for pictures in (True, False))
     names = ["high", "low", "source", "part", "row", "answer_tokens", "turns", "offset", "length"]
-    assert (with_groups[names] == without[names]).all()
+    assert (with_pictures[names] == without[names]).all()
     assert not without["images"].any()
 
 
