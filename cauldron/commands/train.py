@@ -96,7 +96,13 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     show_default=True,
     help="Questions at once; of an endpoint, requests at once.",
 )
-@click.option("--model-name", help="The model's name at the endpoint. Key: CAULDRON_API_KEY.")
+@click.option("--model-name", help="The model's name at the endpoint.")
+@click.option(
+    "--key-from",
+    metavar="NAME",
+    help="Environment variable with the endpoint's key, or projects/P/secrets/S/versions/V. "
+    "Default: CAULDRON_API_KEY, if it is set.",
+)
 @click.option("--score-only", is_flag=True, help="Only score the predictions in DIR again.")
 @click.option("--against", metavar="DIR2", help="Differences to another evaluation.")
 @click.option(
@@ -119,8 +125,8 @@ def eval_command(
     OpenAI-compatible endpoint. The same command again goes on where it was.
     """
     from cauldron.evaluate.command import EvalOptions, evaluate
-    from cauldron.evaluate.output import write_report
     from cauldron.evaluate.remote import on_disk
+    from cauldron.evaluate.report.write import write_report
 
     if ablation and against is None:
         raise UsageError("--ablation compares two evaluations; give --against DIR2")

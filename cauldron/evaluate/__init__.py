@@ -2,5 +2,6 @@
 
 `items` reads the published benchmarks. `benchmarks` lists them, each with its settings, prompt,
 parser and score. `metrics` holds the scores themselves, equal to the reference implementations.
-`intervals` says how certain a score is. Nothing here runs a model.
+`predictions` asks a model and keeps what it says, `scores` makes scores of it, `report` shows them.
+Only `engines` knows what runs a model.
 """

@@ -15,20 +15,20 @@ from cauldron.core.generation import Share
 from cauldron.core.names import did_you_mean
 from cauldron.core.output.evaluations import EVALUATIONS, EvaluationManifest, Mean
 from cauldron.core.output.manifests import MANIFEST
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.contamination import TrainingData, training_data
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
 from cauldron.evaluate.engines import Choice, choose, header_of, opened, title_of
-from cauldron.evaluate.intervals import Interval, interval, paired_difference
-from cauldron.evaluate.items import read_items
-from cauldron.evaluate.predict import Progress, count_items, predict
-from cauldron.evaluate.predictions import (
+from cauldron.evaluate.items.read import read_items
+from cauldron.evaluate.predictions.files import (
     PredictionWriter,
     check_header,
     predicted,
     read_header,
     read_predictions,
 )
-from cauldron.evaluate.scoring import mean_of, score_benchmark, unit_scores, write_items
+from cauldron.evaluate.predictions.predict import Progress, count_items, predict
+from cauldron.evaluate.scores.contamination import TrainingData, training_data
+from cauldron.evaluate.scores.intervals import Interval, interval, paired_difference
+from cauldron.evaluate.scores.scoring import mean_of, score_benchmark, unit_scores, write_items
 
 Say = Callable[[str], None]
 
@@ -45,6 +45,7 @@ class EvalOptions:
         output: of the evaluation; None: ``OUT/evaluations/<model>``.
         batch: questions at once.
         model_name: at the endpoint.
+        key_from: where the endpoint's key is; None: in ``CAULDRON_API_KEY``, if it is set.
         score_only: score the predictions that are there.
         known_as: the model as given, if `model` is a copy of it on this machine.
         sent: called after each benchmark.
@@ -59,6 +60,7 @@ class EvalOptions:
     output: str | None = None
     batch: int = 8
     model_name: str | None = None
+    key_from: str | None = None
     score_only: bool = False
     known_as: str | None = None
     sent: Callable[[], None] = lambda: None
@@ -86,7 +88,9 @@ def evaluate(options: EvalOptions, say: Say) -> tuple[Path, EvaluationManifest] 
         CauldronError: the model or a benchmark cannot be read; what was predicted is kept.
     """
     check_names(options.benchmarks)
-    choice = choose(options.model, options.engine, options.batch, options.model_name)
+    choice = choose(
+        options.model, options.engine, options.batch, options.model_name, options.key_from
+    )
     folder = Path(options.output or storage.join(options.out, EVALUATIONS, title_of(choice)))
     if options.score_only:
         return folder, score(folder, options.model, say)
@@ -128,7 +132,7 @@ def _predict_all(
         header = header.model_copy(update={"model": options.known_as})
     check_header(folder, header)
     totals = _totals(options, say)
-    with opened(choice) as engine:
+    with opened(choice, folder) as engine:
         for name, total in totals.items():
             benchmark = BENCHMARKS[name]
             done = read_predictions(folder, name).keys()

@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Protocol
 
 from cauldron.core.generation import Engine, Evaluation, Share
-from cauldron.evaluate.aggregate import OVERALL
-from cauldron.evaluate.benchmarks import BENCHMARKS
+from cauldron.evaluate.benchmarks.aggregate import OVERALL
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
 from cauldron.evaluate.command import check_names
-from cauldron.evaluate.items import read_items
-from cauldron.evaluate.predict import count_items, predict
-from cauldron.evaluate.predictions import Record
-from cauldron.evaluate.scoring import scored
+from cauldron.evaluate.items.read import read_items
+from cauldron.evaluate.predictions.files import Record
+from cauldron.evaluate.predictions.predict import count_items, predict
+from cauldron.evaluate.scores.scoring import scored
 
 
 class Rules(Protocol):

@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from cauldron.evaluate.aggregate import Score, Scored
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.items import Item, read_items
+from cauldron.evaluate.benchmarks.aggregate import Score, Scored
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.items.read import Item, read_items
 from tests.evaluate.published import publish
 
 

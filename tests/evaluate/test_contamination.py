@@ -11,10 +11,10 @@ import pytest
 
 from cauldron.core.errors import CauldronError
 from cauldron.evaluate.command import score
-from cauldron.evaluate.contamination import Place, training_data
-from cauldron.evaluate.items import Item, read_items
-from cauldron.evaluate.output import write_report
-from cauldron.evaluate.predictions import Header, PredictionWriter, Record
+from cauldron.evaluate.items.read import Item, read_items
+from cauldron.evaluate.predictions.files import Header, PredictionWriter, Record
+from cauldron.evaluate.report.write import write_report
+from cauldron.evaluate.scores.contamination import Place, training_data
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import Recipe
 from tests.hubs import photo, write_sharegpt

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cauldron.core.errors import UsageError
-from cauldron.evaluate.intervals import interval, paired_difference
+from cauldron.evaluate.scores.intervals import interval, paired_difference
 
 
 def test_an_interval_is_about_two_standard_errors_wide() -> None:

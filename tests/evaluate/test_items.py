@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cauldron.core.errors import SourceUnavailable, UsageError
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.items import Item, Refused, read_items
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.items.read import Item, Refused, read_items
 from tests.evaluate.published import PUBLISHERS, publish
 from tests.sources.benchmark_files import (
     encoded,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from cauldron.sources.the_cauldron.new_prompts import INSTRUCTIONS, QUESTION
 
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.items import Item
-from cauldron.evaluate.prompts import IMAGE, Part, answer_of
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.benchmarks.prompts import IMAGE, Part, answer_of
+from cauldron.evaluate.items.read import Item
 
 
 def item(benchmark: str, question: str, choices: tuple[str, ...] = (), **meta: str) -> Item:

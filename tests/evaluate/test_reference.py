@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from cauldron.evaluate.aggregate import Scored
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.disciplines import discipline_of, subject_of
+from cauldron.evaluate.benchmarks.aggregate import Scored
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.items.disciplines import discipline_of, subject_of
 from cauldron.evaluate.metrics import letters, mathvista, mmmu
 from cauldron.evaluate.metrics.anls import anls
 from cauldron.evaluate.metrics.chartqa import relaxed_accuracy

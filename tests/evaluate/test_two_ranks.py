@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.evaluate.predictions import predicted, read_predictions  # noqa: E402
+from cauldron.evaluate.predictions.files import predicted, read_predictions  # noqa: E402
 from tests.evaluate.published import publish  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.launch import Ranks, wait_for  # noqa: E402

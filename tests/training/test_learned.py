@@ -22,8 +22,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor  # noqa: E40
 
 from cauldron.cli import main  # noqa: E402
 from cauldron.core.output.mixture import Mixture  # noqa: E402
-from cauldron.evaluate.benchmarks import BENCHMARKS  # noqa: E402
-from cauldron.evaluate.items import Item, read_items  # noqa: E402
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS  # noqa: E402
+from cauldron.evaluate.items.read import Item, read_items  # noqa: E402
 from tests.sources.benchmark_files import write_parquet  # noqa: E402
 from tests.training.data.mixtures import make_row, write_mixture  # noqa: E402
 from tests.training.test_run import config, train  # noqa: E402

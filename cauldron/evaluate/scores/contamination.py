@@ -24,7 +24,7 @@ from cauldron.core.output.manifests import (
 from cauldron.core.output.mixture import load_mixture
 from cauldron.core.output.runs import mixture_of_run, read_run
 from cauldron.core.schema import Origin
-from cauldron.evaluate.layouts import LAYOUTS
+from cauldron.evaluate.items.layouts import LAYOUTS
 
 _COLUMNS = ["kind", "source", "benchmark", "benchmark_origin", "removed"]
 

@@ -1,4 +1,4 @@
-"""What ``cauldron eval`` prints and writes once all is scored."""
+"""Writes the report files and yields the lines to print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from cauldron.core import storage
 from cauldron.core.output.evaluations import EvaluationManifest
 from cauldron.evaluate.command import differences, docvqa_of
-from cauldron.evaluate.report import (
+from cauldron.evaluate.report.tables import (
     ablation_rows,
     as_markdown,
     as_text,

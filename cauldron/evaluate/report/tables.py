@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cauldron.core.output.evaluations import BenchmarkResult, Mean
-from cauldron.evaluate.benchmarks import BENCHMARKS
-from cauldron.evaluate.intervals import LEVEL, Interval
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.scores.intervals import LEVEL, Interval
 
 PUBLISHED = ("Idefics2-8B", "Idefics2-70B", "Idefics3-8B")
 # Parts that stand in the table; all others are in the JSON and in the view `scores`.

@@ -15,11 +15,11 @@ from typing import Protocol
 import pyarrow.parquet as pq
 
 from cauldron.core.generation import Decoding, Engine, Question, Share, Unanswered
-from cauldron.evaluate.benchmarks import Benchmark
-from cauldron.evaluate.items import Item, Refused
-from cauldron.evaluate.predictions import Record
-from cauldron.evaluate.prompts import IMAGE
-from cauldron.evaluate.tables import split_files
+from cauldron.evaluate.benchmarks.catalog import Benchmark
+from cauldron.evaluate.benchmarks.prompts import IMAGE
+from cauldron.evaluate.items.read import Item, Refused
+from cauldron.evaluate.items.tables import split_files
+from cauldron.evaluate.predictions.files import Record
 from cauldron.sources.benchmarks import find_place
 from cauldron.sources.repos.roots import open_root
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cauldron.evaluate.fields import LETTERS, MULTIPLE_CHOICE
-from cauldron.evaluate.items import Item
+from cauldron.evaluate.benchmarks.prompts import answer_of
+from cauldron.evaluate.items.fields import LETTERS, MULTIPLE_CHOICE
+from cauldron.evaluate.items.read import Item
 from cauldron.evaluate.metrics import letters, mathvista, mmmu
 from cauldron.evaluate.metrics.anls import anls
 from cauldron.evaluate.metrics.chartqa import relaxed_accuracy
 from cauldron.evaluate.metrics.vqa import vqa_accuracy
-from cauldron.evaluate.prompts import answer_of
 
 _MMSTAR_LETTERS = "ABCD"
 

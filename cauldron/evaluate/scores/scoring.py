@@ -19,11 +19,11 @@ from cauldron.core.output.evaluations import (
     Part,
     items_file,
 )
-from cauldron.evaluate.aggregate import OVERALL, Scored
-from cauldron.evaluate.benchmarks import BENCHMARKS, Benchmark
-from cauldron.evaluate.contamination import Place
-from cauldron.evaluate.intervals import Interval, interval
-from cauldron.evaluate.predictions import Header, Record, read_predictions
+from cauldron.evaluate.benchmarks.aggregate import OVERALL, Scored
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS, Benchmark
+from cauldron.evaluate.predictions.files import Header, Record, read_predictions
+from cauldron.evaluate.scores.contamination import Place
+from cauldron.evaluate.scores.intervals import Interval, interval
 
 
 def scored(benchmark: Benchmark, records: Iterable[Record]) -> list[Scored]:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.schema import Origin
-from cauldron.evaluate.items import Item, Refused
+from cauldron.evaluate.items.read import Item, Refused
 
 # Raise it when a prompt, a setting of decoding or the order of items changes.
 PROMPTS_VERSION = 1

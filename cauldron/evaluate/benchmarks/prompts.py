@@ -14,8 +14,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cauldron.evaluate.fields import LETTERS
-from cauldron.evaluate.items import Item
+from cauldron.evaluate.items.fields import LETTERS
+from cauldron.evaluate.items.read import Item
 from cauldron.sources.the_cauldron.new_prompts import INSTRUCTIONS, QUESTION
 
 IMAGE, TEXT = "image", "text"

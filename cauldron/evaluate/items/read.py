@@ -18,9 +18,9 @@ from cauldron.core.errors import UsageError
 from cauldron.core.names import did_you_mean
 from cauldron.core.rules import ImageRules
 from cauldron.core.schema import Origin
-from cauldron.evaluate.fields import fields_of
-from cauldron.evaluate.layouts import LAYOUTS
-from cauldron.evaluate.tables import TableRow, read_tables
+from cauldron.evaluate.items.fields import fields_of
+from cauldron.evaluate.items.layouts import LAYOUTS
+from cauldron.evaluate.items.tables import TableRow, read_tables
 from cauldron.sources.base import BadRow
 from cauldron.sources.benchmarks import find_place
 from cauldron.sources.benchmarks.places import Place

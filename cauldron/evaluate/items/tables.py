@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from cauldron.core.errors import SourceUnavailable
 from cauldron.core.schema import Origin
-from cauldron.evaluate.layouts import Layout
+from cauldron.evaluate.items.layouts import Layout
 from cauldron.sources.base import BadRow
 from cauldron.sources.benchmarks import Place
 from cauldron.sources.benchmarks.layouts import Roles

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cauldron.evaluate.disciplines import discipline_of, subject_of
-from cauldron.evaluate.layouts import Layout
-from cauldron.evaluate.tables import TableRow
+from cauldron.evaluate.items.disciplines import discipline_of, subject_of
+from cauldron.evaluate.items.layouts import Layout
+from cauldron.evaluate.items.tables import TableRow
 from cauldron.sources.benchmarks.layouts import Roles
 from cauldron.sources.benchmarks.values import python_list, text_of
 from cauldron.sources.values.rows import RowProblem
@@ -30,7 +30,7 @@ _ROTATED = 1_000_000
 
 
 class Fields(NamedTuple):
-    """The texts of an item; see `cauldron.evaluate.items.Item`."""
+    """The texts of an item; see `cauldron.evaluate.items.read.Item`."""
 
     question: str
     choices: tuple[str, ...]

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-from cauldron.evaluate import answers, prompts
-from cauldron.evaluate.aggregate import Score, Scored, by_group, by_item, means
-from cauldron.evaluate.items import Item
-from cauldron.evaluate.layouts import LAYOUTS, Layout
-from cauldron.evaluate.prompts import Part
+from cauldron.evaluate.benchmarks import answers, prompts
+from cauldron.evaluate.benchmarks.aggregate import Score, Scored, by_group, by_item, means
+from cauldron.evaluate.benchmarks.prompts import Part
+from cauldron.evaluate.items.layouts import LAYOUTS, Layout
+from cauldron.evaluate.items.read import Item
 
 # A side of a tile of the vision encoder, and the longest side of an image in tiles (Idefics3
 # paper, arXiv 2408.12637, 5.2.2: 4 x 364 for all benchmarks but DocVQA, which has 5 x 364).

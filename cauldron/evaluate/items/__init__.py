@@ -1,0 +1,1 @@
+"""Items of the published benchmarks: where they stand, and how a row becomes an item."""

@@ -1,0 +1,1 @@
+"""What ``cauldron eval`` prints and writes once all is scored."""
