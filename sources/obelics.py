@@ -81,13 +81,13 @@ class Obelics(ParquetShards):
                 yield from [row] if isinstance(row, BadRow) else _outcomes(row)
             return
         parts = (Piece(*values) for values in json.loads(piece.detail))
-        rows = (row for part in parts for row in self.read(root, repo, part, options))
+        every = (found for part in parts for found in self.read(root, repo, part, options))
         left = piece.limit
-        for row in rows:
-            if row.rows > left:
+        for found in every:
+            if found.rows > left:
                 break
-            yield row
-            left -= row.rows
+            yield found
+            left -= found.rows
             if left == 0:
                 break
 

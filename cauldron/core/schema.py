@@ -198,7 +198,7 @@ def document_messages(parts: Sequence[str | None]) -> list[dict[str, Any]]:
 
 def is_document(messages: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the messages of a row are a document: no question comes before the first answer."""
-    return messages[0]["role"] == "assistant"
+    return bool(messages[0]["role"] == "assistant")
 
 
 def without_images(parts: Sequence[str | None], dropped: Collection[int]) -> list[str | None]:
