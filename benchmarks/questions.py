@@ -63,7 +63,7 @@ def ask(url: str, options: argparse.Namespace, folder: str) -> tuple[float, floa
     """Seconds by the clock, and CPU seconds for each of them."""
     text = "word " * options.words
     questions = (
-        Question(str(n), (Message("user", f"{n} {text}"),)) for n in range(options.questions)
+        Question(str(n), (Message("user", (f"{n} {text}",)),)) for n in range(options.questions)
     )
     endpoint = Endpoint(url, ModelRules(name="rules"), concurrency=options.slots)
     wall, cpu = time.monotonic(), time.process_time()

@@ -358,19 +358,19 @@ def test_a_curation_that_is_cut_off_ends_in_the_same_bytes(tmp_path, monkeypatch
     whole = many_rows(str(tmp_path / "whole"), monkeypatch)
     expected = whole.curate(many_clusters())
     world = many_rows(str(tmp_path / "cut"), monkeypatch)
-    write, written = storage.write_json, 0
+    write, written = storage.write_bytes, 0
 
-    def cut(path: str, value: Any) -> None:
+    def cut(path: str, value: bytes) -> None:
         nonlocal written
         written += "/curation/" in path
         if written > after:
             raise OSError("cut off")
         write(path, value)
 
-    monkeypatch.setattr(storage, "write_json", cut)
+    monkeypatch.setattr(storage, "write_bytes", cut)
     with pytest.raises((CauldronError, OSError), match="cut off"):
         world.curate(many_clusters())
-    monkeypatch.setattr(storage, "write_json", write)
+    monkeypatch.setattr(storage, "write_bytes", write)
     assert not list(Path(world.out).rglob("curation/*/manifest.json"))
     assert world.curate(many_clusters()) == expected
     folder = curation_folder(world.out, expected.fingerprint)

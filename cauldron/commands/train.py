@@ -96,7 +96,13 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     show_default=True,
     help="Questions at once; of an endpoint, requests at once.",
 )
-@click.option("--model-name", help="The model's name at the endpoint. Key: CAULDRON_API_KEY.")
+@click.option("--model-name", help="The model's name at the endpoint.")
+@click.option(
+    "--key-from",
+    metavar="NAME",
+    help="Environment variable with the endpoint's key, or projects/P/secrets/S/versions/V. "
+    "Default: CAULDRON_API_KEY, if it is set.",
+)
 @click.option("--score-only", is_flag=True, help="Only score the predictions in DIR again.")
 @click.option("--against", metavar="DIR2", help="Differences to another evaluation.")
 @click.option(

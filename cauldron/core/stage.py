@@ -83,11 +83,13 @@ class TurnRules(Strict):
     Attributes:
         shuffle: every copy has its own order of turns. Sources whose turns build on each other
             (`dialogue`) keep their order.
-        cap: most turns in a copy; None: all. The authors used 7.
+        cap: most turns in a copy; None: all. The authors used 7. With 1.5, every second copy has
+            at most one turn and the others at most two.
     """
 
     shuffle: bool = True
-    cap: Annotated[int, Field(gt=0)] | None = 7
+    # Whole caps stay whole numbers, as manifests of earlier builds have them.
+    cap: Annotated[int | float, Field(ge=1, allow_inf_nan=False)] | None = 7
 
 
 class StageRecipe(Strict):

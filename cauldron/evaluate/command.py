@@ -45,6 +45,7 @@ class EvalOptions:
         output: of the evaluation; None: ``OUT/evaluations/<model>``.
         batch: questions at once.
         model_name: at the endpoint.
+        key_from: where the endpoint's key is; None: in ``CAULDRON_API_KEY``, if it is set.
         score_only: score the predictions that are there.
         known_as: the model as given, if `model` is a copy of it on this machine.
         sent: called after each benchmark.
@@ -59,6 +60,7 @@ class EvalOptions:
     output: str | None = None
     batch: int = 8
     model_name: str | None = None
+    key_from: str | None = None
     score_only: bool = False
     known_as: str | None = None
     sent: Callable[[], None] = lambda: None
@@ -86,7 +88,9 @@ def evaluate(options: EvalOptions, say: Say) -> tuple[Path, EvaluationManifest] 
         CauldronError: the model or a benchmark cannot be read; what was predicted is kept.
     """
     check_names(options.benchmarks)
-    choice = choose(options.model, options.engine, options.batch, options.model_name)
+    choice = choose(
+        options.model, options.engine, options.batch, options.model_name, options.key_from
+    )
     folder = Path(options.output or storage.join(options.out, EVALUATIONS, title_of(choice)))
     if options.score_only:
         return folder, score(folder, options.model, say)
@@ -128,7 +132,7 @@ def _predict_all(
         header = header.model_copy(update={"model": options.known_as})
     check_header(folder, header)
     totals = _totals(options, say)
-    with opened(choice) as engine:
+    with opened(choice, folder) as engine:
         for name, total in totals.items():
             benchmark = BENCHMARKS[name]
             done = read_predictions(folder, name).keys()

@@ -1,175 +1,86 @@
-"""An engine behind an OpenAI-compatible endpoint: ``POST /v1/chat/completions``.
+"""An engine behind an OpenAI-compatible endpoint.
 
-408, 429, 5xx, a lost connection and a body that is no completion are tried again, with waits that
-double, or as long as ``Retry-After`` says within a bound. Any other 4xx is the question's own
-fault, and it stays unanswered; 401, 403 and 404 end the evaluation, because every question would
-meet them. Images go as ``data:`` URLs, as large as published: the server scales them.
+It asks through `cauldron.transforms.models`, as the pipeline does: attempts, waits, the circuit and
+the key are described there. Images go as ``data:`` URLs, as large as published: the server scales
+them. Answers are kept in the evaluation's folder and not beside those of other runs, because a name
+at an endpoint does not tell which weights answer; the folder's header says that they are the same.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import os
-import random
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx2
-
-from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.errors import CauldronError
 from cauldron.core.generation import Decoding, Question, Unanswered
-from cauldron.transforms.models.endpoint import chat_url, parse_retry_after
-from cauldron.transforms.models.questions import parse_answer
+from cauldron.transforms.models import questions as asked
+from cauldron.transforms.models.ask import Outcome, ask_all, close_callers
+from cauldron.transforms.models.endpoint import Endpoint
 
-KEY_VARIABLE = "CAULDRON_API_KEY"
-_FORMATS = {b"\xff\xd8\xff": "jpeg", b"\x89PNG": "png", b"RIFF": "webp"}
-_MISCONFIGURED = (401, 403, 404)
-_RETRIED = (408, 429)
-_SAID = 200
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often and how long to try.
-
-    Attributes:
-        attempts: for one question.
-        timeout: seconds for one attempt.
-        first_wait: seconds before the second attempt; doubled after each.
-        longest_wait: seconds at most between two attempts, whatever ``Retry-After`` says.
-    """
-
-    attempts: int = 6
-    timeout: float = 300.0
-    first_wait: float = 1.0
-    longest_wait: float = 60.0
-
-
-class _Again(Exception):  # noqa: N818 - not an error
-    """An attempt that failed and may succeed later. Args: why, seconds that the server asks for."""
-
-    def __init__(self, why: str, after: float = 0.0) -> None:
-        super().__init__(why)
-        self.after = after
+_MEDIA_TYPES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png", b"RIFF": "image/webp"}
 
 
 class EndpointEngine:
     """An `Engine` behind an address.
 
     Args:
-        url: of the server, or of its API (``http://HOST:8000``, ``https://HOST/v1``).
-        name: of the model, as the server knows it.
-        concurrency: requests at once.
-        sleep: for tests; None: waits, unless the engine is closed.
-
-    Raises:
-        UsageError: the address is not an address, or holds a password.
+        endpoint: its model is asked with the parameters of each `Decoding`.
+        answers: the folder of kept answers.
     """
 
     independent = True
 
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        concurrency: int = 16,
-        patience: Patience = Patience(),
-        sleep: Callable[[float], object] | None = None,
-    ) -> None:
-        parts = urlsplit(url)
-        if parts.username is not None or parts.password is not None:
-            raise UsageError(
-                f"{parts.hostname}: the address must not hold a key; set {KEY_VARIABLE}"
-            )
-        if not parts.hostname:
-            raise UsageError(f"{url}: give http://HOST:PORT or https://HOST/v1")
-        self._url = chat_url(url)
-        self._closed = threading.Event()
-        self._name, self._patience = name, patience
-        self._sleep = self._closed.wait if sleep is None else sleep
-        key = os.environ.get(KEY_VARIABLE, "").strip()
-        # Redirects are not followed: the key is for this address only.
-        self._client = httpx2.Client(
-            headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=patience.timeout
-        )
-        self._pool = ThreadPoolExecutor(concurrency)
+    def __init__(self, endpoint: Endpoint, answers: str) -> None:
+        self._endpoint = endpoint
+        self._answers = answers
 
     def length(self, question: Question, decoding: Decoding) -> int:
         """Questions are sent one by one, so their lengths do not matter."""
         return 0
 
     def generate(self, questions: Sequence[Question], decoding: Decoding) -> list[str | Unanswered]:
-        return list(self._pool.map(lambda question: self._ask(question, decoding), questions))
+        """Raises CauldronError if a question has no answer yet; the answers to others are kept."""
+        endpoint = self._decoding_as(decoding)
+        messages = (_question(str(place), question) for place, question in enumerate(questions))
+        # All of them are asked before one that failed ends the evaluation.
+        outcomes = {
+            int(question.name): outcome
+            for question, outcome in ask_all(messages, endpoint, self._answers)
+        }
+        return [self._text(outcomes[place], decoding) for place in range(len(questions))]
 
     def close(self) -> None:
-        """Ends when the requests on their way are answered; none is sent again."""
-        self._closed.set()
-        self._pool.shutdown(cancel_futures=True)
-        self._client.close()
+        """Gives up what is in flight."""
+        close_callers()
 
-    def _ask(self, question: Question, decoding: Decoding) -> str | Unanswered:
-        body = self._body(question, decoding)
-        for attempt in range(1, self._patience.attempts + 1):
-            try:
-                answer = self._attempt(body)
-            except _Again as again:
-                if attempt == self._patience.attempts or self._closed.is_set():
-                    raise CauldronError(
-                        f"{self._url} does not answer after {attempt} attempts ({again}); answers "
-                        "so far are kept: run the same command again when it does"
-                    ) from None
-                self._sleep(self._wait(attempt, again.after))
-            else:
-                return answer if isinstance(answer, Unanswered) else decoding.cut(answer)
-        raise AssertionError("an attempt returns or raises")
+    def _decoding_as(self, decoding: Decoding) -> Endpoint:
+        # Greedy decoding needs no seed, and some servers refuse the field.
+        extra: dict[str, Any] = {"seed": None}
+        if decoding.stop_words:
+            extra["stop"] = list(decoding.stop_words)
+        parameters = {"temperature": 0.0, "max_tokens": decoding.max_new_tokens, "extra": extra}
+        model = self._endpoint.model.model_copy(update=parameters)
+        return replace(self._endpoint, model=model)
 
-    def _wait(self, attempt: int, after: float) -> float:
-        backoff = self._patience.first_wait * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.0)
-        return min(max(backoff, after), self._patience.longest_wait)
-
-    def _body(self, question: Question, decoding: Decoding) -> bytes:
-        request: dict[str, Any] = {
-            "model": self._name,
-            "messages": [{"role": "user", "content": [_part(part) for part in question.parts]}],
-            "max_tokens": decoding.max_new_tokens,
-            "temperature": 0,
-            "stop": list(decoding.stop_words),
-        }
-        return json.dumps(request).encode()
-
-    def _attempt(self, body: bytes) -> str | Unanswered:
-        """Raises _Again, and CauldronError if the endpoint is not the right one."""
-        try:
-            response = self._client.post(
-                self._url, content=body, headers={"Content-Type": "application/json"}
-            )
-        except httpx2.TransportError as error:
-            raise _Again(first_line(error)) from None
-        status = response.status_code
-        if status in _RETRIED or status >= 500:
-            raise _Again(f"status {status}", parse_retry_after(response.headers.get("Retry-After")))
-        said = " ".join(response.text[:_SAID].split())
-        if status in _MISCONFIGURED or 300 <= status < 400:
-            raise CauldronError(
-                f"{self._url} answers {status} ({said}); check the address, --model-name and "
-                f"{KEY_VARIABLE}"
-            )
-        if status != 200:
-            return Unanswered(f"status {status}: {said}")
-        try:
-            return parse_answer(response.content).text
-        except ValueError:
-            raise _Again(f"a body that is no chat completion: {said!r}") from None
+    def _text(self, outcome: Outcome, decoding: Decoding) -> str | Unanswered:
+        if isinstance(outcome, asked.Answer):
+            return decoding.cut(outcome.text)
+        if outcome.reason == "refused":
+            return Unanswered(outcome.message)
+        raise CauldronError(
+            f"{self._endpoint.chat_url} has no answer to a question after "
+            f"{self._endpoint.attempts} attempts ({outcome.message}); the answers so far are kept: "
+            "run the same command again"
+        )
 
 
-def _part(part: str | bytes) -> dict[str, Any]:
-    if isinstance(part, str):
-        return {"type": "text", "text": part}
-    kind = next(kind for magic, kind in _FORMATS.items() if part.startswith(magic))
-    data = base64.b64encode(part).decode("ascii")
-    return {"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{data}"}}
+def _question(name: str, question: Question) -> asked.Question:
+    parts = tuple(x if isinstance(x, str) else _picture(x) for x in question.parts)
+    return asked.Question(name, (asked.Message("user", parts),))
+
+
+def _picture(image: bytes) -> asked.Picture:
+    media_type = next(kind for magic, kind in _MEDIA_TYPES.items() if image.startswith(magic))
+    return asked.Picture(hashlib.sha256(image).hexdigest(), media_type, image)

@@ -6,20 +6,29 @@ Torch is imported only when a model is loaded.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from cauldron.core.errors import UsageError
 from cauldron.core.generation import Engine
+from cauldron.core.models import ModelRules
 from cauldron.core.names import plain_name
 from cauldron.evaluate.endpoint import EndpointEngine
 from cauldron.evaluate.predictions.files import Header
+from cauldron.transforms.models.endpoint import Endpoint
+from cauldron.transforms.models.store import answers_folder
 
 EngineName = Literal["transformers", "vllm", "endpoint"]
 _EXTRA = "evaluating a model here needs torch and transformers: pip install 'cauldron-vlm[train]'"
 _NO_VLLM = "--engine vllm needs vLLM: pip install vllm"
+# The key of an endpoint, unless --key-from names another place.
+KEY_VARIABLE = "CAULDRON_API_KEY"
+# For one answer: a slow server with long answers.
+_SECONDS = 300.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -30,15 +39,32 @@ class Choice(NamedTuple):
         model: run folder, exported folder, hub id, or address.
         batch: questions at once; of an endpoint, requests at once.
         served_as: the model's name at an endpoint.
+        key_from: where the endpoint's key is, see `Endpoint`. None: in `KEY_VARIABLE`, if
+            that is set.
     """
 
     model: str
     engine: EngineName
     batch: int
     served_as: str | None = None
+    key_from: str | None = None
+
+    def endpoint(self) -> Endpoint:
+        """Raises UsageError if the address is not one, or holds a password."""
+        assert self.served_as is not None
+        is_set = bool(os.environ.get(KEY_VARIABLE, "").strip())
+        key_from = self.key_from or (KEY_VARIABLE if is_set else None)
+        model = ModelRules(name=self.served_as)
+        return Endpoint(self.model, model, key_from, self.batch, timeout=_SECONDS)
 
 
-def choose(model: str, engine: str | None, batch: int, served_as: str | None) -> Choice:
+def choose(
+    model: str,
+    engine: str | None,
+    batch: int,
+    served_as: str | None,
+    key_from: str | None = None,
+) -> Choice:
     """Check the options. Raises UsageError."""
     is_address = model.startswith(("http://", "https://"))
     if is_address != ((engine or ("endpoint" if is_address else "")) == "endpoint"):
@@ -47,6 +73,8 @@ def choose(model: str, engine: str | None, batch: int, served_as: str | None) ->
         raise UsageError("give --model-name, the name of the model at the endpoint")
     if not is_address and served_as is not None:
         raise UsageError("--model-name is for an endpoint; MODEL names the model here")
+    if not is_address and key_from is not None:
+        raise UsageError("--key-from is for an endpoint; a model here needs no key")
     name: EngineName = "endpoint" if is_address else "vllm" if engine == "vllm" else "transformers"
     if not is_address and any(
         importlib.util.find_spec(package) is None for package in ("torch", "transformers", "peft")
@@ -54,7 +82,7 @@ def choose(model: str, engine: str | None, batch: int, served_as: str | None) ->
         raise UsageError(_EXTRA)
     if name == "vllm" and importlib.util.find_spec("vllm") is None:
         raise UsageError(_NO_VLLM)
-    return Choice(model, name, batch, served_as)
+    return Choice(model, name, batch, served_as, key_from)
 
 
 def header_of(choice: Choice, root: str | None) -> Header:
@@ -83,15 +111,18 @@ def title_of(choice: Choice) -> str:
 
 
 @contextmanager
-def opened(choice: Choice) -> Iterator[Engine]:
-    """The engine, closed at the end. Raises UsageError if the model cannot be loaded."""
+def opened(choice: Choice, folder: Path) -> Iterator[Engine]:
+    """The engine, closed at the end.
+
+    Args:
+        folder: of the evaluation; answers of an endpoint are kept there.
+
+    Raises:
+        UsageError: the model cannot be loaded, or the endpoint's address is wrong.
+    """
     if choice.engine == "endpoint":
-        assert choice.served_as is not None
-        endpoint = EndpointEngine(choice.model, choice.served_as, choice.batch)
-        try:
-            yield endpoint
-        finally:
-            endpoint.close()
+        with closing(EndpointEngine(choice.endpoint(), answers_folder(str(folder)))) as engine:
+            yield engine
     elif choice.engine == "vllm":
         from cauldron.training.generation_vllm import VllmEngine
 

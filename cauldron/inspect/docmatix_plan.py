@@ -65,8 +65,7 @@ def plan_of(manifest: SelectionManifest, selection: Selection, max_tokens: int) 
     """
     counter = token_counter(selection.rules.tokenizer)
     prompts = [
-        sum(counter.count([message.text for message in messages("", role)])) + 2 * _TEMPLATE_TOKENS
-        for role in range(len(ROLES))
+        sum(counter.count(_texts_of(role))) + 2 * _TEMPLATE_TOKENS for role in range(len(ROLES))
     ]
     seen: set[bytes] = set()
     tokens_in, tokens_out = 0, 0.0
@@ -89,3 +88,9 @@ def plan_of(manifest: SelectionManifest, selection: Selection, max_tokens: int) 
         tokens_out=round(tokens_out),
         estimated=counter.estimated,
     )
+
+
+def _texts_of(role: int) -> list[str]:
+    """What a request holds besides its chunk."""
+    parts = (part for message in messages("", role) for part in message.parts)
+    return [part for part in parts if isinstance(part, str)]

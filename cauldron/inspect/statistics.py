@@ -53,7 +53,7 @@ class Published:
         """As printed: the paper counts tokens before the cap on turns."""
         return SourceCounts(self.rows, self.answer_tokens, self.answer_tokens)
 
-    def expected(self, rows: int | None, cap: int | None) -> SourceCounts:
+    def expected(self, rows: int | None, cap: float | None) -> SourceCounts:
         """What a build is likely to count.
 
         Args:

@@ -41,6 +41,8 @@ from cauldron.transforms.matching.texts import FindTexts, TextJob, text_parts
 # and many.
 _TEXT_BYTES = 2_000
 
+FindJob = ClusterJob | ContaminationJob | TextJob
+
 
 @dataclass(frozen=True)
 class CurateRequest:
@@ -80,7 +82,7 @@ class Curation:
         return curation_step(self.corpora, self.output, self.matched)
 
     @property
-    def finds(self) -> tuple[CurationJob, ...]:
+    def finds(self) -> tuple[FindJob, ...]:
         """What is found before the decisions."""
         clusters = () if self.clusters is None else (self.clusters,)
         return (*clusters, *self.evidence)
@@ -176,7 +178,7 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
     return curate(curation.corpora, request.output, launcher, curation.matched, find)
 
 
-def find_step(job: CurationJob) -> Summed:
+def find_step(job: FindJob) -> Summed:
     """Clusters or evidence of contamination, unless they are there. Anything in, when verdicts are
     there."""
     todo = bool(job.markers.missing())
@@ -190,7 +192,7 @@ def find_step(job: CurationJob) -> Summed:
     return Summed((job.markers,), find if todo else None, range, job.match.ranges)
 
 
-def _find(job: CurationJob, matching: MatchRequest, pictures: int, launcher: Launcher) -> None:
+def _find(job: FindJob, matching: MatchRequest, pictures: int, launcher: Launcher) -> None:
     if job.markers.is_summed():
         return
     about, size = f"{job.STEM} among {pictures:,} pictures", matching.images * OCCURRENCE.itemsize

@@ -15,7 +15,7 @@ from cauldron.pipeline.docmatix import DocmatixOptions, make_docmatix, select_do
 from cauldron.pipeline.runner import Launcher
 from cauldron.recipe import Recipe
 from cauldron.sources.repos.folders import is_folder
-from cauldron.transforms.models.budget import Limits, Price
+from cauldron.transforms.models.budget import Limits, Price, parse_price
 from cauldron.transforms.models.endpoint import Endpoint
 
 _PLAN = "plan"
@@ -74,11 +74,7 @@ class DocmatixCommand:
         """Raises UsageError unless ``--price`` is two numbers."""
         if self.price is None:
             return None
-        try:
-            tokens_in, tokens_out = (float(part) for part in self.price.split(","))
-        except ValueError:
-            raise UsageError(f"--price {self.price}: give two numbers, IN,OUT") from None
-        return Price(tokens_in, tokens_out)
+        return parse_price(self.price)
 
     def _options(self) -> DocmatixOptions:
         given = list(self.arguments[self.is_plan :])

@@ -28,6 +28,8 @@ class Reply:
 
 def text_of(request: dict[str, Any]) -> str:
     parts = request["messages"][0]["content"]
+    if isinstance(parts, str):
+        return parts
     return "".join(part["text"] for part in parts if part["type"] == "text")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from cauldron.transforms.order import id_halves, mix64, turn_order
+from cauldron.transforms.order import id_halves, mix64, most_turns, turn_order
 
 
 def ids(n: int) -> np.ndarray:
@@ -51,3 +51,22 @@ def test_turn_order_is_a_permutation_that_changes_with_the_pass():
     assert first == turn_order("0" * 32, 0, 0, 20)
     assert first != turn_order("0" * 32, 0, 1, 20)
     assert turn_order("0" * 32, 0, 0, 1) == [0]
+
+
+def test_a_whole_cap_is_the_same_for_every_copy():
+    names = [f"{number:032x}" for number in range(100)]
+    assert {most_turns(name, 0, 0, 7) for name in names} == {7}
+    assert {most_turns(name, 0, 0, 7.0) for name in names} == {7}
+    assert most_turns("0" * 32, 0, 0, None) is None
+
+
+def test_of_a_fractional_cap_a_part_of_the_copies_has_one_turn_more():
+    names = [f"{number:032x}" for number in range(4_000)]
+    first = [most_turns(name, 0, 0, 1.25) for name in names]
+    assert set(first) == {1, 2}
+    assert abs(sum(first) / len(first) - 1.25) < 0.03
+    # Another pass and another seed choose others; the order of turns does not follow the choice.
+    for other in ([most_turns(name, 0, 1, 1.25) for name in names],
+                  [most_turns(name, 1, 0, 1.25) for name in names],
+                  [1 + (turn_order(name, 0, 0, 2) == [1, 0]) for name in names]):  # fmt: skip
+        assert abs(np.corrcoef(first, other)[0, 1]) < 0.06

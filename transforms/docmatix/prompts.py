@@ -88,7 +88,7 @@ def messages(text: str, role: int) -> tuple[Message, ...]:
     """
     what, example = tuple(ROLES.values())[role]
     system = _SYSTEM.format(role=what, example=example)
-    return Message("system", system), Message("user", text)
+    return Message("system", (system,)), Message("user", (text,))
 
 
 def request_key(text: str, role: int) -> str:

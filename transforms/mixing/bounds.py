@@ -147,7 +147,7 @@ def bounds_at(cuts: Iterable[Sequence[int]], shards: int) -> tuple[int, ...]:
     return tuple(cut << shift for cut in sorted({cut for found in cuts for cut in found}))
 
 
-def shard_bytes(kept: KeptRows, cap: int | None) -> Numbers:
+def shard_bytes(kept: KeptRows, cap: float | None) -> Numbers:
     """About how many bytes a copy of each row takes in a shard, at least one.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.transforms.order import turn_order
+from cauldron.transforms.order import most_turns, turn_order
 
 from cauldron.core.rules import upscale_of
 from cauldron.core.schema import Sample, Turn, messages_of
@@ -44,11 +44,12 @@ def chosen_turns(
     if stage.turns.shuffle and not dialogue:
         order = turn_order(sample.id, seed, copy.epoch, len(order))
     turns = [sample.turns[i] for i in order]
+    cap = most_turns(sample.id, seed, copy.epoch, stage.turns.cap)
     if copy.due is None:
-        return turns[: stage.turns.cap]
+        return turns[:cap]
     chosen, shown = [], Counter[str]()
     for turn in turns:
-        if turn.source in copy.due and shown[turn.source] != stage.turns.cap:
+        if turn.source in copy.due and shown[turn.source] != cap:
             shown[turn.source] += 1
             chosen.append(turn)
     return chosen

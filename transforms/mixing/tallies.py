@@ -24,7 +24,7 @@ class Tally:
     Attributes:
         rows: kept rows, of any source, that hold turns of this one.
         tokens: answer tokens of these turns, by the number of the source's turns in the row. Rows
-            with no more turns than the cap are together under the cap.
+            with no more turns than the cap are together under the cap, rounded down.
         bytes: of its own rows that are not merged.
         merged: bytes of its own rows that others were merged into, by the sources whose turns they
             hold. Sources that share pictures are few, so there are few different sets of them.
@@ -35,7 +35,7 @@ class Tally:
     bytes: int = 0
     merged: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
-    def counts(self, cap: int | None) -> SourceCounts:
+    def counts(self, cap: float | None) -> SourceCounts:
         """What shares are solved from.
 
         Args:
@@ -50,7 +50,7 @@ class Tally:
         return SourceCounts(self.rows, float(sum(self.tokens.values())), math.fsum(parts))
 
 
-def tally(path: str, cap: int | None) -> Iterator[tuple[str, Tally]]:
+def tally(path: str, cap: float | None) -> Iterator[tuple[str, Tally]]:
     """The tallies of a decisions file, by source."""
     for kept in kept_rows([path]):
         held, is_merged = kept.held, kept.merged_length > 0
@@ -79,10 +79,10 @@ def total(tallies: Iterable[Tally]) -> Tally:
     return Tally(rows, dict(sorted(tokens.items())), size, dict(sorted(merged.items())))
 
 
-def _tokens(turns: Numbers, tokens: Numbers, cap: int | None) -> dict[int, int]:
+def _tokens(turns: Numbers, tokens: Numbers, cap: float | None) -> dict[int, int]:
     if cap is None:
         return {0: int(tokens.sum())} if len(tokens) else {}
-    numbers, at = np.unique(np.maximum(turns, cap), return_inverse=True)
+    numbers, at = np.unique(np.maximum(turns, int(cap)), return_inverse=True)
     sums = np.zeros(len(numbers), dtype=np.int64)
     np.add.at(sums, at, tokens)
     return dict(zip(numbers.tolist(), sums.tolist(), strict=True))

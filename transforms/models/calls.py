@@ -100,7 +100,7 @@ class Circuit:
         return Failure(last.reason, last.message)
 
     def misconfigured(self, status: int, message: str) -> EndpointError:
-        return self._error(f"answers {status}", message)
+        return self._error(f"answers {status}", f"{message}; check address, model and key")
 
     def _error(self, what: str, message: str) -> EndpointError:
         self.broken = EndpointError(

@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.models import ModelRules
+from cauldron.core.secrets import read_secret
 
 _SECRET = "projects/"
 
@@ -41,9 +42,13 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"--endpoint {parts.hostname or self.url}: give http://HOST:PORT")
+            raise UsageError(
+                f"{parts.hostname or self.url}: give http://HOST:PORT or https://HOST/v1"
+            )
         if parts.username is not None or parts.password is not None:
-            raise UsageError(f"--endpoint {parts.hostname}: the address must not hold a password")
+            raise UsageError(
+                f"{parts.hostname}: the address must not hold a password; see --key-from"
+            )
         if min(self.concurrency, self.attempts) < 1 or self.timeout <= 0:
             raise UsageError("concurrency, attempts and timeout of an endpoint are at least 1")
 
@@ -60,7 +65,7 @@ class Endpoint:
         if self.key_from is None:
             return None
         if self.key_from.startswith(_SECRET):
-            return _secret(self.key_from)
+            return read_secret(self.key_from)
         key = os.environ.get(self.key_from, "").strip()
         if not key:
             raise CauldronError(
@@ -90,18 +95,3 @@ def parse_retry_after(value: str | None) -> float:
     except ValueError:
         return 0.0
     return max(0.0, moment.timestamp() - time.time())
-
-
-def _secret(name: str) -> str:
-    try:
-        from google.cloud import secretmanager
-    except ImportError:
-        raise CauldronError(
-            f"{name}: install google-cloud-secret-manager, or name an environment variable"
-        ) from None
-    try:
-        client = secretmanager.SecretManagerServiceClient()
-        payload: bytes = client.access_secret_version(name=name).payload.data
-    except Exception as error:
-        raise CauldronError(f"{name} cannot be read: {first_line(error)}") from None
-    return payload.decode().strip()

@@ -34,24 +34,32 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a chat; its pictures come before its text.
+    """One message of a chat.
 
     Attributes:
         role: ``system``, ``user`` or ``assistant``.
+        parts: texts and pictures, in the order in which the model sees them.
     """
 
     role: str
-    text: str
-    pictures: tuple[Picture, ...] = ()
+    parts: tuple[str | Picture, ...]
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        return tuple(part for part in self.parts if isinstance(part, Picture))
 
     def to_json(self) -> dict[str, Any]:
-        if not self.pictures:
-            return {"role": self.role, "content": self.text}
-        content: list[dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": picture.data_url()}}
-            for picture in self.pictures
-        ]
-        return {"role": self.role, "content": [*content, {"type": "text", "text": self.text}]}
+        content: Any = [_part(part) for part in self.parts]
+        # Servers without vision take a text only in this form.
+        if len(self.parts) == 1 and isinstance(self.parts[0], str):
+            content = self.parts[0]
+        return {"role": self.role, "content": content}
+
+
+def _part(part: str | Picture) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    return {"type": "image_url", "image_url": {"url": part.data_url()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,8 @@ class Question:
         the same model may move.
         """
         said = [
-            [message.role, message.text, *(picture.sha256 for picture in message.pictures)]
+            # A picture is a list, which no text can be taken for.
+            [message.role, *([x.sha256] if isinstance(x, Picture) else x for x in message.parts)]
             for message in self.messages
         ]
         values = [model.revision, model.parameters(), said]

@@ -63,7 +63,7 @@ def rated_turns(
                 shown = () if scale in TEXT_SCALES else pictures
                 if scale in TEXT_SCALES or pictures:
                     text = prompt(scale, asked, answered, len(pictures))
-                    question = Question(str(number), (Message("user", text, shown),))
+                    question = Question(str(number), (Message("user", (*shown, text)),))
                     yield RatedTurn(number, row["id"], turn, scale, question)
                     number += 1
 

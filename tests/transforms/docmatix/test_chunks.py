@@ -53,11 +53,12 @@ def test_roles_follow_from_seed_document_and_chunk_and_are_even() -> None:
 
 def test_every_role_has_its_own_request() -> None:
     requests = [messages("Text", role) for role in range(len(ROLES))]
-    assert len({request[0].text for request in requests}) == len(ROLES)
+    assert len({request[0].parts for request in requests}) == len(ROLES)
     for system, user in requests:
-        assert (system.role, user.role, user.text) == ("system", "user", "Text")
-        assert "Q1: " in system.text
-        assert "{" not in system.text
+        assert (system.role, user.role, user.parts) == ("system", "user", ("Text",))
+        (said,) = system.parts
+        assert "Q1: " in said
+        assert "{" not in said
     assert len({request_key("Text", role) for role in range(len(ROLES))}) == len(ROLES)
 
 

@@ -45,6 +45,13 @@ def test_without_a_cap_every_token_is_delivered(tmp_path: Path) -> None:
     assert found.counts(None) == SourceCounts(1, 91.0, 91.0)
 
 
+def test_a_fractional_cap_delivers_its_part_of_the_longer_rows(tmp_path: Path) -> None:
+    rows = [decision("a", n, turns=turns, answer_tokens=60) for n, turns in enumerate((1, 2, 3))]
+    ((_, found),) = tally(write_curation(tmp_path / "c", [rows])[0], 1.5)
+    assert found.tokens == {1: 60, 2: 60, 3: 60}
+    assert found.counts(1.5) == SourceCounts(3, 180.0, 60 + 60 * 1.5 / 2 + 60 * 1.5 / 3)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_order_of_files_changes_no_bit(tmp_path: Path, seed: int) -> None:
     rng = random.Random(seed)

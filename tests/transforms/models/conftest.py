@@ -20,7 +20,8 @@ EndpointOf = Callable[..., Endpoint]
 
 def questions(count: int, of: int | None = None) -> list[Question]:
     """`count` questions, `of` of them different."""
-    return [Question(str(n), (Message("user", f"say {n % (of or count)}"),)) for n in range(count)]
+    texts = [f"say {n % (of or count)}" for n in range(count)]
+    return [Question(str(n), (Message("user", (text,)),)) for n, text in enumerate(texts)]
 
 
 @pytest.fixture

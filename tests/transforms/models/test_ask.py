@@ -67,7 +67,7 @@ def test_a_long_iterable_is_not_read_ahead(server, endpoint, tmp_path):
         nonlocal taken
         while True:
             taken += 1
-            yield Question("", (Message("user", f"say {taken}"),))
+            yield Question("", (Message("user", (f"say {taken}",)),))
 
     asking = ask_all(endless(), endpoint(concurrency=4), str(tmp_path))
     for _ in range(10):
@@ -215,7 +215,7 @@ def test_a_limit_of_cost_is_not_exceeded(server, endpoint, tmp_path):
     got = dict(ask_all(questions(300), endpoint(), str(tmp_path), limits))
     assert all(isinstance(outcome, Answer) for outcome in got.values())
     few = Limits(max_cost=64 * 0.021, price=price)  # a lease is one request at its upper estimate
-    many = [Question(str(n), (Message("user", f"tell {n}"),)) for n in range(100_000, 100_300)]
+    many = [Question(str(n), (Message("user", (f"tell {n}",)),)) for n in range(100_000, 100_300)]
     server.asked.clear()
     got = dict(ask_all(many[:300], endpoint(), str(tmp_path), few))
     cost = sum(price.of(2, 2) for outcome in got.values() if isinstance(outcome, Answer))

@@ -14,6 +14,7 @@ from cauldron.transforms.models.questions import Answer, Message, Picture, Quest
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.models import ModelRules
 from cauldron.core.storage import Range
+from tests.doubles.secrets import FakeSecrets
 
 MODEL = ModelRules(name="m")
 PNG = b"not really a PNG"
@@ -24,7 +25,7 @@ def picture(place: bytes | Range = PNG) -> Picture:
 
 
 def ask(text: str, *pictures: Picture, name: str = "") -> Question:
-    return Question(name, (Message("user", text, pictures),))
+    return Question(name, (Message("user", (*pictures, text)),))
 
 
 def test_equal_questions_have_one_key_whatever_they_are_for():
@@ -40,7 +41,7 @@ def test_everything_that_may_change_the_answer_changes_the_key(other):
 
 
 def test_role_text_and_pictures_change_the_key():
-    other = Question("", (Message("system", "a"),))
+    other = Question("", (Message("system", ("a",)),))
     keys = {q.key(MODEL) for q in (ask("a"), ask("b"), ask("a", picture()), other)}
     assert len(keys) == 4
 
@@ -58,6 +59,15 @@ def test_a_picture_is_sent_as_a_data_url_before_the_text():
     kind, _, data = content[0]["image_url"]["url"].partition(",")
     assert (kind, base64.b64decode(data)) == ("data:image/png;base64", PNG)
     assert content[1] == {"type": "text", "text": "a"}
+
+
+def test_texts_and_pictures_are_sent_in_their_order():
+    message = Message("user", ("a", picture(), "b", picture(), "c"))
+    kinds = [part["type"] for part in message.to_json()["content"]]
+    assert kinds == ["text", "image_url", "text", "image_url", "text"]
+    swapped = Message("user", (picture(), "a", "b", picture(), "c"))
+    digest = Message("user", ("a", picture().sha256, "b", picture().sha256, "c"))
+    assert len({Question("", (said,)).key(MODEL) for said in (message, swapped, digest)}) == 3
 
 
 def test_a_request_holds_the_parameters_and_does_not_stream():
@@ -131,13 +141,7 @@ def test_a_missing_key_is_named(monkeypatch):
 
 
 def test_a_key_comes_from_secret_manager(monkeypatch):
-    from google.cloud import secretmanager
-
-    class Client:
-        def access_secret_version(self, name):
-            payload = type("Payload", (), {"data": f"key of {name}\n".encode()})
-            return type("Response", (), {"payload": payload})
-
-    monkeypatch.setattr(secretmanager, "SecretManagerServiceClient", Client)
     name = "projects/p/secrets/s/versions/1"
-    assert Endpoint("http://h", MODEL, key_from=name).read_key() == f"key of {name}"
+    with FakeSecrets({name: "sk-5678\n"}) as secrets:
+        secrets.use(monkeypatch)
+        assert Endpoint("http://h", MODEL, key_from=name).read_key() == "sk-5678"
