@@ -433,16 +433,15 @@ def test_compiled_layers_train_as_those_that_are_not(mixture: Mixture, tmp_path:
 
 
 def test_a_model_knows_the_mixtures_of_all_runs_before_it(mixture: Mixture, tmp_path: Path) -> None:
-    """Also when the run that it started from is trained anew, and this one resumes."""
+    """Also after it resumed, and when the run that it started from is trained on something else."""
     other = write_mixture(tmp_path / "other", mixed_rows(40))
     first, second = tmp_path / "first", tmp_path / "second"
     train(config(other, first, steps=1, exclude=("words",)))
     settings = config(mixture, second, "longest_edge=224", steps=2, model=str(first / "model"))
     train(settings, StopAfter(3))
-    assert newest_checkpoint(second) is not None
+    train(settings)
     shutil.rmtree(first)
     train(config(mixture, first, steps=1))
-    train(settings)
     fingerprints = [at.manifest.fingerprint for at in (other, mixture)]
     for model in (second, second / "model", shutil.copytree(second / "model", tmp_path / "copy")):
         found = lineage_of(str(model))
