@@ -52,7 +52,7 @@ def export_run(
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
     form = "whole" if rules.adapter is None else rules.export
-    wanted = {"step": last.step, "export": form, "upscale": upscale}
+    wanted: dict[str, Any] = {"step": last.step, "export": form, "upscale": upscale}
     wanted["lineage"] = lineage.model_dump(mode="json")
     if exported(target) == wanted:
         return target, False
