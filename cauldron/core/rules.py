@@ -161,6 +161,9 @@ class DuplicateRules(Strict):
             override it.
         conflicts: what a merged row keeps of a question with several answers: all (``keep``),
             that of the row that stays (``first``), or none (``drop``).
+        reviews: path of a file of pairs that a person has looked at (parquet, CSV or JSON lines),
+            see how-to "Audit a merge". What it says of a pair holds, whatever the pixels say, for
+            merging and for contamination. null: none.
     """
 
     radius: Annotated[int, Field(ge=0, le=12)] = 8
@@ -169,6 +172,7 @@ class DuplicateRules(Strict):
     neighbours: Annotated[int, Field(ge=1, le=1024)] = 32
     action: Action = "merge"
     conflicts: Conflicts = "keep"
+    reviews: Annotated[str, Field(min_length=1)] | None = None
 
 
 class TextOverlapRules(Strict):
