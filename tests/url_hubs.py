@@ -71,7 +71,6 @@ def url_recipe(*sources: str, **fetch: Any) -> Recipe:
             "name": "urls",
             "tokenizer": "estimate",
             "fetch": rules,
-            "sources": {name: {"expected_drop": 1} for name in names},
             "stages": {"sft": {"mixture": mixture, "budget": {"samples": 8}}},
         }
     )

@@ -53,19 +53,16 @@ def server():
         yield server
 
 
-def test_a_document_loses_the_images_that_are_gone_and_keeps_its_order(server, tmp_path):
-    port = server.port
-    ((row,),) = filled(tmp_path, [[document("a", 1, -1, "b", 2, port=port)]])
+def test_images_of_a_document_that_are_gone_say_why_and_the_others_have_bytes(server, tmp_path):
+    ((row,),) = filled(tmp_path, [[document("a", 1, -1, "b", 2, port=server.port)]])
     assert isinstance(row, Row)
-    assert row.document == ["a", None, "b", None]
-    assert [image.data for image in row.images] == [photo(1), photo(2)]
-
-
-def test_a_document_without_any_image_left_is_quarantined(server, tmp_path):
-    ((row,),) = filled(tmp_path, [[document("a", -1, "b", -1, port=server.port)]])
-    assert isinstance(row, BadRow)
-    assert row.reason == "http_not_found"
-    assert "/gone" in row.message
+    assert row.document == ["a", None, None, "b", None]
+    assert [image.data for image in row.images] == [photo(1), b"", photo(2)]
+    first, gone, last = (image.problem for image in row.images)
+    assert first is last is None
+    assert gone is not None
+    assert gone[0] == "http_not_found"
+    assert "/gone" in gone[1]
 
 
 def test_a_question_about_an_image_that_is_gone_is_quarantined(server, tmp_path):
@@ -95,8 +92,10 @@ def test_the_published_digest_is_compared(server, tmp_path):
     bad.images[0].sha256 = "0" * 64
     ((first, second),) = filled(tmp_path, [[good, bad]])
     assert isinstance(first, Row)
-    assert isinstance(second, BadRow)
-    assert second.reason == "sha256_mismatch"
+    assert first.images[0].problem is None
+    assert isinstance(second, Row)
+    assert second.images[0].problem is not None
+    assert second.images[0].problem[0] == "sha256_mismatch"
 
 
 def test_a_source_that_changed_meanwhile_is_said(server, tmp_path):
