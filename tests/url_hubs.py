@@ -77,7 +77,7 @@ def url_recipe(*sources: str, **fetch: Any) -> Recipe:
 
 
 def build_urls(
-    root: Path, output: Path, recipe: Recipe, *beam_args: str, **options: Any
+    root: Path, output: Path | str, recipe: Recipe, *beam_args: str, **options: Any
 ) -> list[str]:
     """Build; returns what was said."""
     said: list[str] = []
