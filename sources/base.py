@@ -22,10 +22,18 @@ from cauldron.core.schema import Origin
 # Compressed bytes of a published file that go into a piece: large enough that opening the file is
 # cheap against reading it, small enough that a 10 GB set keeps a hundred workers busy.
 PIECE_BYTES = 64 * 1024 * 1024
+# Larger pieces rather than more: the process that submits jobs keeps 2 kB for each (docs/scale.md).
+# No published source comes near, at 6.7 TB.
+MOST_PIECES = 100_000
 # The kind of a piece that stands for shards which are not there.
 MISSING = "missing_shards"
 
 Options = Mapping[str, Any]
+
+
+def piece_bytes(total: int) -> int:
+    """About how many bytes a piece of a source has, of `total` bytes."""
+    return max(PIECE_BYTES, -(-total // MOST_PIECES))
 
 
 class Piece(NamedTuple):
@@ -76,6 +84,8 @@ class RawImage:
             page); None: `data` itself identifies it.
         url: where the image must be fetched from; `data` is then empty until that is done.
         sha256: SHA-256 hex of the bytes behind `url`, where the publisher states it.
+        problem: a code of `cauldron.core.reasons` and a message, if the image cannot be had. A
+            document is then kept without it, any other row is not kept.
     """
 
     data: bytes
@@ -83,6 +93,7 @@ class RawImage:
     digest: str | None = None
     url: str = ""
     sha256: str | None = None
+    problem: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from cauldron.core import storage
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
+from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.inspect.statistics import Published
 from cauldron.recipe import Recipe
@@ -93,6 +94,9 @@ def _fits(
     if any(name in found.current and name not in held for name in allowed):
         return False  # a corpus that was added since
     rules, benchmarks = recipe.duplicate_rules(stage), recipe.against.benchmarks
+    reviews = read_reviews(rules.reviews) if rules and rules.reviews else ()
+    if curation.reviews_digest != (reviews_digest(reviews) if reviews else None):
+        return False
     if set(curation.benchmarks) != set(benchmarks):
         return False
     if rules is None and not benchmarks:
@@ -103,7 +107,8 @@ def _fits(
     if rules is None:
         return curation.action is None
     same = ("radius", "radius256", "aspect", "neighbours")
-    return (curation.action, curation.conflicts) == (rules.action, rules.conflicts) and all(
+    decided = ("action", "conflicts", "max_documents")
+    return all(getattr(curation, name) == getattr(rules, name) for name in decided) and all(
         getattr(matches, name) == getattr(rules, name) for name in same
     )
 

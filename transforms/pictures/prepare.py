@@ -66,6 +66,7 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"ftypmif1", AvifImageFile),
 )
 _BOX_HEADER = 4  # bytes with the length of a box, before its type, in ISO media files
+MAGIC_BYTES = 12  # of a file: enough to tell every format by
 _PASSED = (JpegImageFile, PngImageFile, WebPImageFile)
 _JPEG_END = b"\xff\xd9"
 
@@ -126,9 +127,12 @@ def prepare_image(raw: RawImage, rules: ImageRules) -> StoredImage:
     after the end are allowed. Of animations and multi-page files the first picture is kept.
 
     Raises:
-        ImageProblem: it is empty, undecodable or truncated, or exceeds a limit of `rules`.
+        ImageProblem: it has a problem already, is empty, undecodable or truncated, or exceeds a
+            limit of `rules`.
     """
     data = raw.data
+    if raw.problem is not None:
+        raise ImageProblem(*raw.problem)
     if not data:
         raise ImageProblem("missing_image", "the image has no bytes")
     published = hashlib.sha256(data).hexdigest()
@@ -190,6 +194,25 @@ def _open(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:
     image = parser(io.BytesIO(data))
     _check_size(*image.size, rules)
     return image
+
+
+def has_image_start(data: bytes) -> bool:
+    """Whether a file that begins so has one of the formats that are read."""
+    return any(_starts(data, start) for start, _ in _FORMATS)
+
+
+def check_pixels(data: bytes, most: int) -> None:
+    """Check the size that an image's header announces; a header that cannot be read is let through.
+
+    Raises:
+        ImageProblem: ``image_too_large``.
+    """
+    try:
+        with _decoding():
+            _open(data, ImageRules(hard_max_pixels=most)).close()
+    except ImageProblem as problem:
+        if problem.reason == "image_too_large":
+            raise
 
 
 def _starts(data: bytes, start: bytes) -> bool:

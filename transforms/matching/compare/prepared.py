@@ -109,7 +109,9 @@ def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
         elif image.format == "JPEG":
             flags = cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
             packed = np.frombuffer(data, np.uint8)
-            return cv2.imdecode(packed, flags | cv2.IMREAD_IGNORE_ORIENTATION), size, scale
+            found = cv2.imdecode(packed, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+            if found is not None:
+                return found, size, scale
         return np.asarray(image if image.mode == "L" else image.convert("RGB")), size, scale
 
 
