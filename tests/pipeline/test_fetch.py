@@ -106,6 +106,14 @@ def test_two_workers_and_repeated_bundles_give_the_same_bytes(hub, server, tmp_p
     assert set(asked(server).values()) == {3}
 
 
+@pytest.mark.slow
+def test_dask_gives_the_same_bytes_and_asks_once(hub, server, tmp_path):
+    build_urls(hub, tmp_path / "local", url_recipe())
+    build_urls(hub, tmp_path / "dask", url_recipe(), "--runner=DaskRunner")
+    assert corpus_files(tmp_path / "dask") == corpus_files(tmp_path / "local")
+    assert set(asked(server).values()) == {2}
+
+
 def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     build_urls(hub, tmp_path / "out", url_recipe())
     first = asked(server)
