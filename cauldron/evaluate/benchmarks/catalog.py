@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 from cauldron.evaluate.benchmarks import answers, prompts
 from cauldron.evaluate.benchmarks.aggregate import Score, Scored, by_group, by_item, means
@@ -45,7 +46,11 @@ class Benchmark:
         longest_edge: pixels; a larger image is scaled down to it before it is cut into tiles.
         told_apart_by: the keys of `Item.meta` that have scores of their own.
         units: what is counted: items, or groups of them.
-        note: how the score differs from the published ones, for a table. "" if it does not.
+        extract: what to ask another model to find the answer in a text; None where the text needs
+            no such model. None: answers of this benchmark are read by rules only.
+        read_extracted: reads what that model found.
+        note: how the score differs from the published ones, if it is made by rules only. "" if it
+            does not.
     """
 
     name: str
@@ -59,6 +64,8 @@ class Benchmark:
     stop_words: tuple[str, ...] = STOP_WORDS
     told_apart_by: tuple[str, ...] = ()
     units: Callable[[Iterable[Scored]], list[Scored]] = by_item
+    extract: Callable[[Item, str], str | None] | None = None
+    read_extracted: Callable[[Item, str], str] | None = None
     note: str = ""
 
     @property
@@ -69,11 +76,25 @@ class Benchmark:
     @property
     def published(self) -> Mapping[str, float]:
         """Published scores in percent by model; a model without one is left out."""
-        return published_scores()[self.name]
+        return {model: score.percent for model, score in published_scores()[self.name].items()}
 
-    def parse(self, item: Item, text: str) -> str:
-        """The answer in the text that a model generated, as text; "" if it has none."""
-        return self.read(item, text)
+    @property
+    def published_split(self) -> str:
+        """The split that the published scores are of; `layout.split` without any."""
+        splits = {score.split for score in published_scores()[self.name].values()}
+        assert len(splits) < 2
+        return splits.pop() if splits else self.layout.split
+
+    def parse(self, item: Item, text: str, extracted: str | None = None) -> str:
+        """The answer in the text that a model generated, as text; "" if it has none.
+
+        Args:
+            extracted: what another model found in it.
+        """
+        if extracted is None:
+            return self.read(item, text)
+        assert self.read_extracted is not None
+        return self.read_extracted(item, extracted)
 
     def score(self, item: Item, prediction: str) -> float:
         """0 to 1, from what `parse` returned."""
@@ -106,7 +127,10 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             compare=answers.score_mathvista,
             max_new_tokens=_OPEN_TOKENS,
             told_apart_by=("type", "answer_type", "category", "task", "context", "grade"),
-            note="answers read by rules; for the published scores another model extracted them",
+            extract=answers.extract_mathvista,
+            read_extracted=answers.read_extracted_mathvista,
+            note="answers read by rules; for the published scores another model extracted them "
+            "(--extractor)",
         ),
         Benchmark(
             name="mmstar",
@@ -127,7 +151,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             compare=answers.score_docvqa,
             max_new_tokens=_SHORT_TOKENS,
             longest_edge=_DOCVQA_EDGE,
-            note="validation split; the published scores are of the test split",
         ),
         Benchmark(
             name="textvqa",
@@ -172,11 +195,22 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 
 
+class PublishedScore(NamedTuple):
+    """A score of a paper, in percent, and the split that it is of."""
+
+    percent: float
+    split: str
+
+
 @functools.cache
-def published_scores() -> Mapping[str, Mapping[str, float]]:
-    """The packaged table of published scores: percent by benchmark and model."""
+def published_scores() -> Mapping[str, Mapping[str, PublishedScore]]:
+    """The packaged table of published scores by benchmark and model.
+
+    Idefics3 paper (arXiv 2408.12637), figure 5; MMBench from the Idefics2 paper (arXiv 2405.02246).
+    """
     table = resources.files("cauldron").joinpath("data/published_scores.csv")
-    found: dict[str, dict[str, float]] = {name: {} for name in BENCHMARKS}
+    found: dict[str, dict[str, PublishedScore]] = {name: {} for name in BENCHMARKS}
     for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
-        found[row["benchmark"]][row["model"]] = float(row["score"])
+        score = PublishedScore(float(row["score"]), row["split"])
+        found[row["benchmark"]][row["model"]] = score
     return found
