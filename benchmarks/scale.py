@@ -50,6 +50,7 @@ SOURCE = f"the_cauldron/{PHOTOS}"
 ROWS_PER_FILE = 10_000
 LEAKED = 50
 START = 100  # rows that cost nothing beside what starts
+LEAST = 1.0  # core-seconds of work; how less of it grows is noise
 COPY_EVERY = 5
 BEAM = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 GROUP_BY_KEY = "beam:transform:group_by_key:v1"
@@ -320,7 +321,7 @@ def report(results: list[dict[str, Any]]) -> None:
         for rows, steps in builds:
             step, exponent = steps[name], ""
             work = step["core_seconds"] - start[1][name]["core_seconds"]
-            if before and work > 0 < before[1]:
+            if before and work > 0 and before[1] >= LEAST:
                 exponent = f"{math.log(work / before[1]) / math.log(rows / before[0]):.2f}"
             before = (rows, work)
             cells = [name, f"{rows:,}", f"{step['seconds']:.1f}", f"{step['core_seconds']:.1f}"]
@@ -343,6 +344,7 @@ def main() -> None:
         print(json.dumps(build_once(options.folder, options.store)))
         return
     sizes = [int(rows) for rows in options.rows]
+    measured(options.folder, START, options.store)  # compiles what is kept for later processes
     report([measured(options.folder, rows, options.store) for rows in (START, *sizes)])
 
 
