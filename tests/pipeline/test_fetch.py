@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from cauldron.transforms.fetching import tally
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.stage import StageRecipe
 from cauldron.inspect.verify import verify
+from cauldron.recipe import load_recipe
 from tests.doubles.images import ImageServer, answer, photo
 from tests.url_hubs import (
     Linked,
@@ -24,6 +28,8 @@ from tests.url_hubs import (
     write_pixelprose,
 )
 
+real_getaddrinfo = socket.getaddrinfo
+
 
 def asked(server: ImageServer) -> Counter[str]:
     return Counter(line.path for line in server.log)
@@ -31,7 +37,7 @@ def asked(server: ImageServer) -> Counter[str]:
 
 def fates(corpus: CorpusManifest) -> dict[str, int]:
     counts = corpus.counts
-    return {"filled": counts.rows_in - sum(counts.quarantined.values()), **counts.quarantined}
+    return {"kept": counts.kept, **counts.quarantined}
 
 
 @pytest.fixture
@@ -53,7 +59,7 @@ def hub(tmp_path: Path, server: ImageServer) -> Path:
     return tmp_path / "hub"
 
 
-FATES = {"filled": 20, "http_not_found": 4, "not_an_image": 1, "sha256_mismatch": 1}
+FATES = {"kept": 20, "http_not_found": 4, "not_an_image": 1, "sha256_mismatch": 1}
 
 
 def test_every_row_has_its_image_or_a_reason(hub, server, tmp_path):
@@ -106,6 +112,14 @@ def test_two_workers_and_repeated_bundles_give_the_same_bytes(hub, server, tmp_p
     assert set(asked(server).values()) == {3}
 
 
+@pytest.mark.slow
+def test_dask_gives_the_same_bytes_and_asks_once(hub, server, tmp_path):
+    build_urls(hub, tmp_path / "local", url_recipe())
+    build_urls(hub, tmp_path / "dask", url_recipe(), "--runner=DaskRunner")
+    assert corpus_files(tmp_path / "dask") == corpus_files(tmp_path / "local")
+    assert set(asked(server).values()) == {2}
+
+
 def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     build_urls(hub, tmp_path / "out", url_recipe())
     first = asked(server)
@@ -113,7 +127,7 @@ def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     server.log.clear()
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="failed")
     assert asked(server).keys() == {f"/gone/{n}.jpg" for n in range(3)} | {"/page/1.jpg"}
-    assert fates(corpora(tmp_path / "out")[-1]) == FATES | {"filled": 21, "http_not_found": 3}
+    assert fates(corpora(tmp_path / "out")[-1]) == FATES | {"kept": 21, "http_not_found": 3}
     server.log.clear()
     build_urls(hub, tmp_path / "out", url_recipe())
     assert not server.log
@@ -134,7 +148,7 @@ def test_an_image_of_two_sources_is_asked_for_once(server, tmp_path):
     write_laion(hub, [linked(server.port, n) for n in range(3, 9)])
     build_urls(hub, tmp_path / "out", url_recipe("pixelprose", "laion_coco"))
     assert asked(server) == {f"/{n}.jpg": 1 for n in range(9)}
-    assert fates(corpora(tmp_path / "out", "laion_coco")[0]) == {"filled": 6}
+    assert fates(corpora(tmp_path / "out", "laion_coco")[0]) == {"kept": 6}
     # A further source later asks for its own images only.
     server.log.clear()
     write_laion(hub, [linked(server.port, n) for n in range(3, 12)])
@@ -156,7 +170,7 @@ def test_a_source_that_loses_too_many_images_stops_the_build_until_they_are_ther
     assert not server.log
     build_urls(hub, tmp_path / "out", strict, refetch="failed")
     assert asked(server) == {"/gone/0.jpg": 1, "/gone/1.jpg": 1}
-    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 4}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 4}
 
 
 def test_a_host_is_given_up_for_the_whole_run(tmp_path):
@@ -169,7 +183,49 @@ def test_a_host_is_given_up_for_the_whole_run(tmp_path):
         tried = sum(count for path, count in asked(server).items() if path.startswith("/bad"))
     assert 5 <= tried <= 6
     failed = {"http_server_error": tried, "host_given_up": 60 - tried}
-    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 10, **failed}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 10, **failed}
+
+
+def test_a_build_without_a_network_stops_early_and_goes_on_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(tally, "CUT_OFF", 10)
+    with ImageServer() as server:
+        port = server.port
+    # Nobody listens there any more.
+    hosts = [f"127.0.0.{n}" for n in range(1, 60)]
+    rows = [linked(port, n, host) for n, host in enumerate(hosts)]
+    write_pixelprose(tmp_path / "hub", rows)
+    recipe = url_recipe(allowed_hosts=hosts, concurrency=1)
+    with pytest.raises(CauldronError, match="is there a network") as caught:
+        build_urls(tmp_path / "hub", tmp_path / "out", recipe)
+    assert "\n" not in str(caught.value)
+    assert not fetch_manifests(tmp_path / "out")
+    monkeypatch.setattr(tally, "CUT_OFF", 1000)
+    build_urls(tmp_path / "hub", tmp_path / "out", recipe, refetch="failed")
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 0, "connect_failure": 59}
+
+
+def test_the_samples_images_are_served_by_its_build(sample, truth, tmp_path, monkeypatch):
+    """Through a server that the build starts; nothing outside is asked, not even for a name."""
+    recipe = load_recipe("sample")
+    mixture = {"laion_coco": 1, "pixelprose": 1}
+    stage = StageRecipe.model_validate({"mixture": mixture, "budget": {"samples": 24}})
+    recipe = recipe.model_copy(update={"stages": {"urls": stage}})
+    monkeypatch.setattr("socket.getaddrinfo", no_names)
+    build_urls(sample, tmp_path / "out", recipe)
+    assert verify(str(tmp_path / "out")) == []
+    for name, made in fetch_manifests(tmp_path / "out").items():
+        (corpus,) = corpora(tmp_path / "out", name)
+        expected = truth["sources"][name]
+        assert made.failed == {}
+        assert corpus.counts.kept + corpus.counts.merged.get("exact_copy", 0) >= expected["kept"]
+        assert corpus.counts.quarantined == expected["quarantined"]
+        assert corpus.counts.dropped == expected["dropped"]
+
+
+def no_names(host: str | bytes | None, *rest: object, **options: object) -> list[object]:
+    address = host.decode() if isinstance(host, bytes) else host
+    assert address in (None, "localhost", "127.0.0.1", "::"), f"{address} was looked up"
+    return real_getaddrinfo(host, *rest, **options)  # type: ignore[arg-type, return-value]
 
 
 def test_refetching_what_has_no_urls_is_refused(tmp_path):
@@ -188,4 +244,4 @@ def test_images_of_a_host_may_lie_in_a_folder(tmp_path):
     write_pixelprose(hub, rows)
     recipe = url_recipe(mirrors={"images.sample.invalid": "_images"}, allowed_hosts=[])
     build_urls(hub, tmp_path / "out", recipe)
-    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 1, "http_not_found": 2}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 1, "http_not_found": 2}
