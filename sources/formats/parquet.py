@@ -68,7 +68,9 @@ def parquet_pieces(
         return []
     pieces: list[Piece] = []
     left = limit if limit >= 0 else sys.maxsize
-    size = base.piece_bytes(sum(slot.size for slot in shards.slots if not isinstance(slot, Missing)))
+    size = base.piece_bytes(
+        sum(slot.size for slot in shards.slots if not isinstance(slot, Missing))
+    )
     for slot, outcome in _surveyed(repo, shards, columns, in_parallel=limit < 0):
         if isinstance(slot, Missing):
             message = "by the numbers of the shards beside them, some are missing"
