@@ -313,7 +313,9 @@ def windows(folder: Path, mixture: str, edge: int, upscale: Any) -> tuple[list[A
 
 def plan(folder: Path, mixture: str) -> None:
     """Print packing waste, and the share of time that 8 ranks wait for the slowest."""
-    from cauldron.training.data.packing import best_fit, extent
+    from cauldron.training.data.packing import extent
+
+    from cauldron.core.packing import best_fit
 
     print("| longest edge, scaling up | rows a pack | waste | best fit decreasing | ms a row |")
     print("|---|---:|---:|---:|---:|")

@@ -71,7 +71,8 @@ def conversations(size: Size, step: int) -> list[list[Chat]]:
     As many as fill `size.packs` sequences; what is left over nobody trains on.
     """
     import numpy as np
-    from cauldron.training.data.packing import pack
+
+    from cauldron.core.packing import pack
 
     rng = np.random.default_rng(step)
     drawn: list[Chat] = []

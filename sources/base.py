@@ -84,6 +84,8 @@ class RawImage:
             page); None: `data` itself identifies it.
         url: where the image must be fetched from; `data` is then empty until that is done.
         sha256: SHA-256 hex of the bytes behind `url`, where the publisher states it.
+        problem: a code of `cauldron.core.reasons` and a message, if the image cannot be had. A
+            document is then kept without it, any other row is not kept.
     """
 
     data: bytes
@@ -91,6 +93,7 @@ class RawImage:
     digest: str | None = None
     url: str = ""
     sha256: str | None = None
+    problem: tuple[str, str] | None = None
 
 
 @dataclass(slots=True)

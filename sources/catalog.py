@@ -24,6 +24,7 @@ from cauldron.sources import (
     iiw_400,
     laion_coco,
     lnqa,
+    obelics,
     pdfa,
     pixelprose,
     rendered_text,
@@ -49,6 +50,7 @@ BUILT_IN: tuple[Source, ...] = (
     docmatix.SOURCE,
     *text_only.SOURCES,
     # Pre-training, in the order of the stages.
+    obelics.SOURCE,
     *laion_coco.SOURCES,
     pdfa.SOURCE,
     rendered_text.SOURCE,

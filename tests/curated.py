@@ -41,11 +41,13 @@ from cauldron.core.rules import Action, Conflicts
 from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,
+    Document,
     ImageInfo,
     Origin,
     Sample,
     Turn,
     content_id,
+    document_id,
 )
 from cauldron.pipeline.decide import Matched, curate, curation_fingerprint
 from cauldron.pipeline.mix import MixRequest, mix
@@ -107,6 +109,20 @@ def row(
         system_tokens=len((system or "").split()),
     )
     return sample, images
+
+
+def document(source: str, *content: str | int, number: int = 0) -> Row:
+    """A pre-training document; a number is a picture. It has as many tokens as words."""
+    pictures = [item for item in content if isinstance(item, int)]
+    parts = [None if isinstance(item, int) else item for item in content]
+    sample, images = row(source, [], *pictures, number=number)
+    digests = [info.sha256 for info in sample.images]
+    words = sum(len(part.split()) for part in parts if part is not None)
+    changes = {
+        "id": document_id(source, digests, parts),
+        "document": Document(parts=tuple(parts), tokens=words),
+    }
+    return sample.model_copy(update=changes), images
 
 
 BENCHMARK = "mmmu"
@@ -188,17 +204,19 @@ class World:
         contaminated: Sequence[tuple[Row, int]] = (),
         beam_args: Sequence[str] = tuple(IN_MEMORY),
         matches: str = "m0",
+        max_documents: int | None = None,
     ) -> CurationManifest:
         """Curate with clusters by number: the images (row, index) that are the same."""
         if contaminated and not self.benchmarks:
             self.add_benchmark([LEAKED])
-        wanted = Matched(matches, self.benchmarks, action, conflicts)
+        wanted = Matched(matches, self.benchmarks, action, conflicts, max_documents)
         folder = curation_folder(self.out, curation_fingerprint(self.corpora, wanted))
         matched = Matched(
             matches=matches,
             benchmarks=self.benchmarks,
             action=action,
             conflicts=conflicts,
+            max_documents=max_documents,
             clusters=(write_clusters(folder, clusters or {}),),
             contamination=(write_contamination(folder, contaminated),),
         )

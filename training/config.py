@@ -100,7 +100,9 @@ class TrainRecipe(Strict):
             step.
         warmup_steps: steps in which the learning rate rises from zero.
         batch: packs in a step, over all ranks.
-        sequence_length: most tokens in a pack; a longer document is dropped.
+        sequence_length: most tokens in a pack; a longer row is left out.
+        cut_documents: a pre-training document that is longer than a sequence is cut into several,
+            before an image, or inside a text that alone is longer. Off, it is left out.
         longest_edge: of images, in pixels; a list of [first step, pixels] changes it during the
             stage.
         upscale: of small images, as in the recipe's stages; None: as the mixture was counted.
@@ -139,6 +141,7 @@ class TrainRecipe(Strict):
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     batch: Positive = 1024
     sequence_length: Positive = 10_240
+    cut_documents: bool = False
     longest_edge: Positive | tuple[tuple[int, Positive], ...] = 1820
     upscale: UpscaleChoice | None = None
     frozen: tuple[Literal["vision", "language"], ...] = ()

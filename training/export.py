@@ -1,9 +1,9 @@
 """``RUN/model``: the run's model as a folder that transformers and vLLM load.
 
 Made from the last checkpoint on the CPU by one rank, so it needs no GPU memory and can be made
-again later. ``exported.json`` records the step and the form, so that only another step or form is
-exported again. The folder is replaced by renames: a kill in the middle leaves the old one, the new
-one, or none, and the same command then makes it again.
+again later. ``exported.json`` records the step, the form and the lineage, so that only another
+export is made again. The folder is replaced by renames: a kill in the middle leaves the old one,
+the new one, or none, and the same command then makes it again.
 """
 
 from __future__ import annotations
@@ -32,29 +32,33 @@ from transformers.utils import logging
 
 from cauldron.core import storage
 from cauldron.core.errors import first_line
+from cauldron.core.output.runs import EXPORTED, Lineage
 from cauldron.core.tiles import Upscale
 
 _FOLDER = "model"
-_EXPORTED = "exported.json"
 
 
-def export_run(config: TrainConfig, last: Checkpoint, upscale: Upscale) -> tuple[Path, bool]:
+def export_run(
+    config: TrainConfig, last: Checkpoint, upscale: Upscale, lineage: Lineage
+) -> tuple[Path, bool]:
     """Export the run's last checkpoint. Returns the folder, and whether it was made now.
 
     Args:
         upscale: of small images, as trained.
+        lineage: what the model was trained on.
     """
     run, rules = Path(config.output), config.train
     target, new, old = (run / f"{_FOLDER}{suffix}" for suffix in ("", ".new", ".old"))
     for leftover in (new, old):
         shutil.rmtree(leftover, ignore_errors=True)
     form = "whole" if rules.adapter is None else rules.export
-    wanted = {"step": last.step, "export": form, "upscale": upscale}
+    wanted: dict[str, Any] = {"step": last.step, "export": form, "upscale": upscale}
+    wanted["lineage"] = lineage.model_dump(mode="json")
     if exported(target) == wanted:
         return target, False
     try:
         write_model(config, last.folder, new, upscale)
-        storage.write_json(str(new / _EXPORTED), wanted)
+        storage.write_json(str(new / EXPORTED), wanted)
     except BaseException as error:
         shutil.rmtree(new, ignore_errors=True)
         if isinstance(error, SafetensorError):  # it hides the error of the disk in a text
@@ -70,7 +74,7 @@ def export_run(config: TrainConfig, last: Checkpoint, upscale: Upscale) -> tuple
 def exported(target: Path) -> dict[str, Any] | None:
     """What an exported folder holds; None if it is missing or of a version without the file."""
     try:
-        found: dict[str, Any] = storage.read_json(str(target / _EXPORTED))
+        found: dict[str, Any] = storage.read_json(str(target / EXPORTED))
     except (FileNotFoundError, NotADirectoryError):
         return None
     return found

@@ -1,4 +1,4 @@
-"""Answers of a model by vLLM. Not run yet.
+"""Answers of a model by vLLM. It has run on CPUs only, with a tiny model.
 
 vLLM's image processor is the stock one: it scales every image up or down to the longest edge
 (``upscale: published``). A model that was trained with another setting sees more tiles than in
@@ -27,15 +27,18 @@ class VllmEngine:
 
     Args:
         model: folder or hub id; of a run its exported model.
+        memory: the part of the device's memory that vLLM takes, most of it for its cache.
     """
 
     independent = True
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, memory: float = 0.9) -> None:
         if read_run(model) is not None:
             model = str(Path(model) / "model")
         self._tile = int(AutoConfig.from_pretrained(model).vision_config.image_size)
-        self._llm = LLM(model=model, limit_mm_per_prompt={"image": _IMAGES})
+        self._llm = LLM(
+            model=model, limit_mm_per_prompt={"image": _IMAGES}, gpu_memory_utilization=memory
+        )
 
     def length(self, question: Question, decoding: Decoding) -> int:
         return 0

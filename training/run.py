@@ -19,6 +19,7 @@ from cauldron.training.data.tokenization import TokenLayout
 from cauldron.training.disk import FULL, not_written
 from cauldron.training.export import export_run
 from cauldron.training.generation import engine_of_network
+from cauldron.training.lineage import write_lineage
 from cauldron.training.metrics import Metrics, peak_of
 from cauldron.training.network.build import (
     Network,
@@ -39,10 +40,10 @@ from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.generation import Evaluation, Share
 from cauldron.core.output.mixture import Mixture
+from cauldron.core.output.runs import CONFIG, lineage_of
 
 Say = Callable[[str], None]
 StopRequested = Callable[[], bool]
-_CONFIG = "config.json"
 # A node may not see a new file of another node for this long (NFS: up to a minute).
 _DISK_SECONDS = 60.0
 
@@ -68,6 +69,8 @@ def train(
     ranks = Ranks.join()
     try:
         saved = _find_checkpoint(config, ranks)
+        if ranks.first:
+            write_lineage(config, mixture, resumes=saved is not None)
         ended = _train(config, mixture, saved, ranks, stop_requested, say, evaluation, saved_one)
         if ended and ranks.first:
             _export(config, mixture, say)
@@ -91,14 +94,14 @@ def _find_checkpoint(config: TrainConfig, ranks: Ranks) -> Checkpoint | None:
     if ranks.first:
         checkpoint.remove_incomplete(run)
         run.mkdir(parents=True, exist_ok=True)
-        storage.write_json(str(run / _CONFIG), config.model_dump(mode="json"))
+        storage.write_json(str(run / CONFIG), config.model_dump(mode="json"))
         saved = checkpoint.newest_checkpoint(run)
     # The first rank decides: another node may see other files.
     step = int(ranks.total(torch.tensor([saved.step if saved else 0])))
     if not ranks.first:
         saved = _wait_for_checkpoint(run, step)
-    if ranks.any(not ranks.first and (bool(step) != bool(saved) or not (run / _CONFIG).exists())):
-        what = f"its checkpoint of step {step}" if step else f"its {_CONFIG}"
+    if ranks.any(not ranks.first and (bool(step) != bool(saved) or not (run / CONFIG).exists())):
+        what = f"its checkpoint of step {step}" if step else f"its {CONFIG}"
         raise UsageError(
             f"{run} must be on a disk that all nodes share: not every rank sees {what}; "
             "give --output"
@@ -111,7 +114,7 @@ def _wait_for_checkpoint(run: Path, step: int) -> Checkpoint | None:
     end = time.monotonic() + _DISK_SECONDS
     while True:
         saved = checkpoint_at(run, step) if step else None
-        if ((run / _CONFIG).exists() and (saved or not step)) or time.monotonic() > end:
+        if ((run / CONFIG).exists() and (saved or not step)) or time.monotonic() > end:
             return saved
         time.sleep(0.2)
 
@@ -320,7 +323,9 @@ def _export(config: TrainConfig, mixture: Mixture, say: Say) -> None:
     assert last is not None
     # The base weights are loaded again and may have changed since the run began.
     check_match(last.must_match, fields_to_match(config, mixture), config.output)
-    target, made = export_run(config, last, upscale_of_run(config, mixture))
+    lineage = lineage_of(config.output)
+    assert lineage is not None
+    target, made = export_run(config, last, upscale_of_run(config, mixture), lineage)
     say(f"model: {target}" if made else f"done already: {target}")
 
 

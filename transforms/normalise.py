@@ -1,16 +1,21 @@
-"""Normalise: from a published row to a sample with its stored images, or to a rejected row."""
+"""Normalise: from a published row to a sample with its stored images, or to a rejected row.
+
+One image that cannot be stored costs a conversation its row: its questions are about that image. A
+document is read on without it, so the image is left out and counted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from cauldron.sources.base import BadRow, Row
+from cauldron.transforms.documents import DocumentProblem, clean_document, leave_out
 from cauldron.transforms.language import TextClassifier, default_model_path, identify
-from cauldron.transforms.pictures.prepare import ImageProblem, prepare_image
+from cauldron.transforms.pictures.prepare import ImageProblem, StoredImage, prepare_image
 from cauldron.transforms.pictures.signatures import Signature
 from cauldron.transforms.text import clean_text, clean_turns
 from cauldron.transforms.tokens import TokenCounter, token_counter
@@ -18,7 +23,7 @@ from cauldron.transforms.tokens import TokenCounter, token_counter
 from cauldron.core.errors import CauldronError
 from cauldron.core.reasons import outcome_of
 from cauldron.core.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
-from cauldron.core.schema import Sample, Turn, content_id
+from cauldron.core.schema import Document, Sample, Turn, content_id, document_id
 
 # The mix holds a whole record in memory.
 MAX_RECORD_BYTES = 512 * 1024 * 1024
@@ -41,12 +46,17 @@ class SourceSettings:
 
 @dataclass(slots=True)
 class Kept:
-    """A sample, with the bytes and signatures of its images, in order."""
+    """A sample, with the bytes and signatures of its images, in order.
+
+    Attributes:
+        images_dropped: images left out of a document, by code.
+    """
 
     sample: Sample
     images: list[bytes]
     signatures: list[Signature]
     turns_dropped: Counter[str] = field(default_factory=Counter)
+    images_dropped: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -79,6 +89,8 @@ def normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
 
 
 def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
+    if row.document is not None:
+        return _normalise_document(row, row.document, settings)
     clean = clean_turns(row.turns, settings.text, len(row.images), dialogue=settings.dialogue)
 
     def reject(reason: str, message: str) -> Rejected:
@@ -96,9 +108,8 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
         stored = [prepare_image(image, settings.images) for image in row.images]
     except ImageProblem as problem:
         return reject(problem.reason, str(problem))
-    size = sum(len(image.data) for image in stored)
-    if size > MAX_RECORD_BYTES:
-        return reject("row_too_large", f"{size} bytes of images, over {MAX_RECORD_BYTES}")
+    if problem := _too_large(stored):
+        return reject("row_too_large", problem)
     half = len(questions)
     counter = _counter(settings.tokenizer)
     counts = counter.count([*questions, *answers, system or ""])
@@ -133,10 +144,71 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
     return Kept(sample, data, [image.signature for image in stored], clean.dropped)
 
 
+def _normalise_document(
+    row: Row, parts: Sequence[str | None], settings: SourceSettings
+) -> Kept | Rejected:
+    def reject(reason: str, message: str) -> Rejected:
+        return Rejected(BadRow(row.origin, reason, message[:500], row.rows))
+
+    problems: dict[int, ImageProblem] = {}
+    try:
+        clean = clean_document(parts, settings.text, len(row.images))
+        language, verdict = _judge([], [part for part in clean if part is not None], settings)
+        if verdict is not None:
+            return reject(*verdict)
+        stored = _usable(row, settings, problems)
+        if problems and not stored:
+            first = problems[0]
+            return reject(first.reason, f"no image is left; the first: {first}")
+        clean = leave_out(clean, problems)
+    except DocumentProblem as problem:
+        return reject(problem.reason, str(problem))
+    if too_large := _too_large(stored):
+        return reject("row_too_large", too_large)
+    counter = _counter(settings.tokenizer)
+    tokens = sum(counter.count([part for part in clean if part is not None]))
+    sample = Sample(
+        id=document_id(settings.source, [image.digest for image in stored], clean),
+        source=settings.source,
+        system=None,
+        turns=(),
+        images=tuple(image.info for image in stored),
+        origin=row.origin,
+        license=settings.license,
+        language=language,
+        document=Document(parts=tuple(clean), tokens=tokens + counter.per_answer),
+    )
+    data, signatures = [image.data for image in stored], [image.signature for image in stored]
+    lost = Counter(problem.reason for problem in problems.values())
+    return Kept(sample, data, signatures, images_dropped=lost)
+
+
+def _usable(
+    row: Row, settings: SourceSettings, problems: dict[int, ImageProblem]
+) -> list[StoredImage]:
+    """The images that can be stored; what is wrong with others is added to `problems`."""
+    stored = []
+    for number, image in enumerate(row.images):
+        try:
+            stored.append(prepare_image(image, settings.images))
+        except ImageProblem as problem:
+            problems[number] = problem
+    return stored
+
+
+def _too_large(stored: Sequence[StoredImage]) -> str | None:
+    size = sum(len(image.data) for image in stored)
+    return f"{size} bytes of images, over {MAX_RECORD_BYTES}" if size > MAX_RECORD_BYTES else None
+
+
 def _judge(
     questions: list[str], answers: list[str], settings: SourceSettings
 ) -> tuple[str | None, tuple[str, str] | None]:
-    """The row's language; and a reason and message if language or a classifier drop the row."""
+    """The row's language; and a reason and message if language or a classifier drop the row.
+
+    Args:
+        questions: empty for a document, which no filter on questions can judge.
+    """
     rules = settings.language
     language = None
     texts = {"questions": questions, "answers": answers, "all": questions + answers}
@@ -147,6 +219,8 @@ def _judge(
             if rules.keep and language not in rules.keep and score >= rules.min_score:
                 return language, ("language", f"{language} with probability {score:.2f}")
     for classifier in settings.classifiers:
+        if not texts[classifier.on]:
+            continue
         score = _classifier(classifier.model).score(
             "\n".join(texts[classifier.on]), classifier.label
         )

@@ -74,6 +74,7 @@ class PartCounts:
     turns: int = 0
     turns_dropped: Counter[str] = field(default_factory=Counter)
     images: int = 0
+    images_dropped: Counter[str] = field(default_factory=Counter)
     answer_tokens: int = 0
     text_tokens: int = 0
     bytes_in: int = 0
@@ -130,6 +131,7 @@ class PartWriter:
         self.counts.turns_dropped.update(result.turns_dropped)
         if isinstance(result, Kept):
             self._keep(result)
+            self.counts.images_dropped.update(result.images_dropped)
             self.counts.kept += 1
             if rows > 1:
                 self.counts.merged["same_image"] += rows - 1
@@ -153,8 +155,10 @@ class PartWriter:
         placed = self._records.add(sample, kept.images)
         row = corpus_row(kept, placed, self._names.record_file)
         self._rows.append(row)
-        self._chars += sum(len(turn.user) + len(turn.assistant) for turn in sample.turns)
-        self.counts.turns += len(sample.turns)
+        self._chars += sum(
+            len(part["text"] or "") for message in row["messages"] for part in message["content"]
+        )
+        self.counts.turns += row["turns"]
         self.counts.images += len(sample.images)
         self.counts.answer_tokens += row["answer_tokens"]
         self.counts.text_tokens += row["text_tokens"]

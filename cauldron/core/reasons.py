@@ -12,7 +12,7 @@ DROPPED = {
     "image_not_shipped": "the publisher ships no pixels for this row, none were found elsewhere",
     "no_turns": "no question-answer pair is left after cleaning",
     "bad_turn": "a turn of a dialogue is empty, a refusal, or has a special token",
-    "long_turn": "a question or an answer is longer than the source's limit",
+    "long_turn": "a question, an answer or a document is longer than the source's limit",
     "too_many_turns": "more turns than the recipe's hard limit",
     "aspect_ratio": "an image is more elongated than the recipe allows",
     "long_side": "a side of an image is longer than the source's limit",
@@ -20,12 +20,16 @@ DROPPED = {
     "language": "not in a language that the recipe keeps",
     "classifier": "below the threshold of a text classifier",
     "empty_document": "no text or no image of a document is left",
+    "too_many_images": "a document has more images than a row may hold",
+    "special_token": "a document's text contains a special token of the source's filter",
     "marked_failed": "the publisher marks the row as failed",
 }
 
 # Why curation drops a row.
 CURATED_OUT = {
-    "near_duplicate": "its pictures are those of another row, and the recipe drops such rows",
+    "near_duplicate": "its pictures are those of another row, and the recipe drops such rows; or a "
+    "document has the pictures and the text of another",
+    "repeated_images": "a document, each picture of which is in more documents than is allowed",
     "contaminated": "a picture of it is a benchmark's, or its text repeats one",
     "low_rating": "a turn of it is rated lower than the recipe's `ratings.keep` allows",
 }

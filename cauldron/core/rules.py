@@ -73,8 +73,9 @@ class TextRules(Strict):
         refusals: a turn whose answer contains one of these, lower-cased, is left out; in a
             dialogue its row is dropped.
         special_tokens: a turn whose question or answer contains one of these is left out; in a
-            dialogue its row is dropped.
-        max_turn_chars: a row with a longer question or answer is dropped (Docmatix: 500).
+            dialogue its row is dropped. A document with one in its text is dropped.
+        max_turn_chars: a row with a longer question or answer, or a document with more text, is
+            dropped (Docmatix: 500).
         max_turns: a row with more turns is dropped. Far above any published row.
     """
 
@@ -161,6 +162,9 @@ class DuplicateRules(Strict):
             override it.
         conflicts: what a merged row keeps of a question with several answers: all (``keep``),
             that of the row that stays (``first``), or none (``drop``).
+        max_documents: a picture in more documents of a stage than this (a logo, a banner) is left
+            out of all of them; a document without any picture left is dropped. Null: pictures stay.
+            Ten as for OBELICS (arXiv 2306.16527, recalled).
         reviews: path of a file of pairs that a person has looked at (parquet, CSV or JSON lines),
             see how-to "Audit a merge". What it says of a pair holds, whatever the pixels say, for
             merging and for contamination. null: none.
@@ -172,6 +176,7 @@ class DuplicateRules(Strict):
     neighbours: Annotated[int, Field(ge=1, le=1024)] = 32
     action: Action = "merge"
     conflicts: Conflicts = "keep"
+    max_documents: Annotated[int, Field(ge=1)] | None = 10
     reviews: Annotated[str, Field(min_length=1)] | None = None
 
 

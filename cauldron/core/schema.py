@@ -4,12 +4,19 @@ A `Sample` is one conversation over zero or more images. In a mixture it is a ro
 `MIXTURE_SCHEMA`, whose `images` column is the ``datasets`` Image feature and whose `messages`
 column is what ``apply_chat_template`` and TRL take. A corpus row (`CORPUS_SCHEMA`) holds no
 pixels: it gives their place in the record file beside it.
+
+Pre-training data has no questions. Such a sample is a document: its `messages` are one message of
+the role ``assistant``, whose content is its texts and images in the order of reading. Only
+documents begin with an assistant's message (`is_document`). A chat template takes it as it is; as
+plain text it is the content's parts in order. The loss is on all of its text.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +66,19 @@ class Turn(Strict):
     answer_tokens: int = 0
 
 
+class Document(Strict):
+    """A pre-training document: texts and images in the order of reading, without a question.
+
+    Attributes:
+        parts: its texts; None stands for the next of the sample's images.
+        tokens: of all texts, by the recipe's tokenizer. With ``mistral-7b`` there is one BOS more,
+            as for an answer.
+    """
+
+    parts: tuple[str | None, ...]
+    tokens: int = 0
+
+
 class Origin(Strict):
     """The place of a row in the published files.
 
@@ -77,7 +97,11 @@ class Origin(Strict):
 
 
 class Sample(Strict):
-    """One normalised conversation over zero or more images. Pixels are kept apart from it."""
+    """One normalised conversation over zero or more images. Pixels are kept apart from it.
+
+    Attributes:
+        document: of a sample without turns. It counts as one turn, all of it answer.
+    """
 
     id: str
     source: str
@@ -88,9 +112,13 @@ class Sample(Strict):
     license: str
     language: str | None
     system_tokens: int = 0
+    document: Document | None = None
 
     @property
     def answer_tokens(self) -> int:
+        """Tokens that count in the loss: those of the answers, or of all texts of a document."""
+        if self.document is not None:
+            return self.document.tokens
         return sum(turn.answer_tokens for turn in self.turns)
 
     @property
@@ -101,16 +129,20 @@ class Sample(Strict):
 
     def columns(self) -> dict[str, Any]:
         """The columns of a corpus row that follow from the sample alone."""
+        sources = [turn.source for turn in self.turns]
         texts = [(turn.user, turn.assistant) for turn in self.turns]
+        messages = messages_of(self.system, texts, len(self.images))
+        if self.document is not None:
+            sources, messages = [self.source], document_messages(self.document.parts)
         return {
             "id": self.id,
             "source": self.source,
-            "messages": messages_of(self.system, texts, len(self.images)),
+            "messages": messages,
             "image_info": [info.model_dump() for info in self.images],
             "answer_tokens": self.answer_tokens,
             "text_tokens": self.text_tokens,
-            "turns": len(self.turns),
-            "turn_sources": [turn.source for turn in self.turns],
+            "turns": len(sources),
+            "turn_sources": sources,
             "origin": self.origin.model_dump(),
             "license": self.license,
             "language": self.language,
@@ -130,6 +162,16 @@ def content_id(
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
+def document_id(source: str, image_digests: list[str], parts: Sequence[str | None]) -> str:
+    """The id of a document, as `content_id` gives that of a conversation.
+
+    Args:
+        parts: its texts in order; None stands for the next image.
+    """
+    content = json.dumps([source, image_digests, "document", list(parts)], ensure_ascii=True)
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
 def messages_of(
     system: str | None, turns: list[tuple[str, str]] | tuple[tuple[str, str], ...], images: int
 ) -> list[dict[str, Any]]:
@@ -142,6 +184,43 @@ def messages_of(
         messages.append({"role": "user", "content": [*placeholders, _text(user)]})
         messages.append({"role": "assistant", "content": [_text(assistant)]})
     return messages
+
+
+def document_messages(parts: Sequence[str | None]) -> list[dict[str, Any]]:
+    """The one message of a document.
+
+    Args:
+        parts: its texts in order; None stands for the next image.
+    """
+    content = [{"type": "image", "text": None} if part is None else _text(part) for part in parts]
+    return [{"role": "assistant", "content": content}]
+
+
+def is_document(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the messages of a row are a document: no question comes before the first answer."""
+    return bool(messages[0]["role"] == "assistant")
+
+
+def without_images(parts: Sequence[str | None], dropped: Collection[int]) -> list[str | None]:
+    """A document's parts without some of its images, and without blank texts.
+
+    Texts that then meet are joined by a blank line, as paragraphs are in OBELICS.
+
+    Args:
+        dropped: numbers of images, from 0.
+    """
+    numbers = itertools.count()
+    left: list[str | None] = []
+    for part in parts:
+        if part is None:
+            if next(numbers) not in dropped:
+                left.append(None)
+        elif part.strip():
+            if left and (before := left[-1]) is not None:
+                left[-1] = f"{before}\n\n{part}"
+            else:
+                left.append(part)
+    return left
 
 
 def _text(text: str) -> dict[str, Any]:
@@ -240,6 +319,8 @@ CONTRIBUTIONS = pa.list_(
 # `contributions` says how much of it is of which source, in the order of the sources' priority.
 # `cluster` is the cluster of the row's first image that is in one. `into_*` identify the row that
 # a merged row became part of, or that was kept instead of a dropped near-duplicate.
+# `dropped_images` are the numbers of a document's images that are left out of it, ascending; null
+# for none.
 DECISION_SCHEMA = pa.schema(
     [
         ("source", _STRING),
@@ -261,6 +342,7 @@ DECISION_SCHEMA = pa.schema(
         ("merged_offset", pa.int64()),
         ("merged_length", pa.int64()),
         ("contributions", CONTRIBUTIONS),
+        ("dropped_images", pa.list_(pa.int32())),
     ]
 )
 

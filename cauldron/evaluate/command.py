@@ -183,9 +183,9 @@ def score(folder: Path, model: str, say: Say) -> EvaluationManifest:
         if name not in BENCHMARKS:
             continue
         records = read_predictions(folder, name).values()
-        not_clean = data.not_clean(name) if data is not None else None
-        results[name] = score_benchmark(BENCHMARKS[name], records, not_clean)
-        write_items(folder, BENCHMARKS[name], records, header, not_clean)
+        shown = data.shown(name) if data is not None else None
+        results[name] = score_benchmark(BENCHMARKS[name], records, shown)
+        write_items(folder, BENCHMARKS[name], records, header, shown)
     manifest = EvaluationManifest(
         model=header.model, weights=header.weights, engine=header.engine, results=results
     )
@@ -195,7 +195,7 @@ def score(folder: Path, model: str, say: Say) -> EvaluationManifest:
 
 def _training_data(model: str, say: Say) -> TrainingData | None:
     try:
-        return training_data(model)
+        return training_data(model, say)
     except CauldronError as error:
         say(f"contamination is not known: {error}")
         return None

@@ -107,7 +107,8 @@ def _fits(
     if rules is None:
         return curation.action is None
     same = ("radius", "radius256", "aspect", "neighbours")
-    return (curation.action, curation.conflicts) == (rules.action, rules.conflicts) and all(
+    decided = ("action", "conflicts", "max_documents")
+    return all(getattr(curation, name) == getattr(rules, name) for name in decided) and all(
         getattr(matches, name) == getattr(rules, name) for name in same
     )
 

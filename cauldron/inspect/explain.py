@@ -18,7 +18,8 @@ _LISTED = 20
 
 _DECISIONS = """
 SELECT d.source, d.id, d.decision, d.reason, d.cluster, d.turns, d.merged_length,
-       t.source AS into_source, t.id AS into_id, c.origin, len(c.image_info) AS images
+       t.source AS into_source, t.id AS into_id, c.origin, len(c.image_info) AS images,
+       d.dropped_images, c.messages[1]."role" = 'assistant' AS document
 FROM decisions d
 LEFT JOIN decisions t
     ON (d.into_source, d.into_part, d.into_row) = (t.source, t.part, t."row")
@@ -116,7 +117,10 @@ def _decision(row: dict[str, Any]) -> Iterator[str]:
     place = f"{origin['file']}, row {origin['row']}"
     if origin["row_group"] >= 0:
         place += f" of row group {origin['row_group']}"
-    yield f"  published in {place}; {row['images']} images, {row['turns']} turns"
+    what = "a document" if row["document"] else f"{row['turns']} turns"
+    yield f"  published in {place}; {row['images']} images, {what}"
+    for image in row["dropped_images"] or ():
+        yield f"  image {image} is left out: it is in more documents than the recipe allows"
 
 
 def _evidence(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> Iterator[str]:

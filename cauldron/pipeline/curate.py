@@ -133,6 +133,7 @@ def curation_of(request: CurateRequest, stage: str) -> Curation:
         benchmarks={name: item.fingerprint for name, item in request.benchmarks.items()},
         action=rules.action if rules else None,
         conflicts=rules.conflicts if rules else "keep",
+        max_documents=rules.max_documents if rules else None,
         against=(against.match, against.ngram),
         texts=against.texts if request.benchmarks else None,
         parts=against.parts and bool(request.benchmarks),

@@ -50,6 +50,7 @@ class Matched:
 
     Attributes:
         matches: fingerprint of the matching; None without one.
+        action, conflicts, max_documents: as in `DuplicateRules`.
         benchmarks: fingerprints of the benchmarks to keep out, by name.
         against: what a row and a benchmark must share, and how many words in sequence.
         texts: when a row repeats a benchmark's text; None if texts are not compared.
@@ -65,6 +66,7 @@ class Matched:
     benchmarks: Mapping[str, str] = field(default_factory=dict)
     action: Action | None = None
     conflicts: Conflicts = "keep"
+    max_documents: int | None = None
     against: tuple[str, int] = ("image", 13)
     texts: TextOverlapRules | None = None
     parts: bool = False
@@ -87,6 +89,7 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
             "benchmarks": dict(matched.benchmarks),
             "action": matched.action,
             "conflicts": matched.conflicts,
+            "max_documents": matched.max_documents,
             "clusters": CLUSTER_VERSION,
             "dialogues": [name for name in digests if registry()[name].dialogue],
         }
@@ -191,6 +194,7 @@ def curate_job(
         folder=curation_step(corpora, output, matched).folder,
         action=matched.action,
         conflicts=matched.conflicts,
+        max_documents=matched.max_documents,
         least=tuple(sorted(matched.least.items())),
         found=tuple(sorted(found.items())),
     )
@@ -214,6 +218,7 @@ def curation_manifest(
         benchmarks=dict(matched.benchmarks),
         action=matched.action,
         conflicts=matched.conflicts,
+        max_documents=matched.max_documents,
         ratings={name: item.fingerprint for name, item in matched.ratings.items()},
         least=dict(matched.least),
         buckets=[RowFile(**mark["file"]) for mark in marks],

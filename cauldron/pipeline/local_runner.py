@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,23 +12,19 @@ from types import FrameType
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.portability import python_urns
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from cauldron.pipeline.local_workers import lost_workers, use_local_workers
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]
-    """`FnApiRunner` with the workers of `cauldron.pipeline.worker`."""
+    """`FnApiRunner` with the workers of `cauldron.pipeline.local_workers`."""
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
-        with _flag() as flag:
-            python = shlex.quote(sys.executable)
-            # `exec`: the worker itself is this process's child, not a shell.
-            command = f"exec {python} -m cauldron.pipeline.worker {os.getpid()} {shlex.quote(flag)}"
-            for environment in pipeline_proto.components.environments.values():
-                if environment.urn == python_urns.SUBPROCESS_SDK:
-                    environment.payload = command.encode()
+        with _flag() as flag, lost_workers(flag):
+            use_local_workers(pipeline_proto, flag)
             return super().run_via_runner_api(pipeline_proto, options)
 
 

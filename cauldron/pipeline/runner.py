@@ -21,6 +21,7 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.counted import Count, counted
 from cauldron.pipeline.local_runner import SIGNALS, LocalRunner
+from cauldron.pipeline.local_workers import WorkerLost
 from cauldron.pipeline.options import LOCAL_RUNNER, is_remote, pipeline_options, runner_name
 from cauldron.pipeline.remote_workers import prepare
 from cauldron.pipeline.watch import watched
@@ -76,6 +77,8 @@ def run(
             state = _wait(name, pipeline.run())
         except CauldronError:
             raise
+        except WorkerLost as error:
+            raise CauldronError(f"{name} failed: {error}") from None
         except Exception as error:
             logger.debug("%s failed", name, exc_info=True)
             raise CauldronError(f"{name} failed: {innermost(error, logged)}") from error

@@ -17,8 +17,8 @@ from cauldron.core.errors import SourceUnavailable, UsageError
 
 
 @dataclass(frozen=True)
-class ParquetSource(Source):
-    """Finds, cuts and reads shards; a reader defines the columns and what a row means.
+class ParquetShards(Source):
+    """Finds and cuts shards; a reader defines the columns, and how pieces are read.
 
     A reader with an option ``splits`` reads the splits that it names, else only ``train``.
     """
@@ -26,14 +26,6 @@ class ParquetSource(Source):
     @abc.abstractmethod
     def columns(self, options: Options) -> Columns:
         """The columns to read."""
-
-    @abc.abstractmethod
-    def row(self, row: ParquetRow, options: Options) -> Row:
-        """A published row.
-
-        Raises:
-            cauldron.sources.values.rows.RowProblem: the row cannot be used.
-        """
 
     def folder(self, options: Options) -> str:
         """The folder that holds the shards."""
@@ -73,6 +65,19 @@ class ParquetSource(Source):
         options = self.settled(options)
         shards = self.shards(repo, options)
         return parquet_pieces(self.name, repo, shards, self.columns(options), limit)
+
+
+@dataclass(frozen=True)
+class ParquetSource(ParquetShards):
+    """A source of which each published row is one row; a reader defines what it means."""
+
+    @abc.abstractmethod
+    def row(self, row: ParquetRow, options: Options) -> Row:
+        """A published row.
+
+        Raises:
+            cauldron.sources.values.rows.RowProblem: the row cannot be used.
+        """
 
     def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options

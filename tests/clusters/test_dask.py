@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,54 +12,11 @@ import pytest
 from cauldron.core.errors import CauldronError
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
+from tests.clusters.dask_cluster import Cluster, cluster
 from tests.clusters.world import recipe_of_all_steps, write_world
 
-distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+__all__ = ["cluster"]
 pytestmark = pytest.mark.slow
-
-
-class Cluster:
-    """A scheduler and two workers with a nanny each, which starts a killed worker again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "scheduler.json"
-        self._log = (folder / "log").open("ab")
-        where = ["--scheduler-file", str(self.file)]
-        self.scheduler = self._start("scheduler", *where, "--port", "0", "--no-dashboard")
-        options = ["--nworkers", "2", "--nthreads", "1", "--no-dashboard"]
-        self.workers = self._start("worker", *where, *options)
-        with self.client() as client:
-            client.wait_for_workers(2, timeout=120)
-
-    def client(self) -> distributed.Client:
-        return distributed.Client(scheduler_file=str(self.file))
-
-    def kill_a_worker(self) -> None:
-        with self.client() as client:
-            pids = client.run(os.getpid)
-        os.kill(min(pids.values()), signal.SIGKILL)
-
-    def stop(self) -> None:
-        for process in (self.workers, self.scheduler):
-            process.terminate()
-        for process in (self.workers, self.scheduler):
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._log.close()
-
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "dask", *arguments]
-        return subprocess.Popen(command, stdout=self._log, stderr=self._log)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    found = Cluster(tmp_path)
-    yield found
-    found.stop()
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +37,12 @@ class Build:
 
     def run(self, cluster: Cluster | None = None, killing: tuple[str, ...] = ()) -> list[str]:
         """Digests of the shards."""
-        args: tuple[str, ...] = ()
-        if cluster is not None:
-            args = ("--runner=DaskRunner", f"--dask_scheduler_file={cluster.file}")
         options = BuildOptions(
             recipe=self.recipe,
             stages=("sft",),
             root=str(self.world / "hub"),
             output=str(self.output),
-            beam_args=args,
+            beam_args=() if cluster is None else cluster.options,
             shared_folders=True,
         )
 

@@ -76,6 +76,16 @@ def test_settings_are_those_of_the_paper() -> None:
     assert not BENCHMARKS["ai2d"].published
 
 
+def test_two_benchmarks_are_scored_on_another_split_than_the_papers_did() -> None:
+    """The answers of their test splits are not published."""
+    other = {
+        name: (benchmark.layout.split, benchmark.published_split)
+        for name, benchmark in BENCHMARKS.items()
+        if benchmark.layout.split != benchmark.published_split
+    }
+    assert other == {"docvqa": ("validation", "test"), "mmbench": ("dev", "test")}
+
+
 def test_a_letter_drawn_for_mmmu_follows_from_the_item_alone() -> None:
     choices = ("w", "x", "y", "z")
     asked = [

@@ -57,11 +57,18 @@ def test_all_benchmarks_are_scored_beside_the_published_scores(root: Path, tmp_p
     lines = {line.split("  ")[0]: line for line in found.output.splitlines()}
     assert lines["MMMU"].split()[-3:] == ["45.2", "58.0", "46.6"]
     assert {benchmark.title for benchmark in BENCHMARKS.values()} <= lines.keys()
+    assert lines["MMBench"].split()[-2:] == ["76.7", "(test)"]
+    assert lines["DocVQA"].split()[1] == "validation"
+    assert lines["DocVQA"].split()[-2:] == ["87.7", "(test)"]
+    assert (
+        "DocVQA: scored on the validation split; the published scores are of the test split, whose "
+        "answers are not published."
+    ) in found.output
     assert "- Science" in lines
     assert "MMStar: items not scored: 1 image_unreadable." in found.output
     assert "Not compared with the training data: " in found.output
     assert json.loads(values.read_text())["results"] == scores(tmp_path / "e")
-    assert "| MMMU | accuracy |" in markdown.read_text()
+    assert "| MMMU | validation | accuracy |" in markdown.read_text()
     for name, result in scores(tmp_path / "e").items():
         records = read_predictions(tmp_path / "e", name)
         assert list(records) == list(range(len(records))), name

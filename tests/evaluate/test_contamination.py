@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.training.config import TrainConfig, TrainRecipe
+from cauldron.training.lineage import write_lineage
 
 from cauldron.core.errors import CauldronError
+from cauldron.core.output.mixture import load_mixture
 from cauldron.evaluate.command import score
 from cauldron.evaluate.items.read import Item, read_items
 from cauldron.evaluate.predictions.files import Header, PredictionWriter, Record
 from cauldron.evaluate.report.write import write_report
-from cauldron.evaluate.scores.contamination import Place, training_data
+from cauldron.evaluate.scores.contamination import Place, Shown, training_data
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import Recipe
 from tests.hubs import photo, write_sharegpt
@@ -38,12 +41,13 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def built(hub: Path, out: Path, match: str, name: str) -> Path:
-    """The folder of a run on the build's mixture."""
+def built(hub: Path, out: Path, match: str, name: str | None) -> Path:
+    """The folder of a run on the build's mixture. Args: name: None: compared with nothing."""
+    benchmarks = {} if name is None else {name: "lmms-lab/ai2d"}
     recipe = Recipe.model_validate(
         {
             "name": "test",
-            "against": {"benchmarks": {name: "lmms-lab/ai2d"}, "match": match},
+            "against": {"benchmarks": benchmarks, "match": match},
             "stages": {
                 "sft": {"budget": {"epochs_of": {"sharegpt_4o": 1}}, "mixture": {"sharegpt_4o": 1}}
             },
@@ -67,17 +71,21 @@ def run(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(hub, tmp_path_factory.mktemp("built"), "image_and_text", "drawings")
 
 
-def not_clean(run: Path) -> Any:
-    data = training_data(str(run))
+def shown(run: Path, benchmark: str = "ai2d") -> Shown | None:
+    data = training_data(str(run), lambda line: None)
     assert data is not None
-    return data.not_clean("ai2d")
+    return data.shown(benchmark)
+
+
+def not_clean(run: Path) -> Any:
+    found = shown(run)
+    assert found is not None
+    return found.rows
 
 
 def test_items_are_known_by_the_rows_that_stayed(run: Path) -> None:
     assert not_clean(run) == {Place(TABLE, 0), Place(TABLE, 2)}
-    data = training_data(str(run))
-    assert data is not None
-    assert data.not_clean("mmmu") is None
+    assert shown(run, "mmmu") is None
 
 
 def test_rows_that_were_removed_leave_the_benchmark_clean(hub: Path, tmp_path: Path) -> None:
@@ -95,8 +103,8 @@ def test_an_exported_model_is_known_by_its_run_and_others_are_unknown(
 ) -> None:
     (run / "model").mkdir(exist_ok=True)
     assert not_clean(run / "model") == not_clean(run)
-    assert training_data(str(tmp_path)) is None
-    assert training_data("some/model") is None
+    assert training_data(str(tmp_path), print) is None
+    assert training_data("some/model", print) is None
 
 
 def predict_some(hub: Path, folder: Path) -> None:
@@ -128,14 +136,13 @@ def test_training_data_that_is_gone_is_told_and_the_rest_scored(
 ) -> None:
     out = shutil.copytree(run.parents[1], tmp_path / "out")
     shutil.rmtree(out / "curation")
-    with pytest.raises(CauldronError, match="which holds the evidence"):
-        training_data(str(run_of(out)))
     predict_some(hub, tmp_path / "e")
     said: list[str] = []
     result = score(tmp_path / "e", str(run_of(out)), said.append).results["ai2d"]
     assert result.overall is not None
     assert result.clean is None
-    assert said[0].startswith("contamination is not known: ")
+    assert said[0].startswith("contamination by stage sft is not known: ")
+    assert said[0].endswith("which holds the evidence")
 
 
 def test_a_mixture_that_was_built_anew_is_no_evidence(run: Path, tmp_path: Path) -> None:
@@ -148,5 +155,99 @@ def test_a_mixture_that_was_built_anew_is_no_evidence(run: Path, tmp_path: Path)
         if known:
             assert not_clean(out / "runs/sft") == not_clean(run)
         else:
-            with pytest.raises(CauldronError, match="was built anew"):
-                training_data(str(out / "runs/sft"))
+            assert shown(out / "runs/sft") is None
+            said: list[str] = []
+            training_data(str(out / "runs/sft"), said.append)
+            assert "was built anew" in said[0]
+
+
+@pytest.fixture(scope="module")
+def clean_run(hub: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its build removed the rows that show the benchmark."""
+    return built(hub, tmp_path_factory.mktemp("clean"), "image", "ai2d")
+
+
+def goes_on(run: Path, base: str | Path | None, to: Path) -> Path:
+    """A copy of a run that started from a model. Its exported model is there too."""
+    run = shutil.copytree(run, to / "run")
+    parts = {"vision": "a/vision", "language": "a/language"}
+    train = {"steps": 1, "model": parts if base is None else {"name": str(base)}}
+    config = TrainConfig(
+        stage="sft",
+        mixture=json.loads((run / "config.json").read_text())["mixture"],
+        output=str(run),
+        train=TrainRecipe.model_validate(train),
+    )
+    (run / "config.json").write_text(config.model_dump_json())
+    write_lineage(config, load_mixture(config.mixture), resumes=False)
+    lineage = json.loads((run / "lineage.json").read_text())
+    (run / "model").mkdir(exist_ok=True)
+    (run / "model/exported.json").write_text(json.dumps({"step": 1, "lineage": lineage}))
+    return run
+
+
+def test_mixtures_of_all_stages_count(run: Path, clean_run: Path, tmp_path: Path) -> None:
+    """The first stage shows the benchmark, the two after it do not."""
+    first = goes_on(run, None, tmp_path / "1")
+    second = goes_on(clean_run, first / "model", tmp_path / "2")
+    third = goes_on(clean_run, second / "model", tmp_path / "3")
+    assert not_clean(clean_run) == frozenset()
+    for model in (second, third, third / "model"):
+        assert shown(model) == Shown(frozenset({Place(TABLE, 0), Place(TABLE, 2)}))
+
+
+def test_the_model_that_a_run_started_from_may_be_trained_anew(
+    run: Path, clean_run: Path, tmp_path: Path
+) -> None:
+    """A run tells what it started from then, and a copied model what it was trained on."""
+    first = goes_on(run, None, tmp_path / "1")
+    second = goes_on(clean_run, first / "model", tmp_path / "2")
+    shutil.rmtree(first)
+    copied = shutil.copytree(second / "model", tmp_path / "copy")
+    shutil.rmtree(second)
+    assert not_clean(copied) == {Place(TABLE, 0), Place(TABLE, 2)}
+
+
+def test_what_was_not_compared_is_told_beside_the_score(
+    run: Path, hub: Path, tmp_path: Path
+) -> None:
+    """A published model, a stage that was compared with nothing, and one that was."""
+    plain = built(hub, tmp_path / "plain", "image", None)
+    first = goes_on(plain, "org/published", tmp_path / "1")
+    second = goes_on(run, first / "model", tmp_path / "2")
+    found = shown(second)
+    assert found is not None
+    assert found.not_compared == ("org/published", "stage sft")
+    assert len(found.rows) == 2
+    assert shown(first) is None
+    predict_some(hub, tmp_path / "e")
+    manifest = score(tmp_path / "e", str(second), print)
+    said = "\n".join(write_report(tmp_path / "e", manifest))
+    told = "Not compared with the training data of org/published, stage sft: AI2D."
+    assert told in said.splitlines()
+
+
+def test_a_stage_whose_data_is_gone_loses_not_that_of_others(
+    run: Path, clean_run: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(clean_run.parents[1], tmp_path / "out")
+    first = goes_on(run_of(out), None, tmp_path / "1")
+    second = goes_on(run, first / "model", tmp_path / "2")
+    shutil.rmtree(out)
+    said: list[str] = []
+    data = training_data(str(second), said.append)
+    assert data is not None
+    found = data.shown("ai2d")
+    assert found == Shown(frozenset({Place(TABLE, 0), Place(TABLE, 2)}), ("stage sft",))
+    assert [line.split(":")[0] for line in said] == ["contamination by stage sft is not known"]
+
+
+def test_a_damaged_lineage_is_told(run: Path, hub: Path, tmp_path: Path) -> None:
+    copy = goes_on(run, None, tmp_path)
+    (copy / "lineage.json").write_text("{")
+    with pytest.raises(CauldronError, match=r"lineage.json does not tell"):
+        training_data(str(copy), print)
+    predict_some(hub, tmp_path / "e")
+    said: list[str] = []
+    assert score(tmp_path / "e", str(copy), said.append).results["ai2d"].clean is None
+    assert said[0].startswith("contamination is not known: ")

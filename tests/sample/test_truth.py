@@ -26,6 +26,8 @@ Hub = tuple[str, dict[str, Any]]
 # last three have tests of their own.
 NOT_PLANTED = {
     "too_many_turns",
+    "too_many_images",
+    "special_token",
     "aspect_ratio",
     "language",
     "classifier",

@@ -25,6 +25,7 @@ from cauldron.training.network.flops import IDEFICS3_8B  # noqa: E402
 
 from cauldron.core.errors import CauldronError, UsageError  # noqa: E402
 from cauldron.core.output.mixture import Mixture, load_mixture  # noqa: E402
+from cauldron.core.output.runs import lineage_of  # noqa: E402
 from cauldron.recipe import load_recipe  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
 from tests.training.limits import files_no_larger_than  # noqa: E402
@@ -429,3 +430,22 @@ def test_compiled_layers_train_as_those_that_are_not(mixture: Mixture, tmp_path:
         for name in ("plain", "compiled")
     )
     assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_model_knows_the_mixtures_of_all_runs_before_it(mixture: Mixture, tmp_path: Path) -> None:
+    """Also after it resumed, and when the run that it started from is trained on something else."""
+    other = write_mixture(tmp_path / "other", mixed_rows(40))
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(config(other, first, steps=1, exclude=("words",)))
+    settings = config(mixture, second, "longest_edge=224", steps=2, model=str(first / "model"))
+    train(settings, StopAfter(3))
+    train(settings)
+    shutil.rmtree(first)
+    train(config(mixture, first, steps=1))
+    fingerprints = [at.manifest.fingerprint for at in (other, mixture)]
+    for model in (second, second / "model", shutil.copytree(second / "model", tmp_path / "copy")):
+        found = lineage_of(str(model))
+        assert found is not None
+        assert found.base is None
+        assert [training.fingerprint for training in found.trainings] == fingerprints
+        assert [training.exclude for training in found.trainings] == [("words",), ()]

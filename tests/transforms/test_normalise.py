@@ -136,3 +136,81 @@ def test_an_error_of_the_machine_is_raised(monkeypatch):
 def test_images_together_above_the_limit_are_refused(monkeypatch):
     monkeypatch.setattr("cauldron.transforms.normalise.MAX_RECORD_BYTES", 100)
     assert reason(normalise(row(ENGLISH, images=(photo(1),)), settings())) == "row_too_large"
+
+
+def told(*parts: str | None, images: tuple[RawImage, ...] = ()) -> Row:
+    return Row(Origin(file="f", row=0), list(images), [], document=list(parts))
+
+
+GOOD, DEAD = RawImage(photo(1)), RawImage(b"", problem=("bad_url", "no URL"))
+
+
+def test_a_document_keeps_its_order_and_all_of_its_text_counts():
+    parts = ("A red house?.", None, "\r\n", None, "The end.\0")
+    found = kept(normalise(told(*parts, images=(GOOD, RawImage(photo(2)))), settings()))
+    sample = found.sample
+    assert sample.document is not None
+    assert sample.document.parts == ("A red house?.", None, None, "The end.")
+    assert found.images == [photo(1), photo(2)]
+    assert sample.answer_tokens == sample.text_tokens > 0
+    columns = sample.columns()
+    assert (columns["turns"], columns["turn_sources"]) == (1, ["lnqa"])
+    (message,) = columns["messages"]
+    assert message["role"] == "assistant"
+    assert [part["text"] for part in message["content"]] == list(sample.document.parts)
+
+
+def test_an_image_that_cannot_be_had_costs_a_document_only_that_image():
+    row = told("One.", None, "Two.", None, "Three.", images=(DEAD, GOOD))
+    found = kept(normalise(row, settings()))
+    assert found.sample.document is not None
+    assert found.sample.document.parts == ("One.\n\nTwo.", None, "Three.")
+    assert found.images_dropped == {"bad_url": 1}
+    assert len(found.images) == 1
+
+
+def test_a_document_all_of_whose_images_fail_has_the_reason_of_the_first():
+    broken = RawImage(b"no image")
+    assert reason(normalise(told("Text.", None, None, images=(DEAD, broken)), settings())) == (
+        "bad_url"
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "rules", "expected"),
+    [
+        ((None, " \n"), {}, "empty_document"),
+        ((None, None, "Text."), {}, "image_placeholders"),
+        (("Text.",), {}, "image_placeholders"),
+        ((None, "Text <unk> here."), {"special_tokens": ("<unk>",)}, "special_token"),
+        ((None, "x" * 11), {"max_turn_chars": 10}, "long_turn"),
+    ],
+)
+def test_what_rejects_a_document(parts, rules, expected):
+    row = told(*parts, images=(GOOD,))
+    assert reason(normalise(row, settings(text=TextRules(**rules)))) == expected
+
+
+def test_refusals_are_about_answers():
+    rules = TextRules(refusals=("sorry",))
+    kept(normalise(told(None, "Sorry, a song.", images=(GOOD,)), settings(text=rules)))
+
+
+def test_more_images_than_decisions_can_name_reject_a_document():
+    row = told(*[None] * 65, "Text.", images=(GOOD,) * 65)
+    assert reason(normalise(row, settings())) == "too_many_images"
+
+
+def test_languages_are_filtered_by_all_texts_of_a_document():
+    german = told(GERMAN[0], None, GERMAN[1], images=(GOOD,))
+    assert reason(normalise(german, settings(language=LanguageRules(keep=("en",))))) == "language"
+    assert kept(normalise(german, settings())).sample.language == "de"
+
+
+def test_equal_documents_have_an_equal_id_and_other_orders_another():
+    one, other = (
+        kept(normalise(told(*parts, images=(GOOD,)), settings())).sample.id
+        for parts in (("Text.", None), (None, "Text."))
+    )
+    assert one != other
+    assert one == kept(normalise(told("Text.", None, images=(GOOD,)), settings())).sample.id

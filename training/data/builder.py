@@ -7,6 +7,8 @@ prefetches the images of each pack's row groups.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -115,7 +117,7 @@ class PackBuilder:
         rows: list[MeasuredRow | SkippedRow] = []
         for group in task.groups:
             texts = self._texts(cache, group)
-            rows += [self._measured(cache, texts, (group, number)) for number in texts.used]
+            rows += [self._measured(cache, texts, RowRef(group, number)) for number in texts.used]
         good = [row for row in rows if isinstance(row, MeasuredRow)]
         rules, place = self._settings.rules, (*task.round, task.window, 0)
         return MeasuredWindow(rows, pack_window(good, task.edge, rules, *place))
@@ -141,7 +143,7 @@ class PackBuilder:
         outcomes: list[SkippedRow | None] = []
         filled = 0
         for ref in task.rows:
-            texts = self._texts(cache, ref[0])
+            texts = self._texts(cache, ref.group)
             try:
                 document, end = self._document(cache, ref, task.edge, tiles[filled:])
             except BadRow as error:
@@ -149,7 +151,7 @@ class PackBuilder:
                 continue
             filled += end
             documents.append(document)
-            sources.append(texts.sources[ref[1]])
+            sources.append(texts.sources[ref.row])
             outcomes.append(None)
         if not documents:
             documents, sources = [self._layout.filler], ["filler"]
@@ -170,14 +172,17 @@ class PackBuilder:
         return cache.groups[group]
 
     def _text(self, cache: _RoundCache, ref: RowRef) -> EncodedText:
+        """The whole row's text, whatever part of it is meant."""
+        ref = RowRef(ref.group, ref.row)
         if ref not in cache.texts:
-            cache.texts[ref] = self._layout.encode(self._texts(cache, ref[0]).messages[ref[1]])
+            messages = self._texts(cache, ref.group).messages[ref.row]
+            cache.texts[ref] = self._layout.encode(messages)
         return cache.texts[ref]
 
     def _measured(
         self, cache: _RoundCache, texts: TextRows, ref: RowRef
     ) -> MeasuredRow | SkippedRow:
-        sizes = texts.sizes[ref[1]]
+        sizes = texts.sizes[ref.row]
         try:
             text = self._text(cache, ref)
             if text.images != len(sizes):
@@ -187,17 +192,26 @@ class PackBuilder:
         except BadRow as error:
             return self._skipped(texts, ref, error)
         plain, learned = len(text.ids) - text.images, int(text.supervised.sum())
-        return MeasuredRow(ref, texts.sources[ref[1]], plain, learned, tuple(sizes))
+        bounds = (-1, *text.places, len(text.ids))
+        runs = tuple(b - a - 1 for a, b in itertools.pairwise(bounds)) if text.document else ()
+        return MeasuredRow(ref, texts.sources[ref.row], plain, learned, tuple(sizes), runs)
 
     def _document(
         self, cache: _RoundCache, ref: RowRef, edge: int, tiles: Tensor
     ) -> tuple[Document, int]:
         """The document of a row, and how many of `tiles` were filled."""
         text = self._text(cache, ref)
-        sizes = self._texts(cache, ref[0]).sizes[ref[1]]
-        images = cache.images[ref[0]].result()[ref[1]] if sizes else []
-        if len(images) != len(sizes):
-            raise BadRow("images_mismatch", f"{len(images)} stored, {len(sizes)} recorded")
+        sizes = self._texts(cache, ref.group).sizes[ref.row]
+        span = ref.span or (0, len(text.ids))
+        first = bisect.bisect_left(text.places, span[0])
+        text = text.part(span)
+        images: list[memoryview] = []
+        # Images of a pack are read if any row, or part of one, shows some.
+        if text.images:
+            images = cache.images[ref.group].result()[ref.row]
+            if len(images) != len(sizes):
+                raise BadRow("images_mismatch", f"{len(images)} stored, {len(sizes)} recorded")
+        images, sizes = (found[first : first + text.images] for found in (images, sizes))
         side, upscale, filled = self._layout.tile, self._settings.rules.upscale, 0
         grids = []
         for data, size in zip(images, sizes, strict=True):
@@ -210,7 +224,7 @@ class PackBuilder:
         return self._layout.expand(text, grids), filled
 
     def _skipped(self, texts: TextRows, ref: RowRef, error: BadRow) -> SkippedRow:
-        group, number = ref
+        group, number, _ = ref
         shard = self._settings.shards[group.shard].rpartition("/")[2]
         return SkippedRow(
             texts.ids[number], texts.sources[number], f"{shard} row group {group.number}",

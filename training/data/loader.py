@@ -110,7 +110,13 @@ class PackLoader:
             check_state(state, self._order_fields)
         self._state = state or {"step": 0, "order": self._order_fields, "position": None}
         self._decoded = BadRows(settings.max_bad_rows)
-        rules = PackRules(tokens, settings.sequence_length, settings.upscale, settings.seed)
+        rules = PackRules(
+            tokens,
+            settings.sequence_length,
+            settings.upscale,
+            settings.seed,
+            settings.cut_documents,
+        )
         order = _make_order(mixture, settings)
         self._workers = _make_workers(mixture, settings, rules)
         # Every rank measures every row and finds the same bad ones: one rank logs them.

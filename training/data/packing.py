@@ -1,42 +1,53 @@
-"""Best-fit packing of whole documents into sequences.
+"""Rows of a window to packs: how long a row is, where a long document is cut, and what fits.
 
-Two algorithms run, and the one that needs fewer packs is used. *Subset sums*: take the longest
-document left, and find exactly the set of others that fills its pack best. *Best fit decreasing*,
-the usual algorithm: put each document, longest first, into the fullest pack with room for it; it
-is better only where two or three documents fill a pack.
-
-Waste within a window, on the SFT mixture of the sample hub (benchmarks/loader.py, 1,024 rows,
-10,240 tokens): 0.4 % instead of best fit's 1.5 % at 1820 pixels without upscaling, 0.2 instead of
-4.6 % when upscaled by 2 at most; 8 to 60 ms of one core a window instead of 1. The rest is mostly
-the last pack of a window, so small images, many to a pack, need larger windows: 364 pixels waste
-1.7 % with 1,024 rows and 0.7 % with 2,048.
+A conversation that is longer than a sequence is left out: without its beginning, an answer is about
+nothing. A pre-training document may be cut instead (`PackRules.cut_documents`), see `cut_document`.
+How items fill packs is in `cauldron.core.packing`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import numpy as np
 from cauldron.training.data.sampler import RowGroup, permutation
 from cauldron.training.data.tokenization import TokenLayout
 
+from cauldron.core.packing import pack
 from cauldron.core.tiles import Upscale, tile_grid
 
-RowRef = tuple[RowGroup, int]
+Span = tuple[int, int]
 
-# A pack is full when less than this share of it is left: a better fit is not worth the time.
-_FULL = 1 / 1024
+
+class RowRef(NamedTuple):
+    """A row of a mixture, or a part of one.
+
+    Attributes:
+        row: its number in the row group.
+        span: the first token and one past the last, with one token for each image; None: all.
+    """
+
+    group: RowGroup
+    row: int
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PackRules:
-    """How rows become packs. `seed`: of the order of rows in a window."""
+    """How rows become packs.
+
+    Attributes:
+        seed: of the order of rows in a window.
+        cut_documents: a document that is longer than a sequence is cut; otherwise it is left out.
+    """
 
     layout: TokenLayout
     sequence_length: int
     upscale: Upscale
     seed: int
+    cut_documents: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,8 @@ class MeasuredRow:
         text: number of tokens, image tokens not counted.
         supervised: number of tokens that count in the loss.
         sizes: (width, height) of each image.
+        runs: of a document, the tokens before the first image, between images, and after the last;
+            empty for a conversation.
     """
 
     ref: RowRef
@@ -54,15 +67,21 @@ class MeasuredRow:
     text: int
     supervised: int
     sizes: tuple[tuple[int, int], ...]
+    runs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PackedWindow:
-    """The packs of a window and the rows too long for any pack, as numbers of rows."""
+    """The packs of a window and the rows too long for any pack, as numbers of rows.
+
+    Attributes:
+        rows: those of the window, with the parts of a cut document in its place.
+    """
 
     edge: int
     packs: list[list[int]]
     too_long: list[int]
+    rows: Sequence[MeasuredRow]
 
 
 def extent(row: MeasuredRow, edge: int, rules: PackRules) -> tuple[int, int]:
@@ -82,6 +101,8 @@ def pack_window(
 
     The same in a worker and in the trainer.
     """
+    if rules.cut_documents:
+        rows = [part for row in rows for part in cut_document(row, edge, rules)]
     lengths = [extent(row, edge, rules)[0] for row in rows]
     order = permutation(len(rows), rules.seed, "rows", *place).tolist()
     fitting = [row for row in order if lengths[row] <= rules.sequence_length]
@@ -90,76 +111,72 @@ def pack_window(
         edge,
         [[fitting[item] for item in items] for items in packs],
         [row for row, length in enumerate(lengths) if length > rules.sequence_length],
+        rows,
     )
 
 
-def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Put items into bins. Returns the items of each bin.
+def cut_document(row: MeasuredRow, edge: int, rules: PackRules) -> Iterator[MeasuredRow]:
+    """The parts of a document that each fit into a sequence; the row itself if it fits.
+
+    A cut is before an image, so that a text keeps the image it follows. Only a text that alone is
+    longer than a sequence is cut inside. The tokens of an image always stay together: if they are
+    more than a sequence has, the row is not cut, and is too long.
+    """
+    blocks = [extent(_one_image(row, size), edge, rules)[0] for size in row.sizes]
+    room = rules.sequence_length
+    fits = row.text + sum(blocks) <= room
+    if fits or not row.runs or max(blocks, default=0) > room:
+        yield row
+        return
+    cuts = _cuts([0, *blocks], row.runs, room)
+    first = 0 if row.ref.span is None else row.ref.span[0]
+    ends = (*cuts, len(row.sizes) + row.text)
+    for start, stop in itertools.pairwise((0, *ends)):
+        if stop > start:
+            yield _part(row, first, start, stop)
+
+
+def _one_image(row: MeasuredRow, size: tuple[int, int]) -> MeasuredRow:
+    return replace(row, text=0, sizes=(size,))
+
+
+def _cuts(blocks: Sequence[int], runs: Sequence[int], room: int) -> list[int]:
+    """Where the parts after the first begin: numbers of tokens, with one for each image.
 
     Args:
-        lengths: none of them longer than `capacity`.
+        blocks: tokens of each image; 0 before the first run.
+        runs: tokens of the text after it.
     """
-    return min(subset_sums(lengths, capacity), best_fit(lengths, capacity), key=len)
+    cuts, at, used = [], 0, 0
+    for number, (block, run) in enumerate(zip(blocks, runs, strict=True)):
+        if used and used + block + run > room:
+            cuts.append(at)
+            used = 0
+        at += number > 0
+        used += block
+        while used + run > room:
+            at += room - used
+            run -= room - used
+            cuts.append(at)
+            used = 0
+        at, used = at + run, used + run
+    return cuts
 
 
-def subset_sums(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Fill one bin after the other, each as full as the remaining items allow.
-
-    Bit s of an integer says that some of the items looked at so far add up to s; one shift and
-    one "or" add an item to all sums at once. Items are looked at longest first, which leaves the
-    short ones for later bins, and only until the bin is full: usually some 20 of 1,024.
-    """
-    left = _longest_first(lengths)
-    slack = int(capacity * _FULL)
-    bins = []
-    while left:
-        room = capacity - lengths[left[0]]
-        within, sums = (1 << (room + 1)) - 1, [1]
-        for item in left[1:]:
-            if sums[-1] >> max(0, room - slack):
-                break
-            sums.append(sums[-1] | (sums[-1] << lengths[item]) & within)
-        chosen = {0, *_summands(sums, [lengths[item] for item in left[: len(sums)]])}
-        bins.append([left[place] for place in sorted(chosen)])
-        left = [item for place, item in enumerate(left) if place not in chosen]
-    return bins
-
-
-def _summands(sums: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """Places of the items that add up to the largest sum. `sums[i]`: sums of items up to i."""
-    total = sums[-1].bit_length() - 1
-    places = []
-    for place in range(len(sums) - 1, 0, -1):
-        if not (sums[place - 1] >> total) & 1:
-            places.append(place)
-            total -= lengths[place]
-    return places
-
-
-def best_fit(lengths: Sequence[int], capacity: int) -> list[list[int]]:
-    """Each item, longest first, into the bin with the least room that still holds it."""
-    # Bins by the room left in them; bit r of `rooms` says that some bin has room r. The lowest
-    # set bit from the item's length on is the best fit.
-    by_room: dict[int, list[int]] = {}
-    rooms = 0
-    bins: list[list[int]] = []
-    for item in _longest_first(lengths):
-        length = lengths[item]
-        fitting = rooms >> length
-        if fitting:
-            room = length + (fitting & -fitting).bit_length() - 1
-            target = by_room[room].pop()
-            rooms ^= (not by_room[room]) << room
-        else:
-            room, target = capacity, len(bins)
-            bins.append([])
-        bins[target].append(item)
-        left = room - length
-        by_room.setdefault(left, []).append(target)
-        rooms |= 1 << left
-    return bins
-
-
-def _longest_first(lengths: Sequence[int]) -> list[int]:
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    return [int(item) for item in order]
+def _part(row: MeasuredRow, first: int, start: int, stop: int) -> MeasuredRow:
+    """Some tokens of a document. Args: first: number of its first token in the whole row."""
+    places = list(itertools.accumulate((run + 1 for run in row.runs[:-1]), initial=-1))[1:]
+    inside = [number for number, place in enumerate(places) if start <= place < stop]
+    edges = [start, *(places[number] for number in inside), stop]
+    runs = [b - a for a, b in itertools.pairwise(edges)]
+    runs[1:] = [run - 1 for run in runs[1:]]
+    text = sum(runs)
+    return MeasuredRow(
+        RowRef(row.ref.group, row.ref.row, (first + start, first + stop)),
+        row.source,
+        text,
+        # The first token of a part is nobody's target.
+        text - (runs[0] > 0),
+        tuple(row.sizes[number] for number in inside),
+        tuple(runs),
+    )

@@ -191,7 +191,10 @@ class PackPlanner:
             planned = {ref for pack in this.packs for ref in pack.task.rows}
             used = {ref for pack in this.packs[: this.taken[-1][1]] for ref in pack.task.rows}
             left = planned - used
-            this.windows = [[row for row in rows if row.ref in left] for rows in this.windows]
+            # Of a cut document the parts that are left; they may be cut again.
+            this.windows = [
+                [row for row in packed.rows if row.ref in left] for packed in this.packed
+            ]
         if this.taken or any(packed.edge != edge for packed in this.packed):
             place = (this.epoch, this.number)
             this.packed = [
@@ -199,9 +202,7 @@ class PackPlanner:
                 for number, rows in enumerate(this.windows)
             ]
         self.too_long.update(
-            rows[number].source
-            for rows, packed in zip(this.windows, this.packed, strict=True)
-            for number in packed.too_long
+            packed.rows[number].source for packed in this.packed for number in packed.too_long
         )
         this.packs = self._shuffled(this, edge)
         this.taken.append((edge, 0))
@@ -209,7 +210,7 @@ class PackPlanner:
     def _shuffled(self, this: _Round, edge: int) -> list[PlannedPack]:
         """The packs of all windows, shuffled."""
         contents = [
-            (window, [this.windows[window][number] for number in numbers])
+            (window, [packed.rows[number] for number in numbers])
             for window, packed in enumerate(this.packed)
             for numbers in packed.packs
         ]
@@ -229,7 +230,7 @@ class PackPlanner:
         lengths = [length for length, _ in extents]
         tiles = sum(tiles for _, tiles in extents)
         supervised = sum(row.supervised for row in rows)
-        images = frozenset(row.ref[0] for row in rows if row.sizes)
+        images = frozenset(row.ref.group for row in rows if row.sizes)
         position = PackPosition(this.epoch, this.number, window, index)
         in_turn = len(this.windows) < self._workers.count
         return PlannedPack(

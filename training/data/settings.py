@@ -32,6 +32,7 @@ class LoaderSettings:
     Attributes:
         batch: packs in a step, over all ranks.
         sequence_length: most tokens in a pack; a longer row is dropped and counted.
+        cut_documents: a longer document is cut instead.
         longest_edge: pixels; pairs of (first step, pixels) change it during the run.
         upscale: ``published``, ``never``, or the largest factor for small images.
         seed: of the order.
@@ -58,6 +59,7 @@ class LoaderSettings:
     exclude: tuple[str, ...] = ()
     shape: ModelShape = IDEFICS3_8B
     passes: Passes = Passes()  # noqa: RUF009 - frozen
+    cut_documents: bool = False
 
     def edge_at(self, step: int) -> int:
         """The longest edge at a step, in pixels."""
@@ -97,6 +99,7 @@ def loader_settings(config: TrainConfig, mixture: Mixture, shape: ModelShape) ->
         exclude=config.exclude,
         shape=shape,
         passes=Passes.of(vision=vision, language=language),
+        cut_documents=rules.cut_documents,
     )
 
 
@@ -147,6 +150,7 @@ def order_fields(mixture: Mixture, tokens: Layout, settings: LoaderSettings) -> 
         "tokenizer": tokens.fingerprint,
         "seed": settings.seed,
         "sequence_length": settings.sequence_length,
+        "cut_documents": settings.cut_documents,
         "upscale": settings.upscale,
         "window_rows": settings.window_rows,
         "windows": settings.windows,

@@ -5,6 +5,9 @@ which are contaminated or rated too low. Rows with the same id are the same samp
 (source, part, row) stays, the others are exact copies and share its decision. A row whose images
 are all in clusters goes to its group (`groups.py`), which returns a `FATE`. A row with only blank
 pictures has no group: that two questions are about a blank page does not join them.
+
+A picture that is in too many documents is left out of all of them (`repeated.py`); a document
+without any picture left is dropped.
 """
 
 from __future__ import annotations
@@ -27,13 +30,16 @@ from cauldron.transforms.curate.records import (
     GONE,
     JUDGED,
     KEPT,
+    LEFT_OUT,
     LOW_RATING,
     MEMBER,
     ROW,
+    SHOWN,
     TAKES,
     CurateJob,
     bucket_name,
 )
+from cauldron.transforms.order import U64
 
 from cauldron.core import storage
 from cauldron.core.schema import CONTRIBUTIONS, DECISION_SCHEMA
@@ -42,12 +48,17 @@ Numbers = npt.NDArray[np.int64]
 _Bytes16 = npt.NDArray[np.bytes_]
 
 # Decision and reason of each kind of fate, then of exact copies, then of rows that are gone: these
-# by `_COPY` + why.
+# by `_COPY` + why. Last are documents without pictures.
 _COPY = 4
 _GONE = (_COPY + CONTAMINATED, _COPY + LOW_RATING)
-_DECISIONS = np.array(["keep", "keep", "merge", "drop", "merge", "drop", "drop"], dtype=object)
+_BARE = max(_GONE) + 1
+_DECISIONS = np.array(["keep", "keep", "merge", "drop", "merge", *3 * ["drop"]], dtype=object)
 _REASONS = np.array(
-    [None, None, *2 * ["near_duplicate"], "exact_copy", "contaminated", "low_rating"], dtype=object
+    [
+        *(None, None, "near_duplicate", "near_duplicate"),
+        *("exact_copy", "contaminated", "low_rating", "repeated_images"),
+    ],
+    dtype=object,
 )
 
 
@@ -65,11 +76,12 @@ def decide(pieces: Iterable[bytes], dtype: np.dtype[np.void] = ROW) -> tuple[Arr
 
 def judge(
     rows: Iterable[bytes], clustered: Iterable[bytes], gone: Iterable[bytes], job: CurateJob
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Array]:
     """Judge the rows of a bucket, without other buckets.
 
     Returns:
-        the sorted `JUDGED` rows, and `MEMBER` records of those that may have duplicates.
+        the sorted `JUDGED` rows, `MEMBER` records of those that may have duplicates, and `SHOWN`
+        records of the images of documents.
     """
     found, first = decide(rows)
     images = _by_image(from_bytes(clustered, CLUSTERED))
@@ -82,14 +94,25 @@ def judge(
     for name in ("cluster_high", "cluster_low"):
         judged[name][inside] = images[name][start[inside]]
     _mark_gone(judged, from_bytes(gone, GONE))
-    members = np.zeros(0, dtype=MEMBER)
+    members, shown = np.zeros(0, dtype=MEMBER), np.zeros(0, dtype=SHOWN)
+    stays = (judged["gone"] == 0) & (first == np.arange(len(found)))
+    if job.max_documents is not None:
+        shown = _shown(images, np.flatnonzero(stays & found["document"]), start, stop)
     if job.groups:
         dialogue = np.array([source.dialogue for source in job.sources])[found["source"]]
-        whole = inside & (stop - start == found["images"]) & ~dialogue & (judged["gone"] == 0)
-        whole &= ~found["blank"]
-        rows_of = np.flatnonzero(whole & (first == np.arange(len(found))))
+        whole = inside & (stop - start == found["images"]) & ~dialogue & ~found["blank"]
+        rows_of = np.flatnonzero(whole & stays)
         members = _members(found[rows_of], images, start[rows_of], stop[rows_of])
-    return judged, members
+    return judged, members, shown
+
+
+def _shown(images: Array, rows: Numbers, start: Numbers, stop: Numbers) -> Array:
+    """The images of some rows. Args: start, stop: of every row's images."""
+    taken = [images[start[row] : stop[row]] for row in rows]
+    found = np.concatenate([images[:0], *taken])
+    shown = np.zeros(len(found), dtype=SHOWN)
+    copy_fields(found, shown)
+    return shown
 
 
 def _mark_gone(judged: Array, gone: Array) -> None:
@@ -121,8 +144,10 @@ def _members(rows: Array, images: Array, start: Numbers, stop: Numbers) -> Array
     clusters = np.stack([images["cluster_high"], images["cluster_low"]], axis=1)
     data = clusters.astype(">u8").tobytes()
     keys = b"".join(
-        _group_key(data[16 * a : 16 * b], int(system))
-        for a, b, system in zip(start, stop, rows["system"], strict=True)
+        _group_key(data[16 * a : 16 * b], int(system), bool(document))
+        for a, b, system, document in zip(
+            start, stop, rows["system"], rows["document"], strict=True
+        )
     )
     members["original"] = [images["original"][a:b].all() for a, b in zip(start, stop, strict=True)]
     halves = np.frombuffer(keys, dtype=">u8").reshape(-1, 2)
@@ -130,18 +155,23 @@ def _members(rows: Array, images: Array, start: Numbers, stop: Numbers) -> Array
     return members
 
 
-def _group_key(clusters: bytes, system: int) -> bytes:
+def _group_key(clusters: bytes, system: int, document: bool) -> bytes:
     """The group of a row: a hash of its images' clusters, in order, and its system prompt."""
     head = (len(clusters) // 16).to_bytes(8, "big") + system.to_bytes(8, "big")
-    return hashlib.blake2b(head + clusters, digest_size=16).digest()
+    # A document never gives its text to a conversation.
+    kind = b"document" if document else b""
+    return hashlib.blake2b(head + clusters, digest_size=16, person=kind).digest()
 
 
-def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Array]:
-    """Join the rows of a bucket with their fates.
+def settle(
+    judged: Iterable[bytes], fates: Iterable[bytes], left_out: Iterable[bytes] = ()
+) -> tuple[Array, Array, U64]:
+    """Join the rows of a bucket with their fates, and with the images to leave out.
 
     Returns:
-        the sorted `JUDGED` rows, and a `FATE` for each. For kept rows `into_*` is the row itself;
-        `kind` may also be `_COPY` or one of `_GONE`.
+        the sorted `JUDGED` rows; a `FATE` for each; and the images to leave out of each, as bits.
+        For kept rows `into_*` is the row itself; `kind` may also be `_COPY`, one of `_GONE`, or
+        `_BARE`.
     """
     rows, first = decide(judged, JUDGED)
     own = np.arange(len(rows))
@@ -153,6 +183,12 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Arra
     # Only rows that took over others have figures in their fate.
     for name in ("answer_tokens", "turns"):
         settled[name] = np.where(settled["kind"] == TAKES, settled[name], rows[name])
+    without = _left_out(rows, from_bytes(left_out, LEFT_OUT))
+    # All rows of a group of documents show the same pictures, so all of them are bare.
+    bare = (np.bitwise_count(without) == rows["images"]) & (without > 0)
+    settled["kind"][bare] = _BARE
+    for name in ("source", "part", "row"):
+        settled[f"into_{name}"][bare] = rows[name][bare]
     dropped = (rows["gone"] > 0) & (first == own)
     settled["kind"][dropped] = _COPY + rows["gone"][dropped]
     copies = np.flatnonzero(first != own)
@@ -160,21 +196,33 @@ def settle(judged: Iterable[bytes], fates: Iterable[bytes]) -> tuple[Array, Arra
     # Copies keep their own figures, which nothing uses.
     for name in ("into_source", "into_part", "into_row"):
         settled[name][copies] = origin[name]
-    lost = np.isin(origin["kind"], (DROPPED, *_GONE))
+    lost = np.isin(origin["kind"], (DROPPED, *_GONE, _BARE))
     settled["kind"][copies] = np.where(lost, origin["kind"], _COPY)
-    return rows, settled
+    return rows, settled, np.where(settled["kind"] == KEPT, without, np.uint64(0))
 
 
-def decision_table(rows: Array, settled: Array, held: Array, job: CurateJob) -> pa.Table:
+def _left_out(rows: Array, left_out: Array) -> U64:
+    """The images to leave out of each sorted row; of several copies of a row only the first is
+    named."""
+    without = np.zeros(len(rows), dtype=np.uint64)
+    at = np.searchsorted(_wide(rows), _wide(left_out), "left")
+    np.bitwise_or.at(without, at, left_out["images"])
+    return without
+
+
+def decision_table(
+    rows: Array, settled: Array, held: Array, without: U64, job: CurateJob
+) -> pa.Table:
     """The decisions of a bucket in `DECISION_SCHEMA`, sorted by id.
 
     Args:
         held: `CONTRIBUTION` records of the rows that took over others.
+        without: the images to leave out of each row, as bits.
     """
     kind = settled["kind"]
     names = np.array([source.name for source in job.sources], dtype=object)
     # No row takes the place of one that is gone.
-    nowhere = np.isin(kind, (KEPT, TAKES, *_GONE))
+    nowhere = np.isin(kind, (KEPT, TAKES, *_GONE, _BARE))
     merged = {
         "merged_file": settled["merged_file"].astype(np.int32),
         "merged_offset": settled["merged_offset"],
@@ -202,6 +250,10 @@ def decision_table(rows: Array, settled: Array, held: Array, job: CurateJob) -> 
             "cluster": _hex(rows, "cluster_high", "cluster_low", none=True),
             **{name: pa.array(values, mask=kind != TAKES) for name, values in merged.items()},
             "contributions": _contributions(rows, held, names),
+            "dropped_images": pa.array(
+                [[k for k in range(64) if bits >> k & 1] or None for bits in without.tolist()],
+                pa.list_(pa.int32()),
+            ),
         },
         schema=DECISION_SCHEMA,
     )
@@ -235,25 +287,26 @@ def write_bucket(
     judged: Iterable[bytes],
     fates: Iterable[bytes],
     held: Iterable[bytes],
+    left_out: Iterable[bytes],
     job: CurateJob,
 ) -> dict[str, Any]:
     """Write the decisions of a bucket and a marker; returns the marker."""
-    rows, settled = settle(judged, fates)
-    table = decision_table(rows, settled, from_bytes(held, CONTRIBUTION), job)
+    rows, settled, without = settle(judged, fates, left_out)
+    table = decision_table(rows, settled, from_bytes(held, CONTRIBUTION), without, job)
     name = bucket_name(bucket, job.buckets)
     with storage.atomic_write(storage.join(job.folder, name)) as file:
         pq.write_table(table, file, compression="zstd", row_group_size=65_536)
     marker = {
         "bucket": bucket,
         "file": file.entry(name, table.num_rows),
-        "sources": _counts(rows["source"], settled["kind"], job),
+        "sources": _counts(rows["source"], settled["kind"], without, job),
     }
     storage.write_json(job.marker(bucket), marker)
     return marker
 
 
-def _counts(source: Any, kind: Any, job: CurateJob) -> dict[str, Any]:
-    """Rows of each source by decision and reason, as in `CurationCounts`."""
+def _counts(source: Any, kind: Any, without: U64, job: CurateJob) -> dict[str, Any]:
+    """Rows of each source by decision and reason, and images left out, as in `CurationCounts`."""
     counts: dict[str, Any] = {}
     kinds = len(_DECISIONS)
     codes, numbers = np.unique(source.astype(np.int64) * kinds + kind, return_counts=True)
@@ -268,4 +321,7 @@ def _counts(source: Any, kind: Any, job: CurateJob) -> dict[str, Any]:
         else:
             reasons = entry["merged" if _DECISIONS[code] == "merge" else "dropped"]
             reasons[_REASONS[code]] = reasons.get(_REASONS[code], 0) + rows
+    for number in np.unique(source[without > 0]).tolist():
+        images = int(np.bitwise_count(without[source == number]).sum())
+        counts[job.sources[number].name]["repeated_images"] = images
     return counts

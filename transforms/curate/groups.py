@@ -6,6 +6,9 @@ ties are decided by the order of sources in the recipe, then by the smallest id.
 dropped, or merged into it. To merge, their texts, never their pictures, are fetched by range, a
 batch of groups at a time; the merged text is written to a file, from which the mix reads it.
 
+Documents are not merged: of those that have the same pictures and the same text, once normalised,
+one stays. Two articles on one picture are two documents.
+
 One picture may be in a million rows. A merged row is therefore limited to `MAX_TURNS` turns and
 `MAX_TEXT` bytes; a larger group is split, and one row of each piece stays. Memory holds 70 bytes
 for each row of the range, and the texts of one batch: `_BATCH_BYTES`, or one merged row if that is
@@ -15,12 +18,13 @@ larger, at most 80 MiB with the gaps between ranges that are fetched together. M
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, starts
-from cauldron.transforms.curate.merging import merge_samples
+from cauldron.transforms.curate.merging import merge_samples, normalise_text
 from cauldron.transforms.curate.records import (
     CONTRIBUTION,
     DROPPED,
@@ -108,9 +112,9 @@ def write_merged(number: int, pieces: Iterable[bytes], job: CurateJob) -> tuple[
         the `FATE` records, and the `CONTRIBUTION` records of the rows that stay.
     """
     groups = group_rows(from_bytes(pieces, MEMBER))
-    runs = [run for group in groups for run in cut_group(group)]
+    runs = [run for group in groups if not group["document"][0] for run in cut_group(group)]
     name = merged_name(number, job.buckets)
-    fates, held = [np.zeros(0, dtype=FATE)], [np.zeros(0, dtype=CONTRIBUTION)]
+    fates, held = [_same_documents(groups, job)], [np.zeros(0, dtype=CONTRIBUTION)]
     with storage.atomic_write(storage.join(job.folder, name)) as file:
         for run, sample in zip(runs, _merged_samples(runs, job), strict=True):
             line = json.dumps(sample.model_dump(), ensure_ascii=False).encode()
@@ -172,5 +176,31 @@ def settle_range(number: int, pieces: Iterable[bytes], job: CurateJob) -> tuple[
     """Decide on the groups of a range; returns `FATE` and `CONTRIBUTION` records."""
     if job.action == "merge":
         return write_merged(number, pieces, job)
-    fates = drop_others(group_rows(from_bytes(pieces, MEMBER)))
+    groups = group_rows(from_bytes(pieces, MEMBER))
+    dropped = drop_others(group for group in groups if not group["document"][0])
+    fates = np.concatenate([dropped, _same_documents(groups, job)])
     return fates, np.zeros(0, dtype=CONTRIBUTION)
+
+
+def _same_documents(groups: Iterable[Array], job: CurateJob) -> Array:
+    """The `FATE` of documents with the pictures and the text of another one."""
+    same = (part for group in groups if group["document"][0] for part in _by_text(group, job))
+    return drop_others(same)
+
+
+def _by_text(group: Array, job: CurateJob) -> Iterator[Array]:
+    """The documents of a group that have the same text, in the group's order."""
+    if job.max_documents is not None and len(group) > job.max_documents:
+        return  # all of their pictures are left out, and so are they
+    alike: dict[bytes, list[int]] = {}
+    costs = (group["text"] + np.int64(storage.COALESCE_GAP)).tolist()
+    for batch in batches_by_bytes(costs, _BATCH_BYTES):
+        for at, text in zip(batch, _fetch(group[batch.start : batch.stop], job), strict=True):
+            alike.setdefault(_text_key(read_sample(text)), []).append(at)
+    yield from (group[places] for places in alike.values() if len(places) > 1)
+
+
+def _text_key(sample: Sample) -> bytes:
+    assert sample.document is not None, f"{sample.id} is no document"
+    parts = [None if part is None else normalise_text(part) for part in sample.document.parts]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()

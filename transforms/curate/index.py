@@ -1,7 +1,7 @@
 """Read corpus parts, clusters, contamination and ratings as arrays of numbers.
 
 Pixels are never read. Text is read only to hash system prompts of rows with images; the small
-column of roles tells whether a part has any.
+column of roles tells whether a part has any, and which rows are documents.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ class PartPath(NamedTuple):
     path: str
 
 
-def index_part(part: PartPath, groups: bool = False) -> Array:
+def index_part(part: PartPath, pictures: bool = False) -> Array:
     """`ROW` records of a corpus part, in its order.
 
     Args:
-        groups: fill the fields that only groups need; otherwise they stay 0.
+        pictures: fill the fields that only decisions about pictures need; otherwise they stay 0.
     """
     with storage.open_read(part.path) as file:
         # Not `read_table`, which cannot read single leaves of lists.
         parquet = pq.ParquetFile(file)
-        table = parquet.read([*_COLUMNS, _IMAGE_LENGTHS, *(_IMAGES if groups else [])])
+        table = parquet.read([*_COLUMNS, _IMAGE_LENGTHS, *(_IMAGES if pictures else [])])
         rows = _with_ids(table["id"], ROW)
         rows["source"], rows["part"] = part.source, part.part
         rows["row"] = np.arange(table.num_rows)
@@ -56,9 +56,11 @@ def index_part(part: PartPath, groups: bool = False) -> Array:
             rows[name] = table[name].to_numpy()
         images = table["image_info"].combine_chunks()
         rows["image_bytes"] = _sums(images, images.values.field("length").to_numpy())
-        if groups:
+        if pictures:
             _add_images(rows, images)
-            rows["system"] = _system_hashes(parquet, rows["images"] > 0)
+            roles = _first_roles(parquet)
+            rows["document"] = roles == "assistant"
+            rows["system"] = _system_hashes(parquet, (roles == "system") & (rows["images"] > 0))
     return rows
 
 
@@ -96,15 +98,19 @@ def _add_images(rows: Array, infos: pa.ListArray) -> None:
 def _system_hashes(
     parquet: pq.ParquetFile, wanted: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each row's system prompt; 0 if it has none or is not wanted."""
+    """A 64-bit hash of each row's first message, a system prompt; 0 if it is not wanted."""
     hashes = np.zeros(len(wanted), dtype=np.uint64)
-    roles = _first_messages(parquet.read([_ROLES]), "role")
-    found = np.flatnonzero((np.asarray(roles.to_pylist(), dtype=object) == "system") & wanted)
+    found = np.flatnonzero(wanted)
     if len(found):
         first = _first_messages(parquet.read(["messages"]), "content")
         for row, content in zip(found, first.take(pa.array(found)).to_pylist(), strict=True):
             hashes[row] = _hash(content)
     return hashes
+
+
+def _first_roles(parquet: pq.ParquetFile) -> npt.NDArray[Any]:
+    roles = _first_messages(parquet.read([_ROLES]), "role")
+    return np.asarray(roles.to_pylist(), dtype=object)
 
 
 def _first_messages(table: pa.Table, field: str) -> pa.Array:

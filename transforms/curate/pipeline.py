@@ -18,13 +18,14 @@ from cauldron.transforms.curate.index import (
     low_rated_rows,
 )
 from cauldron.transforms.curate.records import ROW, CurateJob
+from cauldron.transforms.curate.repeated import find_repeated
 from cauldron.transforms.graph import After, Each
 from cauldron.transforms.matching.cluster import ClusterJob
 from cauldron.transforms.matching.contamination import ContaminationJob
 from cauldron.transforms.matching.texts import TextJob
 
 # Part of every curation fingerprint. Raise it if a change alters decisions.
-CURATE_VERSION = 4
+CURATE_VERSION = 5
 
 # A bucket is sorted in one worker's memory: 500,000 rows take 36 MB.
 ROWS_PER_BUCKET = 500_000
@@ -49,11 +50,15 @@ class _Judge(beam.DoFn):
 
     def process(self, element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[Any]:
         bucket, given = element
-        judged, members = judge(given["rows"], given["clustered"], given["gone"], self._job)
+        judged, members, shown = judge(given["rows"], given["clustered"], given["gone"], self._job)
         yield bucket, judged.tobytes()
-        ranges = range_of(members["key_high"], self._job.buckets)
-        for number, piece in split_by(members, ranges):
-            yield beam.pvalue.TaggedOutput("members", (number, piece))
+        for tag, records, high in (
+            ("members", members, "key_high"),
+            ("shown", shown, "cluster_high"),
+        ):
+            ranges = range_of(records[high], self._job.buckets)
+            for number, piece in split_by(records, ranges):
+                yield beam.pvalue.TaggedOutput(tag, (number, piece))
 
 
 class _Settle(beam.DoFn):
@@ -68,13 +73,21 @@ class _Settle(beam.DoFn):
             yield beam.pvalue.TaggedOutput("held", keyed)
 
 
+def _left_out(number: int, shown: Iterable[bytes], job: CurateJob) -> Iterator[tuple[int, bytes]]:
+    """The images to leave out, keyed by the bucket of their document."""
+    assert job.max_documents is not None, "no limit to count for"
+    found = find_repeated(shown, job.max_documents)
+    yield from split_by(found, range_of(found["high"], job.buckets))
+
+
 def _write_bucket(bucket: int, given: dict[str, Iterable[bytes]], job: CurateJob) -> int:
-    write_bucket(bucket, given["judged"], given["fates"], given["held"], job)
+    others = (given.get(name, ()) for name in ("fates", "held", "left_out"))
+    write_bucket(bucket, given["judged"], *others, job)
     return bucket
 
 
 def _without_fates(bucket: int, judged: bytes) -> tuple[int, dict[str, list[bytes]]]:
-    return bucket, {"judged": [judged], "fates": [], "held": []}
+    return bucket, {"judged": [judged]}
 
 
 def _parts(job: CurateJob) -> Iterator[PartPath]:
@@ -102,7 +115,7 @@ class CurateCorpora(beam.PTransform):
 
     def expand(self, begin: beam.PCollection[Any]) -> beam.PCollection[int]:
         job, pipeline = self._job, begin.pipeline
-        index = partial(index_part, groups=job.groups)
+        index = partial(index_part, pictures=job.groups or job.max_documents is not None)
         clusters = After(job.found_files, ClusterJob.STEM)
         rows = (
             begin
@@ -121,24 +134,29 @@ class CurateCorpora(beam.PTransform):
             | "Group by id range" >> beam.CoGroupByKey()
             | "Judge"
             >> beam.ParDo(_Judge(job))
-            .with_outputs("members", main="judged")
+            .with_outputs("members", "shown", main="judged")
             .with_output_types(_KEYED)
         )
-        if not job.groups:
-            # Without fates to join, a second shuffle is not needed.
-            return (
-                judged.judged
-                | "Without fates" >> beam.MapTuple(_without_fates)
-                | "Write decisions"
-                >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
+        told = {}
+        if job.groups:
+            settled = self._settled(judged.members)
+            told |= {"fates": settled.fates, "held": settled.held}
+        if job.max_documents is not None:
+            told["left_out"] = (
+                judged.shown
+                | "Group by picture" >> beam.GroupByKey()
+                | "Count documents"
+                >> beam.FlatMapTuple(partial(_left_out, job=job)).with_output_types(_KEYED)
             )
-        settled = self._settled(judged.members)
-        return (
-            {"judged": judged.judged, "fates": settled.fates, "held": settled.held}
-            | "Rows and their fates" >> beam.CoGroupByKey()
-            | "Write decisions"
-            >> beam.MapTuple(partial(_write_bucket, job=job)).with_output_types(int)
+        # With nothing to join, a second shuffle is not needed.
+        joined = (
+            {"judged": judged.judged, **told} | "Rows and their fates" >> beam.CoGroupByKey()
+            if told
+            else judged.judged | "Without fates" >> beam.MapTuple(_without_fates)
         )
+        return joined | "Write decisions" >> beam.MapTuple(
+            partial(_write_bucket, job=job)
+        ).with_output_types(int)
 
     def _gone(self, begin: beam.PCollection[Any]) -> beam.PCollection[tuple[int, bytes]]:
         job = self._job

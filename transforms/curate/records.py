@@ -1,4 +1,4 @@
-"""The records of curation, and the settings of the job. A corpus row is a record of 85 bytes."""
+"""The records of curation, and the settings of the job. A corpus row is a record of 86 bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from cauldron.core.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `image_bytes`,
 # `pixels` and `loss` are sums over its images, `system` is a hash of the system prompt. They are 0
-# without images or a prompt. `blank` says that it has images and none of them has structure.
+# without images or a prompt. `blank` says that it has images and none of them has structure;
+# `document` that it is a pre-training document.
 ROW = np.dtype(
     [
         ("high", "<u8"),
@@ -34,6 +35,7 @@ ROW = np.dtype(
         ("loss", "<u4"),
         ("blank", "?"),
         ("system", "<u8"),
+        ("document", "?"),
     ]
 )
 
@@ -54,6 +56,20 @@ CLUSTERED = np.dtype(
 GONE = np.dtype([("high", "<u8"), ("low", "<u8"), ("why", "u1")])
 CONTAMINATED, LOW_RATING = 1, 2
 
+# An image of a document that is in a cluster: the cluster, the row's id, its index there.
+SHOWN = np.dtype(
+    [
+        ("cluster_high", "<u8"),
+        ("cluster_low", "<u8"),
+        ("high", "<u8"),
+        ("low", "<u8"),
+        ("image", "<u2"),
+    ]
+)
+
+# Images to leave out of a document, by its id: bit k of `images` stands for image k.
+LEFT_OUT = np.dtype([("high", "<u8"), ("low", "<u8"), ("images", "<u8")])
+
 # A row before its group is known. `cluster_*` are 0 outside every cluster, and so is `gone` for a
 # row that may stay.
 JUDGED = np.dtype(
@@ -62,17 +78,19 @@ JUDGED = np.dtype(
         ("cluster_high", "<u8"),
         ("cluster_low", "<u8"),
         ("gone", "u1"),
+        ("images", "<u2"),
     ]
 )
 
 # A row whose images are all in clusters. Rows with equal `key_*` have the same pictures in the
-# same order, and the same system prompt. All images of an `original` row are original; such a row
-# stays before others.
+# same order, and the same system prompt, or are both documents. All images of an `original` row are
+# original; such a row stays before others.
 MEMBER = np.dtype(
     [
         ("key_high", "<u8"),
         ("key_low", "<u8"),
         ("original", "?"),
+        ("document", "?"),
         *[(name, ROW[name]) for name in ("high", "low", "source", "part", "row", "turns")],
         *[(name, ROW[name]) for name in ("offset", "text", "pixels", "loss")],
     ]
@@ -141,6 +159,7 @@ class CurateJob:
         action: what is done with rows that have the same pictures; None if duplicates were not
             searched for.
         conflicts: see `merging.merge_samples`.
+        max_documents: pictures in more documents are left out of them; None: none are.
         least: the smallest rating that each turn may have, (scale, rating).
         found: how many files of clusters and of evidence are in the folder, (stem of their names,
             number).
@@ -151,6 +170,7 @@ class CurateJob:
     folder: str
     action: Action | None = None
     conflicts: Conflicts = "keep"
+    max_documents: int | None = None
     least: tuple[tuple[str, int], ...] = ()
     found: tuple[tuple[str, int], ...] = ()
 

@@ -100,7 +100,7 @@ def month_number(name: str) -> int:
 def facts(answer: str) -> Iterator[Fact]:
     """The numbers of an answer. Those that only count the items of a list are none."""
     answer = _ENUMERATION.sub(" ", answer)
-    chains = _joined(answer)
+    chains = {place: _plain(whole) for place, whole in _joined(answer).items()}
     dates = list(_DATE.finditer(answer))
     years = {match.start(number) for match in dates for number in (1, 4)}
     months = {match.start(number) for match in dates for number in (1, 3, 4)}
@@ -113,7 +113,7 @@ def facts(answer: str) -> Iterator[Fact]:
             continue  # 18:00 is also "6 p.m."
         readings = [frozenset(reading) for reading in _readings(match[0])]
         readings += [
-            frozenset([_plain(whole)])
+            frozenset([whole])
             for (start, stop), whole in chains.items()
             if start <= match.start() and match.end() <= stop
         ]

@@ -17,14 +17,6 @@ _ROWS = 64
 _BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    """An image that could not be fetched."""
-
-    reason: str
-    message: str
-
-
 @dataclass(frozen=True)
 class Fetched:
     """The fetched images of a source.
@@ -39,8 +31,9 @@ class Fetched:
     def fill(self, rows: Iterable[Row | BadRow], piece: int) -> Iterator[Row | BadRow]:
         """Rows of a piece with the bytes of their images, in order.
 
-        A row whose image could not be fetched becomes a `BadRow` with the reason. A document of
-        several images loses those that are missing, and becomes one if none is left.
+        A row whose image could not be fetched becomes a `BadRow` with the reason. The images of a
+        document say themselves why they are missing (`RawImage.problem`); it is read on without
+        them, and they are counted.
 
         Raises:
             CauldronError: a row names a URL that was not there when URLs were listed.
@@ -84,30 +77,23 @@ class Fetched:
                 yield _with_images(row, [_image(item, found, data) for item in row.images])
 
 
-def _image(image: RawImage, found: dict[str, Entry], data: dict[str, bytes]) -> RawImage | _Missing:
+def _image(image: RawImage, found: dict[str, Entry], data: dict[str, bytes]) -> RawImage:
     if not image.url:
         return image
     entry, body = found[image.url], data[image.url]
     reason = bytes(entry["reason"]).decode()
     if reason:
-        return _Missing(reason, f"{body.decode(errors='replace')} ({image.url[:300]})")
+        message = f"{body.decode(errors='replace')} ({image.url[:300]})"
+        return replace(image, problem=(reason, message))
     digest = bytes(entry["sha256"]).ljust(32, b"\0").hex()
     if image.sha256 is not None and digest != image.sha256:
         message = f"SHA-256 {digest[:16]}…, published {image.sha256[:16]}… ({image.url[:300]})"
-        return _Missing("sha256_mismatch", message)
+        return replace(image, problem=("sha256_mismatch", message))
     return replace(image, data=body)
 
 
-def _with_images(row: Row, images: list[RawImage | _Missing]) -> Row | BadRow:
-    missing = [item for item in images if isinstance(item, _Missing)]
-    left = [item for item in images if isinstance(item, RawImage)]
-    if not missing:
-        return replace(row, images=left)
-    if row.document is None or not left:
-        first = missing[0]
-        return BadRow(row.origin, first.reason, first.message, row.rows)
-    kept = iter(images)
-    document = [
-        part for part in row.document if part is not None or isinstance(next(kept), RawImage)
-    ]
-    return replace(row, images=left, document=document)
+def _with_images(row: Row, images: list[RawImage]) -> Row | BadRow:
+    problems = [image.problem for image in images if image.problem is not None]
+    if problems and row.document is None:
+        return BadRow(row.origin, *problems[0], row.rows)
+    return replace(row, images=images)

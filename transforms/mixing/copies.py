@@ -10,7 +10,7 @@ from typing import Any
 from cauldron.transforms.order import most_turns, turn_order
 
 from cauldron.core.rules import upscale_of
-from cauldron.core.schema import Sample, Turn, messages_of
+from cauldron.core.schema import Sample, Turn, document_messages, messages_of, without_images
 from cauldron.core.stage import StageRecipe
 from cauldron.core.tiles import tile_count, tokens_per_tile
 
@@ -55,6 +55,23 @@ def chosen_turns(
     return chosen
 
 
+def leave_out(sample: Sample, images: list[bytes], without: int) -> tuple[Sample, list[bytes]]:
+    """A document and its images, without some of them. Tokens stay as they were counted.
+
+    Args:
+        without: bit k stands for image k.
+    """
+    assert sample.document is not None, f"{sample.id} is no document"
+    kept = [k for k in range(len(images)) if not without >> k & 1]
+    dropped = set(range(len(images))) - {*kept}
+    parts = without_images(sample.document.parts, dropped)
+    changes = {
+        "images": tuple(sample.images[k] for k in kept),
+        "document": sample.document.model_copy(update={"parts": tuple(parts)}),
+    }
+    return sample.model_copy(update=changes), [images[k] for k in kept]
+
+
 def mixture_row(
     sample: Sample, images: list[bytes], turns: Sequence[Turn], copy: Copy, stage: StageRecipe
 ) -> dict[str, Any]:
@@ -62,7 +79,7 @@ def mixture_row(
 
     Args:
         images: stored bytes, in the sample's order.
-        turns: those that the copy shows.
+        turns: those that the copy shows; none of a document, which is shown whole.
     """
     upscale, per_tile = upscale_of(stage.upscale), tokens_per_tile(stage.tile)
     tiles = [
@@ -72,16 +89,21 @@ def mixture_row(
     answer = sum(turn.answer_tokens for turn in turns)
     text = sample.system_tokens + answer + sum(turn.user_tokens for turn in turns)
     texts = [(turn.user, turn.assistant) for turn in turns]
+    messages = messages_of(sample.system, texts, len(images))
+    sources = [turn.source for turn in turns]
+    if sample.document is not None:
+        answer = text = sample.document.tokens
+        messages, sources = document_messages(sample.document.parts), [sample.source]
     return sample.model_dump(include={"id", "source", "origin", "license", "language"}) | {
         "images": [{"bytes": data, "path": None} for data in images],
-        "messages": messages_of(sample.system, texts, len(images)),
+        "messages": messages,
         "image_info": [
             info.model_dump() | {"tiles": count}
             for info, count in zip(sample.images, tiles, strict=True)
         ],
         "tokens": {"answer": answer, "text": text, "image": sum(tiles) * per_tile},
         "tiles": sum(tiles),
-        "turn_sources": [turn.source for turn in turns],
+        "turn_sources": sources,
         "cluster": copy.cluster,
         "epoch": copy.epoch,
         "repeat": copy.repeat,

@@ -26,7 +26,10 @@ from cauldron.core import storage
 
 _PLACES = ["part", "offset", "length", "merged_file", "merged_offset", "merged_length"]
 _FIGURES = ["answer_tokens", "turns", "image_bytes"]
-_COLUMNS = ["source", "id", "decision", "cluster", *_FIGURES, *_PLACES, "contributions"]
+_COLUMNS = [
+    *("source", "id", "decision", "cluster", *_FIGURES, *_PLACES),
+    *("contributions", "dropped_images"),
+]
 
 Numbers = npt.NDArray[np.int64]
 
@@ -58,6 +61,7 @@ class KeptRows:
             no rows were merged into this one.
         turns: of all sources.
         image_bytes: of its images.
+        without: the images to leave out, as bits.
     """
 
     names: list[str]
@@ -72,6 +76,7 @@ class KeptRows:
     merged_length: Numbers
     turns: Numbers
     image_bytes: Numbers
+    without: U64
     held: Held
 
     def holders(self) -> Iterator[tuple[str, Numbers]]:
@@ -126,6 +131,7 @@ def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
             ids=id_halves(table["id"].to_pylist()),
             cluster=_cluster_halves(table["cluster"]),
             **{name: numbers[name] for name in ("turns", "image_bytes", *_PLACES)},
+            without=_as_bits(table["dropped_images"].combine_chunks()),
             held=_held(shares, values, names, source, numbers),
         )
 
@@ -147,6 +153,14 @@ def _held(
     order = np.argsort(row, kind="stable")
     columns = (row, np.concatenate([source[plain], of]), *figures)
     return Held(*(column[order] for column in columns))
+
+
+def _as_bits(column: pa.ListArray) -> U64:
+    """Bit k of a row's number says that its list has k."""
+    bits = np.zeros(len(column), dtype=np.uint64)
+    images = np.uint64(1) << _numbers(column.flatten()).astype(np.uint64)
+    np.bitwise_or.at(bits, _numbers(pc.list_parent_indices(column)), images)
+    return bits
 
 
 def _numbers(column: pa.Array | pa.ChunkedArray) -> Numbers:

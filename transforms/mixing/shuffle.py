@@ -1,6 +1,6 @@
 """Mix: from decisions to shuffled shards. Only references cross the shuffle.
 
-A reference has 86 bytes: the copy's position in the mixture, its sample, and the places of the
+A reference has 94 bytes: the copy's position in the mixture, its sample, and the places of the
 record and of the merged text, if any. A shard is a range of positions, and its copies are sorted by
 position, so the whole mixture is in hash order. The writer of a shard fetches records by range, one
 row group at a time. Where the ranges end follows from the bytes of the copies, see `bounds`.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes
 from cauldron.transforms.curate.records import merged_name
-from cauldron.transforms.mixing.copies import Copy, chosen_turns, mixture_row
+from cauldron.transforms.mixing.copies import Copy, chosen_turns, leave_out, mixture_row
 from cauldron.transforms.mixing.select import KeptRows, Numbers, Take, kept_rows
 from cauldron.transforms.order import U64, id_halves, mix64
 from cauldron.transforms.parts import record_file
@@ -30,7 +30,7 @@ from cauldron.core.schema import Sample, Turn
 from cauldron.core.stage import StageRecipe
 
 # Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
-MIX_VERSION = 4
+MIX_VERSION = 5
 
 REFERENCE = np.dtype(
     [
@@ -48,9 +48,10 @@ REFERENCE = np.dtype(
         ("merged_file", "<u4"),
         ("merged_offset", "<i8"),
         ("merged_length", "<u4"),
+        ("without", "<u8"),
     ]
 )
-_LOCATIONS = ("part", "offset", "length", "merged_file", "merged_offset", "merged_length")
+_COPIED = ("part", "offset", "length", "merged_file", "merged_offset", "merged_length", "without")
 
 NOTHING = Take(0, 0, 0)
 
@@ -153,7 +154,7 @@ def references(path: str, job: MixJob) -> Array:
         ]
         copies["repeat"] = these.repeat[rows]
         copies["cluster_high"], copies["cluster_low"] = kept.cluster[rows].T
-        for name in _LOCATIONS:
+        for name in _COPIED:
             copies[name] = getattr(kept, name)[rows]
         found.append(copies)
     return np.concatenate(found)
@@ -195,6 +196,8 @@ def _rows(
         if text:
             sample = Sample.model_validate_json(text)
             due = _due(sample, int(copy["epoch"]), job)
+        if copy["without"]:
+            sample, images = leave_out(sample, images, int(copy["without"]))
         which = Copy(int(copy["epoch"]), int(copy["repeat"]), _cluster(copy), due)
         dialogue = job.sources[copy["source"]].dialogue
         turns = chosen_turns(sample, which, job.stage, job.seed, dialogue)
@@ -258,6 +261,10 @@ def _count(row: dict[str, Any], sample: Sample, turns: Sequence[Turn], tally: Ta
         tally[turn.source]["answer_tokens"] += turn.answer_tokens
         tally[turn.source]["text_tokens"] += turn.user_tokens + turn.answer_tokens
     own = tally[sample.source]
+    if sample.document is not None:
+        own["rows"] += 1
+        own["answer_tokens"] += sample.answer_tokens
+        own["text_tokens"] += sample.text_tokens
     own["text_tokens"] += sample.system_tokens
     own["images"] += len(row["images"])
     own["image_tokens"] += row["tokens"]["image"]

@@ -127,9 +127,12 @@ def prepare_image(raw: RawImage, rules: ImageRules) -> StoredImage:
     after the end are allowed. Of animations and multi-page files the first picture is kept.
 
     Raises:
-        ImageProblem: it is empty, undecodable or truncated, or exceeds a limit of `rules`.
+        ImageProblem: it has a problem already, is empty, undecodable or truncated, or exceeds a
+            limit of `rules`.
     """
     data = raw.data
+    if raw.problem is not None:
+        raise ImageProblem(*raw.problem)
     if not data:
         raise ImageProblem("missing_image", "the image has no bytes")
     published = hashlib.sha256(data).hexdigest()

@@ -12,6 +12,7 @@ from cauldron.transforms.ratings.prompts import prompt
 from cauldron.core import storage
 from cauldron.core.output.mixture import read_row_groups
 from cauldron.core.ratings import TEXT_SCALES, Scale
+from cauldron.core.schema import is_document
 from cauldron.core.storage import Range
 
 _COLUMNS = ("id", "messages", "image_info", "pack")
@@ -81,7 +82,9 @@ def _pictures(row: dict[str, Any], corpus: str) -> tuple[Picture, ...]:
 
 
 def turns_of(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    """(question, answer) of each turn of a row's messages."""
+    """(question, answer) of each turn of a row's messages; a document has none."""
+    if is_document(messages):
+        return []
     texts = [
         (message["role"], "".join(part["text"] or "" for part in message["content"]))
         for message in messages

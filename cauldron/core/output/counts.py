@@ -12,12 +12,17 @@ Reasons = dict[str, int]
 
 
 class CurationCounts(Strict):
-    """What happened to the rows of one corpus in curation; `merged` and `dropped` by reason."""
+    """What happened to the rows of one corpus in curation; `merged` and `dropped` by reason.
+
+    Attributes:
+        repeated_images: images left out of kept documents, because they are in too many.
+    """
 
     rows_in: int
     kept: int
     merged: Reasons = Field(default_factory=dict)
     dropped: Reasons = Field(default_factory=dict)
+    repeated_images: int = 0
 
     @property
     def accounted(self) -> int:
@@ -30,6 +35,7 @@ class CurationCounts(Strict):
             kept=self.kept + other.kept,
             merged=added(self.merged, other.merged),
             dropped=added(self.dropped, other.dropped),
+            repeated_images=self.repeated_images + other.repeated_images,
         )
 
 
@@ -57,6 +63,7 @@ class RowCounts(CurationCounts):
             merged=added(self.merged, curation.merged),
             dropped=added(self.dropped, curation.dropped),
             quarantined=self.quarantined,
+            repeated_images=curation.repeated_images,
         )
 
 
@@ -65,12 +72,14 @@ class CorpusCounts(RowCounts):
 
     Attributes:
         turns_dropped: turns left out of kept rows, by reason.
+        images_dropped: images left out of kept documents, by reason.
         bytes_in: bytes of the published files.
     """
 
     turns: int
     turns_dropped: Reasons = Field(default_factory=dict)
     images: int
+    images_dropped: Reasons = Field(default_factory=dict)
     answer_tokens: int
     text_tokens: int
     bytes_in: int

@@ -47,6 +47,7 @@ SCORE_SCHEMA = pa.schema(
         ("evaluation", pa.string()),
         ("model", pa.string()),
         ("benchmark", pa.string()),
+        ("split", pa.string()),
         ("metric", pa.string()),
         ("part", pa.string()),
         ("score", pa.float64()),
@@ -85,16 +86,20 @@ class CleanPart(_Frozen):
     Attributes:
         score: None if nothing is clean.
         not_clean: items with a picture that rows of the training data show.
+        not_compared: parts of the training data that were not compared with the benchmark, such as
+            ``stage stage1``, or the hub id of the model that training started from.
     """
 
     score: Mean | None
     not_clean: int
+    not_compared: tuple[str, ...] = ()
 
 
 class BenchmarkResult(_Frozen):
     """The scores of one benchmark.
 
     Attributes:
+        split: of the benchmark; "" in an evaluation of an earlier version.
         overall: None if no item was scored.
         parts: by name, such as ``discipline/Business``.
         refused: items that are not scored, by reason.
@@ -104,6 +109,7 @@ class BenchmarkResult(_Frozen):
 
     benchmark: str
     metric: str
+    split: str = ""
     overall: Mean | None
     parts: dict[str, Part]
     refused: dict[str, int]
@@ -162,7 +168,7 @@ def score_table(evaluations: dict[str, EvaluationManifest]) -> pa.Table:
     for name, manifest in evaluations.items():
         for result in manifest.results.values():
             about = {"evaluation": name, "model": manifest.model, "metric": result.metric}
-            about["benchmark"] = result.benchmark
+            about |= {"benchmark": result.benchmark, "split": result.split}
             if result.overall is not None:
                 rows.append(about | _overall(result, result.overall))
             rows += [

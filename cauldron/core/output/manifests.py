@@ -134,6 +134,7 @@ class CurationManifest(Manifest):
         action: what is done with rows that have the same pictures; None if these were not
             searched for.
         conflicts: what is kept of merged questions with several answers.
+        max_documents: pictures in more documents were left out of them; None: none were.
         ratings: fingerprints of the ratings for which rows were dropped, by source.
         least: the smallest rating that each turn of a row may have, by scale.
         buckets: files of decisions.
@@ -153,6 +154,7 @@ class CurationManifest(Manifest):
     benchmarks: dict[Name, Name] = {}
     action: Action | None = None
     conflicts: Conflicts = "keep"
+    max_documents: int | None = None
     ratings: dict[SourceName, Name] = {}
     least: dict[Scale, int] = {}
     buckets: list[RowFile]

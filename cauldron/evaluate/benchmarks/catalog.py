@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from typing import NamedTuple
 
 from cauldron.evaluate.benchmarks import answers, prompts
 from cauldron.evaluate.benchmarks.aggregate import Score, Scored, by_group, by_item, means
@@ -69,7 +70,14 @@ class Benchmark:
     @property
     def published(self) -> Mapping[str, float]:
         """Published scores in percent by model; a model without one is left out."""
-        return published_scores()[self.name]
+        return {model: score.percent for model, score in published_scores()[self.name].items()}
+
+    @property
+    def published_split(self) -> str:
+        """The split that the published scores are of; `layout.split` without any."""
+        splits = {score.split for score in published_scores()[self.name].values()}
+        assert len(splits) < 2
+        return splits.pop() if splits else self.layout.split
 
     def parse(self, item: Item, text: str) -> str:
         """The answer in the text that a model generated, as text; "" if it has none."""
@@ -127,7 +135,6 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             compare=answers.score_docvqa,
             max_new_tokens=_SHORT_TOKENS,
             longest_edge=_DOCVQA_EDGE,
-            note="validation split; the published scores are of the test split",
         ),
         Benchmark(
             name="textvqa",
@@ -172,11 +179,22 @@ BENCHMARKS: Mapping[str, Benchmark] = {
 }
 
 
+class PublishedScore(NamedTuple):
+    """A score of a paper, in percent, and the split that it is of."""
+
+    percent: float
+    split: str
+
+
 @functools.cache
-def published_scores() -> Mapping[str, Mapping[str, float]]:
-    """The packaged table of published scores: percent by benchmark and model."""
+def published_scores() -> Mapping[str, Mapping[str, PublishedScore]]:
+    """The packaged table of published scores by benchmark and model.
+
+    Idefics3 paper (arXiv 2408.12637), figure 5; MMBench from the Idefics2 paper (arXiv 2405.02246).
+    """
     table = resources.files("cauldron").joinpath("data/published_scores.csv")
-    found: dict[str, dict[str, float]] = {name: {} for name in BENCHMARKS}
+    found: dict[str, dict[str, PublishedScore]] = {name: {} for name in BENCHMARKS}
     for row in csv.DictReader(table.read_text(encoding="utf-8").splitlines()):
-        found[row["benchmark"]][row["model"]] = float(row["score"])
+        score = PublishedScore(float(row["score"]), row["split"])
+        found[row["benchmark"]][row["model"]] = score
     return found

@@ -17,8 +17,8 @@ class Layout:
 
     Attributes:
         repo: the repository on the hub.
-        split: the split that is scored; its answers are published. "" where the repository has
-            only one and its files do not name it.
+        split: the split that is scored; its answers are published. Files that name no split are
+            of every one.
         config: the configuration: a folder. "" for all, or where there are none.
         meta: columns whose values tell items apart, by the name they get in `Item.meta`. The
             published names differ between repositories; the first that a table has is used.
@@ -61,10 +61,11 @@ LAYOUTS: Mapping[str, Layout] = {
         structs=("metadata",),
     ),
     "mmstar": Layout(
-        "Lin-Chen/MMStar", "", meta={"category": ("category",), "subcategory": ("l2_category",)}
+        "Lin-Chen/MMStar", "val", meta={"category": ("category",), "subcategory": ("l2_category",)}
     ),
-    # The answers of its test split are kept by the organisers' server, which gave the published
-    # scores, so the validation split stands in for it.
+    # The published scores are of the test split, whose answers only the organisers' server has. The
+    # validation split is the other one that no model is trained on: the Cauldron and Docmatix's
+    # ablation train on the train split.
     "docvqa": Layout("lmms-lab/DocVQA", "validation", "DocVQA", meta={"type": ("question_types",)}),
     "textvqa": Layout("lmms-lab/textvqa", "validation"),
     "chartqa": Layout("lmms-lab/ChartQA", "test", meta={"type": ("type", "human_or_machine")}),

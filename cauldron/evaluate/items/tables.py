@@ -22,7 +22,8 @@ from cauldron.sources.formats.shards import Missing, choose_shards
 from cauldron.sources.repos.files import FileInfo
 
 # A split as file names spell it.
-_SPELLINGS = {"validation": {"validation", "val", "valid"}, "test": {"test"}, "dev": {"dev"}}
+_VALIDATION = {"validation", "val", "valid"}
+_SPELLINGS = {"validation": _VALIDATION, "val": _VALIDATION, "test": {"test"}, "dev": {"dev"}}
 _NUMBERED = re.compile(r"-\d{5}-of-\d{5}")
 _SPLIT = "split"
 _NAMED = 6
@@ -89,7 +90,7 @@ def split_files(layout: Layout, place: Place) -> list[FileInfo]:
         tables = [file for file in tables if _is_of(layout.split, file.path)]
     if not tables:
         names = ", ".join(file.path for file in there[:_NAMED]) or "no parquet or TSV file"
-        why = f"it has no {layout.split or 'table'} split ({names})"
+        why = f"it has no {layout.split} split ({names})"
         raise SourceUnavailable(place.repo.id, why, "complete the download, or name one file")
     parquet = [file for file in tables if file.path.lower().endswith(".parquet")]
     numbered = [file for file in parquet if _NUMBERED.search(file.path)]
@@ -108,12 +109,12 @@ def _is_of(split: str, path: str) -> bool:
     *folders, name = PurePosixPath(path.lower()).parts
     first = re.split(r"[^a-z]+", name, maxsplit=1)[0]
     named = {first, *folders[-1:]} & _ANY_SPLIT
-    return not split or not named or bool(named & _SPELLINGS.get(split, {split}))
+    return not named or bool(named & _SPELLINGS.get(split, {split}))
 
 
 def _is_in(split: str, said: Any) -> bool:
     """Whether a row is of a split; VLMEvalKit's file of MMMU holds two and has a column for it."""
-    return not split or said not in _ANY_SPLIT or said in _SPELLINGS.get(split, {split})
+    return said not in _ANY_SPLIT or said in _SPELLINGS.get(split, {split})
 
 
 _ANY_SPLIT = {"train", "validation", "val", "valid", "test", "testmini", "dev"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from cauldron.core.output.evaluations import BenchmarkResult, Mean
-from cauldron.evaluate.benchmarks.catalog import BENCHMARKS
+from cauldron.evaluate.benchmarks.catalog import BENCHMARKS, Benchmark
 from cauldron.evaluate.scores.intervals import LEVEL, Interval
 
 PUBLISHED = ("Idefics2-8B", "Idefics2-70B", "Idefics3-8B")
@@ -17,25 +18,34 @@ Row = Sequence[str]
 
 def score_rows(results: Mapping[str, BenchmarkResult]) -> list[Row]:
     """A header, then a row for each benchmark, in the order of the paper's table."""
-    rows: list[Row] = [("benchmark", "metric", "this model", "items", *PUBLISHED)]
+    rows: list[Row] = [("benchmark", "split", "metric", "this model", "items", *PUBLISHED)]
     for name, benchmark in BENCHMARKS.items():
         if name not in results:
             continue
-        result, published = results[name], benchmark.published
+        result, split = results[name], benchmark.layout.split
         mean = result.overall
         size = f"{mean.size:,}" if mean else "0"
-        known = [f"{published[model]:.1f}" if model in published else "" for model in PUBLISHED]
-        rows.append((benchmark.title, benchmark.metric, shown(mean), size, *known))
+        known = [_published(benchmark, model) for model in PUBLISHED]
+        rows.append((benchmark.title, split, benchmark.metric, shown(mean), size, *known))
         rows += [
-            (f"- {part.removeprefix(_SHOWN)}", "", f"{100 * found.value:.1f}",
+            (f"- {part.removeprefix(_SHOWN)}", "", "", f"{100 * found.value:.1f}",
              f"{found.size:,}", "", "", "")
             for part, found in result.parts.items() if part.startswith(_SHOWN)
         ]  # fmt: skip
         if result.clean is not None and result.clean.not_clean:
             clean = result.clean.score
             size = f"{clean.size:,}" if clean else "0"
-            rows.append(("- clean part", "", shown(clean), size, "", "", ""))
+            rows.append(("- clean part", "", "", shown(clean), size, "", "", ""))
     return rows
+
+
+def _published(benchmark: Benchmark, model: str) -> str:
+    """A published score, with its split where it is another one than ours."""
+    score = benchmark.published.get(model)
+    if score is None:
+        return ""
+    split = benchmark.published_split
+    return f"{score:.1f}" + ("" if split == benchmark.layout.split else f" ({split})")
 
 
 def shown(mean: Mean | None) -> str:
@@ -51,6 +61,12 @@ def notes(results: Mapping[str, BenchmarkResult]) -> list[str]:
     known = {BENCHMARKS[name].title: result for name, result in results.items()}
     for name, result in results.items():
         benchmark = BENCHMARKS[name]
+        if benchmark.published_split != benchmark.layout.split:
+            ours, theirs = benchmark.layout.split, benchmark.published_split
+            found.append(
+                f"{benchmark.title}: scored on the {ours} split; the published scores are of the "
+                f"{theirs} split, whose answers are not published."
+            )
         if benchmark.note:
             found.append(f"{benchmark.title}: {benchmark.note}.")
         if result.refused:
@@ -67,10 +83,21 @@ def notes(results: Mapping[str, BenchmarkResult]) -> list[str]:
         found.append(
             f"By the build's evidence the training data shows no picture of: {', '.join(clean)}."
         )
-    unknown = [title for title, result in known.items() if result.clean is None]
-    if unknown:
-        found.append(f"Not compared with the training data: {', '.join(unknown)}.")
-    return found
+    return found + _not_compared(known)
+
+
+def _not_compared(results: Mapping[str, BenchmarkResult]) -> list[str]:
+    """Args: results: by title."""
+    unknown = [title for title, result in results.items() if result.clean is None]
+    parts: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for title, result in results.items():
+        if result.clean is not None and result.clean.not_compared:
+            parts[result.clean.not_compared].append(title)
+    found = [f"Not compared with the training data: {', '.join(unknown)}."] if unknown else []
+    return found + [
+        f"Not compared with the training data of {', '.join(part)}: {', '.join(titles)}."
+        for part, titles in parts.items()
+    ]
 
 
 def difference_rows(differences: Mapping[str, Interval]) -> list[Row]:
@@ -89,7 +116,7 @@ def ablation_rows(runs: Sequence[tuple[str, Mean]]) -> list[Row]:
         runs: title and score, the run without Docmatix first.
     """
     base = runs[0][1].value
-    rows: list[Row] = [("training data", "DocVQA (ANLS)", "relative")]
+    rows: list[Row] = [("training data", "DocVQA (validation, ANLS)", "relative")]
     for title, mean in runs:
         relative = f"{100 * (mean.value / base - 1):+.1f} %" if base else ""
         rows.append((title, shown(mean), "" if mean is runs[0][1] else relative))

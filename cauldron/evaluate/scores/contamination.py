@@ -1,13 +1,15 @@
 """Which items of a benchmark the training data shows, by the evidence of the build.
 
-A run names its mixture, the mixture its curation, and the curation the rows that show a benchmark's
-picture and were not removed (with `match_text`, rows that ask something else about it stay). Only
-the mixture of the last stage is known: what an earlier stage showed is not in the evidence.
+A model's lineage names the mixtures that it was trained on, of all stages. A mixture names its
+curation, and the curation the rows that show a benchmark's picture and were not removed (with
+`match_text`, rows that ask something else about it stay). An item that one of the mixtures shows is
+not clean. Mixtures that are gone or were not compared with a benchmark, and a published model that
+the first training started from, are told beside the score.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
@@ -22,7 +24,7 @@ from cauldron.core.output.manifests import (
     read_manifest,
 )
 from cauldron.core.output.mixture import load_mixture
-from cauldron.core.output.runs import mixture_of_run, read_run
+from cauldron.core.output.runs import Training, lineage_of
 from cauldron.core.schema import Origin
 from cauldron.evaluate.items.layouts import LAYOUTS
 
@@ -40,27 +42,50 @@ class Place(NamedTuple):
         return cls(origin.file, origin.row)
 
 
+class Shown(NamedTuple):
+    """What the training data shows of a benchmark.
+
+    Attributes:
+        rows: of the benchmark that it shows.
+        not_compared: parts of the training data that nobody compared with the benchmark.
+    """
+
+    rows: frozenset[Place]
+    not_compared: tuple[str, ...] = ()
+
+
 class TrainingData:
-    """The mixture that a model was trained on.
+    """All that a model was trained on, as far as it is known.
 
     Args:
-        folder: of the mixture, ``OUT/mixtures/<recipe>/<stage>``.
-        only, exclude: sources, as the run was told.
-        fingerprint: of the mixture as the run saw it; None if unknown.
+        evidence: of each training, by its stage.
+        unknown: parts of the training data of which nothing is known.
+    """
+
+    def __init__(self, evidence: list[tuple[str, Evidence]], unknown: tuple[str, ...] = ()) -> None:
+        self._evidence, self._unknown = evidence, unknown
+
+    def shown(self, benchmark: str) -> Shown | None:
+        """None if no part of the training data was compared with the benchmark."""
+        found = [(stage, known.not_clean(benchmark)) for stage, known in self._evidence]
+        rows = [places for _, places in found if places is not None]
+        if not rows:
+            return None
+        missing = [stage for stage, places in found if places is None]
+        return Shown(frozenset().union(*rows), (*self._unknown, *dict.fromkeys(missing)))
+
+
+class Evidence:
+    """The evidence of the build of a mixture.
 
     Raises:
         CauldronError: the mixture or its curation is not there, or it was built anew.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        only: tuple[str, ...],
-        exclude: tuple[str, ...],
-        fingerprint: str | None = None,
-    ) -> None:
+    def __init__(self, training: Training) -> None:
+        folder, only, exclude = training.mixture, training.only, training.exclude
         mixture = load_mixture(folder).manifest
-        if fingerprint not in (None, mixture.fingerprint):
+        if training.fingerprint not in (None, mixture.fingerprint):
             raise CauldronError(f"{folder} was built anew since the model was trained on it")
         self.out = output_of(folder)
         self._sources = {
@@ -75,7 +100,7 @@ class TrainingData:
             raise CauldronError(f"{where} is missing, which holds the evidence") from None
 
     def not_clean(self, benchmark: str) -> frozenset[Place] | None:
-        """Rows of a benchmark that the training data shows; None if they were not compared."""
+        """Rows of a benchmark that the mixture shows; None if they were not compared."""
         names = [name for name in self._curation.benchmarks if self._is(name, benchmark)]
         if not names:
             return None
@@ -111,16 +136,20 @@ def output_of(mixture: str) -> str:
     return mixture.rstrip("/").rsplit("/", 3)[0]
 
 
-def training_data(model: str) -> TrainingData | None:
-    """The training data of a run's folder or of its exported model; None for other models.
+def training_data(model: str, say: Callable[[str], None]) -> TrainingData | None:
+    """The training data of a run's folder or of an exported model; None for other models.
 
     Raises:
-        CauldronError: the run is known and its data is gone.
+        CauldronError: the file that tells it is damaged.
     """
-    path = Path(model)
-    for folder in (path, path.resolve().parent):
-        config = read_run(str(folder)) if folder.is_dir() else None
-        if config is not None:
-            only, exclude = (tuple(config.get(name, ())) for name in ("only", "exclude"))
-            return TrainingData(config["mixture"], only, exclude, mixture_of_run(str(folder)))
-    return None
+    lineage = lineage_of(model)
+    if lineage is None:
+        return None
+    evidence, unknown = [], [] if lineage.base is None else [lineage.base]
+    for training in lineage.trainings:
+        try:
+            evidence.append((f"stage {training.stage}", Evidence(training)))
+        except CauldronError as error:
+            say(f"contamination by stage {training.stage} is not known: {error}")
+            unknown.append(f"stage {training.stage}")
+    return TrainingData(evidence, tuple(unknown))

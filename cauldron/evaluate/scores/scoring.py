@@ -22,7 +22,7 @@ from cauldron.core.output.evaluations import (
 from cauldron.evaluate.benchmarks.aggregate import OVERALL, Scored
 from cauldron.evaluate.benchmarks.catalog import BENCHMARKS, Benchmark
 from cauldron.evaluate.predictions.files import Header, Record, read_predictions
-from cauldron.evaluate.scores.contamination import Place
+from cauldron.evaluate.scores.contamination import Place, Shown
 from cauldron.evaluate.scores.intervals import Interval, interval
 
 
@@ -44,12 +44,12 @@ def _score(benchmark: Benchmark, record: Record) -> tuple[str, float]:
 
 
 def score_benchmark(
-    benchmark: Benchmark, records: Collection[Record], not_clean: Collection[Place] | None
+    benchmark: Benchmark, records: Collection[Record], shown: Shown | None
 ) -> BenchmarkResult:
     """The result of a benchmark.
 
     Args:
-        not_clean: rows that the training data shows; None if unknown.
+        shown: by the training data; None if unknown.
     """
     found = scored(benchmark, records)
     refused = [record for record in records if record.text is None]
@@ -61,21 +61,22 @@ def score_benchmark(
     return BenchmarkResult(
         benchmark=benchmark.name,
         metric=benchmark.metric,
+        split=benchmark.layout.split,
         overall=_mean(benchmark, found),
         parts={name: Part(value=value, size=size) for name, (value, size) in parts.items()},
         refused=dict(sorted(counts.items())),
         unreadable=sum(record.rows < 0 for record in refused),
-        clean=None if not_clean is None else _clean(benchmark, records, not_clean),
+        clean=None if shown is None else _clean(benchmark, records, shown),
     )
 
 
-def _clean(
-    benchmark: Benchmark, records: Iterable[Record], not_clean: Collection[Place]
-) -> CleanPart:
+def _clean(benchmark: Benchmark, records: Iterable[Record], shown: Shown) -> CleanPart:
     answered = [record for record in records if record.text is not None]
-    clean = [record for record in answered if Place.of(record.origin) not in not_clean]
+    clean = [record for record in answered if Place.of(record.origin) not in shown.rows]
     score = _mean(benchmark, scored(benchmark, clean))
-    return CleanPart(score=score, not_clean=len(answered) - len(clean))
+    return CleanPart(
+        score=score, not_clean=len(answered) - len(clean), not_compared=shown.not_compared
+    )
 
 
 def _mean(benchmark: Benchmark, found: Iterable[Scored]) -> Mean | None:
@@ -99,20 +100,18 @@ def write_items(
     benchmark: Benchmark,
     records: Iterable[Record],
     header: Header,
-    not_clean: Collection[Place] | None,
+    shown: Shown | None,
 ) -> None:
     """Write ``items-<benchmark>.parquet``: every item with its score."""
     about: dict[str, Any] = {"evaluation": folder.resolve().name, "model": header.model}
     about["benchmark"] = benchmark.name
-    rows = [about | _row(benchmark, record, not_clean) for record in records]
+    rows = [about | _row(benchmark, record, shown) for record in records]
     table = pa.Table.from_pylist(rows, schema=PREDICTION_SCHEMA)
     with storage.atomic_write(str(folder / items_file(benchmark.name))) as file:
         pq.write_table(table, file)
 
 
-def _row(
-    benchmark: Benchmark, record: Record, not_clean: Collection[Place] | None
-) -> dict[str, Any]:
+def _row(benchmark: Benchmark, record: Record, shown: Shown | None) -> dict[str, Any]:
     prediction, score = (None, None) if record.text is None else _score(benchmark, record)
     return {
         "index": record.index,
@@ -123,7 +122,7 @@ def _row(
         "text": record.text,
         "prediction": prediction,
         "score": score,
-        "clean": None if not_clean is None else Place.of(record.origin) not in not_clean,
+        "clean": None if shown is None else Place.of(record.origin) not in shown.rows,
         "reason": record.reason or None,
         "message": record.message or None,
         "meta": sorted(record.meta.items()),

@@ -9,12 +9,14 @@ import duckdb
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CurationManifest
 from cauldron.inspect.database import one_row, quoted, scan
+from cauldron.inspect.verify.documents import document_problems
 from cauldron.inspect.verify.evidence import evidence_problems
 from cauldron.inspect.verify.files import differences, reading
 from cauldron.inspect.verify.merges import merge_problems
 from cauldron.inspect.verify.relations import decisions_of, violations
 
 # The rows of one source's corpus with their part and row number, and the decisions on them.
+# `digests` is of the images that are not left out of the row.
 _TABLES = """
 CREATE OR REPLACE TEMP TABLE corpus_rows (
     part INTEGER, "row" INTEGER, id VARCHAR, answer_tokens INTEGER, turns INTEGER,
@@ -26,8 +28,14 @@ _ROWS = r"""
 INSERT INTO corpus_rows
 SELECT regexp_extract(filename, 'part-(\d+)-of-\d+\.parquet$', 1)::INTEGER, file_row_number,
        id, answer_tokens, turns, "offset", length,
-       coalesce(list_sum([i.length for i in image_info]), 0), hash([i.sha256 for i in image_info])
-FROM {files}
+       coalesce(list_sum([i.length for i in image_info]), 0),
+       hash(CASE WHEN dropped_images IS NULL THEN [i.sha256 for i in image_info]
+            ELSE list_select([i.sha256 for i in image_info],
+                             [k for k in range(1, len(image_info) + 1)
+                              if NOT list_contains(dropped_images, (k - 1)::INTEGER)]) END)
+FROM {files} LEFT JOIN (FROM decided SELECT part AS p, "row" AS r, dropped_images)
+    ON r = file_row_number
+    AND p = regexp_extract(filename, 'part-(\d+)-of-\d+\.parquet$', 1)::INTEGER
 """
 
 # Rows with a merged text have the figures of that text, which `merges.py` checks.
@@ -96,6 +104,7 @@ def curation_problems(
         with reading(where, problems):
             problems += merge_problems(connection, found, curation)
             problems += evidence_problems(connection, found, curation)
+            problems += document_problems(connection, found, curation)
     return problems
 
 
@@ -115,6 +124,7 @@ def _source_problems(
     if counts is None:
         yield f"{where}: the manifest has no counts of it"
         return
+    images = one_row(connection, "SELECT coalesce(sum(len(dropped_images)), 0) FROM decided")[0]
     by_reason: dict[str, dict[str, int]] = {"keep": {}, "merge": {}, "drop": {}}
     sql = "SELECT decision, coalesce(reason, ''), count(*) FROM decided GROUP BY ALL ORDER BY ALL"
     for decision, reason, number in connection.execute(sql).fetchall():
@@ -126,6 +136,7 @@ def _source_problems(
             ("rows kept", sum(by_reason["keep"].values()), counts.kept),
             ("merged rows", by_reason["merge"], counts.merged),
             ("dropped rows", by_reason["drop"], counts.dropped),
+            ("repeated images", int(images), counts.repeated_images),
             ("rows accounted for", counts.accounted, counts.rows_in),
             ("rows of the corpus", corpus.counts.kept, counts.rows_in),
         ],

@@ -98,7 +98,12 @@ def _strange_decisions(
     """Decisions that do not fit the manifest's action."""
     where = f"curation/{curation.fingerprint}"
     made: dict[str, set[tuple[str, str | None, bool]]] = {
-        "merge": {("merge", "near_duplicate", False), ("keep", None, True)},
+        # Documents are dropped, see `documents.py`.
+        "merge": {
+            ("merge", "near_duplicate", False),
+            ("keep", None, True),
+            ("drop", "near_duplicate", False),
+        },
         "drop": {("drop", "near_duplicate", False)},
     }
     expected = made.get(curation.action or "", set())

@@ -22,6 +22,7 @@ _TYPES = {
     "int32": "INTEGER",
     "int64": "BIGINT",
     "bool": "BOOLEAN",
+    "list<item: int32>": "INTEGER[]",
     str(CONTRIBUTIONS): "STRUCT(source VARCHAR, turns INTEGER, answer_tokens INTEGER)[]",
 }
 

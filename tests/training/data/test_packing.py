@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cauldron.training.data.packing import best_fit, pack, subset_sums
+
+from cauldron.core.packing import best_fit, pack, subset_sums
 
 CAPACITY = 10_240
 

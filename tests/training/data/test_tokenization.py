@@ -13,7 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer, models
 
 from cauldron.core.errors import UsageError
-from cauldron.core.schema import messages_of
+from cauldron.core.schema import document_messages, messages_of
 from cauldron.core.tiles import tile_grid
 from tests.training.data.mixtures import messages_of_row
 from tests.training.data.tiny import (
@@ -154,3 +154,49 @@ def test_a_layout_survives_pickling_and_knows_its_like(layout):
 def test_a_tokenizer_without_image_tokens_is_refused():
     with pytest.raises(UsageError, match="no token <"):
         TokenLayout(Tokenizer(models.BPE()), TILE, TOKENS_PER_TILE)
+
+
+PARTS = [None, "A house.\n\nA tree.", None, None, "The end é."]
+
+
+def test_a_document_is_its_parts_in_order_and_all_of_its_text_is_learned(layout):
+    text = layout.encode([("assistant", PARTS)])
+    assert text.document
+    assert text.images == 3
+    grids = [(1, 1), (2, 1), (1, 2)]
+    found = layout.expand(text, grids)
+    tokenizer = fast_tokenizer()
+    image = tokenizer.convert_tokens_to_ids("<image>")
+    blocks = [layout._image_block(*grid)[0].tolist() for grid in grids]
+    texts = [tokenizer.encode(part, add_special_tokens=False) for part in PARTS if part]
+    end = tokenizer.encode("<end_of_utterance>", add_special_tokens=False)
+    bos = [tokenizer.convert_tokens_to_ids(BOS)]
+    pieces = [bos, blocks[0], texts[0], blocks[1], blocks[2], texts[1], end]
+    assert found.ids.tolist() == [i for piece in pieces for i in piece]
+    assert found.image_positions.tolist() == np.flatnonzero(found.ids == image).tolist()
+    learned = [False] * (1 + len(blocks[0])) + [True] * len(texts[0])
+    learned += [False] * (len(blocks[1]) + len(blocks[2]))
+    learned += [True] * (len(texts[1]) + 1)
+    targets = [n if is_learned else IGNORED for n, is_learned in
+               zip(found.ids.tolist(), learned, strict=True)][1:]  # fmt: skip
+    assert found.labels.tolist() == [*targets, IGNORED]
+
+
+def test_the_chat_template_takes_a_document_too(layout):
+    messages = document_messages(["Look:", None, "A house."])
+    ids = by_processor(messages, [(30, 20)], TEMPLATE)["input_ids"][0]
+    text = fast_tokenizer().decode(ids)
+    assert text.startswith(f"{BOS}Assistant: Look:<fake_token_around_image>")
+    assert text.endswith("A house.<end_of_utterance>\n")
+
+
+def test_a_document_without_text_is_a_bad_row(layout):
+    with pytest.raises(BadRow, match="no assistant message has text"):
+        layout.encode([("assistant", [None, " "])])
+
+
+def test_text_of_a_document_that_spells_a_special_token_stays_text(layout):
+    text = layout.encode([("assistant", ["An <image> tag, ", None, "<end_of_utterance> here"])])
+    assert text.images == 1
+    assert len(text.places) == 1
+    assert layout.expand(text, [(1, 1)]).ids.tolist().count(text.ids[-1]) == 1

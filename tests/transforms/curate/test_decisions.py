@@ -48,15 +48,18 @@ def clustered(images: list[tuple[int, int, int]]) -> np.ndarray:
 
 
 def judged(rows: np.ndarray, images: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray]:
-    return judge([rows.tobytes()], [clustered(images).tobytes()], [], JOB)
+    return judge([rows.tobytes()], [clustered(images).tobytes()], [], JOB)[:2]
 
 
 def table_of(pieces: list[bytes], gone: bytes = b"") -> list[dict[str, Any]]:
-    found, _ = judge(pieces, [], [gone], JOB)
-    rows: list[dict[str, Any]] = decision_table(
-        *settle([found.tobytes()], []), NOTHING, JOB
-    ).to_pylist()
-    return rows
+    found, _, _ = judge(pieces, [], [gone], JOB)
+    return decided(found)
+
+
+def decided(found: np.ndarray) -> list[dict[str, Any]]:
+    rows, settled, without = settle([found.tobytes()], [])
+    table: list[dict[str, Any]] = decision_table(rows, settled, NOTHING, without, JOB).to_pylist()
+    return table
 
 
 ROWS = [(7, 1, 0), (5, 0, 1), (7, 0, 3), (7, 0, 2), (9, 2, 2)]
@@ -160,8 +163,7 @@ def test_a_row_with_nothing_but_blank_pictures_has_no_group():
 
 def test_the_first_image_in_a_cluster_gives_the_rows():
     rows, _ = judged(index([(1, 0, 0), (2, 0, 1)], images=3), [(1, 2, 12), (1, 1, 11), (1, 1, 11)])
-    table = decision_table(*settle([rows.tobytes()], []), NOTHING, JOB).to_pylist()
-    assert [row["cluster"] for row in table] == [cluster_name(11), None]
+    assert [row["cluster"] for row in decided(rows)] == [cluster_name(11), None]
 
 
 def test_buckets_are_ranges_of_ids_and_nothing_is_lost():

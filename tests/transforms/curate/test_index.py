@@ -42,7 +42,7 @@ def part_of(world: World) -> PartPath:
 
 
 def test_a_part_is_indexed_in_its_order(world):
-    rows = index_part(part_of(world), groups=True)
+    rows = index_part(part_of(world), pictures=True)
     halves = id_halves([sample.id for sample, _ in ROWS])
     assert (np.stack([rows["high"], rows["low"]], axis=1) == halves).all()
     assert set(rows["source"].tolist()) == {3}
@@ -56,12 +56,12 @@ def test_a_row_is_blank_if_all_its_pictures_are(tmp_path):
     world = World(str(tmp_path), blank=frozenset([picture(2), picture(3)]))
     rows = [row(VQA, [("Q", "a")], *pictures) for pictures in ((1, 2), (2,), (), (2, 3), (1,))]
     world.add(VQA, [], rows)
-    found = index_part(part_of(world), groups=True)
+    found = index_part(part_of(world), pictures=True)
     assert found["blank"].tolist() == [False, True, False, True, False]
 
 
 def test_the_text_of_a_record_is_read_without_its_pictures(world):
-    rows = index_part(part_of(world), groups=True)
+    rows = index_part(part_of(world), pictures=True)
     pack = storage.join(corpus_folder(world.out, VQA, "f0"), "images-00001-of-00002.tar")
     for number in (1, 2, 3, 4):
         where = storage.Range(pack, int(rows["offset"][number]), int(rows["text"][number]))
@@ -73,23 +73,23 @@ def test_the_text_of_a_record_is_read_without_its_pictures(world):
 
 
 def test_system_prompts_are_told_apart(world):
-    system = index_part(part_of(world), groups=True)["system"].tolist()
+    system = index_part(part_of(world), pictures=True)["system"].tolist()
     assert system[0] == system[2] == system[5] == 0
     assert system[1] == system[4] != system[3]
     assert 0 not in (system[1], system[3])
 
 
-def test_without_groups_only_numbers_are_read(world):
-    with_groups, without = (index_part(part_of(world), groups) for groups in (True, False))
+def test_without_decisions_on_pictures_only_numbers_are_read(world):
+    with_pictures, without = (index_part(part_of(world), pictures) for pictures in (True, False))
     names = ["high", "low", "source", "part", "row", "answer_tokens", "turns", "offset", "length"]
-    assert (with_groups[names] == without[names]).all()
+    assert (with_pictures[names] == without[names]).all()
     assert not without["images"].any()
 
 
 def test_an_empty_part_has_no_rows(world):
     folder = corpus_folder(world.out, VQA, "f0")
     part = PartPath(0, 0, storage.join(folder, "part-00000-of-00002.parquet"))
-    assert len(index_part(part, groups=True)) == 0
+    assert len(index_part(part, pictures=True)) == 0
 
 
 def test_clusters_and_contamination_name_rows(tmp_path):

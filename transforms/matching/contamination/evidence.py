@@ -27,7 +27,7 @@ from cauldron.transforms.matching.contamination.overlap import (
 from cauldron.transforms.matching.records import KINDS, MatchJob
 
 from cauldron.core import storage
-from cauldron.core.schema import NO_QUESTION, ORIGIN
+from cauldron.core.schema import NO_QUESTION, ORIGIN, is_document
 
 # The most benchmark images listed for one training image and benchmark.
 LISTED = 3
@@ -104,7 +104,9 @@ def read_rows(
 
 
 def _row_text(values: dict[str, Any]) -> RowText:
-    users = [message["content"] for message in values["messages"] if message["role"] == "user"]
+    # A document has no question: a benchmark's question may be anywhere in its text.
+    asks = "assistant" if is_document(values["messages"]) else "user"
+    users = [message["content"] for message in values["messages"] if message["role"] == asks]
     questions = [
         " ".join(part["text"] for part in content if part["type"] == "text")
         for content, source in zip(users, values["turn_sources"], strict=True)

@@ -80,7 +80,7 @@ def read_rows(path: str, wanted: frozenset[int] | None = None) -> Iterator[list[
 
 
 def turns_of(row: dict[str, Any]) -> list[TurnText]:
-    """The turns of a row with `messages` and `turn_sources`.
+    """The turns of a row with `messages` and `turn_sources`. A document is one answer.
 
     The question of a benchmark's turn that was not published is a key, which is left out.
     """
