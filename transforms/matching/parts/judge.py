@@ -7,11 +7,15 @@ in common is not enough, because the rest of what both should show disagrees.
 Cuttings that are not the same are compared once more without colours. They are the same picture in
 other colours if grey agrees everywhere, and the colours of one are those of the other, more or less
 strong, everywhere: two series of a chart that exchange their colours are not.
+
+A photograph of at most 256 colours has edges where its original has none. It is a copy of the other
+picture if no place of them is far apart.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from typing import Literal, NamedTuple
 
 import cv2
@@ -27,6 +31,8 @@ from PIL import Image
 LEAST_SHOWN = 0.57
 # Pixels a side that a cutting must have.
 SMALLEST = 64
+# A scale nearer to 1 is 1: features are a fraction of a pixel off.
+_UNSCALED = 0.012
 # What is cut off at each edge of the common part: borders are blurred when they are scaled.
 _INSET = 0.006
 
@@ -34,6 +40,13 @@ _INSET = 0.006
 _COLOUR_SIDE = 96
 _LEAST_APART = 1.5
 _MOST_APART = 14.0
+
+# Copies of nine photographs with 256 colours are up to 34 grey levels apart, averaged over 7 x 7
+# pixels; with an object moved, removed or in another colour the same photographs are 46 or more.
+_PALETTE = 256
+_AROUND = (7, 7)
+_MOST_LEVELS = 36.0
+_LEVELS_OF_CONTRAST = 0.9
 
 Kind = Literal["picture", "colours"]
 Pixels = npt.NDArray[np.uint8]
@@ -59,21 +72,35 @@ def common(
 
     None if too little of the benchmark picture is shown, or the part is too small.
     """
-    cuts: list[tuple[float, float, float, float]] = []
+    cuts: list[tuple[int, int, int, int]] = []
+    scaled = max(abs(placed.across - 1), abs(placed.down - 1)) > _UNSCALED
     scales = (placed.across, placed.right), (placed.down, placed.below)
     for (scale, shift), ours, theirs in zip(scales, size, their_size, strict=True):
         low, high = max(0.0, -shift / scale), min(float(theirs), (ours - shift) / scale)
         if high - low < LEAST_SHOWN * theirs:
             return None
-        inset = _INSET * (high - low)
-        low, high = low + inset, high - inset
-        cuts.append((scale * low + shift, scale * high + shift, low, high))
+        cuts.append(_axis(scale, shift, low, high, scaled))
     (x0, x1, u0, u1), (y0, y1, v0, v1) = cuts
-    ours_box = round(x0), round(y0), round(x1), round(y1)
-    their_box = round(u0), round(v0), round(u1), round(v1)
+    ours_box, their_box = (x0, y0, x1, y1), (u0, v0, u1, v1)
     if min(_shortest(ours_box), _shortest(their_box)) < SMALLEST:
         return None
     return ours_box, their_box
+
+
+def _axis(
+    scale: float, shift: float, low: float, high: float, scaled: bool
+) -> tuple[int, int, int, int]:
+    """Both cuttings along an axis, from the common part of the benchmark picture.
+
+    Where neither picture was scaled, both have exactly the same pixels.
+    """
+    inset = _INSET * (high - low) + 1
+    low, high = low + inset, high - inset
+    if scaled:
+        return round(scale * low + shift), round(scale * high + shift), round(low), round(high)
+    moved = round((scale - 1) * (low + high) / 2 + shift)
+    first, last = math.ceil(low), math.floor(high)
+    return first + moved, last + moved, first, last
 
 
 def _shortest(box: Box) -> int:
@@ -96,10 +123,29 @@ def judge(ours: Pixels, theirs: Pixels) -> Judged | None:
     found = compare(_prepared(ours), _prepared(theirs))
     if found.same:
         return Judged("picture", found.score)
-    if not _other_colours(ours, theirs):
+    if _other_colours(ours, theirs):
+        found = compare(_prepared(_grey(ours)), _prepared(_grey(theirs)))
+        if found.same:
+            return Judged("colours", found.score)
+    return None if found.drawing else _palette_copy(ours, theirs)
+
+
+def _palette_copy(ours: Pixels, theirs: Pixels) -> Judged | None:
+    if not (_few_colours(ours) or _few_colours(theirs)):
         return None
-    found = compare(_prepared(_grey(ours)), _prepared(_grey(theirs)))
-    return Judged("colours", found.score) if found.same else None
+    size = min(ours.shape[1], theirs.shape[1]), min(ours.shape[0], theirs.shape[0])
+    a, b = (
+        cv2.resize(_grey(one), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for one in (ours, theirs)
+    )
+    apart = float(np.abs(cv2.blur(a - b, _AROUND)).max())
+    most = min(_MOST_LEVELS, _LEVELS_OF_CONTRAST * float(min(a.std(), b.std())))
+    return Judged("colours", round(1 - 0.5 * apart / most, 4)) if apart <= most else None
+
+
+def _few_colours(pixels: Pixels) -> bool:
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    return len(np.unique(packed)) <= _PALETTE
 
 
 def _prepared(pixels: Pixels) -> Prepared:

@@ -143,3 +143,18 @@ def test_the_place_of_a_part_is_found_among_wrong_pairs():
     assert placed.right == pytest.approx(300, abs=4)
     assert placed.below == pytest.approx(100, abs=4)
     assert place(wrong[:40], theirs[:40], (1000, 1000), (500, 500)) is None
+
+
+def test_a_photograph_with_a_palette_is_found_in_other_colours(search):
+    """Bands in smooth areas are no structure; the next picture of the kind is still another."""
+    rng = np.random.default_rng(4)
+    small = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    smooth = small.resize((640, 480), Image.Resampling.BICUBIC)
+    pixels = np.asarray(smooth)
+    few = np.asarray(smooth.quantize(256).convert("RGB"))
+    judged = judge(pixels, few)
+    assert judged is not None
+    assert judged.kind == "colours"
+    other = few.copy()
+    other[100:160, 200:260] = other[300:360, 400:460]
+    assert judge(pixels, other) is None
