@@ -100,10 +100,35 @@ def test_record_files_have_a_largest_size(folder, monkeypatch):
     writer = StoreWriter(folder, 1)
     for number in range(9):
         put(writer, 3, f"http://a/{number}", photo(number))
+        if writer.is_due:
+            writer.flush()
     writer.close()
     assert len(storage.list_files(storage.join(folder, "images"), ".tar")) > 2
     entries = read_index(folder, 3)
     assert sorted(read_images(folder, entries)) == sorted(map(photo, range(9)))
+
+
+def test_what_is_added_during_an_upload_is_kept(monkeypatch):
+    """The upload of an object store takes seconds, in a thread of its own."""
+    folder = f"memory://{uuid.uuid4().hex}"
+    monkeypatch.setattr(module, "_REMOTE_BYTES", 3000)
+    writer = StoreWriter(folder, 1)
+    real = storage.write_bytes
+
+    def slow(path: str, data: bytes) -> None:
+        if path.endswith(".tar") and len(read_index(folder, 3)) == 0:
+            assert not writer.is_full
+            put(writer, 3, "http://a/2", photo(2))
+            put(writer, 3, "http://a/3", Failed("noai", "no" * 3000))
+            assert writer.is_full
+        real(path, data)
+
+    monkeypatch.setattr(storage, "write_bytes", slow)
+    put(writer, 3, "http://a/1", photo(1))
+    writer.flush()
+    assert len(read_index(folder, 3)) == 1
+    writer.close_partition(3)
+    assert len(read_index(folder, 3)) == 3
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path, monkeypatch):
