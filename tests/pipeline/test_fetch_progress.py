@@ -38,6 +38,6 @@ def test_the_tallies_of_all_workers_count(tmp_path: Path, monkeypatch):
         tally.known(1)
         tally.add(b"1234")
         tally.add(Failed("noai", "no"))
-        tally.write()
+        tally.write(tally.values())
     assert progress() == (6, 10)
     assert "50.0% fetched (noai 2)" in said[0]

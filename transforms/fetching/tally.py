@@ -14,6 +14,10 @@ from cauldron.transforms.fetching.fetcher import Failed
 
 from cauldron.core import storage
 
+# So many hosts in a row that cannot be reached are not what is wrong.
+CUT_OFF = 1000
+_UNREACHABLE = ("dns_failure", "connect_failure", "connect_timeout")
+
 _LOCAL_SECONDS = 1.0
 _REMOTE_SECONDS = 15.0
 
@@ -65,8 +69,20 @@ class Tally:
             self._progress.fetched += 1
             self._progress.bytes += len(outcome)
 
-    def write(self) -> None:
-        storage.write_json(self._path, vars(self._progress))
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether nothing at all was reached by this process: no network, or a proxy not named."""
+        failed = self._progress.failed
+        unreachable = sum(failed[reason] for reason in _UNREACHABLE)
+        others = self._progress.answered - unreachable - failed["host_given_up"]
+        return unreachable >= CUT_OFF and not others
+
+    def values(self) -> dict[str, Any]:
+        """A copy, for another thread to write."""
+        return vars(self._progress) | {"failed": dict(self._progress.failed)}
+
+    def write(self, values: dict[str, Any]) -> None:
+        storage.write_json(self._path, values)
 
 
 def read_tallies(folder: str) -> Progress:

@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 from cauldron.transforms.fetching import store as module
+from cauldron.transforms.fetching.entries import Entry, read_images, read_index, url_key
 from cauldron.transforms.fetching.fetcher import Failed
-from cauldron.transforms.fetching.store import (
-    Entry,
-    StoreWriter,
-    read_images,
-    read_index,
-    url_key,
-)
+from cauldron.transforms.fetching.store import StoreWriter
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
@@ -100,10 +95,35 @@ def test_record_files_have_a_largest_size(folder, monkeypatch):
     writer = StoreWriter(folder, 1)
     for number in range(9):
         put(writer, 3, f"http://a/{number}", photo(number))
+        if writer.is_due:
+            writer.flush()
     writer.close()
     assert len(storage.list_files(storage.join(folder, "images"), ".tar")) > 2
     entries = read_index(folder, 3)
     assert sorted(read_images(folder, entries)) == sorted(map(photo, range(9)))
+
+
+def test_what_is_added_during_an_upload_is_kept(monkeypatch):
+    """The upload of an object store takes seconds, in a thread of its own."""
+    folder = f"memory://{uuid.uuid4().hex}"
+    monkeypatch.setattr(module, "_REMOTE_BYTES", 3000)
+    writer = StoreWriter(folder, 1)
+    real = storage.write_bytes
+
+    def slow(path: str, data: bytes) -> None:
+        if path.endswith(".tar") and len(read_index(folder, 3)) == 0:
+            assert not writer.is_full
+            put(writer, 3, "http://a/2", photo(2))
+            put(writer, 3, "http://a/3", Failed("noai", "no" * 3000))
+            assert writer.is_full
+        real(path, data)
+
+    monkeypatch.setattr(storage, "write_bytes", slow)
+    put(writer, 3, "http://a/1", photo(1))
+    writer.flush()
+    assert len(read_index(folder, 3)) == 1
+    writer.close_partition(3)
+    assert len(read_index(folder, 3)) == 3
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path, monkeypatch):
@@ -116,11 +136,13 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path, monkeypatch
     assert read_images(str(tmp_path), read_index(str(tmp_path), 3)) == [photo(1)]
 
 
-def test_a_record_file_that_is_gone_is_said(tmp_path):
+def test_a_record_file_that_is_gone_is_said_and_its_images_count_as_not_asked(tmp_path):
     writer = StoreWriter(str(tmp_path), 1)
     put(writer, 3, "http://a/1", photo(1))
     writer.close()
+    entries = read_index(str(tmp_path), 3)
     (path,) = (tmp_path / "images").iterdir()
     path.unlink()
     with pytest.raises(CauldronError, match="--refetch all"):
-        read_images(str(tmp_path), read_index(str(tmp_path), 3))
+        read_images(str(tmp_path), entries)
+    assert len(read_index(str(tmp_path), 3)) == 0
