@@ -167,7 +167,7 @@ def _other_colours(ours: Pixels, theirs: Pixels) -> bool:
     weak, strong = sorted((a, b), key=lambda plane: float((plane * plane).sum()))
     factor = float((weak * strong).sum()) / max(float((strong * strong).sum()), 1.0)
     apart = np.abs(weak - max(factor, 0.0) * strong).max(axis=2)
-    return float(np.quantile(apart, 0.995)) <= _MOST_APART
+    return float(apart.max()) <= _MOST_APART
 
 
 def _chroma(pixels: Pixels) -> npt.NDArray[np.float32]:
