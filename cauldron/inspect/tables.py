@@ -217,7 +217,8 @@ def _cost(plan: Plan, price: float) -> str:
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + (f", fetches {_fetched(estimate)}" if estimate["fetched_images"] else "")
         + f" and shuffles {_size(estimate['shuffled_bytes'])}: about "
-        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour."
+        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at {price:g} USD "
+        "per core-hour."
     )
 
 
@@ -231,9 +232,10 @@ def print_plans_together(planned: Sequence[Plan], price: float) -> None:
     whole = together(planned, price)
     fetched = f", fetches {_fetched(whole)}" if whole["fetched_images"] else ""
     unknown = "".join(f" and the mixture {name}" for name in whole["stages_of_unknown_size"])
+    stored = f"stores {_size(whole['stored_bytes'])}{unknown}"
     console().print(
         f"All {len(planned)} stages in one build, where a source that several mix is read once: "
-        f"reads {_size(whole['read_bytes'])}{fetched}, stores {_size(whole['stored_bytes'])}{unknown}, "
+        f"reads {_size(whole['read_bytes'])}{fetched}, {stored}, "
         f"shuffles {_size(whole['shuffled_bytes'])}; ingest takes about "
         f"{whole['core_hours']:,.0f} core-hours, {whole['cost_usd']:,.2f} USD.",
         highlight=False,
