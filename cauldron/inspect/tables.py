@@ -217,8 +217,8 @@ def _cost(plan: Plan, price: float) -> str:
         + (f" and {unknown} sources of unknown size" if unknown else "")
         + (f", fetches {_fetched(estimate)}" if estimate["fetched_images"] else "")
         + f" and shuffles {_size(estimate['shuffled_bytes'])}: about "
-        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at {price:g} USD "
-        "per core-hour."
+        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at "
+        f"{price:g} USD per core-hour."
     )
 
 
