@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,21 @@ def test_the_loader_makes_as_many_sequences_as_the_budget_says(tmp_path: Path, e
     made = load_mixture(f"{world.out}/mixtures/test/sft")
     layout = TokenLayout(fast_tokenizer(), 364, 169)
     steps = 364 if isinstance(edges, int) else ((0, 364), (budget // 2, 728))
-    settings = LoaderSettings(
-        batch=1, sequence_length=SEQUENCE, longest_edge=steps, workers=0, cut_documents=True
-    )
-    loader = PackLoader(made, layout, settings, 0, 1, None)
-    packs = 0
-    for step in loader:
-        (pack,) = step
-        if pack.position.epoch > 0:
-            break
-        packs += 1
-    loader.close()
-    assert packs == pytest.approx(budget, rel=0.1)
+    found = []
+    # Which rows come before the images grow depends on the order, and here they are few.
+    for seed in range(6):
+        settings = LoaderSettings(
+            batch=1,
+            sequence_length=SEQUENCE,
+            longest_edge=steps,
+            workers=0,
+            cut_documents=True,
+            seed=seed,
+        )
+        loader = PackLoader(made, layout, settings, 0, 1, None)
+        packs = itertools.takewhile(
+            lambda pack: pack.position.epoch == 0, (next(iter(step)) for step in loader)
+        )
+        found.append(sum(1 for _ in packs))
+        loader.close()
+    assert sum(found) / len(found) == pytest.approx(budget, rel=0.1), found
