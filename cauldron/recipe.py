@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from cauldron.core import storage
 from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError, first_line
+from cauldron.core.fetching import FetchRules
 from cauldron.core.names import Name, SourceName, did_you_mean, plain_name
 from cauldron.core.plain_yaml import parse_yaml
 from cauldron.core.ratings import RatingRules
@@ -62,6 +63,7 @@ class Recipe(Strict):
         max_bad_fraction: the build fails if a larger part of a source's rows is unreadable.
         statistics: published counts, for `weigh_by: published` and for comparisons: a packaged
             table's name, or the path of a CSV file with the same columns.
+        fetch: how images that are known by their URL are fetched.
         images, text: how images and texts of every source are treated.
         licenses: which licences are allowed.
         language: which languages are kept.
@@ -83,6 +85,7 @@ class Recipe(Strict):
     tokenizer: Annotated[str, Field(min_length=1)] = MISTRAL_7B
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
     statistics: str | None = None
+    fetch: FetchRules = FetchRules()
     images: ImageRules = ImageRules()
     text: TextRules = TextRules()
     licenses: LicenseRules = LicenseRules()

@@ -26,6 +26,7 @@ from pydantic.fields import FieldInfo
 from cauldron.cli import main
 from cauldron.core import reasons, schema
 from cauldron.core.docmatix import DocmatixRules
+from cauldron.core.fetching import FetchRules, FetchTimeouts
 from cauldron.core.models import ModelRules as EndpointModel
 from cauldron.core.output.evaluations import PREDICTION_SCHEMA, SCORE_SCHEMA
 from cauldron.core.ratings import RatingRules
@@ -49,7 +50,8 @@ REFERENCE = HERE / "reference"
 COMMAND = "python docs/generate.py"
 
 RECIPE_MODELS = (
-    Recipe, SourceRecipe, ImageRules, TextRules, LicenseRules, LanguageRules, ClassifierRules,
+    Recipe, SourceRecipe, FetchRules, FetchTimeouts, ImageRules, TextRules, LicenseRules,
+    LanguageRules, ClassifierRules,
     DuplicateRules, AgainstRules, TextOverlapRules, RatingRules, DocmatixRules, EndpointModel,
     StageRecipe, Budget, Portion, TurnRules, UpscaleRules,
 )  # fmt: skip
@@ -64,6 +66,7 @@ TABLES = {
     "decisions": schema.DECISION_SCHEMA,
     "clusters": schema.CLUSTER_SCHEMA,
     "contamination": schema.CONTAMINATION_SCHEMA,
+    "reviews": schema.REVIEW_SCHEMA,
     "ratings": schema.RATING_SCHEMA,
     "benchmarks": schema.CORPUS_SCHEMA,
     "manifest": MANIFEST_SCHEMA,
@@ -82,6 +85,11 @@ REASONS = {
         "`outcome` is `quarantined`: the row could not be read. "
         "These rows count against the recipe's `max_bad_fraction`.",
         reasons.QUARANTINED,
+    ),
+    "Images by URL that could not be fetched": (
+        "`outcome` is `quarantined`. Not these rows but their URLs are counted: against "
+        "`fetch.max_failed`, not `max_bad_fraction`.",
+        reasons.NOT_FETCHED,
     ),
     "Dropped by curation": ("`decision` is `drop` in the decisions table.", reasons.CURATED_OUT),
     "Merged": (

@@ -22,10 +22,18 @@ from cauldron.core.schema import Origin
 # Compressed bytes of a published file that go into a piece: large enough that opening the file is
 # cheap against reading it, small enough that a 10 GB set keeps a hundred workers busy.
 PIECE_BYTES = 64 * 1024 * 1024
+# Larger pieces rather than more: the process that submits jobs keeps 2 kB for each (docs/scale.md).
+# No published source comes near, at 6.7 TB.
+MOST_PIECES = 100_000
 # The kind of a piece that stands for shards which are not there.
 MISSING = "missing_shards"
 
 Options = Mapping[str, Any]
+
+
+def piece_bytes(total: int) -> int:
+    """About how many bytes a piece of a source has, of `total` bytes."""
+    return max(PIECE_BYTES, -(-total // MOST_PIECES))
 
 
 class Piece(NamedTuple):

@@ -17,6 +17,7 @@ from cauldron.sources.base import BadRow, Piece, Row, Source
 from cauldron.sources.catalog import registry
 from cauldron.sources.repos.files import Repo
 from cauldron.sources.repos.roots import open_root
+from cauldron.transforms.fetching.images import Fetched
 from cauldron.transforms.graph import After
 from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
 from cauldron.transforms.parts import PartNames, PartWriter
@@ -44,6 +45,7 @@ class SourceJob:
 
     Attributes:
         source, repo: for a source that is not in the registry, or not under the root.
+        fetched: the images of a source by URL.
     """
 
     settings: SourceSettings
@@ -53,6 +55,7 @@ class SourceJob:
     quarantine: str
     source: Source | None = None
     repo: Repo | None = None
+    fetched: Fetched | None = None
 
 
 def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
@@ -63,7 +66,10 @@ def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
     names = PartNames(job.corpus, job.quarantine, work.part, work.parts)
     with PartWriter(names, job.settings.source) as writer:
         writer.counts.bytes_in = work.piece.size
-        for row in source.read(root, repo, work.piece, job.settings.options):
+        rows = source.read(root, repo, work.piece, job.settings.options)
+        if job.fetched is not None:
+            rows = job.fetched.fill(rows, work.part)
+        for row in rows:
             writer.add(_outcome(row, job.settings), row.rows)
     return names
 

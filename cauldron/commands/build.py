@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+from typing import Literal
 
 import click
 
@@ -54,6 +55,11 @@ from cauldron.core.progress import shown, silent
     metavar="NAME=PATH",
     help="Remove rows with a benchmark's pictures or text: a file, folder or hub id. Repeatable.",
 )
+@click.option(
+    "--refetch",
+    type=click.Choice(["failed", "all"]),
+    help="Ask again for images by URL: those that failed, or all.",
+)
 @shared_folders
 @click.option("--json", "as_json", is_flag=True, help="Print the manifests as JSON.")
 def build_command(
@@ -66,6 +72,7 @@ def build_command(
     skip_disk_check: bool,
     weights: tuple[str, ...],
     against: tuple[str, ...],
+    refetch: Literal["failed", "all"] | None,
     shared_folders: bool,
     as_json: bool,
 ) -> None:
@@ -95,6 +102,7 @@ def build_command(
         skip_disk_check=skip_disk_check,
         beam_args=beam_args,
         shared_folders=shared_folders,
+        refetch=refetch,
     )
     with shown("build", say) as progress:
         manifests = build(options, progress.say, progress.track)

@@ -1,7 +1,8 @@
 """Reason codes: why a row is not kept. Every code that a build can write is listed here.
 
 Ingest has two such outcomes. A row is ``dropped`` by a rule, and ``quarantined`` if it cannot be
-read. Only quarantined rows count against the recipe's `max_bad_fraction`. Curation merges and drops
+read. Only quarantined rows count against the recipe's `max_bad_fraction`, and of those not the rows
+whose image could not be fetched: they count against `fetch.max_failed`. Curation merges and drops
 rows that ingest kept.
 """
 
@@ -49,7 +50,7 @@ QUARANTINED = {
     "bad_row": "a row does not have the published structure",
     "no_images": "a row that must have images has none",
     "missing_image": "an image's bytes are null or empty",
-    "bad_url": "an image's URL is null, empty, or not http or https",
+    "bad_url": "an image's URL, or one it leads to, is null, empty, or not of http or https",
     "image_unreadable": "an image cannot be decoded",
     "image_truncated": "an image ends before its pixels do",
     "image_too_large": "an image's header announces more pixels than the hard limit",
@@ -63,6 +64,34 @@ QUARANTINED = {
     "render_timeout": "a page of a PDF takes longer to render than the limit",
     "row_too_large": "a row is larger than a record may be",
     "processing_error": "an unforeseen error while reading this row; the message names it",
+}
+
+# Why an image that is known by its URL could not be had. Its row is quarantined with the same code.
+NOT_FETCHED = {
+    "http_not_found": "the server has no such image, or no longer (404, 410)",
+    "http_forbidden": "the server refuses the image (401, 402, 403, 407, 451)",
+    "http_too_many_requests": "the server answers 429, again and again",
+    "http_client_error": "the server answers another status 4xx",
+    "http_server_error": "the server answers a status 5xx, again and again",
+    "http_unexpected": "the server answers a status that goes with no image",
+    "http_protocol_error": "the answer is not HTTP, or the connection is closed before it",
+    "too_many_redirects": "more redirects than the recipe's limit, or a circle",
+    "bad_redirect": "a redirect to nowhere, or to something else than http and https",
+    "address_refused": "the host, or one redirected to, is at a private or local address",
+    "dns_failure": "the host's name cannot be resolved",
+    "connect_failure": "no connection to the host",
+    "connect_timeout": "no connection to the host within the limit of time",
+    "tls_failure": "the host's certificate or its TLS is not valid",
+    "response_timeout": "no answer of the server within the limit of time",
+    "body_timeout": "the image comes too slowly, or stops coming",
+    "incomplete_body": "the connection ends before the image does",
+    "body_too_large": "more bytes than the recipe's limit",
+    "bad_encoding": "the answer is compressed in an unknown or broken way",
+    "not_an_image": "something else than an image, by its content",
+    "empty_body": "an answer without content",
+    "noai": "the server forbids this use (X-Robots-Tag: noai, noimageai)",
+    "host_given_up": "the host failed so often that it was not asked again",
+    "sha256_mismatch": "the image is another one than the publisher's SHA-256 says",
 }
 
 # Why a turn is bad: it is left out of its row, or takes its row (`no_turns`, `bad_turn`).
@@ -120,6 +149,6 @@ def outcome_of(reason: str) -> str:
     """``dropped`` or ``quarantined``. Raises KeyError for a code that is not listed."""
     if reason in DROPPED:
         return "dropped"
-    if reason in QUARANTINED:
+    if reason in QUARANTINED or reason in NOT_FETCHED:
         return "quarantined"
     raise KeyError(f"unlisted reason {reason!r}")

@@ -165,6 +165,9 @@ class DuplicateRules(Strict):
         max_documents: a picture in more documents of a stage than this (a logo, a banner) is left
             out of all of them; a document without any picture left is dropped. Null: pictures stay.
             Ten as for OBELICS (arXiv 2306.16527, recalled).
+        reviews: path of a file of pairs that a person has looked at (parquet, CSV or JSON lines),
+            see how-to "Audit a merge". What it says of a pair holds, whatever the pixels say, for
+            merging and for contamination. null: none.
     """
 
     radius: Annotated[int, Field(ge=0, le=12)] = 8
@@ -174,6 +177,7 @@ class DuplicateRules(Strict):
     action: Action = "merge"
     conflicts: Conflicts = "keep"
     max_documents: Annotated[int, Field(ge=1)] | None = 10
+    reviews: Annotated[str, Field(min_length=1)] | None = None
 
 
 class TextOverlapRules(Strict):

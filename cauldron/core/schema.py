@@ -388,6 +388,17 @@ CONTAMINATION_SCHEMA = pa.schema(
     ]
 )
 
+# A pair of pictures, and whether a person says that they are the same; `cauldron.core.reviews` says
+# how pictures are named.
+_REVIEW_FIELDS = [
+    *[("picture", _STRING), ("id", _STRING), ("image", pa.int32())],
+    *[("other_picture", _STRING), ("other_id", _STRING), ("other_image", pa.int32())],
+    *[("same", pa.bool_()), ("note", _STRING)],
+]
+ASKED_SCHEMA = pa.schema(_REVIEW_FIELDS)
+# What became of a review. Where the pictures were found, `picture` and `other_picture` are filled.
+REVIEW_SCHEMA = pa.schema([*_REVIEW_FIELDS, ("status", _STRING)])
+
 # One row per turn and scale. `rating` is null if the model gave none; `reason` then says why.
 RATING_SCHEMA = pa.schema(
     [

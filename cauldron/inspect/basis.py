@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from cauldron.core import storage
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
+from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts, solve
 from cauldron.inspect.statistics import Published, typical_rows
 from cauldron.recipe import Recipe
@@ -94,6 +95,9 @@ def _fits(
     if any(name in found.current and name not in held for name in allowed):
         return False  # a corpus that was added since
     rules, benchmarks = recipe.duplicate_rules(stage), recipe.against.benchmarks
+    reviews = read_reviews(rules.reviews) if rules and rules.reviews else ()
+    if curation.reviews_digest != (reviews_digest(reviews) if reviews else None):
+        return False
     if set(curation.benchmarks) != set(benchmarks):
         return False
     if rules is None and not benchmarks:

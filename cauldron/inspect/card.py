@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import yaml
 
 from cauldron.core.output.manifests import MixtureManifest, SourceInMixture
+from cauldron.core.reviews import reviews_told
 from cauldron.core.tokenizer import ESTIMATE, MISTRAL_7B
 from cauldron.inspect.views import mixture_view
 
@@ -34,6 +35,7 @@ def write_card(manifest: MixtureManifest) -> str:
         *_not_in_it(manifest),
         "## What became of the published rows",
         _accounting(manifest),
+        *_reviews(manifest),
         *_notes(manifest),
         "## Licences",
         _licences(manifest),
@@ -195,6 +197,13 @@ def _accounting(manifest: MixtureManifest) -> str:
         reasons = (f"{reason} {n:,}" for part in lost for reason, n in sorted(part.items()))
         rows.append([name, *(f"{n:,}" for n in counts.totals.values()), ", ".join(reasons)])
     return _table(header, rows, numbers=range(1, 6))
+
+
+def _reviews(manifest: MixtureManifest) -> list[str]:
+    """What a person said of pairs of pictures."""
+    if not manifest.reviews:
+        return []
+    return ["## Reviewed pairs of pictures", f"{reviews_told(manifest.reviews)}."]
 
 
 def _notes(manifest: MixtureManifest) -> list[str]:

@@ -46,6 +46,21 @@ FROM contamination WHERE source = ? AND id = ?
 ORDER BY ALL
 """
 
+# Content keys of the row's pictures: the digest of the pixels, or else of the stored bytes.
+_REVIEWS = """
+WITH mine AS (
+    SELECT unnest(range(len(image_info))) AS image,
+           unnest([coalesce(i.pixels, i.sha256[1:32]) FOR i IN image_info]) AS picture
+    FROM corpus WHERE source = ? AND id = ?)
+SELECT DISTINCT mine.image, r.same, r.note,
+    CASE WHEN r.picture = mine.picture THEN r.other_picture ELSE r.picture END AS other,
+    CASE WHEN r.picture = mine.picture THEN r.other_id ELSE r.id END AS other_id,
+    CASE WHEN r.picture = mine.picture THEN r.other_image ELSE r.image END AS other_image
+FROM mine JOIN reviews r ON mine.picture IN (r.picture, r.other_picture)
+WHERE r.status = 'obeyed'
+ORDER BY ALL
+"""
+
 _INTO = f"""
 SELECT m.source, m.id, m.reason, count(*) OVER () AS rows FROM decisions m JOIN decisions t
     ON (m.into_source, m.into_part, m.into_row) = (t.source, t.part, t."row")
@@ -118,6 +133,7 @@ def _evidence(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> Ite
     for other in taken:
         yield f"  takes over the turns of {other['source']} {other['id']} ({other['reason']})"
     yield from _rest(taken, "rows")
+    yield from map(_review, _rows(connection, _REVIEWS, source, id_))
     members = _rows(connection, _CLUSTERS, source, id_)
     for own in sorted({member["own"] for member in members}):
         same = [member for member in members if member["own"] == own]
@@ -138,6 +154,15 @@ def _hit(hit: dict[str, Any]) -> str:
     went = "removed" if hit["removed"] else "not removed: no text in common"
     measured = f"(distance {hit['distance']}, score {hit['score']:.4f})"
     return f"image {hit['image']} is {where} {measured}, {went}"
+
+
+def _review(review: dict[str, Any]) -> str:
+    other = f"picture {review['other']}"
+    if review["other_id"]:
+        other += f" (image {review['other_image']} of {review['other_id']})"
+    said = "the same as" if review["same"] else "not the same as"
+    note = f": {review['note']}" if review["note"] else ""
+    return f"  image {review['image']} is {said} {other} by review{note}"
 
 
 def _member(member: dict[str, Any]) -> str:

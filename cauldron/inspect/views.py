@@ -2,9 +2,10 @@
 
 Each finished mixture is a view `<recipe>.<stage>`; where only one recipe has the stage, the stage's
 name is enough. `corpus`, `quarantine`, `decisions`, `clusters`, `contamination` and `ratings` cover
-the current corpus of every source (`Finished.current`). `benchmarks` holds the rows of the
-benchmarks to keep out, and `manifest` one row per recipe, stage and source. `predictions` and
-`scores` hold the evaluations. A view without data exists and is empty.
+the current corpus of every source (`Finished.current`), and `reviews` the curations of these.
+`benchmarks` holds the rows of the benchmarks to keep out, and `manifest` one row per recipe, stage
+and source. `predictions` and `scores` hold the evaluations. A view without data exists and is
+empty.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from cauldron.core.schema import (
     MIXTURE_SCHEMA,
     QUARANTINE_SCHEMA,
     RATING_SCHEMA,
+    REVIEW_SCHEMA,
 )
 from cauldron.inspect.database import quoted, scan
 
@@ -171,6 +173,10 @@ def views_of(found: Finished) -> dict[ViewName, View]:
         **{view: _curated(found, decided, *how) for view, how in _CURATED.items()},
         "benchmarks": _all_rows(benchmarks, CORPUS_SCHEMA),
         "predictions": _all_rows(predictions, PREDICTION_SCHEMA),
+        "reviews": _all_rows(
+            [name for curation in sorted(decided) for name in _reviewed(found.curations[curation])],
+            REVIEW_SCHEMA,
+        ),
         "ratings": _all_rows(
             [name for manifest in found.current_ratings for name in manifest.tables()],
             RATING_SCHEMA,
@@ -179,6 +185,10 @@ def views_of(found: Finished) -> dict[ViewName, View]:
     return {ViewName("main", name): view for name, view in views.items()} | _mixtures(
         found, {"manifest", "scores", *views}
     )
+
+
+def _reviewed(curation: CurationManifest) -> list[str]:
+    return curation.paths(curation.reviewed)
 
 
 def _mixtures(found: Finished, taken: set[str]) -> dict[ViewName, View]:

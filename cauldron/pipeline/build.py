@@ -1,8 +1,8 @@
-"""`cauldron build`: ingest, curate and mix, each skipped when it is done.
+"""`cauldron build`: fetch, ingest, curate and mix, each skipped when it is done.
 
-On a remote runner that is at most 2 + n jobs for n stages: one ingests all sources and benchmarks,
-one matches and curates for all stages, and one mixes each stage. On this machine every step is a
-job of its own.
+On a remote runner that is at most 3 + n jobs for n stages: one fetches the images of sources that
+are known by URLs, if there are any, one ingests all sources and benchmarks, one matches and curates
+for all stages, and one mixes each stage. On this machine every step is a job of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from cauldron.pipeline.benchmarks import (
 )
 from cauldron.pipeline.corpora import BuildOptions, check_drops, plan_corpora
 from cauldron.pipeline.curate import CurateRequest, curate_stage
+from cauldron.pipeline.fetch import fetch, with_finished_fetches
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
 from cauldron.pipeline.options import check_arguments, check_reach
@@ -54,9 +55,12 @@ def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[M
     planned, missing = plan_corpora(options)
     for item in missing:
         say(f"without {item.source}: {item.why}")
+    if options.refetch is None:
+        planned = with_finished_fetches(planned, options.output)
     check_plan(options, planned)
     check_benchmarks_reach(against, options.beam_args, options.shared_folders)
     launcher = Launcher(options.beam_args, say, track, options.few_jobs)
+    planned = fetch(planned, options, launcher)
     made = ingest([*planned, *against], options, launcher)
     corpora = {item.source: item for item in made[: len(planned)]}
     benchmarks = {item.source: item for item in made[len(planned) :]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import PIL
 import pyarrow
@@ -28,6 +28,7 @@ from cauldron.sources.catalog import registry
 from cauldron.sources.licenses import refused
 from cauldron.sources.repos.files import FileInfo, Repo, Root
 from cauldron.sources.repos.roots import open_root
+from cauldron.transforms.fetching.images import Fetched
 from cauldron.transforms.ingest import INGEST_VERSION, SourceJob
 from cauldron.transforms.language import TextClassifier, default_model_path
 from cauldron.transforms.normalise import SourceSettings
@@ -49,6 +50,7 @@ class BuildOptions:
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
         few_jobs: see `cauldron.pipeline.runner.Launcher`.
+        refetch: ask again for images by URL: those that failed, or all.
     """
 
     recipe: Recipe
@@ -61,6 +63,7 @@ class BuildOptions:
     beam_args: tuple[str, ...] = ()
     shared_folders: bool = False
     few_jobs: bool | None = None
+    refetch: Literal["failed", "all"] | None = None
 
     @property
     def sources(self) -> list[str]:
@@ -75,6 +78,7 @@ class PlannedCorpus(Step[CorpusManifest]):
 
     Attributes:
         limit: rows to read, -1 for all.
+        fetched: the images of a source by URL, once they are there.
     """
 
     kind: type[CorpusManifest] = CorpusManifest
@@ -84,13 +88,21 @@ class PlannedCorpus(Step[CorpusManifest]):
     settings: SourceSettings
     revision: str | None
     limit: int = -1
+    fetched: Fetched | None = None
 
     @property
     def quarantine(self) -> str:
         return self.beside[0]
 
     def job(self, root: str | None) -> SourceJob:
-        return SourceJob(self.settings, root, self.repo.commit, self.folder, self.quarantine)
+        return SourceJob(
+            settings=self.settings,
+            root=root,
+            commit=self.repo.commit,
+            corpus=self.folder,
+            quarantine=self.quarantine,
+            fetched=self.fetched,
+        )
 
 
 def plan_corpora(options: BuildOptions) -> tuple[list[PlannedCorpus], list[Unavailable]]:

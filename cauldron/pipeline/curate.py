@@ -16,6 +16,7 @@ from cauldron.core.output.manifests import (
     CurationManifest,
     RowFile,
 )
+from cauldron.core.reviews import read_reviews, reviews_told
 from cauldron.core.rules import DuplicateRules
 from cauldron.pipeline.decide import (
     Matched,
@@ -34,7 +35,8 @@ from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.compare import PictureComparer
 from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
-from cauldron.transforms.matching.records import OCCURRENCE, CurationJob
+from cauldron.transforms.matching.records import OCCURRENCE, CurationJob, MatchJob
+from cauldron.transforms.matching.reviews import ResolveReviews, ReviewJob, write_asked
 from cauldron.transforms.matching.texts import FindTexts, TextJob, text_parts
 
 # Comparing the text of a row takes as long as reading this many bytes: decides between one process
@@ -68,6 +70,7 @@ class Curation:
         matching: of its pictures; None if neither duplicates nor contamination are searched for.
         clusters: to write before the decisions.
         evidence: of contamination, to write before them.
+        reviews: to look up before both.
     """
 
     corpora: Mapping[str, CorpusManifest]
@@ -76,6 +79,7 @@ class Curation:
     matching: MatchRequest | None = None
     clusters: ClusterJob | None = None
     evidence: tuple[ContaminationJob | TextJob, ...] = ()
+    reviews: ReviewJob | None = None
 
     @property
     def step(self) -> Step[CurationManifest]:
@@ -96,7 +100,16 @@ class Curation:
         """What matching found, with the files of clusters and contamination."""
         clusters = () if self.clusters is None else tuple(_files(self.clusters))
         contamination = tuple(file for job in self.evidence for file in _files(job))
-        return replace(self.matched, clusters=clusters, contamination=contamination)
+        matched = replace(self.matched, clusters=clusters, contamination=contamination)
+        if self.reviews is None:
+            return matched
+        (mark,) = self.reviews.markers.read()
+        return replace(matched, reviewed=(RowFile(**mark["file"]), mark["counts"]))
+
+    def hand_over(self) -> None:
+        """Write what the workers need of the recipe's files."""
+        if self.reviews is not None:
+            write_asked(self.matched.reviews, self.reviews)
 
 
 def _files(job: CurationJob) -> Iterator[RowFile]:
@@ -122,11 +135,15 @@ def curation_of(request: CurateRequest, stage: str) -> Curation:
         max_documents=rules.max_documents if rules else None,
         against=(against.match, against.ngram),
         texts=against.texts if request.benchmarks else None,
+        reviews=read_reviews(rules.reviews) if rules and rules.reviews else (),
     )
-    folder = curation_step(corpora, request.output, matched).folder
-    clusters = ClusterJob(matching.job, folder, bucket_count(corpora)) if rules else None
-    evidence = _evidence(matched, matching, folder)
-    return Curation(corpora, request.output, matched, matching, clusters, evidence)
+    folder, job = curation_step(corpora, request.output, matched).folder, matching.job
+    reviews = ReviewJob(job, folder, files=1) if matched.reviews else None
+    if reviews is not None:
+        job = replace(job, reviews=reviews.reviewed)
+    clusters = ClusterJob(job, folder, bucket_count(corpora)) if rules else None
+    evidence = _evidence(matched, job, folder, bucket_count(corpora))
+    return Curation(corpora, request.output, matched, matching, clusters, evidence, reviews)
 
 
 def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Matched:
@@ -139,18 +156,18 @@ def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Mat
 
 
 def _evidence(
-    matched: Matched, matching: MatchRequest, folder: str
+    matched: Matched, job: MatchJob, folder: str, files: int
 ) -> tuple[ContaminationJob | TextJob, ...]:
     """The jobs that find contamination."""
     if not matched.benchmarks:
         return ()
-    files, (share, ngram) = bucket_count(matching.corpora), matched.against
-    pictures = ContaminationJob(matching.job, folder, files, share == "image_and_text", ngram)
+    share, ngram = matched.against
+    pictures = ContaminationJob(job, folder, files, share == "image_and_text", ngram)
     rules = matched.texts
     if rules is None:
         return (pictures,)
     texts = TextJob(
-        match=matching.job,
+        match=job,
         folder=folder,
         files=files,
         ngram=rules.ngram,
@@ -172,19 +189,32 @@ def curate_stage(request: CurateRequest, stage: str, launcher: Launcher) -> Cura
     pictures = match(matching, launcher).counts.pictures
 
     def find(folder: str) -> Matched:
-        for job in curation.finds:
+        curation.hand_over()
+        reviews = () if curation.reviews is None else (curation.reviews,)
+        for job in (*reviews, *curation.finds):
             _find(job, matching, pictures, launcher)
         return curation.found()
 
-    return curate(curation.corpora, request.output, launcher, curation.matched, find)
+    made = curate(curation.corpora, request.output, launcher, curation.matched, find)
+    tell_reviews(made, launcher)
+    return made
 
 
-def find_step(job: FindJob) -> Summed:
-    """Clusters or evidence of contamination, unless they are there. Anything in, when verdicts are
-    there."""
+def tell_reviews(curation: CurationManifest, launcher: Launcher) -> None:
+    """Say what became of the reviews, if there are any."""
+    if curation.reviews_digest is not None:
+        launcher.say(f"reviews: {reviews_told(curation.reviews)}")
+
+
+def find_step(job: FindJob | ReviewJob) -> Summed:
+    """Reviews, clusters or evidence of contamination, unless they are there. Anything in, when
+    verdicts (and reviews) are there."""
     todo = bool(job.markers.missing())
     if isinstance(job, TextJob):
         return Summed((job.markers,), FindTexts(job) if todo else None, text_parts, job)
+    if isinstance(job, ReviewJob):
+        work = ResolveReviews(job) if todo else None
+        return Summed((job.markers,), work, range, job.match.ranges)
     find = (
         ClusterPictures(job, PictureComparer)
         if isinstance(job, ClusterJob)
@@ -193,7 +223,9 @@ def find_step(job: FindJob) -> Summed:
     return Summed((job.markers,), find if todo else None, range, job.match.ranges)
 
 
-def _find(job: FindJob, matching: MatchRequest, pictures: int, launcher: Launcher) -> None:
+def _find(
+    job: FindJob | ReviewJob, matching: MatchRequest, pictures: int, launcher: Launcher
+) -> None:
     if job.markers.is_summed():
         return
     about, size = f"{job.STEM} among {pictures:,} pictures", matching.images * OCCURRENCE.itemsize

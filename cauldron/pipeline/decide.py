@@ -22,6 +22,7 @@ from cauldron.core.output.manifests import (
     ratings_folder,
 )
 from cauldron.core.ratings import Scale
+from cauldron.core.reviews import Review, reviews_digest
 from cauldron.core.rules import Action, Conflicts, TextOverlapRules
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step
@@ -36,6 +37,7 @@ from cauldron.transforms.curate.records import CurateJob, CurateSource
 from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.cluster import CLUSTER_VERSION
 from cauldron.transforms.matching.contamination import CONTAMINATION_VERSION
+from cauldron.transforms.matching.reviews import REVIEW_VERSION
 from cauldron.transforms.matching.texts import TEXT_VERSION
 
 
@@ -50,6 +52,8 @@ class Matched:
         against: what a row and a benchmark must share, and how many words in sequence.
         texts: when a row repeats a benchmark's text; None if texts are not compared.
         clusters, contamination: files in the curation's folder.
+        reviews: what a person says of pairs.
+        reviewed: the file in the curation's folder with what became of them, and their counts.
         ratings: the ratings that decide, by source.
         least: the smallest rating that each turn of a row may have, by scale.
     """
@@ -63,6 +67,8 @@ class Matched:
     texts: TextOverlapRules | None = None
     clusters: tuple[RowFile, ...] = ()
     contamination: tuple[RowFile, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    reviewed: tuple[RowFile, Mapping[str, int]] | None = None
     ratings: Mapping[str, RatingManifest] = field(default_factory=dict)
     least: Mapping[Scale, int] = field(default_factory=dict)
 
@@ -86,6 +92,8 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
         values["against"] = [CONTAMINATION_VERSION, *matched.against]
         if matched.texts is not None:
             values["texts"] = [TEXT_VERSION, matched.texts.model_dump(mode="json")]
+    if matched.reviews:
+        values["reviews"] = [REVIEW_VERSION, reviews_digest(matched.reviews)]
     if matched.ratings:
         values["ratings"] = {name: item.fingerprint for name, item in matched.ratings.items()}
         values["least"] = dict(matched.least)
@@ -190,6 +198,7 @@ def curation_manifest(
     """From the summaries of the decisions and of the merged texts."""
     marks = list(job.markers.read())
     counts = {source.name: CurationCounts(rows_in=0, kept=0) for source in job.sources}
+    reviewed, reviews = matched.reviewed or (None, {})
     for mark in marks:
         for name, values in mark["sources"].items():
             counts[name] += CurationCounts(**values)
@@ -208,5 +217,8 @@ def curation_manifest(
         clusters=list(matched.clusters),
         contamination=list(matched.contamination),
         merged=[RowFile(**mark["file"]) for mark in job.merged_markers.read()],
+        reviewed=[] if reviewed is None else [reviewed],
+        reviews=dict(reviews),
+        reviews_digest=reviews_digest(matched.reviews) if matched.reviews else None,
         counts=counts,
     )

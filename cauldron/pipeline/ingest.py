@@ -24,6 +24,7 @@ from cauldron.core.output.manifests import (
     Tokenizer,
 )
 from cauldron.core.output.markers import Markers, marker_folder
+from cauldron.core.reasons import NOT_FETCHED
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.runner import Job, Launcher, job_name
 from cauldron.pipeline.step import make_steps
@@ -165,14 +166,15 @@ def _check_losses(
     """Raise CauldronError with a line for every source that lost more than `limit`."""
     lines = []
     for corpus, own, (_, counts) in zip(todo, pieces, made, strict=True):
-        lost = sum(counts["quarantined"].values())
+        unread_rows = {r: n for r, n in counts["quarantined"].items() if r not in NOT_FETCHED}
+        lost = sum(unread_rows.values())
         by_rows = lost / max(1, counts["rows_in"])
         # An unreadable file counts as one row, because its number of rows is unknown: its bytes
         # say better how much is lost.
         unread = sum(piece.size for piece in own if piece.reason)
         by_bytes = unread / max(1, sum(piece.size for piece in own))
         if max(by_rows, by_bytes) > limit:
-            reasons = ", ".join(f"{reason} {n}" for reason, n in counts["quarantined"].items())
+            reasons = ", ".join(f"{reason} {n}" for reason, n in unread_rows.items())
             lines.append(
                 f"{corpus.source.name} lost {max(by_rows, by_bytes):.1%} to unreadable input "
                 f"({reasons}), listed in {corpus.quarantine}"

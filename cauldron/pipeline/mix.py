@@ -212,6 +212,7 @@ def _manifest(
         tokenizer=next(iter(request.corpora.values())).tokenizer,
         corpora={name: request.corpora[name].fingerprint for name in sources},
         curation=request.curation.fingerprint,
+        reviews=request.curation.reviews,
         unavailable=request.unavailable,
         sources=sources,
         totals=MixtureTotals(**_counted(total), bytes=sum(shard.bytes for shard in shards)),

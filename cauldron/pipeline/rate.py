@@ -31,6 +31,7 @@ from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track
 from cauldron.core.ratings import RatingRules
 from cauldron.pipeline.corpora import BuildOptions, plan_corpora
+from cauldron.pipeline.fetch import with_finished_fetches
 from cauldron.pipeline.options import check_arguments, check_reach
 from cauldron.pipeline.runner import Job, Launcher
 from cauldron.pipeline.step import Step, make_steps
@@ -159,7 +160,8 @@ def _corpora(options: RateOptions) -> dict[str, CorpusManifest]:
     if unmixed:
         hint = did_you_mean(unmixed[0], of_build.sources)
         raise UsageError(f"ratings.sources: no stage of {recipe.name} mixes {unmixed[0]}{hint}")
-    planned = {corpus.source.name: corpus for corpus in plan_corpora(of_build)[0]}
+    corpora = with_finished_fetches(plan_corpora(of_build)[0], options.output)
+    planned = {corpus.source.name: corpus for corpus in corpora}
     finished = {name: planned[name].finished() for name in wanted if name in planned}
     found = {name: manifest for name, manifest in finished.items() if manifest is not None}
     absent = [name for name in wanted if name not in found]

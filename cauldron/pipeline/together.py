@@ -12,7 +12,13 @@ from typing import Any
 import apache_beam as beam
 
 from cauldron.core.output.manifests import CurationManifest, MatchManifest
-from cauldron.pipeline.curate import CurateRequest, Curation, curation_of, find_step
+from cauldron.pipeline.curate import (
+    CurateRequest,
+    Curation,
+    curation_of,
+    find_step,
+    tell_reviews,
+)
 from cauldron.pipeline.decide import curation_manifest, decide_step
 from cauldron.pipeline.match import MatchPictures, MatchRequest, match_manifest
 from cauldron.pipeline.runner import Job, Launcher, job_name
@@ -43,6 +49,9 @@ def curate_together(
     }
 
     def build(folders: list[str]) -> Iterator[MatchManifest | CurationManifest]:
+        for folder in folders:
+            if folder in by_folder:
+                by_folder[folder].hand_over()
         graph = _Graph(
             [matchings[folder] for folder in folders if folder in matchings],
             [by_folder[folder] for folder in folders if folder in by_folder],
@@ -59,6 +68,8 @@ def curate_together(
                 yield curation_manifest(item.decisions, item.corpora, item.found())
 
     made = make_steps("match and curate", steps, build, launcher.say)
+    for folder in by_folder:
+        tell_reviews(made[folder], launcher)
     return {stage: made[folder] for stage, folder in of_stage.items()}
 
 
@@ -79,6 +90,8 @@ class _Graph(beam.PTransform):
         for number, item in enumerate(self._curations):
             start = begin if item.matching is None else matched.get(item.matching.folder, begin)
             name = f"Curate {number + 1}"
+            if item.reviews is not None:
+                start = start | f"{name}: reviews" >> find_step(item.reviews)
             if item.finds:
                 found = [
                     # Texts need no verdicts.
@@ -93,6 +106,8 @@ class _Graph(beam.PTransform):
     def markers(self) -> list[str]:
         """Of the files that tell how far the graph is."""
         steps = [MatchPictures(matching).markers() for matching in self._matchings]
-        steps += [job.markers.paths() for item in self._curations for job in item.finds]
+        reviews = [item.reviews for item in self._curations if item.reviews is not None]
+        finds = [*reviews, *(job for item in self._curations for job in item.finds)]
+        steps += [job.markers.paths() for job in finds]
         steps += [item.decisions.markers.paths() for item in self._curations]
         return [path for paths in steps for path in paths]

@@ -59,7 +59,7 @@ class Group(NamedTuple):
 def parquet_pieces(
     source: str, repo: Repo, shards: Shards, columns: Columns, limit: int = -1, kind: str = PARQUET
 ) -> list[Piece]:
-    """Cut shards into pieces of about `cauldron.sources.base.PIECE_BYTES`, in reading order.
+    """Cut shards into pieces of about `cauldron.sources.base.piece_bytes`, in reading order.
 
     A row group is never cut, so a piece may be larger. Every footer is read; with a `limit`, only
     those up to the file that reaches it.
@@ -68,6 +68,9 @@ def parquet_pieces(
         return []
     pieces: list[Piece] = []
     left = limit if limit >= 0 else sys.maxsize
+    size = base.piece_bytes(
+        sum(slot.size for slot in shards.slots if not isinstance(slot, Missing))
+    )
     for slot, outcome in _surveyed(repo, shards, columns, in_parallel=limit < 0):
         if isinstance(slot, Missing):
             message = "by the numbers of the shards beside them, some are missing"
@@ -82,7 +85,7 @@ def parquet_pieces(
             pieces.append(problem._replace(reason=outcome.reason, message=outcome.message))
             left -= max(0, rows)
         else:
-            pieces += _cut(Piece(source, slot.path, kind), outcome, left)
+            pieces += _cut(Piece(source, slot.path, kind), outcome, size, left)
             left -= sum(group.rows for group in outcome)
         if left <= 0:
             break
@@ -184,8 +187,8 @@ def _survey(repo: Repo, path: str, columns: Columns) -> list[Group] | ParquetErr
         return unreadable(error)
 
 
-def _cut(whole: Piece, groups: list[Group], left: int) -> Iterator[Piece]:
-    """Runs of row groups of about `PIECE_BYTES`, up to `left` rows."""
+def _cut(whole: Piece, groups: list[Group], most: int, left: int) -> Iterator[Piece]:
+    """Runs of row groups of at most `most` bytes, or of one row group, up to `left` rows."""
     kept: list[Group] = []
     rows = 0
     for group in groups:
@@ -195,7 +198,7 @@ def _cut(whole: Piece, groups: list[Group], left: int) -> Iterator[Piece]:
         rows += group.rows
     start = size = 0
     for number, group in enumerate(kept):
-        if number > start and size + group.size > base.PIECE_BYTES:
+        if number > start and size + group.size > most:
             yield whole._replace(start=start, stop=number, size=size)
             start, size = number, 0
         size += group.size

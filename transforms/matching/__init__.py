@@ -4,6 +4,6 @@
                                                                                         └──contamination
 
 Here is what they share: the records and jobs (`records.py`), reading and cutting arrays of records
-(`arrays.py`), the pictures themselves (`pictures.py`), and Numba's cache (`compiled.py`). Pixels
-are read by reference, and only of pairs whose hashes and shapes are near enough.
+(`arrays.py`), and the pictures themselves (`pictures.py`). Pixels are read by reference, and only
+of pairs whose hashes and shapes are near enough.
 """

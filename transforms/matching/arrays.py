@@ -18,7 +18,6 @@ from cauldron.transforms.arrays import Array, from_table, read_array, split_by
 from cauldron.transforms.matching.records import (
     BENCHMARK,
     OCCURRENCE,
-    VERDICT,
     CurationJob,
     MatchJob,
 )
@@ -39,8 +38,6 @@ ROW_FIELDS = ("source", "part", "row", "image", "id_high", "id_low")
 _KIND = np.dtype([("kind", "u1"), ("ground", "u1")])
 _KEYS = ("key_high", "key_low")
 _OCCURRENCE = np.dtype([(name, OCCURRENCE[name]) for name in (*_KEYS, *ROW_FIELDS)])
-_PAIR = ("first", "second", "distance", "score", "same")
-_VERDICT = np.dtype([(name, VERDICT[name]) for name in _PAIR])
 # Runners refuse large elements.
 _PIECE_BYTES = 8 * 1024 * 1024
 
@@ -94,14 +91,6 @@ def row_groups(path: str, dtype: np.dtype[np.void]) -> Iterator[Array]:
         file = pq.ParquetFile(source)
         for group in range(file.num_row_groups):
             yield from_table(file.read_row_group(group, list(dtype.names or ())), dtype)
-
-
-def same_pairs(path: str) -> Iterator[Array]:
-    """The pairs of a file of verdicts that are the same: first, second, distance, score."""
-    for verdicts in row_groups(path, _VERDICT):
-        same = verdicts[verdicts["same"] == 1]
-        if len(same):
-            yield same
 
 
 def read_pictures(numbers: U64, number: int, job: MatchJob, dtype: np.dtype[np.void]) -> Array:

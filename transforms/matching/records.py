@@ -60,6 +60,9 @@ SIGNATURE = np.dtype(
 # Two pictures, `first` < `second`, and the Hamming distances of their hashes.
 PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("distance256", "<u2")])
 
+# A pair of which a person says whether its pictures are the same.
+REVIEWED = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("same", "u1")])
+
 # A pair after its pixels were compared. With content keys, so that later builds can reuse it.
 # `score` is 0 to 1; `drawing` is 1 if the threshold for line art and text applied; `same` is 1 if
 # the score reached the threshold.
@@ -117,6 +120,7 @@ class MatchJob:
         radius, radius256: largest Hamming distances of the 64- and 256-bit hashes.
         aspect: largest ratio of aspect ratios, minus one.
         neighbours: the most candidates that a picture keeps, nearest first.
+        reviews: a file of `REVIEWED` pairs, which take the place of verdicts; None: there are none.
     """
 
     sources: tuple[MatchSource, ...]
@@ -126,6 +130,7 @@ class MatchJob:
     radius256: int
     aspect: float
     neighbours: int
+    reviews: str | None = None
 
     @property
     def limits(self) -> Limits:

@@ -28,7 +28,6 @@ import io
 import math
 import struct
 import types
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,7 +35,9 @@ from cauldron.sources.base import RawImage
 from cauldron.transforms.pictures.hashes import SHORTEST_SIDE
 from cauldron.transforms.pictures.loss import loss_of
 from cauldron.transforms.pictures.pixels import REDUCING_GAP, flat, grey_bits, scaled, target_size
+from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import Signature, sign
+from deflate import crc32
 from PIL import ExifTags, Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
@@ -65,6 +66,7 @@ _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"ftypmif1", AvifImageFile),
 )
 _BOX_HEADER = 4  # bytes with the length of a box, before its type, in ISO media files
+MAGIC_BYTES = 12  # of a file: enough to tell every format by
 _PASSED = (JpegImageFile, PngImageFile, WebPImageFile)
 _JPEG_END = b"\xff\xd9"
 
@@ -152,12 +154,16 @@ def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> Sto
     if not _may_pass(image, rules):
         return _reencoded(image, data, digest, rules)
     (width, height), mode, loss = image.size, image.mode, loss_of(image, data)
-    if isinstance(image, JpegImageFile):
-        image.draft("L", (SHORTEST_SIDE, SHORTEST_SIDE))
-    image.load()
-    if isinstance(image, PngImageFile) and _orientation(image) != 1:
-        return _reencoded(image, data, digest, rules)  # a PNG may have it after the pixels
-    phash, signature = sign(image, whole=not isinstance(image, JpegImageFile), loss=loss)
+    pixels = decode_png(data) if isinstance(image, PngImageFile) else None
+    if pixels is None:
+        if isinstance(image, JpegImageFile):
+            image.draft("L", (SHORTEST_SIDE, SHORTEST_SIDE))
+        image.load()
+        if isinstance(image, PngImageFile) and _orientation(image) != 1:
+            return _reencoded(image, data, digest, rules)  # a PNG may have it after the pixels
+    phash, signature = sign(
+        image if pixels is None else pixels, whole=not isinstance(image, JpegImageFile), loss=loss
+    )
     info = ImageInfo(
         width=width,
         height=height,
@@ -188,6 +194,25 @@ def _open(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:
     image = parser(io.BytesIO(data))
     _check_size(*image.size, rules)
     return image
+
+
+def has_image_start(data: bytes) -> bool:
+    """Whether a file that begins so has one of the formats that are read."""
+    return any(_starts(data, start) for start, _ in _FORMATS)
+
+
+def check_pixels(data: bytes, most: int) -> None:
+    """Check the size that an image's header announces; a header that cannot be read is let through.
+
+    Raises:
+        ImageProblem: ``image_too_large``.
+    """
+    try:
+        with _decoding():
+            _open(data, ImageRules(hard_max_pixels=most)).close()
+    except ImageProblem as problem:
+        if problem.reason == "image_too_large":
+            raise
 
 
 def _starts(data: bytes, start: bytes) -> bool:
@@ -231,7 +256,7 @@ def _check_png(data: bytes) -> None:
         if end > len(data):
             raise ImageProblem("image_truncated", f"a PNG ends inside a chunk, at {len(data)}")
         is_critical = not name[0] & 0x20
-        if is_critical and zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(
+        if is_critical and crc32(view[position + 4 : end - 4]) != int.from_bytes(
             view[end - 4 : end], "big"
         ):
             message = f"the checksum of PNG chunk {name!r} at {position} is wrong"

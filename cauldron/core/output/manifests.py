@@ -140,6 +140,10 @@ class CurationManifest(Manifest):
         buckets: files of decisions.
         clusters, contamination: files of evidence; that of pictures first, then that of texts.
         merged: files of merged texts, a JSON line for each row that took over others.
+        reviewed: the file with what became of reviews.
+        reviews: how many by what became of them; of the obeyed ones also how many pairs are
+            ``same`` and ``different``.
+        reviews_digest: of what the reviews say; None without reviews.
     """
 
     format: Literal[1] = 1
@@ -157,12 +161,16 @@ class CurationManifest(Manifest):
     clusters: list[RowFile] = []
     contamination: list[RowFile] = []
     merged: list[RowFile] = []
+    reviewed: list[RowFile] = []
+    reviews: dict[str, int] = {}
+    reviews_digest: Name | None = None
     counts: dict[str, CurationCounts]
 
     @property
     def files(self) -> list[RowFile]:
         """Every file of the folder except the manifest."""
-        return [*self.buckets, *self.clusters, *self.contamination, *self.merged]
+        found = [*self.clusters, *self.contamination, *self.reviewed]
+        return [*self.buckets, *found, *self.merged]
 
     def paths(self, files: list[RowFile]) -> list[str]:
         """The paths of some of its files, relative to the output folder."""
@@ -346,6 +354,7 @@ class MixtureManifest(Manifest):
     tokenizer: Tokenizer
     corpora: dict[SourceName, Name]
     curation: Name
+    reviews: dict[str, int] = {}
     unavailable: list[Unavailable] = []
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals

@@ -89,6 +89,18 @@ def test_pieces_are_runs_of_row_groups(repo: Repo, monkeypatch: pytest.MonkeyPat
     assert ids(rows_of(repo)) == list(range(55))
 
 
+def test_a_large_source_has_larger_pieces_not_more(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        write(repo, name, 55)
+    monkeypatch.setattr(base, "PIECE_BYTES", 1)
+    assert len(plan(repo)) == 12
+    monkeypatch.setattr(base, "MOST_PIECES", 4)
+    assert len(plan(repo)) <= 6  # a file's last piece may be small
+    assert ids(rows_of(repo)) == [*range(55), *range(55)]
+
+
 def test_only_the_columns_that_are_read_count(repo: Repo) -> None:
     write(repo, "a.parquet", 55)
     assert plan(repo, columns=Columns(("id",)))[0].size < plan(repo)[0].size

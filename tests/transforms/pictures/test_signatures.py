@@ -15,6 +15,7 @@ import xxhash
 from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from cauldron.transforms.parts import PartNames, PartWriter
+from cauldron.transforms.pictures import png
 from cauldron.transforms.pictures.loss import PALETTE_LOSS
 from cauldron.transforms.pictures.prepare import prepare_image
 from cauldron.transforms.pictures.signatures import (
@@ -134,13 +135,18 @@ def test_a_jpeg_has_no_digest_of_pixels(data: bytes, rules: dict[str, object]):
 def test_one_decode_feeds_everything(
     data: bytes, scale: int | None, monkeypatch: pytest.MonkeyPatch
 ):
-    made, decoder = [], Image._getdecoder
+    made, decoder, inflate = [], Image._getdecoder, png.zlib_decompress
 
     def spy(mode, name, arguments, extra=()):
         made.append(extra[0] if extra else None)
         return decoder(mode, name, arguments, extra)
 
+    def inflated(packed, size):
+        made.append(None)
+        return inflate(packed, size)
+
     monkeypatch.setattr(Image, "_getdecoder", spy)
+    monkeypatch.setattr(png, "zlib_decompress", inflated)
     prepare_image(RawImage(data), ImageRules())
     assert len(made) == 1
     if scale is not None:

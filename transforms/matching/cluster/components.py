@@ -25,8 +25,8 @@ from typing import Any, TypeAlias
 import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, range_of
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.arrays import I64, U64, cut_by, starts
-from cauldron.transforms.matching.compiled import compiled
 
 from cauldron.core.errors import CauldronError
 

@@ -11,13 +11,12 @@ from cauldron.transforms.matching.arrays import (
     is_in,
     occurrences_of,
     read_pictures,
-    row_groups,
-    same_pairs,
     starts,
 )
 from cauldron.transforms.matching.cluster.components import EDGE, forest
 from cauldron.transforms.matching.cluster.representatives import COMPARED, MEMBER
 from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, MatchJob
+from cauldron.transforms.matching.reviews import same_pairs, verdicts_of
 
 # Identifies an image. The smallest is the best.
 IMAGE_KEY = ("source", "id_high", "id_low", "image")
@@ -38,7 +37,7 @@ def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
     """
     outside = benchmarks["number"][benchmarks["kind"] == BENCHMARK]
     found = [np.zeros(0, dtype=EDGE)]
-    for pairs in same_pairs(job.verdicts(number)):
+    for pairs in same_pairs(number, job):
         pairs = pairs[~(is_in(pairs["first"], outside) | is_in(pairs["second"], outside))]
         edges = np.zeros(len(pairs), dtype=EDGE)
         edges["large"], edges["small"] = pairs["second"], pairs["first"]
@@ -109,7 +108,7 @@ def read_compared(labels: Array, number: int, job: MatchJob) -> Iterator[tuple[U
     Yields:
         roots, and `COMPARED` records.
     """
-    for verdicts in row_groups(job.verdicts(number), COMPARED):
+    for verdicts in verdicts_of(number, job, COMPARED):
         compared = verdicts[is_in(verdicts["first"], labels["vertex"])]
         if len(compared):
             yield labels["root"][np.searchsorted(labels["vertex"], compared["first"])], compared

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from cauldron.transforms.arrays import Array
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.arrays import I64, U64, Flags
 from cauldron.transforms.matching.cluster.leader import (
     Leaders,
@@ -33,8 +34,9 @@ from cauldron.transforms.matching.cluster.leader import (
     supported,
     with_representatives,
 )
-from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.matching.cluster.reviewed import Units, units_of
 from cauldron.transforms.matching.records import OCCURRENCE, PAIR, PICTURE, MatchJob
+from cauldron.transforms.matching.reviews import reviewed_pairs
 
 SPLITS = 4
 # How often components are advanced. Between two passes missing pairs are compared.
@@ -93,6 +95,7 @@ def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advan
     """
     members = members[np.argsort(members["number"])]
     compared = compared[np.lexsort((compared["second"], compared["first"]))]
+    reviewed = reviewed_pairs(job)
     settled, waiting, their_pairs, missing = [], [], [], []
     while len(members):
         first, second, compared = _inside(members, compared)
@@ -100,7 +103,7 @@ def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advan
         waits = np.bincount(leaders.component, leaders.missing, len(members))[leaders.component] > 0
         ends = (members["splits"] >= SPLITS) | (waits & last)
         if ends.any():
-            settled.append(_take_in_order(members[ends], compared))
+            settled.append(_take_in_order(members[ends], compared, reviewed))
             members = members[~ends]
             continue
         missing.append(_missing_pairs(members, leaders))
@@ -108,7 +111,10 @@ def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advan
         own = leaders.component[first] == leaders.component[second]
         their_pairs.append(compared[own & waits[first]])
         stays = supported(leaders, first, second, compared, leaders.stays & ~waits)
-        leaders = with_representatives(leaders, first, second, compared, stays)
+        if units := units_of(members, reviewed):
+            leaders, stays = _obey(units, leaders, stays, ~waits, first, second, compared)
+        else:
+            leaders = with_representatives(leaders, first, second, compared, stays)
         settled.append(_settle(members, leaders, compared, stays))
         members, compared = members[~stays & ~waits], compared[own & ~waits[first]]
         members["splits"] += 1
@@ -118,6 +124,23 @@ def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advan
         _concatenated(their_pairs, COMPARED),
         _concatenated(missing, PAIR),
     )
+
+
+def _obey(
+    units: Units,
+    leaders: Leaders,
+    stays: Flags,
+    settles: Flags,
+    first: I64,
+    second: I64,
+    compared: Array,
+) -> tuple[Leaders, Flags]:
+    """Leaders and who stays with them, as reviews say. Arguments as in `Units.obey`."""
+    obeyed, held = units.obey(leaders, stays, settles, first, second, compared["same"] == 1)
+    seen = stays & obeyed
+    leaders = with_representatives(leaders, first, second, compared, seen)
+    known = np.where(obeyed & ~seen, held, leaders.known)
+    return leaders._replace(known=known), obeyed
 
 
 def _concatenated(pieces: list[Array], dtype: np.dtype[np.void]) -> Array:
@@ -173,14 +196,20 @@ def _records(members: Array, representatives: Array, pairs: Array, place: Any) -
     return settled
 
 
-def _take_in_order(members: Array, compared: Array) -> Array:
+def _take_in_order(members: Array, compared: Array, reviewed: Array) -> Array:
     """Settle members with the known pairs: the best takes all that are the same, and so on."""
     first, second, compared = _inside(members, compared[compared["same"] == 1])
     ends, others = np.concatenate([first, second]), np.concatenate([second, first])
     order = np.argsort(ends, kind="stable")
     start = np.searchsorted(ends[order], np.arange(len(members) + 1))
     lead, pair = np.full((2, len(members)), -1)
-    _take(best_first(members), start, others[order], order, lead, pair)
+    if units := units_of(members, reviewed):
+        others, pairs = others[order].tolist(), (order % max(1, len(first))).tolist()
+        each = zip(start[:-1].tolist(), start[1:].tolist(), strict=True)
+        known = [list(zip(others[a:b], pairs[a:b], strict=True)) for a, b in each]
+        lead, pair = units.take_in_order(best_first(members), known, units.ties(first, second))
+    else:
+        _take(best_first(members), start, others[order], order, lead, pair)
     size = np.bincount(lead, minlength=len(members))[lead]
     by_itself = np.where(np.diff(start) > 0, UNSETTLED, ALONE)
     place = np.where(pair >= 0, FOLLOWER, np.where(size > 1, REPRESENTATIVE, by_itself))

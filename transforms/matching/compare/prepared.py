@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
 
@@ -62,20 +63,15 @@ class Prepared:
 
 def prepare(data: bytes) -> Prepared:
     """Decode a stored picture: JPEG, PNG or WebP, RGB or L."""
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
-        size = image.size
-        factor = _factor(*size)
-        target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
-        frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
-        # For JPEG only: libjpeg decodes at 1/2, 1/4 or 1/8 in less time.
-        drafted = image.draft(None, target) if factor < 1 else None
-        plain = image.convert("RGB")
+    pixels, size, decoded = _decoded(data)
+    factor = _factor(*size)
+    target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+    frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
     if factor < 1:
-        decoded = drafted[1][2] / size[0] if drafted else 1.0
         box = 0, 0, frame[0] * decoded, frame[1] * decoded
-        plain = plain.resize(target, Image.Resampling.BICUBIC, box=box)
-    pixels = np.asarray(plain)
-    greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+        plain = Image.fromarray(pixels).resize(target, Image.Resampling.BICUBIC, box=box)
+        pixels = np.asarray(plain)
+    greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
     levels = [greys]
     for side in reversed(LEVELS):
         levels.append(_reduced(levels[-1], side))
@@ -86,11 +82,39 @@ def prepare(data: bytes) -> Prepared:
         frame,
         greys,
         tuple(levels[:0:-1]),
-        _reduced(pixels, COLOUR_SIDE),
+        _coloured(_reduced(pixels, COLOUR_SIDE)),
         round(float(edges.mean()), 4),
         ground >= DRAWING_GROUND,
         is_blank(int(ground)),
     )
+
+
+def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
+    """Pixels, grey or RGB; width and height of the picture; by what the pixels are scaled.
+
+    Of a large JPEG libjpeg decodes a half, a quarter or an eighth in less time. Otherwise the
+    pixels are those of Pillow, from faster decoders. OpenCV, which accepts truncated files, only
+    sees what ingest found complete.
+    """
+    pixels = decode_png(data)
+    if pixels is not None:
+        return pixels, (pixels.shape[1], pixels.shape[0]), 1.0
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+        size, scale = image.size, 1.0
+        factor = _factor(*size)
+        if factor < 1:
+            target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
+            drafted = image.draft(None, target)
+            scale = drafted[1][2] / size[0] if drafted else 1.0
+        elif image.format == "JPEG":
+            flags = cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
+            packed = np.frombuffer(data, np.uint8)
+            return cv2.imdecode(packed, flags | cv2.IMREAD_IGNORE_ORIENTATION), size, scale
+        return np.asarray(image if image.mode == "L" else image.convert("RGB")), size, scale
+
+
+def _coloured(plane: Plane) -> Plane:
+    return plane if plane.ndim == 3 else cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
 
 
 def _factor(width: int, height: int) -> float:

@@ -14,7 +14,6 @@ from cauldron.transforms.graph import Each
 from cauldron.transforms.matching.arrays import (
     benchmark_pictures,
     by_part,
-    same_pairs,
     unpack_benchmarks,
 )
 from cauldron.transforms.matching.contamination.evidence import (
@@ -38,6 +37,7 @@ from cauldron.transforms.matching.contamination.leaks import (
     strongest,
 )
 from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.matching.reviews import kept_apart, same_pairs
 
 _BATCH_ROWS = 4_096
 
@@ -56,7 +56,7 @@ def _direct_leaks(
     pictures = unpack_benchmarks(benchmarks)
     own = pictures[pictures["number"] >> np.uint64(32) == element]
     yield from _by_range(leaks_by_content(own), "training")
-    for pairs in same_pairs(job.verdicts(element)):
+    for pairs in same_pairs(element, job):
         yield from _by_range(leaks_by_verdict(pairs, pictures), "training")
 
 
@@ -69,13 +69,16 @@ def _find_steps(
 ) -> Iterator[tuple[int, bytes]]:
     """Steps of a range, split by the range of the picture that they lead to."""
     pictures, numbers = unpack_benchmarks(benchmarks), sorted_numbers(leaked)
-    for pairs in same_pairs(job.verdicts(element)):
+    for pairs in same_pairs(element, job):
         yield from _by_range(steps(pairs, pictures, numbers), "benchmark")
 
 
-def _follow_steps(element: tuple[int, dict[str, Iterable[bytes]]]) -> Iterator[tuple[int, bytes]]:
+def _follow_steps(
+    element: tuple[int, dict[str, Iterable[bytes]]], job: MatchJob
+) -> Iterator[tuple[int, bytes]]:
     _, pieces = element
     found = indirect_leaks(from_bytes(pieces["steps"], LEAK), from_bytes(pieces["leaks"], LEAK))
+    found = found[~kept_apart(found["training"], found["benchmark"], job)]
     yield from _by_range(found, "training")
 
 
@@ -168,7 +171,7 @@ class FindContamination(beam.PTransform):
         indirect = (
             {"leaks": direct, "steps": steps}
             | "Leaks and steps" >> beam.CoGroupByKey()
-            | "Indirect leaks" >> beam.FlatMap(_follow_steps).with_output_types(_PAIR)
+            | "Indirect leaks" >> beam.FlatMap(_follow_steps, job).with_output_types(_PAIR)
         )
         return (direct, indirect) | "All leaks" >> beam.Flatten()
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.records import Limits
 from numba import types
 from numba.extending import intrinsic

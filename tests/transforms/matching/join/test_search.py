@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.join import search
 from cauldron.transforms.matching.join.blocks import Plan, spread
 from cauldron.transforms.matching.join.crowds import CROWD, DELEGATES, MOST_BENCHMARKS, thin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cauldron.transforms.matching.compiled import compiled
+from cauldron.transforms.compiled import compiled
 from numba.core.caching import CacheImpl
 
 

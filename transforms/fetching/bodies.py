@@ -1,0 +1,134 @@
+"""The body of an answer: read and unpacked within limits, and an image by its content."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from typing import Protocol
+
+import aiohttp
+from cauldron.transforms.pictures.prepare import MAGIC_BYTES, has_image_start
+
+from cauldron.core.fetching import FetchRules
+
+# Bodies up to this size may all be in memory at once, larger ones only a few.
+_SMALL = 1024 * 1024
+_LARGE_AT_ONCE = 16
+# Encodings that are undone here. We ask for none, and some servers compress all the same.
+_GZIP = {"gzip": 31, "x-gzip": 31, "deflate": 47}
+
+
+class Unfit(Exception):  # noqa: N818 - an outcome of the answer, not of the program
+    """An answer without a usable image; `reason` is a code of `NOT_FETCHED`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class _Decoder(Protocol):
+    def add(self, part: bytes) -> bytes: ...
+
+    def finish(self) -> None: ...
+
+
+class _Plain:
+    def add(self, part: bytes) -> bytes:
+        return part
+
+    def finish(self) -> None:
+        """Nothing is held back."""
+
+
+class _Inflate:
+    """Unpacks up to one byte more than the limit, however much more a body would be."""
+
+    def __init__(self, encoding: str, limit: int) -> None:
+        self._stream = zlib.decompressobj(_GZIP[encoding])
+        self._left = limit + 1
+
+    def add(self, part: bytes) -> bytes:
+        if self._stream.eof or not self._left:
+            return b""
+        try:
+            data = self._stream.decompress(part, self._left)
+        except zlib.error as error:
+            raise Unfit("bad_encoding", f"the body is not {error}") from None
+        self._left -= len(data)
+        return data
+
+    def finish(self) -> None:
+        if not self._stream.eof:
+            raise Unfit("incomplete_body", "the compressed body ends too early")
+
+
+class BodyReader:
+    """Reads bodies of one worker process."""
+
+    def __init__(self, rules: FetchRules) -> None:
+        self._rules = rules
+        self._large = asyncio.Semaphore(_LARGE_AT_ONCE)
+
+    async def read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The bytes of an image.
+
+        Raises:
+            Unfit: too large, too slow, empty, compressed in an unknown way, or not an image.
+        """
+        limit, announced = self._rules.max_bytes, response.content_length
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding in ("identity", ""):
+            decoder: _Decoder = _Plain()
+            if announced is not None and announced > limit:
+                raise Unfit("body_too_large", f"{announced:,} bytes, the limit is {limit:,}")
+        elif encoding in _GZIP:
+            decoder = _Inflate(encoding, limit)
+        else:
+            raise Unfit("bad_encoding", f"the body has the encoding {encoding[:40]!r}")
+        seconds = self._rules.timeouts.body
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._read(response.content, decoder)
+        except aiohttp.SocketTimeoutError:
+            stall = self._rules.timeouts.stall
+            raise Unfit("body_timeout", f"nothing came for {stall:g} s within the body") from None
+        except TimeoutError:
+            raise Unfit("body_timeout", f"the body was not complete in {seconds:g} s") from None
+
+    async def _read(self, stream: aiohttp.StreamReader, decoder: _Decoder) -> bytes:
+        body = bytearray()
+        is_image = False
+        while len(body) <= _SMALL:
+            part = await stream.readany()
+            if not part:
+                decoder.finish()
+                return _whole(body, is_image)
+            is_image = self._add(body, decoder.add(part), is_image)
+        async with self._large:
+            async for part in stream.iter_any():
+                self._add(body, decoder.add(part), is_image)
+        decoder.finish()
+        return bytes(body)
+
+    def _add(self, body: bytearray, part: bytes, is_image: bool) -> bool:
+        """Whether the body begins as an image does; False while it is too short to tell."""
+        body += part
+        if len(body) > self._rules.max_bytes:
+            raise Unfit("body_too_large", f"more than {self._rules.max_bytes:,} bytes")
+        if not is_image and len(body) >= MAGIC_BYTES:
+            _check_start(body)
+            return True
+        return is_image
+
+
+def _whole(body: bytearray, is_image: bool) -> bytes:
+    if not body:
+        raise Unfit("empty_body", "the body is empty")
+    if not is_image:
+        _check_start(body)
+    return bytes(body)
+
+
+def _check_start(body: bytearray) -> None:
+    if not has_image_start(bytes(body[:MAGIC_BYTES])):
+        raise Unfit("not_an_image", f"no known image format, it starts {bytes(body[:12])!r}")
