@@ -141,7 +141,7 @@ def plan_command(
 
     A recipe that extends another, or has --weight, is compared with the one it was made from.
     """
-    from cauldron.inspect.plan import CORE_HOUR_PRICE, plans, together
+    from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
     from cauldron.inspect.plan_difference import difference
     from cauldron.inspect.tables import print_plan, print_plans_together
     from cauldron.recipe import load_recipe, parent_recipe, with_weights
@@ -160,9 +160,7 @@ def plan_command(
             click.echo(json.dumps(plan.to_json(price) | changes))
         else:
             print_plan(plan, price, change)
-    if len(planned) > 1 and as_json:
-        click.echo(json.dumps({"together": together(planned, price)}))
-    elif len(planned) > 1:
+    if len(planned) > 1 and not as_json:
         print_plans_together(planned, price)
 
 

@@ -78,6 +78,15 @@ def _laion(size: pa.DataType) -> pa.Schema:
     )
 
 
+OBELICS = pa.schema(
+    [
+        ("images", pa.list_(_STRING)),
+        ("metadata", _STRING),
+        ("general_metadata", _STRING),
+        ("texts", pa.list_(_STRING)),
+    ]
+)
+
 LAION, LAION_FLOATS = _laion(pa.int64()), _laion(pa.float64())
 
 
