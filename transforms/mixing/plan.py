@@ -92,7 +92,7 @@ class MixPlan:
         """Raises FileNotFoundError if the run has not come so far."""
         values = storage.read_json(path)
         counts = {
-            name: SourceCounts(*figures, sequences=tuple(sequences))
+            name: SourceCounts(*figures, tuple(sequences))
             for name, (*figures, sequences) in values["counts"].items()
         }
         return cls(counts, values["bytes"], values["shards"], frozenset(values["done"]))
