@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.inspect.query import run_query
@@ -16,6 +18,8 @@ from cauldron.recipe import load_recipe
 from tests import hubs
 from tests.doubles.gcs import FakeGcs
 from tests.doubles.hub import FakeHub
+from tests.doubles.images import ImageServer
+from tests.url_hubs import build_urls, corpora, linked, url_recipe, write_pixelprose
 
 
 @pytest.fixture
@@ -86,4 +90,25 @@ def test_a_bucket_holds_the_same_mixture_and_answers_queries(tmp_path, root, mon
         run_query("gs://bucket/out", "SELECT count(*) AS n FROM sft", "csv")
         assert capsys.readouterr().out.split() == ["n", str(manifest.totals.rows)]
         names = store.objects("bucket")
+    assert not [name for name in names if "_done" in name or ".tmp" in name]
+
+
+def test_images_by_url_are_kept_in_a_bucket_and_asked_for_once(tmp_path, monkeypatch):
+    """Record files there are whole objects; the corpus has the bytes of a local one."""
+    hub = tmp_path / "hub"
+    with ImageServer() as server, FakeGcs(["bucket"]) as store:
+        write_pixelprose(hub, [linked(server.port, n) for n in range(12)])
+        build_urls(hub, tmp_path / "local", url_recipe())
+        store.use(monkeypatch)
+        server.log.clear()
+        for _ in range(2):
+            build_urls(hub, "gs://bucket/out", url_recipe())
+        assert sorted(line.path for line in server.log) == sorted(f"/{n}.jpg" for n in range(12))
+        assert verify("gs://bucket/out") == []
+        names = store.objects("bucket")
+        (local,) = corpora(tmp_path / "local")
+        for part in local.parts:
+            (name,) = (n for n in names if "/pixelprose/" in n and n.endswith(part.parquet.name))
+            data = storage.read_bytes(f"gs://bucket/{name}")
+            assert hashlib.sha256(data).hexdigest() == part.parquet.sha256
     assert not [name for name in names if "_done" in name or ".tmp" in name]

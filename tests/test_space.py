@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.transforms.fetching.answers import Answers
+from cauldron.transforms.fetching.images import Fetched
 from click.testing import CliRunner
 
 from cauldron.cli import main
@@ -16,6 +19,7 @@ from cauldron.pipeline.build import BuildOptions, build
 from cauldron.pipeline.corpora import plan_corpora
 from cauldron.recipe import load_recipe
 from tests import hubs
+from tests.url_hubs import linked, url_recipe, write_pixelprose
 
 GB = int(1e9)
 
@@ -84,6 +88,27 @@ def test_an_estimate_of_the_corpora_and_mixtures_stops_a_large_build(options, fu
     space.check_plan(
         BuildOptions(options.recipe, (), options.root, options.output, skip_disk_check=True), large
     )
+
+
+def test_images_by_url_are_estimated_until_they_are_there(tmp_path: Path, full) -> None:
+    write_pixelprose(tmp_path / "hub", [linked(1, number) for number in range(4)])
+    root, output = str(tmp_path / "hub"), str(tmp_path / "out")
+    options = BuildOptions(url_recipe(), (), root, output)
+    planned, _ = plan_corpora(options)
+    large = [
+        replace(item, files=[_sized(file) for file in item.files]) if item.source.by_url else item
+        for item in planned
+    ]
+    full(1_000 * GB)
+    # All 16,896,423 rows, 50 kB each: once as they were fetched, and once in the corpus.
+    with pytest.raises(
+        CauldronError, match=r"images by URL of about 844\.8 GB and corpora of"
+    ) as e:
+        space.check_plan(options, large)
+    assert "corpora of about 884.8 GB" in str(e.value)
+    there = [replace(item, fetched=Fetched(output, Answers(output, 1))) for item in large]
+    full(900 * GB)
+    space.check_plan(options, there)
 
 
 def _sized(file: Any) -> Any:

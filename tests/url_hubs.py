@@ -71,14 +71,13 @@ def url_recipe(*sources: str, **fetch: Any) -> Recipe:
             "name": "urls",
             "tokenizer": "estimate",
             "fetch": rules,
-            "sources": {name: {"expected_drop": 1} for name in names},
             "stages": {"sft": {"mixture": mixture, "budget": {"samples": 8}}},
         }
     )
 
 
 def build_urls(
-    root: Path, output: Path, recipe: Recipe, *beam_args: str, **options: Any
+    root: Path, output: Path | str, recipe: Recipe, *beam_args: str, **options: Any
 ) -> list[str]:
     """Build; returns what was said."""
     said: list[str] = []

@@ -31,16 +31,20 @@ def _cache_folder() -> str | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def compiled(function: _Function) -> _Function:
-    """Compile on first call, and cache the result if there is a folder for it."""
+def compiled(function: _Function, fast: bool = False) -> _Function:
+    """Compile on first call, and cache the result if there is a folder for it.
+
+    Args:
+        fast: sums of floating-point numbers may be taken in any order, as vectors are added.
+    """
     folder, before = _cache_folder(), _config.CACHE_DIR
     if folder is None:
-        return cast(_Function, njit(nogil=True)(function))
+        return cast(_Function, njit(nogil=True, fastmath=fast)(function))
     # Numba chooses the folder at declaration, and would try the source's folder first.
     _config.CACHE_DIR = folder
     try:
-        return cast(_Function, njit(cache=True, nogil=True)(function))
+        return cast(_Function, njit(cache=True, nogil=True, fastmath=fast)(function))
     except RuntimeError:  # the folder cannot be written after all
-        return cast(_Function, njit(nogil=True)(function))
+        return cast(_Function, njit(nogil=True, fastmath=fast)(function))
     finally:
         _config.CACHE_DIR = before

@@ -40,8 +40,13 @@ from benchmarks.duplicates.measure import Found, Report, as_pairs, measured
 from benchmarks.duplicates.peers_report import as_json, as_text
 
 HERE = Path(__file__).parent
-# Data-Juicer installs what it misses while it runs; ray it misses as soon as it is imported.
-PACKAGES = ("imagededup==0.3.3.post2", "py-data-juicer==1.6.1", "aiohttp", "ray")
+# What each peer is installed from and imports. Data-Juicer installs what it misses while it runs;
+# ray it misses as soon as it is imported.
+PACKAGES = {
+    "imagededup": ("imagededup==0.3.3.post2",),
+    "data_juicer": ("py-data-juicer==1.6.1", "aiohttp", "ray"),
+}
+MODULES = {"imagededup": ("imagededup",), "data_juicer": ("data_juicer", "aiohttp", "ray")}
 TOOLS = ("imagededup", "data_juicer", "ours")
 WARM = 48
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FOR")
@@ -49,7 +54,7 @@ _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FO
 
 def main() -> int:
     options = _options()
-    python = _environment(options.venv)
+    python = _environment(options.venv, [tool for tool in PACKAGES if tool in options.tools])
     start = time.perf_counter()
     pictures = _drawn(options)
     print(f"{len(pictures):,} pictures in {time.perf_counter() - start:.0f} s", file=sys.stderr)
@@ -89,19 +94,20 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _environment(folder: Path) -> Path:
-    """The python of the peers' environment, made and filled if it is not there.
+def _environment(folder: Path, peers: Sequence[str]) -> Path:
+    """The python of the peers' environment, made and filled with what is not there.
 
     Raises:
-        subprocess.CalledProcessError: pip could not install the peers; its error is printed.
+        subprocess.CalledProcessError: pip could not install a peer; its error is printed.
     """
     python = folder / "bin" / "python"
-    if not python.exists():
+    if peers and not python.exists():
         venv.create(folder, with_pip=True)
-    probe = [str(python), "-c", "import imagededup, data_juicer, aiohttp, ray"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode:
-        print(f"installing {', '.join(PACKAGES)} into {folder}", file=sys.stderr)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES], check=True)
+    for peer in peers:
+        probe = [str(python), "-c", f"import {', '.join(MODULES[peer])}"]
+        if subprocess.run(probe, capture_output=True, check=False).returncode:
+            print(f"installing {', '.join(PACKAGES[peer])} into {folder}", file=sys.stderr)
+            subprocess.run([str(python), "-m", "pip", "install", "-q", *PACKAGES[peer]], check=True)
     return python
 
 

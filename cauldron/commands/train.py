@@ -103,6 +103,13 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
     help="Environment variable with the endpoint's key, or projects/P/secrets/S/versions/V. "
     "Default: CAULDRON_API_KEY, if it is set.",
 )
+@click.option(
+    "--extractor",
+    metavar="URL",
+    help="Endpoint of a model that finds MathVista's answers in texts. Default: rules find them.",
+)
+@click.option("--extractor-model", metavar="NAME", help="The model's name there.")
+@click.option("--extractor-key-from", metavar="NAME", help="As --key-from, for the extractor.")
 @click.option("--score-only", is_flag=True, help="Only score the predictions in DIR again.")
 @click.option("--against", metavar="DIR2", help="Differences to another evaluation.")
 @click.option(
@@ -113,6 +120,9 @@ def train_command(recipe: str | None, print_config: bool, plot: str | None, **ty
 @click.option("--json", "json_file", metavar="FILE", help="Write all scores as JSON.")
 @click.option("--markdown", "markdown_file", metavar="FILE", help="Write a model card's table.")
 def eval_command(
+    extractor: str | None,
+    extractor_model: str | None,
+    extractor_key_from: str | None,
     against: str | None,
     ablation: bool,
     json_file: str | None,
@@ -125,6 +135,7 @@ def eval_command(
     OpenAI-compatible endpoint. The same command again goes on where it was.
     """
     from cauldron.evaluate.command import EvalOptions, evaluate
+    from cauldron.evaluate.engines import extractor_of
     from cauldron.evaluate.remote import on_disk
     from cauldron.evaluate.report.write import write_report
 
@@ -133,7 +144,8 @@ def eval_command(
     if typed["root"] == HUB:
         typed["root"] = None
     signal.signal(signal.SIGTERM, stop)
-    with on_disk(EvalOptions(out=DEFAULT_OUTPUT, **typed), against) as here:
+    asked = extractor_of(extractor, extractor_model, extractor_key_from, typed["batch"])
+    with on_disk(EvalOptions(out=DEFAULT_OUTPUT, extractor=asked, **typed), against) as here:
         found = evaluate(here.options, lambda line: say(here.shown(line)))
         if found is not None:
             for line in write_report(*found, here.against, ablation, json_file, markdown_file):

@@ -27,8 +27,10 @@ from cauldron.evaluate.predictions.files import (
 )
 from cauldron.evaluate.predictions.predict import Progress, count_items, predict
 from cauldron.evaluate.scores.contamination import TrainingData, training_data
+from cauldron.evaluate.scores.extractor import NOTHING, extract
 from cauldron.evaluate.scores.intervals import Interval, interval, paired_difference
 from cauldron.evaluate.scores.scoring import mean_of, score_benchmark, unit_scores, write_items
+from cauldron.transforms.models.endpoint import Endpoint
 
 Say = Callable[[str], None]
 
@@ -45,6 +47,7 @@ class EvalOptions:
         output: of the evaluation; None: ``OUT/evaluations/<model>``.
         batch: questions at once.
         model_name: at the endpoint.
+        extractor: the model that finds answers in texts; None: rules do.
         key_from: where the endpoint's key is; None: in ``CAULDRON_API_KEY``, if it is set.
         score_only: score the predictions that are there.
         known_as: the model as given, if `model` is a copy of it on this machine.
@@ -61,6 +64,7 @@ class EvalOptions:
     batch: int = 8
     model_name: str | None = None
     key_from: str | None = None
+    extractor: Endpoint | None = None
     score_only: bool = False
     known_as: str | None = None
     sent: Callable[[], None] = lambda: None
@@ -93,11 +97,13 @@ def evaluate(options: EvalOptions, say: Say) -> tuple[Path, EvaluationManifest] 
     )
     folder = Path(options.output or storage.join(options.out, EVALUATIONS, title_of(choice)))
     if options.score_only:
-        return folder, score(folder, options.model, say)
+        return folder, score(folder, options.model, say, options.extractor)
     with _launched(say) as launch:
         _predict_all(options, choice, folder, launch, say if launch.rank == 0 else _silent)
         launch.wait()
-        return None if launch.rank else (folder, score(folder, options.model, say))
+        if launch.rank:
+            return None
+        return folder, score(folder, options.model, say, options.extractor)
 
 
 def _silent(line: str) -> None:
@@ -170,11 +176,14 @@ def _totals(options: EvalOptions, say: Say) -> Mapping[str, int | None]:
     return found
 
 
-def score(folder: Path, model: str, say: Say) -> EvaluationManifest:
+def score(
+    folder: Path, model: str, say: Say, extractor: Endpoint | None = None
+) -> EvaluationManifest:
     """Score all predictions of a folder, and write items and manifest.
 
     Raises:
         UsageError: there are no predictions.
+        CauldronError: the extractor does not answer; what it said is kept.
     """
     header = read_header(folder)
     data = _training_data(model, say)
@@ -184,8 +193,11 @@ def score(folder: Path, model: str, say: Say) -> EvaluationManifest:
             continue
         records = read_predictions(folder, name).values()
         shown = data.shown(name) if data is not None else None
-        results[name] = score_benchmark(BENCHMARKS[name], records, shown)
-        write_items(folder, BENCHMARKS[name], records, header, shown)
+        found = NOTHING
+        if extractor is not None:
+            found = extract(BENCHMARKS[name], records, extractor, folder, say)
+        results[name] = score_benchmark(BENCHMARKS[name], records, shown, found)
+        write_items(folder, BENCHMARKS[name], records, header, shown, found)
     manifest = EvaluationManifest(
         model=header.model, weights=header.weights, engine=header.engine, results=results
     )

@@ -52,10 +52,7 @@ class Choice(NamedTuple):
     def endpoint(self) -> Endpoint:
         """Raises UsageError if the address is not one, or holds a password."""
         assert self.served_as is not None
-        is_set = bool(os.environ.get(KEY_VARIABLE, "").strip())
-        key_from = self.key_from or (KEY_VARIABLE if is_set else None)
-        model = ModelRules(name=self.served_as)
-        return Endpoint(self.model, model, key_from, self.batch, timeout=_SECONDS)
+        return _endpoint(self.model, self.served_as, self.key_from, self.batch)
 
 
 def choose(
@@ -83,6 +80,29 @@ def choose(
     if name == "vllm" and importlib.util.find_spec("vllm") is None:
         raise UsageError(_NO_VLLM)
     return Choice(model, name, batch, served_as, key_from)
+
+
+def extractor_of(
+    url: str | None, name: str | None, key_from: str | None, concurrency: int
+) -> Endpoint | None:
+    """The endpoint of the model that finds answers in texts; None without a URL.
+
+    Raises:
+        UsageError: an option is missing, or the address is none.
+    """
+    if url is None:
+        if name is not None or key_from is not None:
+            raise UsageError("--extractor-model and --extractor-key-from need --extractor URL")
+        return None
+    if name is None:
+        raise UsageError("give --extractor-model, the name of the model at the extractor")
+    return _endpoint(url, name, key_from, concurrency)
+
+
+def _endpoint(url: str, name: str, key_from: str | None, concurrency: int) -> Endpoint:
+    is_set = bool(os.environ.get(KEY_VARIABLE, "").strip())
+    key_from = key_from or (KEY_VARIABLE if is_set else None)
+    return Endpoint(url, ModelRules(name=name), key_from, concurrency, timeout=_SECONDS)
 
 
 def header_of(choice: Choice, root: str | None) -> Header:

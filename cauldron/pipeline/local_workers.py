@@ -9,6 +9,7 @@ the reason, and the other workers end too: they look for the job's flag (see
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import signal
@@ -27,8 +28,11 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 )
 from apache_beam.runners.portability.local_job_service import SubprocessSdkWorker
 
+logger = logging.getLogger(__name__)
+
 URN = "cauldron:env:local_worker:v1"
 _GO_ON = "the same command goes on where it was"
+_READERS = ("beam_control_read", "read_grpc_client_inputs")
 # Why the first lost worker of a job ended, by the job's flag.
 _reasons: dict[str, str] = {}
 
@@ -40,6 +44,16 @@ class WorkerLost(Exception):  # noqa: N818 - says what happened
 @contextlib.contextmanager
 def lost_workers(flag: str) -> Iterator[None]:
     """Raises WorkerLost for whatever fails in the block once a worker is lost."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        """Beam's threads that read from a worker fail with it, and would print a traceback."""
+        if failed.thread is not None and failed.thread.name in _READERS:
+            logger.debug("%s: %s", failed.thread.name, failed.exc_value)
+        else:
+            before(failed)
+
+    threading.excepthook = hook
     try:
         yield
     except Exception as error:
@@ -48,6 +62,7 @@ def lost_workers(flag: str) -> Iterator[None]:
         raise
     finally:
         _reasons.pop(flag, None)
+        threading.excepthook = before
 
 
 def use_local_workers(pipeline_proto: Any, flag: str) -> None:

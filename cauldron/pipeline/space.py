@@ -16,6 +16,8 @@ from cauldron.transforms.mixing.selection import Terms
 # Estimates below this are not held against the disk: a small build goes on until its exact size is
 # known, before the mix.
 LEAST_CHECKED = 10e9
+# Of an image that is known by its URL. Assumed: publishers give no sizes.
+URL_IMAGE_BYTES = 50_000
 
 
 def check_room(folder: str, free: int | None, needed: Mapping[str, float]) -> None:
@@ -46,7 +48,10 @@ def check_plan(options: BuildOptions, planned: Sequence[PlannedCorpus]) -> None:
     passes = max(options.recipe.stage(stage).max_epochs for stage in stages)
     if sum(sizes.values()) * (1 + passes) < LEAST_CHECKED:
         return
-    needed = {"corpora of about": new}
+    needed = {
+        "images by URL of about": sum(map(_images_to_fetch, planned)),
+        "corpora of about": new,
+    }
     for stage in stages:
         needed[f"a mixture {stage} of about"] = _mixture_bytes(
             options, stage, planned, finished, sizes
@@ -59,7 +64,19 @@ def _corpus_bytes(planned: PlannedCorpus, finished: CorpusManifest | None) -> fl
     if finished is not None:
         return pack_bytes(finished)
     size = sum(file.size for file in planned.files)
-    return size * _part_read(planned, size)
+    return size * _part_read(planned, size) + _images_by_url(planned)
+
+
+def _images_by_url(planned: PlannedCorpus) -> float:
+    """Bytes of the images that a source knows by URL: they are in the store and in the corpus."""
+    if not planned.source.by_url:
+        return 0.0
+    size = sum(file.size for file in planned.files)
+    return _rows_here(planned, size) * _part_read(planned, size) * URL_IMAGE_BYTES
+
+
+def _images_to_fetch(planned: PlannedCorpus) -> float:
+    return 0.0 if planned.fetched is not None else _images_by_url(planned)
 
 
 def _part_read(planned: PlannedCorpus, size: float) -> float:

@@ -31,7 +31,7 @@ def asked(server: ImageServer) -> Counter[str]:
 
 def fates(corpus: CorpusManifest) -> dict[str, int]:
     counts = corpus.counts
-    return {"filled": counts.rows_in - sum(counts.quarantined.values()), **counts.quarantined}
+    return {"kept": counts.kept, **counts.quarantined}
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def hub(tmp_path: Path, server: ImageServer) -> Path:
     return tmp_path / "hub"
 
 
-FATES = {"filled": 20, "http_not_found": 4, "not_an_image": 1, "sha256_mismatch": 1}
+FATES = {"kept": 20, "http_not_found": 4, "not_an_image": 1, "sha256_mismatch": 1}
 
 
 def test_every_row_has_its_image_or_a_reason(hub, server, tmp_path):
@@ -106,6 +106,14 @@ def test_two_workers_and_repeated_bundles_give_the_same_bytes(hub, server, tmp_p
     assert set(asked(server).values()) == {3}
 
 
+@pytest.mark.slow
+def test_dask_gives_the_same_bytes_and_asks_once(hub, server, tmp_path):
+    build_urls(hub, tmp_path / "local", url_recipe())
+    build_urls(hub, tmp_path / "dask", url_recipe(), "--runner=DaskRunner")
+    assert corpus_files(tmp_path / "dask") == corpus_files(tmp_path / "local")
+    assert set(asked(server).values()) == {2}
+
+
 def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     build_urls(hub, tmp_path / "out", url_recipe())
     first = asked(server)
@@ -113,7 +121,7 @@ def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     server.log.clear()
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="failed")
     assert asked(server).keys() == {f"/gone/{n}.jpg" for n in range(3)} | {"/page/1.jpg"}
-    assert fates(corpora(tmp_path / "out")[-1]) == FATES | {"filled": 21, "http_not_found": 3}
+    assert fates(corpora(tmp_path / "out")[-1]) == FATES | {"kept": 21, "http_not_found": 3}
     server.log.clear()
     build_urls(hub, tmp_path / "out", url_recipe())
     assert not server.log
@@ -134,7 +142,7 @@ def test_an_image_of_two_sources_is_asked_for_once(server, tmp_path):
     write_laion(hub, [linked(server.port, n) for n in range(3, 9)])
     build_urls(hub, tmp_path / "out", url_recipe("pixelprose", "laion_coco"))
     assert asked(server) == {f"/{n}.jpg": 1 for n in range(9)}
-    assert fates(corpora(tmp_path / "out", "laion_coco")[0]) == {"filled": 6}
+    assert fates(corpora(tmp_path / "out", "laion_coco")[0]) == {"kept": 6}
     # A further source later asks for its own images only.
     server.log.clear()
     write_laion(hub, [linked(server.port, n) for n in range(3, 12)])
@@ -156,7 +164,7 @@ def test_a_source_that_loses_too_many_images_stops_the_build_until_they_are_ther
     assert not server.log
     build_urls(hub, tmp_path / "out", strict, refetch="failed")
     assert asked(server) == {"/gone/0.jpg": 1, "/gone/1.jpg": 1}
-    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 4}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 4}
 
 
 def test_a_host_is_given_up_for_the_whole_run(tmp_path):
@@ -169,7 +177,7 @@ def test_a_host_is_given_up_for_the_whole_run(tmp_path):
         tried = sum(count for path, count in asked(server).items() if path.startswith("/bad"))
     assert 5 <= tried <= 6
     failed = {"http_server_error": tried, "host_given_up": 60 - tried}
-    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 10, **failed}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 10, **failed}
 
 
 def test_refetching_what_has_no_urls_is_refused(tmp_path):
@@ -188,4 +196,4 @@ def test_images_of_a_host_may_lie_in_a_folder(tmp_path):
     write_pixelprose(hub, rows)
     recipe = url_recipe(mirrors={"images.sample.invalid": "_images"}, allowed_hosts=[])
     build_urls(hub, tmp_path / "out", recipe)
-    assert fates(corpora(tmp_path / "out")[0]) == {"filled": 1, "http_not_found": 2}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 1, "http_not_found": 2}

@@ -9,10 +9,9 @@ A build fetches between planning and ingest (`cauldron.pipeline.fetch`):
 3. Ingest reads its rows again and finds the answer for each URL (`images.Fetched.fill`), with no
    network: an image's bytes, or a reason of `cauldron.core.reasons.NOT_FETCHED`.
 
-For readers and later steps: a source yields `RawImage(b"", url=…)`, in any number for a row, and
-`normalise` gets rows whose images have bytes. A row of which an image is missing is quarantined
-with the reason. A document of several images loses the missing ones and stays; it is quarantined
-if none is left.
+A source yields `RawImage(b"", url=…)`, any number for a row. `normalise` gets the row with bytes in
+their place. A document keeps its other images: one that could not be fetched has a `problem`. Any
+other row is quarantined with the reason, and so is a document with no image left.
 
 What was answered decides a corpus: the digest of the answers is part of its fingerprint. So a
 rebuild from the same answers gives the same bytes and asks nobody.

@@ -6,6 +6,7 @@ this machine, to its neighbours, or to the cloud's metadata server, which hands 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -15,6 +16,7 @@ _COMPATIBLE = IPv6Network("::/96")
 Address = IPv4Address | IPv6Address
 
 
+@lru_cache(maxsize=4096)
 def literal(host: str) -> Address | None:
     """The address that a host is written as; None if it is a name."""
     try:

@@ -17,7 +17,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -142,7 +142,7 @@ class Network:
             ssl=trust or True,
         )
         self._direct = self._session(connector)
-        self._proxies = getproxies_environment()
+        self._proxies = getproxies()
         self._proxied = self._session(aiohttp.TCPConnector(limit=0, ssl=trust or True))
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -181,7 +181,7 @@ class Network:
 
     def _proxy_of(self, url: URL) -> str | None:
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not proxy or proxy_bypass_environment(url.authority, self._proxies):
+        if not proxy or proxy_bypass(url.authority):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 

@@ -31,7 +31,7 @@ _HOSTS_FAULT = frozenset(
 class Partition:
     """The URLs of a partition, over all sources that are being fetched.
 
-    Memory: about 600 bytes for each URL.
+    Memory: about 700 bytes for each URL, measured with URLs of 75 characters.
     """
 
     def __init__(self, number: int, store: str, sources: Sequence[Answers]) -> None:
@@ -130,12 +130,14 @@ async def fetch_partition(
     fetcher: Fetcher,
     writer: StoreWriter,
     busy: asyncio.Semaphore,
+    uploads: asyncio.Lock,
     tally: Tally,
 ) -> None:
     """Ask for what is missing in a partition, keep it, and settle the answers.
 
     Args:
         busy: bounds the hosts that are worked on at a time, over all partitions of this process.
+        uploads: held by whoever uploads answers to an object store.
 
     Raises:
         CauldronError: an answer cannot be stored.
@@ -153,6 +155,10 @@ async def fetch_partition(
             outcome = await fetcher.fetch(url)
             partition.keep(url, outcome, writer)
             tally.add(outcome)
+            if writer.is_due and (writer.is_full or not uploads.locked()):
+                async with uploads:
+                    if writer.is_due:  # nobody has, meanwhile
+                        await asyncio.to_thread(writer.flush)
 
     async def ask_host(urls: list[str]) -> None:
         left = iter(urls)

@@ -65,8 +65,12 @@ class Tally:
             self._progress.fetched += 1
             self._progress.bytes += len(outcome)
 
-    def write(self) -> None:
-        storage.write_json(self._path, vars(self._progress))
+    def values(self) -> dict[str, Any]:
+        """A copy, for another thread to write."""
+        return vars(self._progress) | {"failed": dict(self._progress.failed)}
+
+    def write(self, values: dict[str, Any]) -> None:
+        storage.write_json(self._path, values)
 
 
 def read_tallies(folder: str) -> Progress:

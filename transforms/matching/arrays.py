@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, from_table, read_array, split_by
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.records import (
     BENCHMARK,
     OCCURRENCE,
@@ -70,6 +71,32 @@ def repeated(count: npt.NDArray[Any]) -> tuple[I64, I64]:
     """Each place as often as `count` says, and 0, 1, ... within each place."""
     place = np.repeat(np.arange(len(count)), count)
     return place, np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+
+
+@compiled
+def _join(first: I64, second: I64, parent: I64) -> None:
+    for edge in range(len(first)):
+        a, b = first[edge], second[edge]
+        while parent[a] != a:
+            parent[a] = parent[parent[a]]
+            a = parent[a]
+        while parent[b] != b:
+            parent[b] = parent[parent[b]]
+            b = parent[b]
+        if a < b:
+            parent[b] = a
+        else:
+            parent[a] = b
+    # No parent is larger than its child.
+    for vertex in range(len(parent)):
+        parent[vertex] = parent[parent[vertex]]
+
+
+def smallest_of_component(first: I64, second: I64, vertices: int) -> I64:
+    """For each of the vertices 0, 1, ... the smallest one of its component."""
+    parent = np.arange(vertices)
+    _join(np.ascontiguousarray(first), np.ascontiguousarray(second), parent)
+    return parent
 
 
 def cut_by(records: Array, keys: npt.NDArray[Any]) -> Iterator[tuple[int, bytes]]:

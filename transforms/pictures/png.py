@@ -64,13 +64,13 @@ def decode_png(data: bytes) -> Pixels | None:
 
 def _packed_pixels(data: bytes) -> bytes | None:
     """The contents of all IDAT chunks; None if there are chunks that this decoder does not know."""
-    position, pieces, done = 33, [], False
+    position, pieces = 33, list[bytes]()
     while position + 12 <= len(data):
         length, name = struct.unpack_from(">I4s", data, position)
         if name == b"IEND":
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         start, position = position + 8, position + 12 + length
-        if name == b"IDAT" and not done:
+        if name == b"IDAT":
             pieces.append(data[start : start + length])
         elif name not in _PASSIVE or pieces:
             return None

@@ -32,6 +32,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cauldron.sources.base import RawImage
+from cauldron.transforms.pictures.announced import announced_size
 from cauldron.transforms.pictures.hashes import SHORTEST_SIDE
 from cauldron.transforms.pictures.loss import loss_of
 from cauldron.transforms.pictures.pixels import REDUCING_GAP, flat, grey_bits, scaled, target_size
@@ -207,6 +208,9 @@ def check_pixels(data: bytes, most: int) -> None:
     Raises:
         ImageProblem: ``image_too_large``.
     """
+    size = announced_size(data)
+    if size is not None and size[0] * size[1] <= most:
+        return
     try:
         with _decoding():
             _open(data, ImageRules(hard_max_pixels=most)).close()

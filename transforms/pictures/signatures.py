@@ -103,13 +103,13 @@ def pixel_digest(image: Image.Image | Pixels, wide: bytes) -> str:
     Args:
         wide: the picture's 256-bit hash.
     """
-    pieces: Iterable[bytes | Pixels]
+    pieces: Iterable[bytes | memoryview]
     if isinstance(image, Image.Image):
         (width, height), colour = image.size, image.mode == "RGB"
         pieces = raw_pixels(image, _PIECE)
     else:
         (height, width), colour = image.shape[:2], image.ndim == 3
-        pieces = [image]
+        pieces = [image.data]
     checksum = xxhash.xxh3_128(b"P%d\n%d %d\n255\n" % (6 if colour else 5, width, height))
     for piece in pieces:
         checksum.update(piece)

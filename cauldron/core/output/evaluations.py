@@ -105,6 +105,8 @@ class BenchmarkResult(_Frozen):
         refused: items that are not scored, by reason.
         unreadable: files of which nobody knows how many items they hold.
         clean: None if the training data is unknown, or was not compared with the benchmark.
+        extractor: the model that found the answers in the texts; "" if rules did.
+        extracted: the texts that it was asked about; rules read the others.
     """
 
     benchmark: str
@@ -115,6 +117,8 @@ class BenchmarkResult(_Frozen):
     refused: dict[str, int]
     unreadable: int = 0
     clean: CleanPart | None = None
+    extractor: str = ""
+    extracted: int = 0
 
 
 class EvaluationManifest(_Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cauldron.evaluate.benchmarks.extraction import extraction_prompt, needs_no_model
 from cauldron.evaluate.benchmarks.prompts import answer_of
 from cauldron.evaluate.items.fields import LETTERS, MULTIPLE_CHOICE
 from cauldron.evaluate.items.read import Item
@@ -34,6 +35,16 @@ def read_mathvista(item: Item, text: str) -> str:
     """In the form of the published answers; "" if it is not of their type."""
     problem = _problem(item)
     return mathvista.normalise(mathvista.extract(answer_of(text), problem), problem) or ""
+
+
+def extract_mathvista(item: Item, text: str) -> str | None:
+    """What to ask another model to find the answer in a text; None if the text is one."""
+    text = answer_of(text)
+    return None if needs_no_model(text, _problem(item)) else extraction_prompt(item, text)
+
+
+def read_extracted_mathvista(item: Item, found: str) -> str:
+    return mathvista.normalise(found.strip(), _problem(item)) or ""
 
 
 def score_mathvista(item: Item, prediction: str) -> float:

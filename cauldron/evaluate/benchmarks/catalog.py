@@ -46,7 +46,11 @@ class Benchmark:
         longest_edge: pixels; a larger image is scaled down to it before it is cut into tiles.
         told_apart_by: the keys of `Item.meta` that have scores of their own.
         units: what is counted: items, or groups of them.
-        note: how the score differs from the published ones, for a table. "" if it does not.
+        extract: what to ask another model to find the answer in a text; None where the text needs
+            no such model. None: answers of this benchmark are read by rules only.
+        read_extracted: reads what that model found.
+        note: how the score differs from the published ones, if it is made by rules only. "" if it
+            does not.
     """
 
     name: str
@@ -60,6 +64,8 @@ class Benchmark:
     stop_words: tuple[str, ...] = STOP_WORDS
     told_apart_by: tuple[str, ...] = ()
     units: Callable[[Iterable[Scored]], list[Scored]] = by_item
+    extract: Callable[[Item, str], str | None] | None = None
+    read_extracted: Callable[[Item, str], str] | None = None
     note: str = ""
 
     @property
@@ -79,9 +85,16 @@ class Benchmark:
         assert len(splits) < 2
         return splits.pop() if splits else self.layout.split
 
-    def parse(self, item: Item, text: str) -> str:
-        """The answer in the text that a model generated, as text; "" if it has none."""
-        return self.read(item, text)
+    def parse(self, item: Item, text: str, extracted: str | None = None) -> str:
+        """The answer in the text that a model generated, as text; "" if it has none.
+
+        Args:
+            extracted: what another model found in it.
+        """
+        if extracted is None:
+            return self.read(item, text)
+        assert self.read_extracted is not None
+        return self.read_extracted(item, extracted)
 
     def score(self, item: Item, prediction: str) -> float:
         """0 to 1, from what `parse` returned."""
@@ -114,7 +127,10 @@ BENCHMARKS: Mapping[str, Benchmark] = {
             compare=answers.score_mathvista,
             max_new_tokens=_OPEN_TOKENS,
             told_apart_by=("type", "answer_type", "category", "task", "context", "grade"),
-            note="answers read by rules; for the published scores another model extracted them",
+            extract=answers.extract_mathvista,
+            read_extracted=answers.read_extracted_mathvista,
+            note="answers read by rules; for the published scores another model extracted them "
+            "(--extractor)",
         ),
         Benchmark(
             name="mmstar",

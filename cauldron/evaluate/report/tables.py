@@ -67,7 +67,12 @@ def notes(results: Mapping[str, BenchmarkResult]) -> list[str]:
                 f"{benchmark.title}: scored on the {ours} split; the published scores are of the "
                 f"{theirs} split, whose answers are not published."
             )
-        if benchmark.note:
+        if result.extractor:
+            found.append(
+                f"{benchmark.title}: {result.extractor} found the answers in {result.extracted:,} "
+                "texts; the others are read by rules."
+            )
+        elif benchmark.note:
             found.append(f"{benchmark.title}: {benchmark.note}.")
         if result.refused:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in result.refused.items())

@@ -21,10 +21,11 @@ from cauldron.core.models import ModelRules
 from tests.sources.benchmark_files import picture
 
 URL = os.environ.get("CAULDRON_CHAT_URL", "")
-MODEL = ModelRules(name=os.environ.get("CAULDRON_CHAT_MODEL", ""), max_tokens=8)
+NAME = os.environ.get("CAULDRON_CHAT_MODEL", "")
+MODEL = ModelRules(name=NAME or "none", max_tokens=8)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not URL or not MODEL.name, reason="CAULDRON_CHAT_URL or _MODEL unset"),
+    pytest.mark.skipif(not URL or not NAME, reason="CAULDRON_CHAT_URL or _MODEL unset"),
 ]
 
 

@@ -25,8 +25,7 @@ from typing import Any, TypeAlias
 import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, range_of
-from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.arrays import I64, U64, cut_by, starts
+from cauldron.transforms.matching.arrays import I64, U64, cut_by, smallest_of_component, starts
 
 from cauldron.core.errors import CauldronError
 
@@ -48,32 +47,6 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 def bucket_of(vertices: U64, buckets: int) -> I64:
     """The worker of each vertex. Numbers are hashed, because roots are small numbers."""
     return range_of(vertices * _ODD, buckets)
-
-
-@compiled
-def _join(first: I64, second: I64, parent: I64) -> None:
-    for edge in range(len(first)):
-        a, b = first[edge], second[edge]
-        while parent[a] != a:
-            parent[a] = parent[parent[a]]
-            a = parent[a]
-        while parent[b] != b:
-            parent[b] = parent[parent[b]]
-            b = parent[b]
-        if a < b:
-            parent[b] = a
-        else:
-            parent[a] = b
-    # No parent is larger than its child.
-    for vertex in range(len(parent)):
-        parent[vertex] = parent[parent[vertex]]
-
-
-def smallest_of_component(first: I64, second: I64, vertices: int) -> I64:
-    """For each of the vertices 0, 1, ... the smallest one of its component."""
-    parent = np.arange(vertices)
-    _join(np.ascontiguousarray(first), np.ascontiguousarray(second), parent)
-    return parent
 
 
 def label(edges: Array) -> Array:

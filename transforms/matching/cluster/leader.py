@@ -20,8 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.arrays import I64, Flags
-from cauldron.transforms.matching.cluster.components import smallest_of_component
+from cauldron.transforms.matching.arrays import I64, Flags, smallest_of_component
 from cauldron.transforms.matching.records import Limits
 
 # How many times the pixels of the leader the best picture may have.

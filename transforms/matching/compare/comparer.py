@@ -8,13 +8,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from cauldron.transforms.arrays import Array, read_array
+from cauldron.transforms.matching.arrays import smallest_of_component
 from cauldron.transforms.matching.compare.comparison import compare
 from cauldron.transforms.matching.compare.prepared import Prepared, prepare
 from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob
 
 from cauldron.core import storage
 
-# At 10 to 30 ms a pair a batch is some seconds of work: short enough to balance workers, long
+# At 5 to 15 ms a pair a batch is one to four seconds of work: short enough to balance workers, long
 # enough to share decoded pictures.
 BATCH = 256
 # Bytes fetched at a time. Decoded pictures are kept, at up to about 1 MB each.
@@ -27,12 +28,17 @@ V = TypeVar("V")
 
 
 def batches(pairs: Array) -> Iterator[Array]:
-    """Pairs in batches that need few ranges, and each picture in few batches.
+    """Pairs in batches that need few ranges, connected pairs together.
+
+    So each picture is decoded once, unless its component is larger than a batch.
 
     Args:
         pairs: records with the fields `first` and `second`.
     """
-    order = np.lexsort([pairs["second"], pairs["first"], pairs["second"] >> np.uint64(32)])
+    first, second = pairs["first"], pairs["second"]
+    numbers, ends = np.unique(np.concatenate([first, second]), return_inverse=True)
+    component = smallest_of_component(ends[: len(pairs)], ends[len(pairs) :], len(numbers))
+    order = np.lexsort([second, first, component[ends[: len(pairs)]], second >> np.uint64(32)])
     for start in range(0, len(pairs), BATCH):
         yield pairs[order[start : start + BATCH]]
 
@@ -70,12 +76,14 @@ class PictureComparer:
         self._prepared = _Recent[int, Prepared](self._read, _KEPT_PICTURES)
 
     def compare(self, pairs: Array) -> Array:
-        """Compare `PAIR` records; returns `VERDICT` records in the same order."""
+        """Compare `PAIR` records; returns `VERDICT` records in the same order.
+
+        Pairs with a picture in common should be near each other.
+        """
         verdicts = self.without_scores(pairs)
-        work = np.lexsort([pairs["second"], pairs["first"]])
-        for start, stop in self._stretches(pairs[work]):
-            self._fetch(pairs[work[start:stop]])
-            for at in work[start:stop]:
+        for start, stop in self._stretches(pairs):
+            self._fetch(pairs[start:stop])
+            for at in range(start, stop):
                 first, second = (int(pairs[name][at]) for name in ("first", "second"))
                 found = compare(self._prepared.get(first), self._prepared.get(second))
                 verdicts["score"][at] = found.score
@@ -104,7 +112,7 @@ class PictureComparer:
         return result
 
     def _stretches(self, pairs: Array) -> Iterator[tuple[int, int]]:
-        """Cut sorted pairs into stretches whose pixels may be fetched together."""
+        """Cut pairs into stretches whose pixels may be fetched together."""
         size, start = 0, 0
         first, second = (self._pictures(pairs[side])["length"] for side in ("first", "second"))
         lengths = first + second

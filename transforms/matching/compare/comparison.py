@@ -1,11 +1,13 @@
 """Whether two pictures are the same: registered onto each other, they must agree everywhere.
 
-One picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, and
+Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), which tells most
+look-alikes apart, finds copies that lost nothing, and often gives the geometry. Otherwise one
+picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, and
 the effect of scaling and compression is fitted as a small kernel (`refinement.py`). The rest of the
 difference is measured in cells of 8 x 8 pixels, and the worst cell decides: a different digit is
 one cell. It is measured in multiples of the noise in other cells with ink, so that strong
 compression does not look like other text. Hue and the brightness of larger areas are compared
-before that, at 256 pixels, and tell most pairs apart.
+before that, at 256 pixels.
 
 On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, all
 with a picture at half its size. Found the same as their base are 100 % of re-encoded copies, 99 %
@@ -24,15 +26,26 @@ from cauldron.transforms.matching.compare.prepared import (
     Plane,
     Prepared,
     cell_maxima,
-    contrast,
     strongest,
 )
 from cauldron.transforms.matching.compare.refinement import SMALLEST, Fit, refine
-from cauldron.transforms.matching.compare.registration import Geometry, locate, warped
+from cauldron.transforms.matching.compare.registration import (
+    Geometry,
+    locate,
+    warped,
+    whole_frame,
+)
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
+from cauldron.transforms.matching.compare.whole_frame import (
+    CELL,
+    RIM,
+    inked,
+    noise_of,
+    whole_frames,
+)
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 3
+COMPARE_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +119,10 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     if min(*first.greys.shape, *second.greys.shape) < SMALLEST:
         return _tiny(first, second)
     first, second = _ordered(first, second)
-    geometry = locate(first, second)
+    whole = whole_frames(first, second)
+    if whole.apart:
+        return Difference(whole.largest / _MOST_ROOM, 0.0, 0.0)
+    geometry = whole_frame(first, second) if whole.right else locate(first, second)
     finer = geometry.across * first.frame[0] / second.frame[0]
     most = min(_MOST_FINER[first.drawing], _MOST_FINER[second.drawing])
     if geometry.shared() < _LEAST_SHARED or not 1 / most <= finer <= most:
@@ -118,6 +134,8 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     bars = _bars(first, second)
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
+    if whole.faithful and (structure := whole.largest / _room(whole.noise)) <= _ACCEPTED:
+        return Difference(structure, colour, light)
     fit = refine(first, second, geometry)
     if fit is None:
         return NOTHING_SHARED
@@ -181,15 +199,12 @@ def _hues(a: Plane, b: Plane) -> Plane:
     return np.maximum(*ranges)
 
 
-_CELL = 8
-_STRIP = 16 * _CELL
+_STRIP = 16 * CELL
 _HALO = 16
 _WINDOW = (17, 17)
 # Variance in grey levels squared below which the contrast at a pixel is not trusted.
 _FLAT = 100
 _GAINS = (0.8, 1.25)
-# Pixels at the edge of the frame that are left out.
-_RIM = 2
 
 
 def _errors(fit: Fit) -> Plane:
@@ -210,19 +225,26 @@ def _errors(fit: Fit) -> Plane:
         gain = np.clip((shared + _FLAT) / (variance + _FLAT), *_GAINS)
         error = np.abs(cv2.GaussianBlur((b - mb) - gain * (a - ma), (5, 5), 0.8))
         if start == 0:
-            error[:_RIM] = 0
+            error[:RIM] = 0
         if stop == height:
-            error[-_RIM:] = 0
-        error[:, :_RIM] = error[:, -_RIM:] = 0
-        rows.append(cell_maxima(error[top - start : top - start + _STRIP], _CELL))
+            error[-RIM:] = 0
+        error[:, :RIM] = error[:, -RIM:] = 0
+        rows.append(cell_maxima(error[top - start : top - start + _STRIP], CELL))
     return np.concatenate(rows)
 
 
-_INK = 40  # grey levels of contrast
-_FEWEST_INKED = 64
 _NOISE = (4.0, 14.0)
+_MOST_ROOM = sum(_NOISE)
 _NOISE_OTHER_LIGHT = 9.0
 _HIDDEN = 0.3
+# Structure up to which a copy on the same grid is accepted without a fit. The bar is 2.
+_ACCEPTED = 1.2
+
+
+def _room(noise: float) -> float:
+    """The unit of structure, in grey levels."""
+    least, most = _NOISE
+    return min(noise, most) + least
 
 
 def _structure(fit: Fit, scale: float, drawing: bool) -> float:
@@ -232,13 +254,9 @@ def _structure(fit: Fit, scale: float, drawing: bool) -> float:
         scale: how many times finer the first picture is.
     """
     errors = _errors(fit)
-    ink = cell_maxima(cv2.max(contrast(fit.first), contrast(fit.second)), _CELL) > _INK
-    inked = np.sort(errors[ink])[::-1]
-    rank = max(len(inked), _FEWEST_INKED) // 4
-    noise = float(inked[rank]) if rank < len(inked) else 0.0
-    least, most = _NOISE
+    noise = noise_of(errors[inked(fit.first, fit.second)])
     # Clipped colours leave errors that no tone of grey levels explains.
-    room = max(min(noise, most) + least, _NOISE_OTHER_LIGHT if fit.other_light else 0.0)
+    room = max(_room(noise), _NOISE_OTHER_LIGHT if fit.other_light else 0.0)
     worst = float(errors.max()) / room
     if drawing:
         # If the finer picture was scaled down and there is noise, a different digit of small type

@@ -64,14 +64,14 @@ class Prepared:
 def prepare(data: bytes) -> Prepared:
     """Decode a stored picture: JPEG, PNG or WebP, RGB or L."""
     pixels, size, decoded = _decoded(data)
+    greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
     factor = _factor(*size)
     target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
     frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
     if factor < 1:
         box = 0, 0, frame[0] * decoded, frame[1] * decoded
-        plain = Image.fromarray(pixels).resize(target, Image.Resampling.BICUBIC, box=box)
-        pixels = np.asarray(plain)
-    greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
+        plain = Image.fromarray(greys).resize(target, Image.Resampling.BICUBIC, box=box)
+        greys = np.asarray(plain)
     levels = [greys]
     for side in reversed(LEVELS):
         levels.append(_reduced(levels[-1], side))
@@ -109,7 +109,9 @@ def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
         elif image.format == "JPEG":
             flags = cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
             packed = np.frombuffer(data, np.uint8)
-            return cv2.imdecode(packed, flags | cv2.IMREAD_IGNORE_ORIENTATION), size, scale
+            found = cv2.imdecode(packed, flags | cv2.IMREAD_IGNORE_ORIENTATION)
+            if found is not None:
+                return found, size, scale
         return np.asarray(image if image.mode == "L" else image.convert("RGB")), size, scale
 
 
@@ -126,6 +128,10 @@ def _factor(width: int, height: int) -> float:
 
 def _reduced(plane: Plane, side: int) -> Plane:
     height, width = plane.shape[:2]
+    # Halves are exact and ten times as fast as other averages.
+    if not (height % 2 or width % 2) and max(width, height) >= 2 * side:
+        half = cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        return _reduced(half, side)
     factor = min(1.0, side / max(width, height))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     if size == (width, height):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.prepared import Plane, contrast, strongest
 
 # 64-bit floats.
@@ -98,28 +99,34 @@ def evenly(values: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
     return values[np.arange(most) * len(values) // most]
 
 
-def _cost(x: F64, y: F64, gain: float, offset: float) -> float:
-    if not len(x):
-        return 0.0
-    error = np.abs(y - np.clip(gain * x + offset, 0, 255))
-    return float(np.minimum(error, _CAP).mean())
+@compiled
+def _cost(x: Any, y: Any, gain: float, offset: float) -> float:
+    total = 0.0
+    for at in range(len(x)):
+        level = min(max(gain * x[at] + offset, 0.0), 255.0)
+        total += min(abs(y[at] - level), _CAP)
+    return total / max(len(x), 1)
 
 
-def _fit_from(start: float, x: F64, y: F64) -> tuple[float, float]:
+@compiled
+def _fit_from(start: float, x: Any, y: Any) -> tuple[float, float]:
     """Reweighted least squares on what is not clipped."""
     gain, offset = start, 0.0
+    error, weights = np.empty(len(x)), np.empty(len(x))
     for _ in range(4):
-        raw = gain * x + offset
-        error = np.abs(y - np.clip(raw, 0, 255))
-        typical = max(1.5 * float(np.median(error)), 2.0)
-        weights = np.minimum(1.0, typical / np.maximum(error, 1e-6)) * ((raw > 0.5) & (raw < 254.5))
-        total = float(weights.sum())
+        for at in range(len(x)):
+            error[at] = abs(y[at] - min(max(gain * x[at] + offset, 0.0), 255.0))
+        typical = max(1.5 * np.median(error), 2.0)
+        for at in range(len(x)):
+            raw = gain * x[at] + offset
+            weights[at] = min(1.0, typical / max(error[at], 1e-6)) if 0.5 < raw < 254.5 else 0.0
+        total = weights.sum()
         if total < 20:
             break
-        mx, my = float(weights @ x) / total, float(weights @ y) / total
-        spread = float(weights @ (x - mx) ** 2) / total
-        shared = float(weights @ ((x - mx) * (y - my))) / total
+        mx, my = (weights * x).sum() / total, (weights * y).sum() / total
+        spread = (weights * (x - mx) ** 2).sum() / total
+        shared = (weights * (x - mx) * (y - my)).sum() / total
         # If all samples have about one grey level, the gain stays near its start.
-        gain = float(np.clip((shared + 30 * start) / (spread + 30), 0.6, 1.7))
-        offset = float(np.clip(my - gain * mx, -40, 40))
+        gain = min(max((shared + 30 * start) / (spread + 30), 0.6), 1.7)
+        offset = min(max(my - gain * mx, -40.0), 40.0)
     return gain, offset

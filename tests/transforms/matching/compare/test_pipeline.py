@@ -98,6 +98,17 @@ def test_nothing_known_and_nothing_asked_are_no_errors(job, read):
     assert len(pictures.compare(pairs())) == 0
 
 
+def test_connected_pairs_share_a_batch(monkeypatch):
+    """Chains 0-1-2, 3-4-5 and so on, arriving mixed: each picture is in one batch only."""
+    monkeypatch.setattr(comparer, "BATCH", 6)
+    chains = [(first + at, first + at + 1) for first in range(0, 30, 3) for at in range(2)]
+    asked = np.zeros(len(chains), dtype=PAIR)
+    asked["first"], asked["second"] = zip(*chains, strict=True)
+    found = batches(asked[np.random.default_rng(3).permutation(len(asked))])
+    pictures = [set(piece["first"]) | set(piece["second"]) for piece in found]
+    assert sum(map(len, pictures)) == len(set().union(*pictures)) == 30
+
+
 def test_batches_hold_every_pair_once(monkeypatch):
     monkeypatch.setattr(comparer, "BATCH", 10)
     asked = pairs(*[(a, b) for a in range(9) for b in range(9)])

@@ -1,0 +1,102 @@
+"""The simplest case of a pair first: both show the whole of one picture.
+
+So do most look-alikes, such as two tables of one template, and most copies. If most cells with ink
+agree when the larger picture is scaled to the grid of the smaller one, that is their geometry, and
+nothing need be registered. A cell that then differs by far more than is allowed at any noise tells
+them apart at once. Only copies that were not scaled and lost next to nothing are found the same
+here, and their colours are compared all the same.
+
+Errors are the largest of cells of 8 x 8 pixels. Of 669 pairs of copies from the labelled set 370
+have a median of up to 8 grey levels, and among these the largest error was 42, in 99 % below 29. Of
+700 pairs of look-alikes 372 have such a median; 315 of these reach 50 and end here. The others,
+colours swapped, an object recoloured, one digit in a scaled copy, go through the full comparison.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from cauldron.transforms.matching.compare.prepared import (
+    Plane,
+    Prepared,
+    cell_maxima,
+    contrast,
+)
+
+CELL = 8
+# Grey levels of contrast in a cell that has ink.
+INK = 40
+_FEWEST_INKED = 64
+# Pixels at the edge of the frame that are left out.
+RIM = 2
+
+# The largest median of errors if the geometry is right.
+_AGREE = 8.0
+# The least error that tells pictures apart: more than the full comparison allows at any noise.
+_APART = 50.0
+# The largest upper quartile of copies that are accepted without a fit.
+_FAITHFUL = 8.0
+_BLUR = (5, 5)
+_AROUND = (17, 17)
+
+
+class WholeFrame(NamedTuple):
+    """How two pictures differ if both show the same frame, in grey levels.
+
+    Attributes:
+        largest: the largest error of a cell.
+        median: of the cells with ink; infinite if there are too few of them to tell.
+        noise: their upper quartile, see `noise_of`.
+        scaled: whether one of them had to be scaled.
+    """
+
+    largest: float
+    median: float
+    noise: float
+    scaled: bool
+
+    @property
+    def right(self) -> bool:
+        """Whether they do show the same frame."""
+        return self.median <= _AGREE
+
+    @property
+    def apart(self) -> bool:
+        """Whether they show different pictures on the same frame."""
+        return self.right and self.largest >= _APART
+
+    @property
+    def faithful(self) -> bool:
+        """Whether they are so much alike that no kernel needs to be fitted."""
+        return self.right and not self.scaled and self.noise <= _FAITHFUL
+
+
+def whole_frames(first: Prepared, second: Prepared) -> WholeFrame:
+    """Compare two pictures as if both showed the same frame; `first` has no fewer pixels."""
+    a, b = first.greys, second.greys
+    scaled = a.shape != b.shape
+    if scaled:
+        a = cv2.resize(a, b.shape[::-1], interpolation=cv2.INTER_AREA)
+    apart = cv2.subtract(a, b, dtype=cv2.CV_16S)
+    # Less the difference of the surroundings, so that another brightness is no other stroke.
+    error = cv2.absdiff(cv2.GaussianBlur(apart, _BLUR, 0.8), cv2.blur(apart, _AROUND))
+    error[:RIM] = error[-RIM:] = 0
+    error[:, :RIM] = error[:, -RIM:] = 0
+    cells = cell_maxima(error, CELL)
+    ink = cells[inked(a, b)]
+    median = float(np.median(ink)) if len(ink) >= _FEWEST_INKED else float("inf")
+    return WholeFrame(float(cells.max()), median, noise_of(ink), scaled)
+
+
+def inked(first: Plane, second: Plane) -> Plane:
+    """Which cells have ink in either picture."""
+    return cell_maxima(cv2.max(contrast(first), contrast(second)), CELL) > INK
+
+
+def noise_of(errors: Plane) -> float:
+    """The upper quartile of the errors of cells with ink; 0 if there are too few of them."""
+    ordered = np.sort(errors)[::-1]
+    rank = max(len(ordered), _FEWEST_INKED) // 4
+    return float(ordered[rank]) if rank < len(ordered) else 0.0
