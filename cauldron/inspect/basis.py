@@ -14,7 +14,7 @@ from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
 from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts, solve
-from cauldron.inspect.statistics import Published, typical_rows
+from cauldron.inspect.statistics import Published, expected_counts, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, lengths_of, typical
@@ -127,7 +127,8 @@ def _from_decisions(
     counts = {name: row.counts() for name, row in table.items()}
     read = [name for name in allowed if name in curation.corpora]
     corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
-    terms = Terms.of(recipe.stage(stage), corpora, counts, recipe.tokenizer)
+    rules = recipe.stage(stage)
+    terms = Terms.of(rules, corpora, counts, recipe.tokenizer, expected_counts())
     tallies = tallies_of(paths, terms.stage)
     lengths = _measured(recipe, stage, found.out, corpora) if terms.stage.measured else None
     allocations = terms.solve(terms.counts(tallies, lengths))

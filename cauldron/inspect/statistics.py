@@ -89,6 +89,11 @@ def published_counts(table: str | None) -> dict[str, SourceCounts]:
     return {name: row.counts() for name, row in published(table).items()}
 
 
+def expected_counts() -> dict[str, SourceCounts]:
+    """What is expected of complete sources of pre-training."""
+    return {name: row.counts() for name, row in typical_rows().items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Typical:
     """What the rows of a source are expected to be before any is read, on average.

@@ -35,7 +35,7 @@ from cauldron.core.shares import Allocation, SourceCounts
 from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
-from cauldron.inspect.statistics import published, published_counts
+from cauldron.inspect.statistics import expected_counts, published, published_counts
 from cauldron.pipeline.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
@@ -163,7 +163,7 @@ def _run(request: MixRequest, step: Step[MixtureManifest]) -> MixRun:
         merged_files=len(request.curation.merged),
     )
     counts = published_counts(recipe.statistics)
-    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer)
+    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer, expected_counts())
     room = free_bytes(request.output) if request.check_disk else None
     return MixRun(terms, job, room, uuid.uuid4().hex)
 

@@ -9,7 +9,12 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import CorpusManifest
 from cauldron.core.shares import SourceCounts, solve
 from cauldron.inspect.basis import expected_lengths, pack_bytes
-from cauldron.inspect.statistics import published, published_counts, typical_rows
+from cauldron.inspect.statistics import (
+    expected_counts,
+    published,
+    published_counts,
+    typical_rows,
+)
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.transforms.mixing.selection import Terms
 
@@ -123,7 +128,7 @@ def _mixture_bytes(
     if rules.measured:
         lengths = expected_lengths(recipe, stage, table)
         limited = any(item.limit >= 0 for item in planned)
-        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer)
+        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected_counts())
         counts = {name: item for name, item in counts.items() if name in lengths}
         allocations = terms.solve(terms.measured(counts, lengths))
         return sum(item.epochs * sizes[item.source] for item in allocations)

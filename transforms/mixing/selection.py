@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, packed, with_sequences
 from cauldron.transforms.mixing.tallies import Tally, tally, total
@@ -26,6 +26,7 @@ class Terms:
         limited: only some rows of the sources were read, to try the recipe on. The budget is then
             the same part of the whole one.
         tokenizer: of the recipe; measures rows where the stage asks for it.
+        expected: counts of complete sources that are not published, for the budget alone.
     """
 
     stage: StageRecipe
@@ -33,6 +34,7 @@ class Terms:
     published: Counts
     limited: bool = False
     tokenizer: str = ESTIMATE
+    expected: Counts = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -41,10 +43,11 @@ class Terms:
         corpora: Mapping[str, CorpusManifest],
         published: Counts,
         tokenizer: str = ESTIMATE,
+        expected: Counts | None = None,
     ) -> Terms:
         """The terms of a mixture of these corpora."""
         limited = any(corpus.limit >= 0 for corpus in corpora.values())
-        return cls(stage, tuple(corpora), published, limited, tokenizer)
+        return cls(stage, tuple(corpora), published, limited, tokenizer, expected or {})
 
     def counts(
         self, tallies: Mapping[str, Tally], lengths: Mapping[str, Lengths] | None = None
@@ -82,7 +85,8 @@ class Terms:
 
     def solve(self, counts: Counts) -> list[Allocation]:
         """The shares and epochs. Raises CauldronError, see `cauldron.core.shares.solve`."""
-        stage = part_of(self.stage, counts, self.published) if self.limited else self.stage
+        complete = {**self.expected, **self.published}
+        stage = part_of(self.stage, counts, complete) if self.limited else self.stage
         return solve(stage, counts, self.published)
 
 
@@ -162,4 +166,6 @@ def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecip
         budget = Budget(answer_tokens=max(1.0, budget.answer_tokens * part))
     elif budget.sequences is not None:
         budget = Budget(sequences=max(1.0, budget.sequences * part))
+    else:
+        return stage
     return stage.model_copy(update={"budget": budget})
