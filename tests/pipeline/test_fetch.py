@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from cauldron.transforms.fetching import tally
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.stage import StageRecipe
 from cauldron.inspect.verify import verify
+from cauldron.recipe import load_recipe
 from tests.doubles.images import ImageServer, answer, photo
 from tests.url_hubs import (
     Linked,
@@ -23,6 +27,8 @@ from tests.url_hubs import (
     write_laion,
     write_pixelprose,
 )
+
+real_getaddrinfo = socket.getaddrinfo
 
 
 def asked(server: ImageServer) -> Counter[str]:
@@ -178,6 +184,48 @@ def test_a_host_is_given_up_for_the_whole_run(tmp_path):
     assert 5 <= tried <= 6
     failed = {"http_server_error": tried, "host_given_up": 60 - tried}
     assert fates(corpora(tmp_path / "out")[0]) == {"kept": 10, **failed}
+
+
+def test_a_build_without_a_network_stops_early_and_goes_on_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(tally, "CUT_OFF", 10)
+    with ImageServer() as server:
+        port = server.port
+    # Nobody listens there any more.
+    hosts = [f"127.0.0.{n}" for n in range(1, 60)]
+    rows = [linked(port, n, host) for n, host in enumerate(hosts)]
+    write_pixelprose(tmp_path / "hub", rows)
+    recipe = url_recipe(allowed_hosts=hosts, concurrency=1)
+    with pytest.raises(CauldronError, match="is there a network") as caught:
+        build_urls(tmp_path / "hub", tmp_path / "out", recipe)
+    assert "\n" not in str(caught.value)
+    assert not fetch_manifests(tmp_path / "out")
+    monkeypatch.setattr(tally, "CUT_OFF", 1000)
+    build_urls(tmp_path / "hub", tmp_path / "out", recipe, refetch="failed")
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 0, "connect_failure": 59}
+
+
+def test_the_samples_images_are_served_by_its_build(sample, truth, tmp_path, monkeypatch):
+    """Through a server that the build starts; nothing outside is asked, not even for a name."""
+    recipe = load_recipe("sample")
+    mixture = {"laion_coco": 1, "pixelprose": 1}
+    stage = StageRecipe.model_validate({"mixture": mixture, "budget": {"samples": 24}})
+    recipe = recipe.model_copy(update={"stages": {"urls": stage}})
+    monkeypatch.setattr("socket.getaddrinfo", no_names)
+    build_urls(sample, tmp_path / "out", recipe)
+    assert verify(str(tmp_path / "out")) == []
+    for name, made in fetch_manifests(tmp_path / "out").items():
+        (corpus,) = corpora(tmp_path / "out", name)
+        expected = truth["sources"][name]
+        assert made.failed == {}
+        assert corpus.counts.kept + corpus.counts.merged.get("exact_copy", 0) >= expected["kept"]
+        assert corpus.counts.quarantined == expected["quarantined"]
+        assert corpus.counts.dropped == expected["dropped"]
+
+
+def no_names(host: str | bytes | None, *rest: object, **options: object) -> list[object]:
+    address = host.decode() if isinstance(host, bytes) else host
+    assert address in (None, "localhost", "127.0.0.1", "::"), f"{address} was looked up"
+    return real_getaddrinfo(host, *rest, **options)  # type: ignore[arg-type, return-value]
 
 
 def test_refetching_what_has_no_urls_is_refused(tmp_path):

@@ -19,7 +19,9 @@ from cauldron.transforms.fetching.store import (
     read_index,
     url_key,
 )
-from cauldron.transforms.fetching.tally import Tally
+from cauldron.transforms.fetching.tally import CUT_OFF, Tally
+
+from cauldron.core.errors import CauldronError
 
 # Failures that are the host's fault, when they are read from the store.
 _HOSTS_FAULT = frozenset(
@@ -140,7 +142,7 @@ async def fetch_partition(
         uploads: held by whoever uploads answers to an object store.
 
     Raises:
-        CauldronError: an answer cannot be stored.
+        CauldronError: an answer cannot be stored, or nothing can be reached.
     """
     todo, stored, wanted = await asyncio.to_thread(partition.plan)
     # Held here: a host that nobody holds is forgotten.
@@ -155,6 +157,11 @@ async def fetch_partition(
             outcome = await fetcher.fetch(url)
             partition.keep(url, outcome, writer)
             tally.add(outcome)
+            if tally.is_cut_off:
+                raise CauldronError(
+                    f"no host of {CUT_OFF:,} URLs can be reached: is there a network, or a proxy "
+                    "to name in http_proxy? Then run again with --refetch failed"
+                )
             if writer.is_due and (writer.is_full or not uploads.locked()):
                 async with uploads:
                     if writer.is_due:  # nobody has, meanwhile
