@@ -154,6 +154,20 @@ def test_a_refetch_that_was_killed_goes_on_where_it_was(hub, server, tmp_path, m
     assert not (folder / "again.json").exists()
 
 
+def test_fetched_images_may_be_deleted_until_a_corpus_needs_them(hub, server, tmp_path):
+    build_urls(hub, tmp_path / "out", url_recipe())
+    shutil.rmtree(tmp_path / "out" / "fetched" / "images")
+    server.log.clear()
+    build_urls(hub, tmp_path / "out", url_recipe())
+    other = url_recipe().model_copy(update={"tokenizer": "mistral-7b"})
+    with pytest.raises(CauldronError, match="--refetch all"):
+        build_urls(hub, tmp_path / "out", other)
+    assert not server.log
+    build_urls(hub, tmp_path / "out", other, refetch="all")
+    assert fates(corpora(tmp_path / "out")[-1]) == FATES
+    assert set(asked(server).values()) == {1}
+
+
 def test_asking_again_for_the_same_answers_changes_no_corpus(hub, server, tmp_path):
     build_urls(hub, tmp_path / "out", url_recipe())
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="all")
