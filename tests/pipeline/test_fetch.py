@@ -14,6 +14,7 @@ from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
 from cauldron.core.stage import StageRecipe
 from cauldron.inspect.verify import verify
+from cauldron.pipeline import fetch
 from cauldron.recipe import load_recipe
 from tests.doubles.images import ImageServer, answer, photo
 from tests.url_hubs import (
@@ -134,6 +135,37 @@ def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     assert len(corpora(tmp_path / "out")) == 2
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="all")
     assert asked(server) == first
+
+
+def test_a_refetch_that_was_killed_goes_on_where_it_was(hub, server, tmp_path, monkeypatch):
+    build_urls(hub, tmp_path / "out", url_recipe())
+    server.log.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "_manifest", lambda *args: 1 / 0)  # all is asked, nothing finished
+        with pytest.raises(ZeroDivisionError):
+            build_urls(hub, tmp_path / "out", url_recipe(), refetch="all")
+    first = asked(server)
+    assert set(first.values()) == {1}
+    # Without the option too: what was begun is finished.
+    build_urls(hub, tmp_path / "out", url_recipe())
+    assert asked(server) == first
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("fetched/lists/*/*/manifest.json"))
+    assert len(list(folder.glob("answers-*"))) == 1
+    assert not (folder / "again.json").exists()
+
+
+def test_fetched_images_may_be_deleted_until_a_corpus_needs_them(hub, server, tmp_path):
+    build_urls(hub, tmp_path / "out", url_recipe())
+    shutil.rmtree(tmp_path / "out" / "fetched" / "images")
+    server.log.clear()
+    build_urls(hub, tmp_path / "out", url_recipe())
+    other = url_recipe().model_copy(update={"tokenizer": "mistral-7b"})
+    with pytest.raises(CauldronError, match="--refetch all"):
+        build_urls(hub, tmp_path / "out", other)
+    assert not server.log
+    build_urls(hub, tmp_path / "out", other, refetch="all")
+    assert fates(corpora(tmp_path / "out")[-1]) == FATES
+    assert set(asked(server).values()) == {1}
 
 
 def test_asking_again_for_the_same_answers_changes_no_corpus(hub, server, tmp_path):

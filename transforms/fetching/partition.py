@@ -8,17 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from cauldron.transforms.fetching.answers import Answers
+from cauldron.transforms.fetching.entries import ENTRY, Entries, Entry, read_index, url_key
 from cauldron.transforms.fetching.fetcher import Failed, Fetcher
 from cauldron.transforms.fetching.lists import read_partition
 from cauldron.transforms.fetching.network import parse, plain_host
-from cauldron.transforms.fetching.store import (
-    ENTRY,
-    Entries,
-    Entry,
-    StoreWriter,
-    read_index,
-    url_key,
-)
+from cauldron.transforms.fetching.store import StoreWriter
 from cauldron.transforms.fetching.tally import CUT_OFF, Tally
 
 from cauldron.core.errors import CauldronError
