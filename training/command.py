@@ -172,8 +172,9 @@ def configure(options: TrainOptions, mixture: Mixture | None) -> TrainConfig:
         if options.model is not None:
             values["model"] = {"name": options.model}
         if _is_tiny(values, options.changes):
-            values |= TINY | {"longest_edge": _tiny_edge(values.get("longest_edge", 1820))}
-        if options.steps is not None:
+            steps = options.steps or TINY["steps"]
+            values |= TINY | {"steps": steps, "longest_edge": _tiny_edge(values, steps)}
+        elif options.steps is not None:
             values["steps"] = options.steps
     train = stage_rules(section, options.stage, options.changes)
     output = options.output or storage.join(OUTPUT, "runs", options.stage)
@@ -191,13 +192,31 @@ def configure(options: TrainOptions, mixture: Mixture | None) -> TrainConfig:
 
 
 def _is_tiny(values: dict[str, Any], changes: tuple[str, ...]) -> bool:
-    return (values.get("model") or {}).get("name") == "tiny" or "model.name=tiny" in changes
+    """Whether the model is the tiny one, or what a stage made of it."""
+    name = (values.get("model") or {}).get("name") or ""
+    if name == "tiny" or "model.name=tiny" in changes:
+        return True
+    config = storage.join(name, "config.json")
+    # A hub id is no folder; every published model has larger tiles.
+    if not name or not storage.exists(config):
+        return False
+    try:
+        side = storage.read_json(config)["vision_config"]["image_size"]
+    except (ValueError, KeyError, TypeError):
+        return False  # what is wrong with the model is told when it is loaded
+    return bool(side == TINY_TILE)
 
 
-def _tiny_edge(edge: Any) -> Any:
-    """The longest edge that gives as many tiny tiles as a large model has. Of a list, the last."""
-    pixels = edge if isinstance(edge, int) else edge[-1][1]
-    return -(-pixels * TINY_TILE // 364)
+def _tiny_edge(values: dict[str, Any], steps: int) -> Any:
+    """The longest edge that gives as many tiny tiles as a large model has; of a list, at the same
+    parts of the run."""
+    edge = values.get("longest_edge", 1820)
+    if isinstance(edge, int):
+        return -(-edge * TINY_TILE // 364)
+    whole = values.get("steps", 5000)
+    # With few steps, several edges begin at one of them: the last holds.
+    first = {start * steps // whole: -(-pixels * TINY_TILE // 364) for start, pixels in edge}
+    return [[start, pixels] for start, pixels in first.items()]
 
 
 def check(config: TrainConfig, mixture: Mixture) -> None:

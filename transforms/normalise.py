@@ -108,8 +108,8 @@ def _normalise(row: Row, settings: SourceSettings) -> Kept | Rejected:
         stored = [prepare_image(image, settings.images) for image in row.images]
     except ImageProblem as problem:
         return reject(problem.reason, str(problem))
-    if problem := _too_large(stored):
-        return reject("row_too_large", problem)
+    if too_large := _too_large(stored):
+        return reject("row_too_large", too_large)
     half = len(questions)
     counter = _counter(settings.tokenizer)
     counts = counter.count([*questions, *answers, system or ""])

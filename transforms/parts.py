@@ -62,6 +62,11 @@ def record_file(corpus: str, part: int, parts: int) -> str:
     return storage.join(corpus, PartNames(corpus, "", int(part), parts).record_file)
 
 
+def table_file(corpus: str, part: int, parts: int) -> str:
+    """The path of the parquet file of a corpus part."""
+    return storage.join(corpus, PartNames(corpus, "", int(part), parts).parquet)
+
+
 @dataclass
 class PartCounts:
     """What happened to the rows of a part. ``rows_in`` is the sum of the four counts after it."""

@@ -50,7 +50,7 @@ from cauldron.core.rules import DuplicateRules, ImageRules
 
 @dataclass(frozen=True)
 class Run:
-    """What was found, and the seconds that each step took."""
+    """What was found, and the core-seconds that each step took."""
 
     found: Found
     seconds: dict[str, float]
@@ -98,9 +98,9 @@ def _job(folder: str) -> MatchJob:
 
 @contextmanager
 def _timed(step: str, seconds: dict[str, float]) -> Iterator[None]:
-    start = time.perf_counter()
+    start = time.process_time()
     yield
-    seconds[step] = time.perf_counter() - start
+    seconds[step] = time.process_time() - start
 
 
 def _ingest(datas: Sequence[bytes], job: MatchJob) -> Array:

@@ -143,13 +143,14 @@ def plan_command(
     """
     from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
     from cauldron.inspect.plan_difference import difference
-    from cauldron.inspect.tables import print_plan
+    from cauldron.inspect.tables import print_plan, print_plans_together
     from cauldron.recipe import load_recipe, parent_recipe, with_weights
 
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     whole = load_recipe(recipe)
     parent = whole if weights else parent_recipe(recipe)
-    for plan in plans(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT):
+    planned = plans(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT)
+    for plan in planned:
         change = None
         if parent is not None and plan.stage in parent.stages:
             before = plans(parent, (plan.stage,), output)[0]
@@ -159,6 +160,8 @@ def plan_command(
             click.echo(json.dumps(plan.to_json(price) | changes))
         else:
             print_plan(plan, price, change)
+    if len(planned) > 1 and not as_json:
+        print_plans_together(planned, price)
 
 
 @examples("cauldron sources", "cauldron sources --json")

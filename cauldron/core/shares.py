@@ -7,14 +7,18 @@ turns of a row at most: if a pass delivers half of the source's tokens, two pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.stage import Budget, Portion, StageRecipe
 
 # A source with a smaller part of its published rows is incomplete.
 COMPLETE = 0.9
+# How often shares and the division of rows among resolutions are computed from each other. Without
+# a cap that binds, the second time changes nothing.
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,13 @@ class SourceCounts:
         rows: samples that may be picked.
         answer_tokens: in all turns of all rows.
         delivered: expected answer tokens of one pass, after the cap on turns.
+        sequences: that one pass fills, at each longest edge of the stage; empty if unknown.
     """
 
     rows: int
     answer_tokens: float
     delivered: float
+    sequences: tuple[float, ...] = ()
 
     def incomplete(self, published: SourceCounts | None) -> bool:
         return published is not None and self.rows < COMPLETE * published.rows
@@ -83,9 +89,49 @@ def solve(stage: StageRecipe, counts: Counts, published: Counts | None = None) -
             keep their share: the mixture is smaller without them.
 
     Raises:
-        CauldronError: no source has any answer tokens, or the budget leaves nothing for shares.
+        CauldronError: no source has any answer tokens, the budget leaves nothing for shares, or it
+            is of sequences, and no source's are known.
     """
     published = published or {}
+    if stage.budget is None or stage.budget.sequences is None:
+        return _solved(stage, counts, published)
+    if not any(item.sequences for item in counts.values()):
+        raise CauldronError("a budget of sequences needs the lengths of rows, which are not known")
+    # The larger images become, the fewer rows fill a sequence. How the rows of the stage divide
+    # among its resolutions depends on the shares, and the other way round.
+    parts = tuple(part for part, _ in stage.edges)
+    for _ in range(_ROUNDS):
+        found = _solved(stage, {n: _mean(item, parts) for n, item in counts.items()}, published)
+        found = [replace(item, counts=counts[item.source]) for item in found]
+        parts = row_parts(stage, found)
+    return found
+
+
+def row_parts(stage: StageRecipe, allocations: Iterable[Allocation]) -> tuple[float, ...]:
+    """Which part of the rows is consumed at each longest edge of a stage, 0 to 1.
+
+    The recipe divides the stage by its sequences: at a small edge they hold more rows.
+    """
+    parts = tuple(part for part, _ in stage.edges)
+    items = [item for item in allocations if item.counts.sequences and item.epochs]
+    rows = []
+    for number, part in enumerate(parts):
+        filled = math.fsum(item.epochs * item.counts.sequences[number] for item in items)
+        if filled <= 0:
+            return parts
+        rows.append(part / filled)
+    whole = math.fsum(rows)
+    return tuple(part / whole for part in rows)
+
+
+def _mean(item: SourceCounts, parts: tuple[float, ...]) -> SourceCounts:
+    """The counts with the sequences of a pass whose rows divide so among the edges."""
+    each = item.sequences or [0.0] * len(parts)
+    filled = math.fsum(part * n for part, n in zip(parts, each, strict=True))
+    return replace(item, sequences=(filled,))
+
+
+def _solved(stage: StageRecipe, counts: Counts, published: Counts) -> list[Allocation]:
     held = {n: counts[n] for n in stage.mixture if n in counts and counts[n].delivered > 0}
     if not held:
         raise CauldronError("no source of the mixture has any answer tokens")
@@ -207,7 +253,8 @@ def _total(budget: Budget, lines: Mapping[str, _Line], counts: Counts) -> float:
     measures = _measures(budget, counts)
     size = sum(measures[name] * line.offset for name, line in lines.items())
     slope = sum(measures[name] * line.slope for name, line in lines.items())
-    target = budget.answer_tokens or budget.samples or sum((budget.epochs_of or {}).values())
+    epochs = sum((budget.epochs_of or {}).values())
+    target = budget.answer_tokens or budget.samples or budget.sequences or epochs
     if slope <= 0:
         if budget.epochs_of is not None:
             name = next(iter(budget.epochs_of))
@@ -223,6 +270,9 @@ def _measures(budget: Budget, counts: Counts) -> dict[str, float]:
         return dict.fromkeys(counts, 1.0)
     if budget.samples is not None:
         return {name: item.rows / item.delivered for name, item in counts.items()}
+    if budget.sequences is not None:
+        # A source that cannot be read takes no room.
+        return {n: sum(item.sequences) / (item.delivered or 1) for n, item in counts.items()}
     anchor = budget.epochs_of or {}
     return {name: 1 / item.delivered if name in anchor else 0.0 for name, item in counts.items()}
 

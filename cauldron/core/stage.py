@@ -13,17 +13,20 @@ MIB = 1024 * 1024
 
 
 class Budget(Strict):
-    """The size of a mixture; exactly one of the three is given.
+    """The size of a mixture; exactly one of the four is given.
 
     Attributes:
         answer_tokens: answer tokens in the whole mixture.
         samples: rows in the whole mixture.
+        sequences: what training consumes: steps x batch, each of `sequence_length` tokens. Rows are
+            measured and packed as `cauldron train` does it, text by the recipe's tokenizer.
         epochs_of: one source and its epochs, ``{lnqa: 0.6}``; the others follow from their shares.
             What a capped source cannot give is not divided among the others.
     """
 
     answer_tokens: Annotated[float, Field(gt=0)] | None = None
     samples: Annotated[int, Field(gt=0)] | None = None
+    sequences: Annotated[float, Field(gt=0)] | None = None
     epochs_of: (
         Annotated[
             dict[SourceName, Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=1)
@@ -43,9 +46,9 @@ class Budget(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Budget:
-        given = [self.answer_tokens, self.samples, self.epochs_of]
+        given = [self.answer_tokens, self.samples, self.sequences, self.epochs_of]
         if sum(value is not None for value in given) != 1:
-            raise ValueError("give exactly one of answer_tokens, samples, epochs_of")
+            raise ValueError("give exactly one of answer_tokens, samples, sequences, epochs_of")
         return self
 
 
@@ -92,6 +95,9 @@ class TurnRules(Strict):
     cap: Annotated[int | float, Field(ge=1, allow_inf_nan=False)] | None = 7
 
 
+Pixels = Annotated[int, Field(gt=0)]
+
+
 class StageRecipe(Strict):
     """One stage's mixture.
 
@@ -109,7 +115,10 @@ class StageRecipe(Strict):
             a source of weight 4 in each: 50 / 4.
         turns: which turns of a row a copy keeps.
         longest_edge: images are scaled so that their longest side has at most this many pixels,
-            then tiled. Affects the count of image tokens only; stored pixels do not change.
+            then tiled. A list of [first part of the stage, pixels] grows it, as training does:
+            ``[[0, 364], [0.5, 728]]``. Affects counts only; stored pixels do not change.
+        sequence_length: tokens of a sequence of the trainer, in which ``budget: {sequences: N}``
+            counts.
         tile: side of a tile in pixels.
         upscale: how images smaller than the limit are scaled up. ``never``: to whole tiles only
             (the authors' training code); ``published``: to the full grid, like the published
@@ -132,7 +141,8 @@ class StageRecipe(Strict):
     turns: TurnRules = TurnRules()
     max_epochs: Annotated[float, Field(gt=0)] = 50
     max_epochs_incomplete: Annotated[float, Field(gt=0)] | None = None
-    longest_edge: Annotated[int, Field(gt=0)] = 1820
+    longest_edge: Pixels | tuple[tuple[float, Pixels], ...] = 1820
+    sequence_length: Annotated[int, Field(gt=0)] = 10_240
     tile: Annotated[int, Field(gt=0)] = 364
     upscale: UpscaleChoice = "never"
     shard_bytes: Annotated[int, Field(ge=1024)] = 256 * MIB
@@ -148,6 +158,32 @@ class StageRecipe(Strict):
         if total > 1 + 1e-9:
             raise ValueError(f"shares add up to {total:.4f}, more than 1")
         return value
+
+    @field_validator("longest_edge", mode="after")
+    @classmethod
+    def _starts_at_0(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            parts = [part for part, _ in value]
+            if not parts or parts[0] != 0 or parts != sorted({*parts}) or parts[-1] >= 1:
+                raise ValueError("longest_edge must start at 0 and ascend, below 1")
+        return value
+
+    @property
+    def edges(self) -> tuple[tuple[float, int], ...]:
+        """The longest edges in turn, each with the part of the stage that it holds for; the parts
+        add up to 1."""
+        if isinstance(self.longest_edge, int):
+            return ((1.0, self.longest_edge),)
+        starts = [start for start, _ in self.longest_edge]
+        ends = [*starts[1:], 1.0]
+        pixels = [edge for _, edge in self.longest_edge]
+        return tuple((b - a, edge) for a, b, edge in zip(starts, ends, pixels, strict=True))
+
+    @property
+    def measured(self) -> bool:
+        """Whether the lengths of rows in sequences must be known."""
+        by_length = self.budget is not None and self.budget.sequences is not None
+        return by_length or len(self.edges) > 1
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> StageRecipe:

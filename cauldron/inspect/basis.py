@@ -14,9 +14,10 @@ from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
 from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts, solve
-from cauldron.inspect.statistics import Published
+from cauldron.inspect.statistics import Published, expected_counts, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
+from cauldron.transforms.mixing.lengths import LengthRules, Lengths, lengths_of, typical
 from cauldron.transforms.mixing.selection import Terms, select, tallies_of
 
 
@@ -126,9 +127,11 @@ def _from_decisions(
     counts = {name: row.counts() for name, row in table.items()}
     read = [name for name in allowed if name in curation.corpora]
     corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
-    terms = Terms.of(recipe.stage(stage), corpora, counts)
+    rules = recipe.stage(stage)
+    terms = Terms.of(rules, corpora, counts, recipe.tokenizer, expected_counts())
     tallies = tallies_of(paths, terms.stage)
-    allocations = terms.solve(terms.counts(tallies))
+    lengths = _measured(recipe, stage, found.out, corpora) if terms.stage.measured else None
+    allocations = terms.solve(terms.counts(tallies, lengths))
     return Basis(
         allocations=allocations,
         kinds={item.source: "decisions" for item in allocations},
@@ -144,7 +147,7 @@ def _from_counts(
     found: Finished | None,
     left_out: Mapping[str, str],
 ) -> Basis:
-    rules, known = recipe.stage(stage), registry()
+    rules, known, usual = recipe.stage(stage), registry(), typical_rows()
     corpora = (
         {} if found is None else {n: found.corpora[n, p] for n, (p, _) in found.current.items()}
     )
@@ -161,9 +164,22 @@ def _from_counts(
             row_bytes[name] = pack_bytes(corpora[name]) / max(1, totals.kept)
         elif name in table:
             counts[name] = table[name].expected(rows, rules.turns.cap)
+        elif name in usual:
+            counts[name] = usual[name].counts()
         if name not in corpora and source and source.published_bytes and rows:
             row_bytes[name] = source.published_bytes / rows
-    allocations = solve(rules, counts, {name: row.counts() for name, row in table.items()})
+            if source.by_url and name in usual:
+                # The URLs are not stored, what they lead to is.
+                row_bytes[name] = usual[name].images * (usual[name].image_bytes or 0)
+    published = {name: row.counts() for name, row in table.items()}
+    if rules.measured:
+        read = {name: corpora[name] for name in wanted if name in corpora}
+        lengths = {**expected_lengths(recipe, stage, table)}
+        if found is not None:
+            lengths |= _measured(recipe, stage, found.out, read)
+        terms = Terms(rules, tuple(counts), published, tokenizer=recipe.tokenizer)
+        counts = terms.measured(counts, lengths)
+    allocations = solve(rules, counts, published)
     return Basis(
         allocations=allocations,
         kinds={name: "corpus" if name in corpora else "published" for name in counts},
@@ -172,6 +188,33 @@ def _from_counts(
         estimated=_estimated({name: corpora[name] for name in wanted if name in corpora}),
         missing=tuple(name for name in wanted if name not in counts),
     )
+
+
+def expected_lengths(
+    recipe: Recipe, stage: str, table: Mapping[str, Published]
+) -> dict[str, Lengths]:
+    """The lengths of rows that are not read yet, of sources of which something is known."""
+    rules = LengthRules.of(recipe.stage(stage), recipe.tokenizer)
+    found = {}
+    for name, row in typical_rows().items():
+        turns = 0.0 if row.text_tokens == row.answer_tokens else 1.0
+        if name in table:
+            turns = table[name].turns / table[name].rows
+        size = (row.width, row.height)
+        found[name] = typical(row.text_tokens, turns, row.images, size, rules)
+    return found
+
+
+def _measured(
+    recipe: Recipe, stage: str, out: str, corpora: Mapping[str, CorpusManifest]
+) -> dict[str, Lengths]:
+    """The lengths of the rows of corpora, measured in this process."""
+    rules = LengthRules.of(recipe.stage(stage), recipe.tokenizer)
+    paths = {
+        name: [storage.join(out, table) for table in corpus.tables()]
+        for name, corpus in corpora.items()
+    }
+    return lengths_of(paths, rules)
 
 
 def _bytes(allocations: list[Allocation], row_bytes: Mapping[str, float]) -> int | None:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cauldron.core.disk import free_bytes
 from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import Finished, find_finished
-from cauldron.core.shares import Allocation
+from cauldron.core.shares import Allocation, row_parts
 from cauldron.core.stage import StageRecipe
 from cauldron.inspect.basis import Basis, find_basis, pack_bytes
 from cauldron.inspect.causes import causes
-from cauldron.inspect.statistics import Published, published
+from cauldron.inspect.statistics import Published, published, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.sources.licenses import refused
+from cauldron.transforms.curate.pipeline import CURATE_ROW_BYTES
+from cauldron.transforms.matching.records import OCCURRENCE
+from cauldron.transforms.mixing.shuffle import REFERENCE
 
 # Published bytes that ingest reads per core and second; measured, see benchmarks/README.md.
 INGEST_BYTES_PER_CORE_SECOND = 33e6
+# Bytes that cross a shuffle: a row of a curation and a copy of a mixture are one record each; a
+# picture has one in each of the nine copies of its signature at 10^8 pictures, see docs/scale.md.
+ROW_SHUFFLED = CURATE_ROW_BYTES
+COPY_SHUFFLED = REFERENCE.itemsize
+PICTURE_SHUFFLED = 470 + OCCURRENCE.itemsize
 # An assumption: about the price of a vCPU hour, with its memory, of a Dataflow batch worker of the
 # n1 family. `--core-hour-price` replaces it.
 CORE_HOUR_PRICE = 0.07
@@ -39,6 +47,8 @@ class PlannedSource:
         estimated: its tokens were estimated, not counted by a tokenizer.
         authors_epochs: passes of the authors' code over it; None if it is not in the table.
         read_bytes: that a build reads of it; 0 if its corpus is there, None if unknown.
+        fetched_images: that a build fetches from their URLs, and `fetched_bytes` of them.
+        images: in all of its rows; 0 if unknown.
     """
 
     allocation: Allocation
@@ -47,6 +57,9 @@ class PlannedSource:
     estimated: bool
     published: Published | None
     read_bytes: int | None
+    fetched_images: int = 0
+    fetched_bytes: int = 0
+    images: int = 0
 
     @property
     def authors_epochs(self) -> float | None:
@@ -99,6 +112,8 @@ class PlannedSource:
             "basis": self.basis,
             "tokens_estimated": self.estimated,
             "read_bytes": self.read_bytes,
+            "fetched_images": self.fetched_images,
+            "fetched_bytes": self.fetched_bytes,
         }
         if row is not None:
             line["percent_printed"] = row.percent_printed
@@ -114,6 +129,7 @@ class Plan:
         missing: sources of the mixture without published counts or a finished corpus.
         absent: sources that the build in the output folder did not read.
         left_out: sources that the recipe does not allow, and why.
+        sequences: that the mixture fills; None if the stage's budget is not one of sequences.
         bytes: of the mixture with the pictures of every epoch; None if unknown.
         corpora_bytes: of the corpora, those that are there and those that a build adds.
         free_bytes: at the output folder; None if it is not on this machine.
@@ -128,6 +144,7 @@ class Plan:
     free_bytes: int | None
     absent: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    sequences: float | None = None
 
     @property
     def before_curation(self) -> bool:
@@ -146,8 +163,24 @@ class Plan:
     def read_bytes(self) -> int:
         return sum(line.read_bytes or 0 for line in self.sources)
 
+    @property
+    def fetched_images(self) -> int:
+        return sum(line.fetched_images for line in self.sources)
+
+    @property
+    def fetched_bytes(self) -> int:
+        return sum(line.fetched_bytes for line in self.sources)
+
+    @property
+    def shuffled_bytes(self) -> int:
+        """Of a build of the stage; its pictures never cross a shuffle."""
+        rows = sum(line.allocation.counts.rows for line in self.sources)
+        images = sum(line.images for line in self.sources)
+        return rows * ROW_SHUFFLED + images * PICTURE_SHUFFLED + self.rows * COPY_SHUFFLED
+
     def core_hours(self) -> float:
-        return self.read_bytes / INGEST_BYTES_PER_CORE_SECOND / 3600
+        """Of ingest. Fetched images are read as those of a source are."""
+        return (self.read_bytes + self.fetched_bytes) / INGEST_BYTES_PER_CORE_SECOND / 3600
 
     def shares(self) -> dict[str, float]:
         return {line.allocation.source: line.allocation.planned_share for line in self.sources}
@@ -169,12 +202,16 @@ class Plan:
             "totals": {
                 "rows": self.rows,
                 "answer_tokens": round(self.answer_tokens),
+                "sequences": None if self.sequences is None else round(self.sequences),
                 "bytes": self.bytes,
                 "corpora_bytes": self.corpora_bytes,
                 "free_bytes": self.free_bytes,
             },
             "estimate": {
                 "read_bytes": self.read_bytes,
+                "fetched_images": self.fetched_images,
+                "fetched_bytes": self.fetched_bytes,
+                "shuffled_bytes": self.shuffled_bytes,
                 "sources_of_unknown_size": [
                     line.allocation.source for line in self.sources if line.read_bytes is None
                 ],
@@ -199,6 +236,26 @@ def plans(
     return [_plan(recipe, stage, found, free) for stage in stages or tuple(recipe.stages)]
 
 
+def together(planned: Sequence[Plan], price: float = CORE_HOUR_PRICE) -> dict[str, Any]:
+    """What one build of several stages costs: a source that several of them mix is read once."""
+    lines = {line.allocation.source: line for plan in planned for line in plan.sources}
+    read = sum(line.read_bytes or 0 for line in lines.values())
+    fetched = sum(line.fetched_bytes for line in lines.values())
+    hours = (read + fetched) / INGEST_BYTES_PER_CORE_SECOND / 3600
+    unknown = [plan.stage for plan in planned if plan.bytes is None]
+    return {
+        "stages": [plan.stage for plan in planned],
+        "read_bytes": read,
+        "fetched_images": sum(line.fetched_images for line in lines.values()),
+        "fetched_bytes": fetched,
+        "stored_bytes": read + fetched + sum(plan.bytes or 0 for plan in planned),
+        "stages_of_unknown_size": unknown,
+        "shuffled_bytes": sum(plan.shuffled_bytes for plan in planned),
+        "core_hours": round(hours, 1),
+        "cost_usd": round(hours * price, 2),
+    }
+
+
 def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -> Plan:
     stage, table = recipe.stage(name), published(recipe.statistics)
     left_out = refused(stage.mixture, recipe.licenses.allow, registry())
@@ -215,6 +272,7 @@ def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -
             estimated=item.source in basis.estimated,
             published=table.get(item.source),
             read_bytes=_read_bytes(basis, item.source),
+            **_images(basis, item.source),
         )
         for item in basis.allocations
     ]
@@ -228,7 +286,32 @@ def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -
         free_bytes=free,
         absent=tuple(absent),
         left_out=left_out,
+        sequences=_sequences(stage, basis.allocations),
     )
+
+
+def _sequences(stage: StageRecipe, allocations: list[Allocation]) -> float | None:
+    """What training consumes of the mixture."""
+    if not stage.measured:
+        return None
+    parts = row_parts(stage, allocations)
+    return sum(
+        item.epochs * part * filled
+        for item in allocations
+        for part, filled in zip(parts, item.counts.sequences, strict=False)
+    )
+
+
+def _images(basis: Basis, name: str) -> dict[str, int]:
+    """The images of a source, and what is fetched of them, as far as they are expected."""
+    usual, source = typical_rows().get(name), registry().get(name)
+    if usual is None or basis.kinds[name] != "published":
+        return {}
+    images = round(usual.rows * usual.images)
+    if source is None or not source.by_url:
+        return {"images": images}
+    size = images * (usual.image_bytes or 0)
+    return {"images": images, "fetched_images": images, "fetched_bytes": size}
 
 
 def _read_bytes(basis: Basis, source: str) -> int | None:
@@ -240,7 +323,7 @@ def _read_bytes(basis: Basis, source: str) -> int | None:
 
 def _corpora_bytes(lines: list[PlannedSource], found: Finished | None) -> int:
     """A corpus takes about the bytes that are published: pictures are stored as they are."""
-    size = sum(line.read_bytes or 0 for line in lines)
+    size = sum((line.read_bytes or 0) + line.fetched_bytes for line in lines)
     if found is not None:
         named = {line.allocation.source for line in lines}
         size += sum(

@@ -89,6 +89,52 @@ def published_counts(table: str | None) -> dict[str, SourceCounts]:
     return {name: row.counts() for name, row in published(table).items()}
 
 
+def expected_counts() -> dict[str, SourceCounts]:
+    """What is expected of complete sources of pre-training."""
+    return {name: row.counts() for name, row in typical_rows().items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Typical:
+    """What the rows of a source are expected to be before any is read, on average.
+
+    Attributes:
+        text_tokens, answer_tokens: of a row; equal for a document.
+        images: of a row.
+        width, height: of an image, pixels.
+        image_bytes: of an image that is fetched from its URL; None if images are published.
+    """
+
+    rows: int
+    text_tokens: float
+    answer_tokens: float
+    images: float
+    width: int
+    height: int
+    image_bytes: int | None
+
+    def counts(self, rows: int | None = None) -> SourceCounts:
+        """Args: rows: of the copy that is read; None: all."""
+        rows = self.rows if rows is None else rows
+        return SourceCounts(rows, rows * self.answer_tokens, rows * self.answer_tokens)
+
+
+def typical_rows() -> dict[str, Typical]:
+    """The sources of pre-training; which figures are assumed is in ``data/typical_rows.csv``."""
+    return {
+        row["source"]: Typical(
+            rows=int(row["rows"]),
+            text_tokens=float(row["text_tokens"]),
+            answer_tokens=float(row["answer_tokens"]),
+            images=float(row["images"]),
+            width=int(row["width"]),
+            height=int(row["height"]),
+            image_bytes=int(row["image_bytes"]) if row["image_bytes"] else None,
+        )
+        for row in csv.DictReader(_text("typical_rows").splitlines())
+    }
+
+
 def _text(table: str) -> str:
     path = importlib.resources.files("cauldron") / "data" / f"{table}.csv"
     if path.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from cauldron.core.output.manifests import MixtureManifest, RatingManifest
 from cauldron.core.program import program
 from cauldron.inspect.card import REASONS, nothing_left, reasons
 from cauldron.inspect.docmatix_plan import DocmatixPlan
-from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note
+from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note, together
 from cauldron.inspect.plan_difference import Difference
 from cauldron.inspect.query_output import console
 from cauldron.inspect.views import mixture_view
@@ -189,9 +190,10 @@ def _size(count: float, sign: str = "") -> str:
 def _plan_totals(plan: Plan) -> str:
     size = "of unknown size" if plan.bytes is None else _size(plan.bytes)
     free = "" if plan.free_bytes is None else f"; {_size(plan.free_bytes)} are free"
+    fills = "" if plan.sequences is None else f", which fill {plan.sequences:,.0f} sequences"
     return (
-        f"The mixture: {plan.rows:,} rows, {plan.answer_tokens:,.0f} answer tokens, {size} with "
-        f"the pictures of every epoch. Corpora: {_size(plan.corpora_bytes)}{free}."
+        f"The mixture: {plan.rows:,} rows, {plan.answer_tokens:,.0f} answer tokens{fills}, {size} "
+        f"with the pictures of every epoch. Corpora: {_size(plan.corpora_bytes)}{free}."
     )
 
 
@@ -213,8 +215,31 @@ def _cost(plan: Plan, price: float) -> str:
     return (
         f"A build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
         + (f" and {unknown} sources of unknown size" if unknown else "")
-        + f": about {estimate['core_hours']:,.0f} core-hours, "
-        f"{estimate['cost_usd']:,.2f} USD at {price:g} USD per core-hour."
+        + (f", fetches {_fetched(estimate)}" if estimate["fetched_images"] else "")
+        + f" and shuffles {_size(estimate['shuffled_bytes'])}: about "
+        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at "
+        f"{price:g} USD per core-hour."
+    )
+
+
+def _fetched(estimate: dict[str, Any]) -> str:
+    images, size = estimate["fetched_images"], estimate["fetched_bytes"]
+    return f"{images / 1e6:,.0f} million images of {size / 1e12:,.1f} TB (50 kB each, assumed)"
+
+
+def print_plans_together(planned: Sequence[Plan], price: float) -> None:
+    """Print what one build of several stages takes."""
+    whole = together(planned, price)
+    fetched = f", fetches {_fetched(whole)}" if whole["fetched_images"] else ""
+    unknown = "".join(f" and the mixture {name}" for name in whole["stages_of_unknown_size"])
+    stored = f"stores {_size(whole['stored_bytes'])}{unknown}"
+    console().print(
+        f"All {len(planned)} stages in one build, where a source that several mix is read once: "
+        f"reads {_size(whole['read_bytes'])}{fetched}, {stored}, "
+        f"shuffles {_size(whole['shuffled_bytes'])}; ingest takes about "
+        f"{whole['core_hours']:,.0f} core-hours, {whole['cost_usd']:,.2f} USD.",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -26,6 +26,7 @@ from cauldron.pipeline.step import Step, make_steps
 from cauldron.sources.base import PIECE_BYTES, Piece
 from cauldron.transforms.fetching.answers import Answers
 from cauldron.transforms.fetching.engine import FetchJob
+from cauldron.transforms.fetching.entries import fetched_folder
 from cauldron.transforms.fetching.images import Fetched
 from cauldron.transforms.fetching.pipeline import (
     FETCH_VERSION,
@@ -33,7 +34,6 @@ from cauldron.transforms.fetching.pipeline import (
     list_markers,
     summary_path,
 )
-from cauldron.transforms.fetching.store import fetched_folder
 from cauldron.transforms.ingest import PieceWork, write_work
 
 Refetch = Literal["failed", "all"]

@@ -89,6 +89,8 @@ class LocalWorkerHandler(GrpcWorkerHandler):  # type: ignore[misc]
         python, flag = shlex.quote(sys.executable), shlex.quote(self._flag)
         # `exec`: the worker itself is this process's child, not a shell.
         command = f"exec {python} -m cauldron.pipeline.worker {os.getpid()} {flag}"
+        if not logger.isEnabledFor(logging.DEBUG):
+            command += " quiet"
         self._worker = SubprocessSdkWorker(
             command.encode(), self.control_address, self.provision_info, self.worker_id
         )

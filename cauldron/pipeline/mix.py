@@ -35,7 +35,7 @@ from cauldron.core.shares import Allocation, SourceCounts
 from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
-from cauldron.inspect.statistics import published, published_counts
+from cauldron.inspect.statistics import expected_counts, published, published_counts
 from cauldron.pipeline.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
@@ -134,8 +134,13 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
 
 
 def _expected_bytes(request: MixRequest, terms: Terms) -> int:
-    """About the size of the mixture, from what the corpora counted; the job finds it out."""
+    """About the size of the mixture, from what the corpora counted; the job finds it out.
+
+    Of a stage whose rows must be measured first, one pass over its sources is the best guess.
+    """
     read = {name: request.corpora[name] for name in terms.stage.mixture if name in request.corpora}
+    if terms.stage.measured:
+        return sum(map(pack_bytes, read.values()))
     counts = {}
     for name, corpus in read.items():
         tokens = float(corpus.counts.answer_tokens)
@@ -157,7 +162,8 @@ def _run(request: MixRequest, step: Step[MixtureManifest]) -> MixRun:
         curation=curation_folder(request.output, request.curation.fingerprint),
         merged_files=len(request.curation.merged),
     )
-    terms = Terms.of(stage, request.corpora, published_counts(recipe.statistics))
+    counts = published_counts(recipe.statistics)
+    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer, expected_counts())
     room = free_bytes(request.output) if request.check_disk else None
     return MixRun(terms, job, room, uuid.uuid4().hex)
 

@@ -8,9 +8,15 @@ from cauldron.core.disk import free_bytes
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import CorpusManifest
 from cauldron.core.shares import SourceCounts, solve
-from cauldron.inspect.basis import pack_bytes
-from cauldron.inspect.statistics import published, published_counts
+from cauldron.inspect.basis import expected_lengths, pack_bytes
+from cauldron.inspect.statistics import (
+    expected_counts,
+    published,
+    published_counts,
+    typical_rows,
+)
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
+from cauldron.transforms.mixing.selection import Terms
 
 # Estimates below this are not held against the disk: a small build goes on until its exact size is
 # known, before the mix.
@@ -98,7 +104,8 @@ def _mixture_bytes(
     sizes: Mapping[str, float],
 ) -> float:
     """Each source's bytes as often as the stage passes over them."""
-    rules, table = options.recipe.stage(stage), published(options.recipe.statistics)
+    recipe = options.recipe
+    rules, table, usual = recipe.stage(stage), published(recipe.statistics), typical_rows()
     counts: dict[str, SourceCounts] = {}
     for item in planned:
         name, corpus = item.source.name, finished[item.source.name]
@@ -111,7 +118,18 @@ def _mixture_bytes(
             size = sum(file.size for file in item.files)
             rows = int(_rows_here(item, size) * _part_read(item, size))
             counts[name] = table[name].expected(rows, rules.turns.cap)
+        elif name in usual:
+            size = sum(file.size for file in item.files)
+            rows = int(_rows_here(item, size) * _part_read(item, size))
+            counts[name] = usual[name].counts(rows)
     if not any(item.delivered for item in counts.values()):
         return 0.0
-    known = published_counts(options.recipe.statistics)
+    known = published_counts(recipe.statistics)
+    if rules.measured:
+        lengths = expected_lengths(recipe, stage, table)
+        limited = any(item.limit >= 0 for item in planned)
+        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected_counts())
+        counts = {name: item for name, item in counts.items() if name in lengths}
+        allocations = terms.solve(terms.measured(counts, lengths))
+        return sum(item.epochs * sizes[item.source] for item in allocations)
     return sum(item.epochs * sizes[item.source] for item in solve(rules, counts, known))

@@ -15,6 +15,7 @@ from cauldron.sample.planted import extra_rows
 from cauldron.sample.publish import others, text_only
 from cauldron.sample.publish import pretraining as pretraining_files
 from cauldron.sample.publish.hub import Hub, card
+from cauldron.sample.publish.obelics import obelics
 from cauldron.sample.publish.pdfa import pdfa
 from cauldron.sample.publish.the_cauldron import publish_coco, publish_config, write_readme
 from cauldron.sample.receipts import cord_v2
@@ -44,6 +45,7 @@ PRETRAINING: dict[str, Publish] = {
     "websight": pretraining_files.websight,
     "pixelprose": pretraining_files.pixelprose,
     "chartgemma": pretraining_files.chartgemma,
+    "obelics": obelics,
 }
 CONFIGS = tuple(name for name in SETS if name not in OTHERS)
 

@@ -23,12 +23,32 @@ def items(name: str, studio: Studio, rng: Rng) -> list[Item]:
     """The ordinary rows of a source: documents, and the questions of ChartGemma."""
     if name == "pdfa":
         return pdf_pages(studio)
+    if name == "obelics":
+        return web_pages(name, studio, rng)
     made = rows.items(name, studio, rng, DRAWN)
     for number, item in enumerate(made):
         if name == "chartgemma":
             item.turns = [item.turns[number % len(item.turns)]]
         else:
             item.turns = [(None, item.turns[0][1])]
+    return made
+
+
+def web_pages(name: str, studio: Studio, rng: Rng) -> list[Item]:
+    """Pages of two photographs and texts in turn; every second one ends with the site's logo."""
+    first, second, third = (rows.items(name, studio, rng, DRAWN) for _ in range(3))
+    logo = third[0].pictures[0]
+    made = []
+    for number, (one, two) in enumerate(zip(first, second, strict=True)):
+        told = [item.turns[0][1] or "" for item in (one, two)]
+        parts = [f"Seen on day {number + 1}.", None, f"Above is {told[0]}.\n\nNext:", None,
+                 f"That was {told[1]}."]  # fmt: skip
+        pictures = [one.pictures[0], two.pictures[0]]
+        if number % 2 == 0:
+            parts.append(None)
+            pictures.append(logo)
+        text = "\n\n".join(part for part in parts if part)
+        made.append(Item(pictures, [(None, text)], {"parts": parts, "logo": logo}))
     return made
 
 

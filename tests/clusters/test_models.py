@@ -103,13 +103,13 @@ def digests(files: Mapping[str, bytes]) -> dict[str, str]:
     """
     found = {}
     for name, data in files.items():
-        command, kind, *rest = name.split("/")
-        if command == "rated" and kind == "ratings":
-            del rest[-2]
-        elif command != "docmatix" or kind not in FILES:
+        parts = name.split("/")
+        if parts[:2] == ["rated", "ratings"]:
+            del parts[-2]
+        elif parts[0] != "docmatix" or parts[1] not in FILES:
             continue
         if name.endswith(".parquet"):
-            found["/".join((command, kind, *rest))] = hashlib.sha256(data).hexdigest()
+            found["/".join(parts)] = hashlib.sha256(data).hexdigest()
     return found
 
 

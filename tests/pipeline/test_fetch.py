@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from cauldron.transforms.fetching import tally
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.stage import StageRecipe
 from cauldron.inspect.verify import verify
+from cauldron.pipeline import fetch
+from cauldron.recipe import load_recipe
 from tests.doubles.images import ImageServer, answer, photo
 from tests.url_hubs import (
     Linked,
@@ -23,6 +28,8 @@ from tests.url_hubs import (
     write_laion,
     write_pixelprose,
 )
+
+real_getaddrinfo = socket.getaddrinfo
 
 
 def asked(server: ImageServer) -> Counter[str]:
@@ -130,6 +137,37 @@ def test_failures_are_asked_for_again_on_demand(hub, server, tmp_path):
     assert asked(server) == first
 
 
+def test_a_refetch_that_was_killed_goes_on_where_it_was(hub, server, tmp_path, monkeypatch):
+    build_urls(hub, tmp_path / "out", url_recipe())
+    server.log.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(fetch, "_manifest", lambda *args: 1 / 0)  # all is asked, nothing finished
+        with pytest.raises(ZeroDivisionError):
+            build_urls(hub, tmp_path / "out", url_recipe(), refetch="all")
+    first = asked(server)
+    assert set(first.values()) == {1}
+    # Without the option too: what was begun is finished.
+    build_urls(hub, tmp_path / "out", url_recipe())
+    assert asked(server) == first
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("fetched/lists/*/*/manifest.json"))
+    assert len(list(folder.glob("answers-*"))) == 1
+    assert not (folder / "again.json").exists()
+
+
+def test_fetched_images_may_be_deleted_until_a_corpus_needs_them(hub, server, tmp_path):
+    build_urls(hub, tmp_path / "out", url_recipe())
+    shutil.rmtree(tmp_path / "out" / "fetched" / "images")
+    server.log.clear()
+    build_urls(hub, tmp_path / "out", url_recipe())
+    other = url_recipe().model_copy(update={"tokenizer": "mistral-7b"})
+    with pytest.raises(CauldronError, match="--refetch all"):
+        build_urls(hub, tmp_path / "out", other)
+    assert not server.log
+    build_urls(hub, tmp_path / "out", other, refetch="all")
+    assert fates(corpora(tmp_path / "out")[-1]) == FATES
+    assert set(asked(server).values()) == {1}
+
+
 def test_asking_again_for_the_same_answers_changes_no_corpus(hub, server, tmp_path):
     build_urls(hub, tmp_path / "out", url_recipe())
     build_urls(hub, tmp_path / "out", url_recipe(), refetch="all")
@@ -178,6 +216,48 @@ def test_a_host_is_given_up_for_the_whole_run(tmp_path):
     assert 5 <= tried <= 6
     failed = {"http_server_error": tried, "host_given_up": 60 - tried}
     assert fates(corpora(tmp_path / "out")[0]) == {"kept": 10, **failed}
+
+
+def test_a_build_without_a_network_stops_early_and_goes_on_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(tally, "CUT_OFF", 10)
+    with ImageServer() as server:
+        port = server.port
+    # Nobody listens there any more.
+    hosts = [f"127.0.0.{n}" for n in range(1, 60)]
+    rows = [linked(port, n, host) for n, host in enumerate(hosts)]
+    write_pixelprose(tmp_path / "hub", rows)
+    recipe = url_recipe(allowed_hosts=hosts, concurrency=1)
+    with pytest.raises(CauldronError, match="is there a network") as caught:
+        build_urls(tmp_path / "hub", tmp_path / "out", recipe)
+    assert "\n" not in str(caught.value)
+    assert not fetch_manifests(tmp_path / "out")
+    monkeypatch.setattr(tally, "CUT_OFF", 1000)
+    build_urls(tmp_path / "hub", tmp_path / "out", recipe, refetch="failed")
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 0, "connect_failure": 59}
+
+
+def test_the_samples_images_are_served_by_its_build(sample, truth, tmp_path, monkeypatch):
+    """Through a server that the build starts; nothing outside is asked, not even for a name."""
+    recipe = load_recipe("sample")
+    mixture = {"laion_coco": 1, "pixelprose": 1}
+    stage = StageRecipe.model_validate({"mixture": mixture, "budget": {"samples": 24}})
+    recipe = recipe.model_copy(update={"stages": {"urls": stage}})
+    monkeypatch.setattr("socket.getaddrinfo", no_names)
+    build_urls(sample, tmp_path / "out", recipe)
+    assert verify(str(tmp_path / "out")) == []
+    for name, made in fetch_manifests(tmp_path / "out").items():
+        (corpus,) = corpora(tmp_path / "out", name)
+        expected = truth["sources"][name]
+        assert made.failed == {}
+        assert corpus.counts.kept + corpus.counts.merged.get("exact_copy", 0) >= expected["kept"]
+        assert corpus.counts.quarantined == expected["quarantined"]
+        assert corpus.counts.dropped == expected["dropped"]
+
+
+def no_names(host: str | bytes | None, *rest: object, **options: object) -> list[object]:
+    address = host.decode() if isinstance(host, bytes) else host
+    assert address in (None, "localhost", "127.0.0.1", "::"), f"{address} was looked up"
+    return real_getaddrinfo(host, *rest, **options)  # type: ignore[arg-type, return-value]
 
 
 def test_refetching_what_has_no_urls_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cauldron.transforms.fetching.store import ENTRY, url_key
+from cauldron.transforms.fetching.entries import ENTRY, url_key
 
 from tests.doubles.images import ImageServer
 from tests.url_hubs import corpus_files, linked, url_recipe, write_pixelprose

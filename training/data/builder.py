@@ -211,7 +211,8 @@ class PackBuilder:
             images = cache.images[ref.group].result()[ref.row]
             if len(images) != len(sizes):
                 raise BadRow("images_mismatch", f"{len(images)} stored, {len(sizes)} recorded")
-        images, sizes = (found[first : first + text.images] for found in (images, sizes))
+        shown = slice(first, first + text.images)
+        images, sizes = images[shown], sizes[shown]
         side, upscale, filled = self._layout.tile, self._settings.rules.upscale, 0
         grids = []
         for data, size in zip(images, sizes, strict=True):

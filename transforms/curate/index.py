@@ -58,7 +58,7 @@ def index_part(part: PartPath, pictures: bool = False) -> Array:
         rows["image_bytes"] = _sums(images, images.values.field("length").to_numpy())
         if pictures:
             _add_images(rows, images)
-            roles = _first_roles(parquet)
+            roles = first_roles(parquet)
             rows["document"] = roles == "assistant"
             rows["system"] = _system_hashes(parquet, (roles == "system") & (rows["images"] > 0))
     return rows
@@ -108,7 +108,8 @@ def _system_hashes(
     return hashes
 
 
-def _first_roles(parquet: pq.ParquetFile) -> npt.NDArray[Any]:
+def first_roles(parquet: pq.ParquetFile) -> npt.NDArray[Any]:
+    """The role of each row's first message; ``assistant`` for a document."""
     roles = _first_messages(parquet.read([_ROLES]), "role")
     return np.asarray(roles.to_pylist(), dtype=object)
 

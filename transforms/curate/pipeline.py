@@ -81,8 +81,8 @@ def _left_out(number: int, shown: Iterable[bytes], job: CurateJob) -> Iterator[t
 
 
 def _write_bucket(bucket: int, given: dict[str, Iterable[bytes]], job: CurateJob) -> int:
-    others = (given.get(name, ()) for name in ("fates", "held", "left_out"))
-    write_bucket(bucket, given["judged"], *others, job)
+    fates, held, left_out = (given.get(name, ()) for name in ("fates", "held", "left_out"))
+    write_bucket(bucket, given["judged"], fates, held, left_out, job)
     return bucket
 
 
@@ -137,7 +137,7 @@ class CurateCorpora(beam.PTransform):
             .with_outputs("members", "shown", main="judged")
             .with_output_types(_KEYED)
         )
-        told = {}
+        told: dict[str, beam.PCollection[tuple[int, bytes]]] = {}
         if job.groups:
             settled = self._settled(judged.members)
             told |= {"fates": settled.fates, "held": settled.held}

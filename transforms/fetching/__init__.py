@@ -4,8 +4,9 @@ A build fetches between planning and ingest (`cauldron.pipeline.fetch`):
 
 1. Every piece of a source by URL is read, and its URLs are written to a file (`lists`), sorted by
    the partition of their host. All URLs of a host belong to one partition.
-2. A worker takes a partition: it looks in the store (`store`) for what was answered before, asks
-   for the rest (`partition`, `fetcher`), and settles the answers for each piece (`answers`).
+2. A worker takes a partition: it looks in the store (`entries`) for what was answered before, asks
+   for the rest (`partition`, `fetcher`), stores it (`store`), and settles the answers for each
+   piece (`answers`).
 3. Ingest reads its rows again and finds the answer for each URL (`images.Fetched.fill`), with no
    network: an image's bytes, or a reason of `cauldron.core.reasons.NOT_FETCHED`.
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from cauldron.transforms.fetching.entries import ENTRY, PARTITIONS, Entries
 from cauldron.transforms.fetching.lists import Numbers, headers_of
-from cauldron.transforms.fetching.store import ENTRY, PARTITIONS, Entries
 
 from cauldron.core import storage
 from cauldron.core.storage import Range

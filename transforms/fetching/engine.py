@@ -57,6 +57,12 @@ class FetchJob:
         return [source for source in self.sources if partition in source.unsettled()]
 
 
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class Engine:
     """Fetches partitions in a thread of its own. Close it at the end."""
 
@@ -96,9 +102,13 @@ class Engine:
         async with self._open:
             sources = await asyncio.to_thread(self._job.unsettled, number)
             partition = await asyncio.to_thread(Partition, number, self._job.store, sources)
-            await fetch_partition(
-                partition, self._fetcher, self._writer, self._busy, self._uploads, self._tally
-            )
+            try:
+                await fetch_partition(
+                    partition, self._fetcher, self._writer, self._busy, self._uploads, self._tally
+                )
+            except BaseExceptionGroup as group:
+                # Of tasks that were cancelled by the first error; that one is for the user.
+                raise _first(group) from None
 
     def close(self) -> None:
         """Cancel what is in flight, close the files and the connections, and end the thread."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from cauldron.sources.base import BadRow, RawImage, Row
 from cauldron.transforms.fetching.answers import Answers
-from cauldron.transforms.fetching.store import Entries, Entry, read_images, url_key
+from cauldron.transforms.fetching.entries import Entries, Entry, read_images, url_key
 
 from cauldron.core.errors import CauldronError
 

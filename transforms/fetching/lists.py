@@ -15,8 +15,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from cauldron.sources.base import BadRow, Row
+from cauldron.transforms.fetching.entries import PARTITIONS, url_key
 from cauldron.transforms.fetching.network import parse, plain_host
-from cauldron.transforms.fetching.store import PARTITIONS, url_key
 
 from cauldron.core import storage
 from cauldron.core.storage import Range

@@ -8,18 +8,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from cauldron.transforms.fetching.answers import Answers
+from cauldron.transforms.fetching.entries import ENTRY, Entries, Entry, read_index, url_key
 from cauldron.transforms.fetching.fetcher import Failed, Fetcher
 from cauldron.transforms.fetching.lists import read_partition
 from cauldron.transforms.fetching.network import parse, plain_host
-from cauldron.transforms.fetching.store import (
-    ENTRY,
-    Entries,
-    Entry,
-    StoreWriter,
-    read_index,
-    url_key,
-)
-from cauldron.transforms.fetching.tally import Tally
+from cauldron.transforms.fetching.store import StoreWriter
+from cauldron.transforms.fetching.tally import CUT_OFF, Tally
+
+from cauldron.core.errors import CauldronError
 
 # Failures that are the host's fault, when they are read from the store.
 _HOSTS_FAULT = frozenset(
@@ -140,7 +136,7 @@ async def fetch_partition(
         uploads: held by whoever uploads answers to an object store.
 
     Raises:
-        CauldronError: an answer cannot be stored.
+        CauldronError: an answer cannot be stored, or nothing can be reached.
     """
     todo, stored, wanted = await asyncio.to_thread(partition.plan)
     # Held here: a host that nobody holds is forgotten.
@@ -155,6 +151,11 @@ async def fetch_partition(
             outcome = await fetcher.fetch(url)
             partition.keep(url, outcome, writer)
             tally.add(outcome)
+            if tally.is_cut_off:
+                raise CauldronError(
+                    f"no host of {CUT_OFF:,} URLs can be reached: is there a network, or a proxy "
+                    "to name in http_proxy? Then run again with --refetch failed"
+                )
             if writer.is_due and (writer.is_full or not uploads.locked()):
                 async with uploads:
                     if writer.is_due:  # nobody has, meanwhile

@@ -1,54 +1,29 @@
-"""The store of fetched images: what was answered is not asked again.
+"""The store of fetched images is written here: what was answered is not asked again.
 
-::
-
-    OUT/fetched/
-      images/<time>-<random>.tar          images, <sha256>.<ext>, and why there is none, <key>.txt
-      index/<partition>/<the same>.index  one entry of 112 bytes for each URL
-
-A worker process appends to record files of its own, which are closed at a gigabyte. They are tars;
-readers find a member by the offset in its entry. An image of several URLs of a host is stored once.
+The layout is in `entries`. A worker process appends to record files of its own, which are closed at
+a gigabyte. An image of several URLs of a host is stored once.
 
 On a local disk an answer is written as it comes: first the image, then its entry. So after a kill
 every entry has its image, and at most the requests in flight are lost. Object stores cannot append:
 there a record file is an object of 64 MiB, or of what came in half a minute, and that much is lost.
-
-Entries of a partition are read as a whole: 112 bytes of memory each, for 1/256 of all URLs.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import tarfile
 import threading
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
+from cauldron.transforms.fetching.entries import ENTRY, Entry, file_path, index_folder
 from cauldron.transforms.fetching.fetcher import Failed
 
 from cauldron.core import storage
 from cauldron.core.disk import free_bytes
 from cauldron.core.errors import CauldronError
-from cauldron.core.storage import Range
-
-# Hosts are dealt out to so many partitions. A part of the layout of stores and lists.
-PARTITIONS = 256
-
-# key: of the URL. run: when the launcher started the run that asked. file: the record file's name.
-# sha256: of the image, zeros if there is none; then the place is that of the message.
-ENTRY = np.dtype(
-    [
-        *(("key", "S16"), ("run", "<i8"), ("file", "S16"), ("offset", "<i8"), ("length", "<i8")),
-        *(("sha256", "S32"), ("reason", "S24")),
-    ]
-)
-Entry = np.void
-Entries = npt.NDArray[np.void]
 
 _LOCAL_BYTES = 1 << 30
 _REMOTE_BYTES = 64 * 1024 * 1024
@@ -59,47 +34,6 @@ _CHECK_BYTES = 64 * 1024 * 1024
 _BLOCK = tarfile.BLOCKSIZE
 _END = b"\0" * (2 * _BLOCK)
 _ENDINGS = ((b"\xff\xd8", "jpg"), (b"\x89PNG", "png"), (b"RIFF", "webp"), (b"GIF8", "gif"))
-
-
-def fetched_folder(output: str) -> str:
-    return storage.join(output, "fetched")
-
-
-def url_key(url: str) -> bytes:
-    """16 bytes that stand for a URL."""
-    return hashlib.sha256(url.encode()).digest()[:16]
-
-
-def file_path(store: str, name: bytes) -> str:
-    """The path of a record file by the 16 bytes of its name."""
-    raw = name.ljust(16, b"\0")
-    return storage.join(store, "images", f"{raw[:8].hex()}-{raw[8:].hex()}.tar")
-
-
-def _index_folder(store: str, partition: int) -> str:
-    return storage.join(store, "index", f"{partition:02x}")
-
-
-def latest(entries: Entries) -> Entries:
-    """Sorted by key; of several answers to a URL the last one.
-
-    Args:
-        entries: in the order of their record files' names.
-    """
-    order = np.lexsort((entries["run"], entries["key"]))
-    entries = entries[order]
-    last = np.ones(len(entries), bool)
-    last[:-1] = entries["key"][1:] != entries["key"][:-1]
-    return entries[last]
-
-
-def read_index(store: str, partition: int) -> Entries:
-    """What was answered so far to the URLs of a partition. An entry that was torn is left out."""
-    found = [np.empty(0, ENTRY)]
-    for path in storage.list_files(_index_folder(store, partition), ".index"):
-        data = storage.read_bytes(path)
-        found.append(np.frombuffer(data[: len(data) // ENTRY.itemsize * ENTRY.itemsize], ENTRY))
-    return latest(np.concatenate(found))
 
 
 @dataclass
@@ -166,6 +100,7 @@ class StoreWriter:
             CauldronError: the disk is full. What was stored before is kept.
         """
         with self._lock:
+            self._check_free(answer)
             if isinstance(answer, Failed):
                 reason = answer.reason.encode()
                 body = answer.message.encode()
@@ -239,16 +174,19 @@ class StoreWriter:
             return
         if partition not in self._indexes:
             name = f"{time.time_ns():016x}-{secrets.token_hex(8)}.index"
-            _, folder = storage.filesystem(_index_folder(self._store, partition))
+            _, folder = storage.filesystem(index_folder(self._store, partition))
             os.makedirs(folder, exist_ok=True)
             self._indexes[partition] = _create(os.path.join(folder, name))
         self._write(self._indexes[partition], entry)
 
-    def _write(self, handle: int, data: bytes) -> None:
-        self._unchecked += len(data)
+    def _check_free(self, answer: bytes | Failed) -> None:
+        """Looks at the disk now and then. Raises CauldronError."""
+        self._unchecked += 0 if isinstance(answer, Failed) else len(answer)
         if self._unchecked >= _CHECK_BYTES:
             self._unchecked = 0
             check_free(self._store)
+
+    def _write(self, handle: int, data: bytes) -> None:
         view = memoryview(data)
         try:
             while view:
@@ -283,7 +221,7 @@ class StoreWriter:
             storage.write_bytes(path, b"".join([*opened.data, _END]))
         name = path.rpartition("/")[2].removesuffix(".tar")
         for partition, entries in opened.entries.items():
-            folder = _index_folder(self._store, partition)
+            folder = index_folder(self._store, partition)
             storage.write_bytes(storage.join(folder, f"{name}.index"), b"".join(entries))
 
 
@@ -295,24 +233,6 @@ def check_free(store: str) -> None:
             f"{store}: {free / 1e9:.1f} GB are free, too little for more images; what was fetched "
             "is kept: free some space and run again"
         )
-
-
-def read_images(store: str, entries: Iterable[Entry]) -> list[bytes]:
-    """The bytes that entries lead to: of images, or of messages.
-
-    Raises:
-        CauldronError: the record file is gone or cut.
-    """
-    ranges = [
-        Range(file_path(store, bytes(e["file"])), int(e["offset"]), int(e["length"]))
-        for e in entries
-    ]
-    try:
-        return storage.read_ranges(ranges)
-    except (FileNotFoundError, EOFError) as error:
-        raise CauldronError(
-            f"{store}: a fetched image is gone ({error}); fetch again with --refetch all"
-        ) from None
 
 
 def _image_name(digest: bytes, image: bytes) -> str:

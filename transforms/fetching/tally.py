@@ -14,6 +14,10 @@ from cauldron.transforms.fetching.fetcher import Failed
 
 from cauldron.core import storage
 
+# So many hosts in a row that cannot be reached are not what is wrong.
+CUT_OFF = 1000
+_UNREACHABLE = ("dns_failure", "connect_failure", "connect_timeout")
+
 _LOCAL_SECONDS = 1.0
 _REMOTE_SECONDS = 15.0
 
@@ -64,6 +68,14 @@ class Tally:
         else:
             self._progress.fetched += 1
             self._progress.bytes += len(outcome)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether nothing at all was reached by this process: no network, or a proxy not named."""
+        failed = self._progress.failed
+        unreachable = sum(failed[reason] for reason in _UNREACHABLE)
+        others = self._progress.answered - unreachable - failed["host_given_up"]
+        return unreachable >= CUT_OFF and not others
 
     def values(self) -> dict[str, Any]:
         """A copy, for another thread to write."""

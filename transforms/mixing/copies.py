@@ -73,18 +73,23 @@ def leave_out(sample: Sample, images: list[bytes], without: int) -> tuple[Sample
 
 
 def mixture_row(
-    sample: Sample, images: list[bytes], turns: Sequence[Turn], copy: Copy, stage: StageRecipe
+    sample: Sample,
+    images: list[bytes],
+    turns: Sequence[Turn],
+    copy: Copy,
+    stage: StageRecipe,
+    edge: int,
 ) -> dict[str, Any]:
     """A row of `MIXTURE_SCHEMA`.
 
     Args:
         images: stored bytes, in the sample's order.
+        edge: longest edge at which training reads it, pixels.
         turns: those that the copy shows; none of a document, which is shown whole.
     """
     upscale, per_tile = upscale_of(stage.upscale), tokens_per_tile(stage.tile)
     tiles = [
-        tile_count(info.width, info.height, stage.longest_edge, stage.tile, upscale)
-        for info in sample.images
+        tile_count(info.width, info.height, edge, stage.tile, upscale) for info in sample.images
     ]
     answer = sum(turn.answer_tokens for turn in turns)
     text = sample.system_tokens + answer + sum(turn.user_tokens for turn in turns)

@@ -1,8 +1,9 @@
 """The Beam job of a mixture: how much is taken of each source, where shards begin, the shards.
 
 Decisions are read five times, one file at a time: for the tallies that shares are solved from, for
-the threshold of each source (twice), for the bytes of shards, and for the copies themselves. What a
-pass finds is small and adds up; the next one gets the sum as a side input. So a mixture is one job,
+the threshold of each source (twice), for the bytes of shards, and for the copies themselves. If the
+stage asks for it, sizes of texts and images are read from corpora (`lengths.py`). What a pass
+finds is small and adds up; the next one gets the sum as a side input. So a mixture is one job,
 and no process holds rows in proportion to their number, least of all the launcher. The job begins
 with the path of one folder and ends with that of one file (`plan.py`).
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -18,11 +20,13 @@ import numpy as np
 from apache_beam.pvalue import AsIter, AsSingleton
 from cauldron.transforms.arrays import split_by
 from cauldron.transforms.mixing import bounds, thresholds
+from cauldron.transforms.mixing.lengths import LengthRules, Lengths, add_lengths, measure
 from cauldron.transforms.mixing.plan import MixPlan, MixRun, finished_shards, sum_markers
 from cauldron.transforms.mixing.select import Take
 from cauldron.transforms.mixing.selection import Passes, Selection, select
 from cauldron.transforms.mixing.shuffle import MixJob, references, write_shard
 from cauldron.transforms.mixing.tallies import Tally, tally, total
+from cauldron.transforms.parts import table_file
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
@@ -43,12 +47,14 @@ class _Chosen:
 
     Attributes:
         shards: wanted number.
+        edges: see `MixJob.edges`.
     """
 
     counts: dict[str, SourceCounts]
     passes: Mapping[str, Passes]
     bytes: int
     shards: int
+    edges: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,9 @@ class MixRows(beam.PTransform):
             | "Spread decisions" >> beam.Reshuffle()
         )
         tallies = AsIter(self._tallies(files))
-        chosen = AsSingleton(curation | "Solve shares" >> beam.Map(_choose, run, tallies))
+        more = {"lengths": AsIter(self._lengths(curation))} if run.terms.stage.measured else {}
+        solve = beam.Map(_choose, run, tallies, **more)
+        chosen = AsSingleton(curation | "Solve shares" >> solve)
         found = AsIter(self._thresholds(files, chosen))
         job = AsSingleton(curation | "Take rows" >> beam.Map(_with_takes, run, chosen, found))
         cuts = AsIter(self._cuts(files, chosen, job))
@@ -95,6 +103,18 @@ class MixRows(beam.PTransform):
             | "Tally" >> beam.FlatMap(tally, cap).with_output_types(tuple[str, Tally])
             | "Tallies by source" >> beam.GroupByKey()
             | "Add tallies" >> beam.Map(_total).with_output_types(tuple[str, Tally])
+        )
+
+    def _lengths(self, curation: beam.PCollection[str]) -> beam.PCollection[tuple[str, Lengths]]:
+        rules = LengthRules.of(self._run.terms.stage, self._run.terms.tokenizer)
+        keyed = tuple[str, Lengths]
+        return (
+            curation
+            | "List parts" >> beam.FlatMap(_parts, self._run).with_output_types(tuple[str, str])
+            | "Spread parts" >> beam.Reshuffle()
+            | "Measure" >> beam.MapTuple(partial(_measure, rules=rules)).with_output_types(keyed)
+            | "Lengths by source" >> beam.GroupByKey()
+            | "Add lengths" >> beam.MapTuple(_add_lengths).with_output_types(keyed)
         )
 
     def _thresholds(
@@ -164,16 +184,40 @@ def _total(keyed: tuple[str, Iterable[Tally]]) -> tuple[str, Tally]:
     return source, total(tallies)
 
 
-def _choose(_: str, run: MixRun, tallies: Iterable[tuple[str, Tally]]) -> _Chosen:
-    found = dict(tallies)
-    counts = run.terms.counts(found)
+def _parts(_: str, run: MixRun) -> Iterator[tuple[str, str]]:
+    """The tables of the corpora of the stage, by source."""
+    for source in run.job.sources:
+        for part in range(source.parts):
+            yield source.name, table_file(source.corpus, part, source.parts)
+
+
+def _measure(source: str, path: str, rules: LengthRules) -> tuple[str, Lengths]:
+    return source, measure(path, rules)
+
+
+def _add_lengths(source: str, parts: Iterable[Lengths]) -> tuple[str, Lengths]:
+    return source, add_lengths(parts)
+
+
+def _choose(
+    _: str,
+    run: MixRun,
+    tallies: Iterable[tuple[str, Tally]],
+    lengths: Iterable[tuple[str, Lengths]] | None = None,
+) -> _Chosen:
+    found, terms = dict(tallies), run.terms
+    counts = terms.counts(found)
+    edges: tuple[tuple[int, int], ...] = ()
     try:
-        selection = select(found, run.terms.solve(counts))
+        if lengths is not None:
+            counts = terms.counts(found, dict(lengths))
+        allocations = terms.solve(counts)
+        selection, edges = select(found, allocations), terms.edges(allocations)
     except CauldronError:
         # Not a failure of this worker: the launcher solves the same counts, and says why it fails.
         selection = Selection({}, 0)
-    shards = -(-selection.bytes // run.terms.stage.shard_bytes)
-    return _Chosen(counts, selection.passes, selection.bytes, shards)
+    shards = -(-selection.bytes // terms.stage.shard_bytes)
+    return _Chosen(counts, selection.passes, selection.bytes, shards, edges)
 
 
 def _count_prefixes(path: str, seed: int, chosen: _Chosen) -> Iterator[_Keyed]:
@@ -205,7 +249,7 @@ def _with_takes(_: str, run: MixRun, chosen: _Chosen, found: Iterable[tuple[str,
         for name, passes in chosen.passes.items()
     }
     sources = (replace(s, take=takes.get(s.name, s.take)) for s in run.job.sources)
-    return replace(run.job, sources=tuple(sources))
+    return replace(run.job, sources=tuple(sources), edges=chosen.edges)
 
 
 def _fill_bins(path: str, chosen: _Chosen, job: MixJob) -> Iterator[_Numbered]:

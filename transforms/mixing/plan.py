@@ -81,7 +81,9 @@ class MixPlan:
 
     def text(self) -> str:
         """As JSON."""
-        counts = {n: [c.rows, c.answer_tokens, c.delivered] for n, c in self.counts.items()}
+        counts = {
+            n: [c.rows, c.answer_tokens, c.delivered, c.sequences] for n, c in self.counts.items()
+        }
         values = {"counts": counts, "bytes": self.bytes, "shards": self.shards}
         return json.dumps(values | {"done": sorted(self.done)})
 
@@ -89,7 +91,10 @@ class MixPlan:
     def read(cls, path: str) -> MixPlan:
         """Raises FileNotFoundError if the run has not come so far."""
         values = storage.read_json(path)
-        counts = {name: SourceCounts(*figures) for name, figures in values["counts"].items()}
+        counts = {
+            name: SourceCounts(*figures, tuple(sequences))
+            for name, (*figures, sequences) in values["counts"].items()
+        }
         return cls(counts, values["bytes"], values["shards"], frozenset(values["done"]))
 
 

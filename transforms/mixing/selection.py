@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cauldron.transforms.mixing.lengths import LengthRules, Lengths, packed, with_sequences
 from cauldron.transforms.mixing.tallies import Tally, tally, total
 
 from cauldron.core.output.manifests import CorpusManifest
-from cauldron.core.shares import Allocation, Counts, SourceCounts, solve
+from cauldron.core.shares import Allocation, Counts, SourceCounts, row_parts, solve
 from cauldron.core.stage import Budget, StageRecipe
+from cauldron.core.tokenizer import ESTIMATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +25,68 @@ class Terms:
         published: counts of complete sources.
         limited: only some rows of the sources were read, to try the recipe on. The budget is then
             the same part of the whole one.
+        tokenizer: of the recipe; measures rows where the stage asks for it.
+        expected: counts of complete sources that are not published, for the budget alone.
     """
 
     stage: StageRecipe
     sources: Collection[str]
     published: Counts
     limited: bool = False
+    tokenizer: str = ESTIMATE
+    expected: Counts = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, stage: StageRecipe, corpora: Mapping[str, CorpusManifest], published: Counts
+        cls,
+        stage: StageRecipe,
+        corpora: Mapping[str, CorpusManifest],
+        published: Counts,
+        tokenizer: str = ESTIMATE,
+        expected: Counts | None = None,
     ) -> Terms:
         """The terms of a mixture of these corpora."""
         limited = any(corpus.limit >= 0 for corpus in corpora.values())
-        return cls(stage, tuple(corpora), published, limited)
+        return cls(stage, tuple(corpora), published, limited, tokenizer, expected or {})
 
-    def counts(self, tallies: Mapping[str, Tally]) -> dict[str, SourceCounts]:
-        """What shares are solved from, for each source that was read."""
-        return {
+    def counts(
+        self, tallies: Mapping[str, Tally], lengths: Mapping[str, Lengths] | None = None
+    ) -> dict[str, SourceCounts]:
+        """What shares are solved from, for each source that was read.
+
+        Args:
+            lengths: of the rows of each source, if the stage needs them.
+
+        Raises:
+            CauldronError: no shares follow from them; see `solve`.
+        """
+        counts = {
             name: tallies.get(name, Tally()).counts(self.stage.turns.cap)
             for name in self.stage.mixture
             if name in self.sources
         }
+        return counts if lengths is None else self.measured(counts, lengths)
+
+    def measured(
+        self, counts: Mapping[str, SourceCounts], lengths: Mapping[str, Lengths]
+    ) -> dict[str, SourceCounts]:
+        """The counts with the sequences that a pass over each source fills. Raises CauldronError,
+        see `solve`."""
+        rules = LengthRules.of(self.stage, self.tokenizer)
+        counts = with_sequences(counts, lengths, rules)
+        return packed(counts, lengths, self.solve(counts), rules)
+
+    def edges(self, allocations: Iterable[Allocation]) -> tuple[tuple[int, int], ...]:
+        """Where each longest edge of the stage begins: first position, pixels."""
+        parts = row_parts(self.stage, allocations)
+        starts = itertools.accumulate(parts[:-1], initial=0.0)
+        pixels = (edge for _, edge in self.stage.edges)
+        return tuple((int(start * 2**64), edge) for start, edge in zip(starts, pixels, strict=True))
 
     def solve(self, counts: Counts) -> list[Allocation]:
         """The shares and epochs. Raises CauldronError, see `cauldron.core.shares.solve`."""
-        stage = part_of(self.stage, counts, self.published) if self.limited else self.stage
+        complete = {**self.expected, **self.published}
+        stage = part_of(self.stage, counts, complete) if self.limited else self.stage
         return solve(stage, counts, self.published)
 
 
@@ -109,7 +148,7 @@ def select(tallies: Mapping[str, Tally], allocations: Iterable[Allocation]) -> S
 
 
 def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecipe:
-    """The stage with its budget of answer tokens for the rows at hand.
+    """The stage with its budget of answer tokens or sequences for the rows at hand.
 
     A thousand rows of each source would otherwise all be repeated as often as is allowed.
 
@@ -119,8 +158,14 @@ def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecip
     """
     known = [name for name in counts if name in published]
     whole = sum(published[name].rows for name in known)
-    if stage.budget is None or stage.budget.answer_tokens is None or not whole:
+    budget = stage.budget
+    if budget is None or not whole:
         return stage
     part = min(1.0, sum(counts[name].rows for name in known) / whole)
-    budget = Budget(answer_tokens=max(1.0, stage.budget.answer_tokens * part))
+    if budget.answer_tokens is not None:
+        budget = Budget(answer_tokens=max(1.0, budget.answer_tokens * part))
+    elif budget.sequences is not None:
+        budget = Budget(sequences=max(1.0, budget.sequences * part))
+    else:
+        return stage
     return stage.model_copy(update={"budget": budget})

@@ -85,6 +85,8 @@ class MixJob:
         curation: folder of the decisions and of the files of merged texts.
         merged_files: number of these.
         bounds: the positions at which the second and each later shard begins, ascending.
+        edges: the first position of each longest edge of the stage, and its pixels; empty if it has
+            one.
     """
 
     sources: tuple[MixSource, ...]
@@ -94,6 +96,13 @@ class MixJob:
     curation: str = ""
     merged_files: int = 0
     bounds: tuple[int, ...] = ()
+    edges: tuple[tuple[int, int], ...] = ()
+
+    def edge_at(self, position: int) -> int:
+        """The longest edge of the images of a copy, in pixels."""
+        if not self.edges:
+            return self.stage.edges[0][1]
+        return [pixels for first, pixels in self.edges if first <= position][-1]
 
     @property
     def shards(self) -> int:
@@ -201,7 +210,8 @@ def _rows(
         which = Copy(int(copy["epoch"]), int(copy["repeat"]), _cluster(copy), due)
         dialogue = job.sources[copy["source"]].dialogue
         turns = chosen_turns(sample, which, job.stage, job.seed, dialogue)
-        row = mixture_row(sample, images, turns, which, job.stage)
+        edge = job.edge_at(int(copy["position"]))
+        row = mixture_row(sample, images, turns, which, job.stage, edge)
         _count(row, sample, turns, tally)
         rows.append(row)
     return rows

@@ -65,6 +65,17 @@ GEO170K = _schema({"image": _STRING, "conversations": _texts("from", "value")})
 ORCA_MATH = _schema({"question": _STRING, "answer": _STRING})
 WEBSIGHT_V1 = _schema({"image": _IMAGE, "text": _STRING})
 WEBSIGHT_V2 = _schema({"image": _IMAGE, "text": _STRING, "llm_generated_idea": _STRING})
+_LINES = {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"}
+OBELICS = _schema(
+    {
+        "images": pa.list_(_STRING),
+        "metadata": _STRING,
+        "general_metadata": _STRING,
+        "texts": pa.list_(_STRING),
+    },
+    images=_LINES,
+    texts=_LINES,
+)
 CHARTGEMMA = _schema({"image": pa.binary(), "input": _STRING, "output": _STRING})
 
 

@@ -10,14 +10,9 @@ from pathlib import Path
 
 import pytest
 from cauldron.transforms.fetching import store as module
+from cauldron.transforms.fetching.entries import Entry, read_images, read_index, url_key
 from cauldron.transforms.fetching.fetcher import Failed
-from cauldron.transforms.fetching.store import (
-    Entry,
-    StoreWriter,
-    read_images,
-    read_index,
-    url_key,
-)
+from cauldron.transforms.fetching.store import StoreWriter
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
@@ -141,11 +136,13 @@ def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path, monkeypatch
     assert read_images(str(tmp_path), read_index(str(tmp_path), 3)) == [photo(1)]
 
 
-def test_a_record_file_that_is_gone_is_said(tmp_path):
+def test_a_record_file_that_is_gone_is_said_and_its_images_count_as_not_asked(tmp_path):
     writer = StoreWriter(str(tmp_path), 1)
     put(writer, 3, "http://a/1", photo(1))
     writer.close()
+    entries = read_index(str(tmp_path), 3)
     (path,) = (tmp_path / "images").iterdir()
     path.unlink()
     with pytest.raises(CauldronError, match="--refetch all"):
-        read_images(str(tmp_path), read_index(str(tmp_path), 3))
+        read_images(str(tmp_path), entries)
+    assert len(read_index(str(tmp_path), 3)) == 0

@@ -31,7 +31,7 @@ def counted(upscale: Any, **stage: Any) -> tuple[list[int], int]:
     recipe = StageRecipe.model_validate(rules)
     copy = Copy(0, 1)
     turns = chosen_turns(sample, copy, recipe, seed=0, dialogue=False)
-    row = mixture_row(sample, [b"", b""], turns, copy, recipe)
+    row = mixture_row(sample, [b"", b""], turns, copy, recipe, recipe.edges[0][1])
     tiles = [image["tiles"] for image in row["image_info"]]
     assert sum(tiles) == row["tiles"]
     return tiles, row["tokens"]["image"]

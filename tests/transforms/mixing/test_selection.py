@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cauldron.transforms.mixing.selection import part_of
+from cauldron.transforms.mixing.selection import Terms, part_of
 
 from cauldron.core.shares import SourceCounts, solve
 from cauldron.core.stage import StageRecipe
@@ -44,3 +44,16 @@ def test_other_budgets_stay(budget):
 def test_without_published_counts_the_budget_stays():
     given = stage(answer_tokens=1e6)
     assert part_of(given, {"own": counts(5)}, PUBLISHED) is given
+
+
+def test_a_budget_of_sequences_is_the_part_that_is_read():
+    given = stage(sequences=1_000)
+    found = part_of(given, {"large": counts(9_000), "small": counts(1_000)}, PUBLISHED)
+    assert found.budget == stage(sequences=100).budget
+
+
+def test_sources_that_are_expected_size_the_budget_but_not_the_shares():
+    given = stage(sequences=1_000)
+    read = {"large": SourceCounts(9_000, 90_000.0, 90_000.0, (90.0,))}
+    (found,) = Terms(given, ("large",), {}, limited=True, expected=PUBLISHED).solve(read)
+    assert found.epochs * 90 == pytest.approx(100)

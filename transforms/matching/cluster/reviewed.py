@@ -13,8 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from cauldron.transforms.arrays import Array
-from cauldron.transforms.matching.arrays import I64, Flags
-from cauldron.transforms.matching.cluster.components import smallest_of_component
+from cauldron.transforms.matching.arrays import I64, Flags, smallest_of_component
 from cauldron.transforms.matching.cluster.leader import Leaders
 
 

@@ -41,11 +41,12 @@ from cauldron.transforms.matching.compare.whole_frame import (
     RIM,
     inked,
     noise_of,
+    room,
     whole_frames,
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 4
+COMPARE_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     first, second = _ordered(first, second)
     whole = whole_frames(first, second)
     if whole.apart:
-        return Difference(whole.largest / _MOST_ROOM, 0.0, 0.0)
+        return Difference(whole.structure, 0.0, 0.0)
     geometry = whole_frame(first, second) if whole.right else locate(first, second)
     finer = geometry.across * first.frame[0] / second.frame[0]
     most = min(_MOST_FINER[first.drawing], _MOST_FINER[second.drawing])
@@ -134,8 +135,8 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     bars = _bars(first, second)
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
-    if whole.faithful and (structure := whole.largest / _room(whole.noise)) <= _ACCEPTED:
-        return Difference(structure, colour, light)
+    if whole.faithful and whole.structure <= _ACCEPTED:
+        return Difference(whole.structure, colour, light)
     fit = refine(first, second, geometry)
     if fit is None:
         return NOTHING_SHARED
@@ -233,18 +234,10 @@ def _errors(fit: Fit) -> Plane:
     return np.concatenate(rows)
 
 
-_NOISE = (4.0, 14.0)
-_MOST_ROOM = sum(_NOISE)
 _NOISE_OTHER_LIGHT = 9.0
 _HIDDEN = 0.3
 # Structure up to which a copy on the same grid is accepted without a fit. The bar is 2.
 _ACCEPTED = 1.2
-
-
-def _room(noise: float) -> float:
-    """The unit of structure, in grey levels."""
-    least, most = _NOISE
-    return min(noise, most) + least
 
 
 def _structure(fit: Fit, scale: float, drawing: bool) -> float:
@@ -256,8 +249,8 @@ def _structure(fit: Fit, scale: float, drawing: bool) -> float:
     errors = _errors(fit)
     noise = noise_of(errors[inked(fit.first, fit.second)])
     # Clipped colours leave errors that no tone of grey levels explains.
-    room = max(_room(noise), _NOISE_OTHER_LIGHT if fit.other_light else 0.0)
-    worst = float(errors.max()) / room
+    unit = max(room(noise), _NOISE_OTHER_LIGHT if fit.other_light else 0.0)
+    worst = float(errors.max()) / unit
     if drawing:
         # If the finer picture was scaled down and there is noise, a different digit of small type
         # is hardly above that noise.

@@ -9,6 +9,8 @@ from cauldron.transforms.matching.compare.prepared import prepare
 from cauldron.transforms.matching.compare.whole_frame import WholeFrame, whole_frames
 from PIL import Image, ImageDraw
 
+from benchmarks.duplicates.labelled import drawn
+from cauldron.sample.draw.texture import Textures
 from tests.transforms.matching.compare.test_comparison import (
     ALTERATIONS,
     PICTURES,
@@ -70,6 +72,17 @@ def test_a_copy_that_lost_nothing_is_found_without_a_fit(kind: str, calls: list[
 def test_no_altered_copy_is_told_apart(kind: str, alteration: str):
     image = PICTURES[kind]()
     assert not laid(stored(image), ALTERATIONS[alteration](image)).apart
+
+
+def test_thin_lines_of_a_scaled_copy_tell_nothing_apart():
+    """Whether a line of one pixel falls between two depends on the filter that scaled it."""
+    screen = drawn(301, "screenshot", 1, Textures(301)).base
+    found = [
+        laid(stored(screen), stored(resized(screen, 0.5, Image.Resampling[how])))
+        for how in ("LANCZOS", "BICUBIC", "BILINEAR", "BOX")
+    ]
+    assert any(one.right and one.largest > 50 for one in found)
+    assert not any(one.apart for one in found)
 
 
 @pytest.mark.parametrize("size", [12, 15, 24])
