@@ -42,7 +42,7 @@ from cauldron.core.rules import (
     UpscaleRules,
 )
 from cauldron.core.stage import Budget, Portion, StageRecipe, TurnRules
-from cauldron.inspect.views import MANIFEST_SCHEMA
+from cauldron.inspect.views import MANIFEST_SCHEMA, PICTURE_SCHEMA
 from cauldron.recipe import Recipe, SourceRecipe, packaged_recipes
 
 HERE = Path(__file__).parent
@@ -69,6 +69,7 @@ TABLES = {
     "reviews": schema.REVIEW_SCHEMA,
     "ratings": schema.RATING_SCHEMA,
     "benchmarks": schema.CORPUS_SCHEMA,
+    "pictures": PICTURE_SCHEMA,
     "manifest": MANIFEST_SCHEMA,
     "predictions": PREDICTION_SCHEMA,
     "scores": SCORE_SCHEMA,

@@ -45,8 +45,8 @@ def query_command(
     """Run SQL over OUT with DuckDB.
 
     Views: one per mixture, RECIPE.STAGE, or STAGE alone where one recipe has it; corpus,
-    quarantine, decisions, clusters, contamination, reviews, ratings, benchmarks, manifest,
-    predictions, scores.
+    quarantine, decisions, clusters, contamination, reviews, ratings, benchmarks, pictures,
+    manifest, predictions, scores.
     """
     from cauldron.inspect.query import Limits, run_query
 

@@ -142,6 +142,14 @@ def _evidence(connection: duckdb.DuckDBPyConnection, row: dict[str, Any]) -> Ite
         yield from _rest(same, "images")
 
 
+_SHOWS = {
+    "picture": "is",
+    "part": "shows part of",
+    "mirrored": "mirrors",
+    "colours": "has, in other colours,",
+}
+
+
 def _hit(hit: dict[str, Any]) -> str:
     where = f"{hit['benchmark']} {hit['benchmark_id']}"
     if hit["kind"] == "text":
@@ -153,7 +161,7 @@ def _hit(hit: dict[str, Any]) -> str:
         return f"repeats {hit['score']:.0%} of the words of {where}, {went}"
     went = "removed" if hit["removed"] else "not removed: no text in common"
     measured = f"(distance {hit['distance']}, score {hit['score']:.4f})"
-    return f"image {hit['image']} is {where} {measured}, {went}"
+    return f"image {hit['image']} {_SHOWS[hit['kind']]} {where} {measured}, {went}"
 
 
 def _review(review: dict[str, Any]) -> str:

@@ -3,9 +3,9 @@
 Each finished mixture is a view `<recipe>.<stage>`; where only one recipe has the stage, the stage's
 name is enough. `corpus`, `quarantine`, `decisions`, `clusters`, `contamination` and `ratings` cover
 the current corpus of every source (`Finished.current`), and `reviews` the curations of these.
-`benchmarks` holds the rows of the benchmarks to keep out, and `manifest` one row per recipe, stage
-and source. `predictions` and `scores` hold the evaluations. A view without data exists and is
-empty.
+`benchmarks` holds the rows of the benchmarks to keep out, `pictures` the images of all rows, and
+`manifest` one row per recipe, stage and source. `predictions` and `scores` hold the evaluations. A
+view without data exists and is empty.
 """
 
 from __future__ import annotations
@@ -33,6 +33,29 @@ from cauldron.core.schema import (
     REVIEW_SCHEMA,
 )
 from cauldron.inspect.database import quoted, scan
+
+# One row per image of a corpus or benchmark row. `picture` is its content key; the hashes are hex
+# that `imagehash.hex_to_hash` reads.
+PICTURE_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("id", pa.string()),
+        ("image", pa.int32()),
+        ("benchmark", pa.bool_()),
+        ("picture", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("format", pa.string()),
+        ("phash", pa.string()),
+        ("phash256", pa.string()),
+    ]
+)
+_PICTURES = """
+SELECT source, id, image, benchmark, coalesce(info.pixels, info.sha256[1:32]) AS picture,
+       info.width, info.height, info.format, lpad(lower(to_hex(info.phash)), 16, '0') AS phash,
+       lower(hex(info.phash256)) AS phash256
+FROM (SELECT source, id, {benchmark} AS benchmark, unnest(image_info) AS info,
+             unnest(range(len(image_info)))::INTEGER AS image FROM {files})"""
 
 _REASONS = pa.map_(pa.string(), pa.int64())
 
@@ -172,6 +195,7 @@ def views_of(found: Finished) -> dict[ViewName, View]:
         "quarantine": _all_rows(quarantine, QUARANTINE_SCHEMA),
         **{view: _curated(found, decided, *how) for view, how in _CURATED.items()},
         "benchmarks": _all_rows(benchmarks, CORPUS_SCHEMA),
+        "pictures": _pictures(corpus, benchmarks),
         "predictions": _all_rows(predictions, PREDICTION_SCHEMA),
         "reviews": _all_rows(
             [name for curation in sorted(decided) for name in _reviewed(found.curations[curation])],
@@ -185,6 +209,16 @@ def views_of(found: Finished) -> dict[ViewName, View]:
     return {ViewName("main", name): view for name, view in views.items()} | _mixtures(
         found, {"manifest", "scores", *views}
     )
+
+
+def _pictures(corpus: list[str], benchmarks: list[str]) -> View:
+    sides = ((corpus, "false"), (benchmarks, "true"))
+    selects = [
+        _PICTURES.format(files=scan(files), benchmark=benchmark)
+        for files, benchmark in sides
+        if files
+    ]
+    return [*corpus, *benchmarks], " UNION ALL ".join(selects), PICTURE_SCHEMA
 
 
 def _reviewed(curation: CurationManifest) -> list[str]:

@@ -35,6 +35,7 @@ from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures
 from cauldron.transforms.matching.compare import PictureComparer
 from cauldron.transforms.matching.contamination import ContaminationJob, FindContamination
+from cauldron.transforms.matching.parts import features_each
 from cauldron.transforms.matching.records import OCCURRENCE, CurationJob, MatchJob
 from cauldron.transforms.matching.reviews import ResolveReviews, ReviewJob, write_asked
 from cauldron.transforms.matching.texts import FindTexts, TextJob, text_parts
@@ -135,6 +136,7 @@ def curation_of(request: CurateRequest, stage: str) -> Curation:
         max_documents=rules.max_documents if rules else None,
         against=(against.match, against.ngram),
         texts=against.texts if request.benchmarks else None,
+        parts=against.parts and bool(request.benchmarks),
         reviews=read_reviews(rules.reviews) if rules and rules.reviews else (),
     )
     folder, job = curation_step(corpora, request.output, matched).folder, matching.job
@@ -142,7 +144,8 @@ def curation_of(request: CurateRequest, stage: str) -> Curation:
     if reviews is not None:
         job = replace(job, reviews=reviews.reviewed)
     clusters = ClusterJob(job, folder, bucket_count(corpora)) if rules else None
-    evidence = _evidence(matched, job, folder, bucket_count(corpora))
+    pictures = sum(item.counts.images for item in request.benchmarks.values())
+    evidence = _evidence(matched, job, folder, bucket_count(corpora), pictures)
     return Curation(corpora, request.output, matched, matching, clusters, evidence, reviews)
 
 
@@ -156,13 +159,24 @@ def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Mat
 
 
 def _evidence(
-    matched: Matched, job: MatchJob, folder: str, files: int
+    matched: Matched, job: MatchJob, folder: str, files: int, pictures: int
 ) -> tuple[ContaminationJob | TextJob, ...]:
-    """The jobs that find contamination."""
+    """The jobs that find contamination.
+
+    Args:
+        pictures: of all benchmarks.
+    """
     if not matched.benchmarks:
         return ()
     share, ngram = matched.against
-    pictures = ContaminationJob(job, folder, files, share == "image_and_text", ngram)
+    pictures = ContaminationJob(
+        match=job,
+        folder=folder,
+        files=files,
+        match_text=share == "image_and_text",
+        ngram=ngram,
+        parts=features_each(pictures) if matched.parts else 0,
+    )
     rules = matched.texts
     if rules is None:
         return (pictures,)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
+
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.output.counts import CurationCounts
 from cauldron.core.output.manifests import (
@@ -37,6 +39,7 @@ from cauldron.transforms.curate.records import CurateJob, CurateSource
 from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.cluster import CLUSTER_VERSION
 from cauldron.transforms.matching.contamination import CONTAMINATION_VERSION
+from cauldron.transforms.matching.parts import PARTS_VERSION
 from cauldron.transforms.matching.reviews import REVIEW_VERSION
 from cauldron.transforms.matching.texts import TEXT_VERSION
 
@@ -51,6 +54,7 @@ class Matched:
         benchmarks: fingerprints of the benchmarks to keep out, by name.
         against: what a row and a benchmark must share, and how many words in sequence.
         texts: when a row repeats a benchmark's text; None if texts are not compared.
+        parts: whether parts of benchmark pictures are looked for.
         clusters, contamination: files in the curation's folder.
         reviews: what a person says of pairs.
         reviewed: the file in the curation's folder with what became of them, and their counts.
@@ -65,6 +69,7 @@ class Matched:
     max_documents: int | None = None
     against: tuple[str, int] = ("image", 13)
     texts: TextOverlapRules | None = None
+    parts: bool = False
     clusters: tuple[RowFile, ...] = ()
     contamination: tuple[RowFile, ...] = ()
     reviews: tuple[Review, ...] = ()
@@ -90,6 +95,9 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
         }
     if matched.benchmarks:
         values["against"] = [CONTAMINATION_VERSION, *matched.against]
+        if matched.parts:
+            # OpenCV finds the features.
+            values["parts"] = [PARTS_VERSION, cv2.__version__]
         if matched.texts is not None:
             values["texts"] = [TEXT_VERSION, matched.texts.model_dump(mode="json")]
     if matched.reviews:

@@ -75,6 +75,17 @@ VERDICT = np.dtype(
     ]
 )
 
+# A training picture that is the same as a benchmark's. For a step towards a leak, `benchmark` is
+# the training picture in between.
+LEAK = np.dtype(
+    [
+        *[("training", "<u8"), ("benchmark", "<u8"), ("distance", "u1"), ("score", "<f4")],
+        ("kind", "u1"),  # place in `KINDS`
+    ]
+)
+# How a training picture shows a benchmark's: whole, or as `matching.parts` says.
+KINDS = ("picture", "part", "mirrored", "colours")
+
 
 @dataclass(frozen=True)
 class MatchSource:

@@ -43,11 +43,11 @@ _NEVER = {
         WHERE c.images IS NULL OR k.image < 0 OR k.image >= c.images""",
     "contaminated images that no corpus has": """
         SELECT count(*) FROM {contamination} k LEFT JOIN counted c USING (source, id)
-        WHERE kind = 'picture' AND (
+        WHERE kind <> 'text' AND (
             c.images IS NULL OR k.image IS NULL OR k.image < 0 OR k.image >= c.images)""",
     "contaminated images whose benchmark has no such image": """
         SELECT count(*) FROM {contamination} k LEFT JOIN tested t USING (benchmark, benchmark_id)
-        WHERE kind = 'picture' AND (t.images IS NULL OR k.benchmark_image IS NULL
+        WHERE kind <> 'text' AND (t.images IS NULL OR k.benchmark_image IS NULL
             OR k.benchmark_image < 0 OR k.benchmark_image >= t.images)""",
     "contaminated texts of rows that no corpus has": """
         SELECT count(*) FROM {contamination} k LEFT JOIN counted c USING (source, id)
@@ -57,7 +57,7 @@ _NEVER = {
         WHERE kind = 'text' AND t.images IS NULL""",
     "contamination of an unknown kind": """
         SELECT count(*) FROM {contamination}
-        WHERE kind IS NULL OR kind NOT IN ('picture', 'text')""",
+        WHERE kind IS NULL OR kind NOT IN ('picture', 'part', 'mirrored', 'colours', 'text')""",
     "decisions with another cluster than their first image in one": """
         SELECT count(*) FROM {decisions} d LEFT JOIN pictures p USING (source, id)
         WHERE d.cluster IS DISTINCT FROM p.clusters[1]""",

@@ -24,7 +24,7 @@ from cauldron.transforms.matching.contamination.overlap import (
     runs_of,
     split_question,
 )
-from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.matching.records import KINDS, MatchJob
 
 from cauldron.core import storage
 from cauldron.core.schema import NO_QUESTION, ORIGIN, is_document
@@ -58,6 +58,7 @@ class Evidence(NamedTuple):
     Attributes:
         origin, benchmark_origin: the fields of `cauldron.core.schema.Origin` in order.
         stored, benchmark_stored: the fields of `images.STORED` in order.
+        kind: of `leaks.KINDS`.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Evidence(NamedTuple):
     removed: bool
     stored: list[int]
     benchmark_stored: list[int]
+    kind: str
 
 
 def row_id(image: np.void) -> str:
@@ -236,6 +238,7 @@ def _image_evidence(
                     removed=True,
                     stored=[int(value) for value in leak["stored"]],
                     benchmark_stored=[int(value) for value in image["stored"]],
+                    kind=KINDS[leak["kind"]],
                 )
                 by_benchmark.setdefault(int(image["source"]), []).append(item)
     for items in by_benchmark.values():
@@ -243,5 +246,5 @@ def _image_evidence(
 
 
 def _strongest_first(item: Evidence) -> tuple[Any, ...]:
-    strength = (-item.score, item.distance)
+    strength = (item.kind != "picture", -item.score, item.distance)
     return (item.overlap is None, *strength, item.benchmark_id, item.benchmark_image)

@@ -45,11 +45,14 @@ class ContaminationJob(CurationJob):
     Attributes:
         match_text: remove a row only if one of its questions is a benchmark's.
         ngram: consecutive words that two questions must have in common.
+        parts: look for parts of benchmark pictures, mirrored ones, and other colours too, with so
+            many features for each of them (`matching.parts.features_each`); 0: do not.
     """
 
     STEM = "contamination"
     match_text: bool
     ngram: int
+    parts: int = 0
 
 
 def file_of(item: Evidence, files: int) -> int:
@@ -88,7 +91,6 @@ def evidence_table(items: list[Evidence], thumbnails: Thumbnails, job: MatchJob)
     rows = [
         item._asdict()
         | {
-            "kind": "picture",
             "origin": dict(zip(_ORIGIN, item.origin, strict=True)),
             "benchmark_origin": dict(zip(_ORIGIN, item.benchmark_origin, strict=True)),
             "thumbnails": [{"bytes": next(made), "path": None} for _ in range(2)],

@@ -27,7 +27,10 @@ STORED = np.dtype(
 _ROW_FIELDS = [(name, OCCURRENCE[name].str) for name in ROW_FIELDS]
 # An image of a training row, and a benchmark picture that it leaks.
 TRAINING_IMAGE = np.dtype(
-    [*_ROW_FIELDS, ("benchmark", "<u8"), ("distance", "u1"), ("score", "<f4"), ("stored", STORED)]
+    [
+        *[*_ROW_FIELDS, ("benchmark", "<u8"), ("distance", "u1"), ("score", "<f4"), ("kind", "u1")],
+        ("stored", STORED),
+    ]
 )
 # An image of a benchmark's row; `number` is its picture.
 BENCHMARK_IMAGE = np.dtype([*_ROW_FIELDS, ("number", "<u8"), ("stored", STORED)])
@@ -87,7 +90,7 @@ def _training_images(numbers: U64, images: Array, stored: Array, leaks: Array) -
     records = np.zeros(len(image), dtype=TRAINING_IMAGE)
     for name in ROW_FIELDS:
         records[name] = images[name][image]
-    for name in ("benchmark", "distance", "score"):
+    for name in ("benchmark", "distance", "score", "kind"):
         records[name] = leaks[name][leak]
     records["stored"] = stored[image]
     return records

@@ -29,15 +29,11 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.matching.arrays import U64, Flags, equal_pairs, is_in, starts
-from cauldron.transforms.matching.records import BENCHMARK, TRAINING
+from cauldron.transforms.matching.records import BENCHMARK, LEAK, TRAINING
 
 # A training picture keeps its strongest leaks over all benchmarks. Only nearly blank pictures have
 # more: all other pictures of a benchmark that are the same as it are one picture.
 MOST_LEAKS = 16
-
-# A training picture that is the same as a benchmark's. For a step towards a leak, `benchmark` is
-# the training picture in between.
-LEAK = np.dtype([("training", "<u8"), ("benchmark", "<u8"), ("distance", "u1"), ("score", "<f4")])
 
 
 def leaks_by_content(benchmarks: Array) -> Array:
@@ -110,7 +106,9 @@ def indirect_leaks(steps: Array, leaks: Array) -> Array:
     step, leak = equal_pairs(steps["benchmark"], leaks["training"])
     near, far = steps[step], leaks[leak]
     weaker = np.where(_is_weaker(near, far), near, far)
-    return _leaks(near["training"], far["benchmark"], weaker["distance"], weaker["score"])
+    leaks = _leaks(near["training"], far["benchmark"], weaker["distance"], weaker["score"])
+    leaks["kind"] = far["kind"]
+    return leaks
 
 
 def _is_weaker(near: Array, far: Array) -> Flags:
@@ -122,12 +120,13 @@ def _is_weaker(near: Array, far: Array) -> Flags:
 def strongest(leaks: Array, limit: int = MOST_LEAKS) -> Array:
     """The best leak of each two pictures, and of these the best `limit` of a training picture.
 
-    Better is a higher score, then a smaller distance, then a smaller benchmark number.
+    Better is a whole picture than other kinds, then a higher score, then a smaller distance, then a
+    smaller benchmark number.
 
     Returns:
         sorted by training picture, best first.
     """
-    worse = -leaks["score"].astype(np.float64)
+    worse = 2.0 * (leaks["kind"] > 0) - leaks["score"].astype(np.float64)
     order = np.lexsort((leaks["distance"], worse, leaks["benchmark"], leaks["training"]))
     leaks, worse = leaks[order], worse[order]
     best = starts(leaks, "training", "benchmark")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import apache_beam as beam
@@ -36,6 +37,7 @@ from cauldron.transforms.matching.contamination.leaks import (
     steps,
     strongest,
 )
+from cauldron.transforms.matching.parts import FindParts
 from cauldron.transforms.matching.records import MatchJob
 from cauldron.transforms.matching.reviews import kept_apart, same_pairs
 
@@ -60,15 +62,22 @@ def _direct_leaks(
         yield from _by_range(leaks_by_verdict(pairs, pictures), "training")
 
 
+def _unless_apart(element: tuple[int, bytes], job: MatchJob) -> tuple[int, bytes]:
+    """Without the leaks that are none by review."""
+    leaks = from_bytes([element[1]], LEAK)
+    apart = kept_apart(leaks["training"], leaks["benchmark"], job)
+    return element[0], leaks[~apart].tobytes()
+
+
 def _training_pictures(element: tuple[int, bytes]) -> bytes:
     return np.unique(from_bytes([element[1]], LEAK)["training"]).tobytes()
 
 
 def _find_steps(
-    element: int, benchmarks: Iterable[bytes], leaked: Iterable[bytes], job: MatchJob
+    element: int, benchmarks: Iterable[bytes], job: MatchJob, *leaked: Iterable[bytes]
 ) -> Iterator[tuple[int, bytes]]:
     """Steps of a range, split by the range of the picture that they lead to."""
-    pictures, numbers = unpack_benchmarks(benchmarks), sorted_numbers(leaked)
+    pictures, numbers = unpack_benchmarks(benchmarks), sorted_numbers(chain(*leaked))
     for pairs in same_pairs(element, job):
         yield from _by_range(steps(pairs, pictures, numbers), "benchmark")
 
@@ -77,7 +86,8 @@ def _follow_steps(
     element: tuple[int, dict[str, Iterable[bytes]]], job: MatchJob
 ) -> Iterator[tuple[int, bytes]]:
     _, pieces = element
-    found = indirect_leaks(from_bytes(pieces["steps"], LEAK), from_bytes(pieces["leaks"], LEAK))
+    direct = [piece for name in pieces if name != "steps" for piece in pieces[name]]
+    found = indirect_leaks(from_bytes(pieces["steps"], LEAK), from_bytes(direct, LEAK))
     found = found[~kept_apart(found["training"], found["benchmark"], job)]
     yield from _by_range(found, "training")
 
@@ -162,18 +172,31 @@ class FindContamination(beam.PTransform):
         direct = spread | "Direct leaks" >> beam.FlatMap(
             _direct_leaks, benchmarks, job
         ).with_output_types(_PAIR)
-        leaked = beam.pvalue.AsIter(
-            direct | "Leaked pictures" >> beam.Map(_training_pictures).with_output_types(bytes)
-        )
+        found = {"leaks": direct}
+        if self._job.parts:
+            found["parts"] = (
+                spread
+                | "Find parts" >> FindParts(job, self._job.parts)
+                | "Without reviewed" >> beam.Map(_unless_apart, job).with_output_types(_PAIR)
+            )
+        # One side input each: FnApiRunner does not run a side input of flattened collections.
+        leaked = [
+            beam.pvalue.AsIter(
+                leaks
+                | f"Leaked pictures: {name}"
+                >> beam.Map(_training_pictures).with_output_types(bytes)
+            )
+            for name, leaks in found.items()
+        ]
         steps = spread | "Find steps" >> beam.FlatMap(
-            _find_steps, benchmarks, leaked, job
+            _find_steps, benchmarks, job, *leaked
         ).with_output_types(_PAIR)
         indirect = (
-            {"leaks": direct, "steps": steps}
+            {**found, "steps": steps}
             | "Leaks and steps" >> beam.CoGroupByKey()
             | "Indirect leaks" >> beam.FlatMap(_follow_steps, job).with_output_types(_PAIR)
         )
-        return (direct, indirect) | "All leaks" >> beam.Flatten()
+        return (*found.values(), indirect) | "All leaks" >> beam.Flatten()
 
     def _images(self, leaks: beam.PCollection[tuple[int, bytes]]) -> Any:
         """The images that show leaked pictures: ``training`` by corpus part, and ``benchmark``."""

@@ -378,13 +378,15 @@ def test_leaks_are_those_of_a_plain_search(seed):
     near = steps(verdicts, known, np.unique(direct["training"]))
     leaks = strongest(np.concatenate([direct, indirect_leaks(near, direct)]), 40)
     assert {
-        (int(a), int(b)): (-float(score), int(distance)) for a, b, distance, score in leaks
+        (int(a), int(b)): (-float(score), int(distance)) for a, b, distance, score, _ in leaks
     } == naive_leaks(kinds, edges)
 
 
 def test_the_strongest_leaks_are_kept_whatever_their_order():
-    leaks = np.array([(9, 100 + n, n % 3, n / 8) for n in range(8)] + [(7, 1, 0, 0.5)], dtype=LEAK)
+    leaks = np.array(
+        [(9, 100 + n, n % 3, n / 8, 0) for n in range(8)] + [(7, 1, 0, 0.5, 0)], dtype=LEAK
+    )
     wanted = [(7, 1), (9, 107), (9, 106), (9, 105)]
     for order in (leaks, leaks[::-1], np.concatenate([leaks, leaks])):
         kept = strongest(order, 3)
-        assert [(int(a), int(b)) for a, b, _, _ in kept] == wanted
+        assert [(int(a), int(b)) for a, b, *_ in kept] == wanted

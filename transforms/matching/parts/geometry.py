@@ -1,0 +1,114 @@
+"""Where a benchmark picture lies in a training picture: one scale and a shift.
+
+Borders, crops, screens and collages move and scale a picture and do not turn it. So two features
+that met give a hypothesis, and the one that most others agree with is refined by least squares.
+The pairs that are tried follow from the number of features alone.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+# Places that agree lie within this share of the training picture's longest side.
+_TOLERANCE = 0.012
+_TRIES = 6_000
+# Hypotheses that are counted, of those that two features give.
+_COUNTED = 150
+# Shares of a side by which two features must be apart to give a scale.
+_SPREAD = 0.08
+_SCALES = (0.12, 2.5)
+# Features in different places that must agree.
+FEWEST_AGREEING = 7
+
+F64 = npt.NDArray[np.float64]
+
+
+class Placed(NamedTuple):
+    """Place in the training picture = scale * place in the benchmark picture + shift, in pixels.
+
+    Attributes:
+        across, down: scales of the axes.
+        right, below: shifts.
+        agreeing: how many features, in different places, agree.
+    """
+
+    across: float
+    right: float
+    down: float
+    below: float
+    agreeing: int
+
+
+def place(
+    ours: npt.NDArray[np.float32],
+    theirs: npt.NDArray[np.float32],
+    size: tuple[int, int],
+    their_size: tuple[int, int],
+) -> Placed | None:
+    """The geometry that most features agree with; None if too few do.
+
+    Args:
+        ours, theirs: places of the same features, as shares of width and height.
+        size, their_size: of the training picture and the benchmark picture, in pixels.
+    """
+    a = theirs.astype(np.float64) * their_size
+    b = ours.astype(np.float64) * size
+    tolerance = _TOLERANCE * max(size)
+    random = np.random.default_rng(len(a))
+    first, second = random.integers(0, len(a), (2, _TRIES))
+    span = a[second] - a[first]
+    long = np.abs(span).max(axis=1) >= _SPREAD * max(their_size)
+    first, second, span = first[long], second[long], span[long]
+    if not len(first):
+        return None
+    moved = b[second] - b[first]
+    scale = (span * moved).sum(axis=1) / (span * span).sum(axis=1)
+    off = np.abs(moved - scale[:, None] * span).max(axis=1)
+    longest = max(size) / max(their_size)
+    good = (off < 2 * tolerance) & (scale > _SCALES[0] * longest) & (scale < _SCALES[1] * longest)
+    best: tuple[int, npt.NDArray[np.bool_]] | None = None
+    for at in np.flatnonzero(good)[:_COUNTED]:
+        shift = b[first[at]] - scale[at] * a[first[at]]
+        near = np.abs(scale[at] * a + shift - b).max(axis=1) < tolerance
+        count = _places(a[near], tolerance / scale[at])
+        if best is None or count > best[0]:
+            best = count, near
+    if best is None or best[0] < FEWEST_AGREEING:
+        return None
+    return _refined(a, b, best[1], tolerance)
+
+
+def _refined(a: F64, b: F64, near: npt.NDArray[np.bool_], tolerance: float) -> Placed | None:
+    """Least squares for each axis, with those that agree, three times."""
+    fit = [(1.0, 0.0), (1.0, 0.0)]
+    for _ in range(3):
+        if near.sum() < FEWEST_AGREEING:
+            return None
+        fit = [_line(a[near, axis], b[near, axis]) for axis in (0, 1)]
+        error = [np.abs(fit[axis][0] * a[:, axis] + fit[axis][1] - b[:, axis]) for axis in (0, 1)]
+        near = np.maximum(*error) < tolerance
+    (across, right), (down, below) = fit
+    if not 0.9 < across / down < 1 / 0.9:
+        return None
+    agreeing = _places(a[near], tolerance / across)
+    if agreeing < FEWEST_AGREEING:
+        return None
+    return Placed(across, right, down, below, agreeing)
+
+
+def _line(x: F64, y: F64) -> tuple[float, float]:
+    mx, my = float(x.mean()), float(y.mean())
+    spread = float(((x - mx) ** 2).sum())
+    slope = float(((x - mx) * (y - my)).sum()) / max(spread, 1e-9)
+    return slope, my - slope * mx
+
+
+def _places(points: F64, tolerance: float) -> int:
+    """Points in different places; ORB finds one corner at several levels."""
+    if not len(points):
+        return 0
+    cells = np.floor(points / (2 * tolerance)).astype(np.int64)
+    return len(np.unique(cells[:, 0] << 32 | cells[:, 1] & 0xFFFFFFFF))

@@ -1,0 +1,198 @@
+"""Whether a training picture shows a benchmark picture at a place: decided on pixels.
+
+The part that both show is cut out of both, and the two cuttings are compared like any two
+pictures (`compare.compare`): every cell of 8 x 8 pixels must agree. So a logo, a heading or a frame
+in common is not enough, because the rest of what both should show disagrees.
+
+Cuttings that are not the same are compared once more without colours. They are the same picture in
+other colours if grey agrees everywhere, and the colours of one are those of the other, more or less
+strong, everywhere: two series of a chart that exchange their colours are not.
+
+A photograph of at most 256 colours has edges where its original has none. It is a copy of the other
+picture if no place of them is far apart.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from cauldron.transforms.matching.compare.comparison import compare
+from cauldron.transforms.matching.compare.prepared import Prepared, prepare
+from cauldron.transforms.matching.parts.geometry import Placed
+from PIL import Image
+
+# The smallest part of each side of the benchmark picture that must be shown. Crops of 20 % an edge
+# leave 60 %.
+LEAST_SHOWN = 0.57
+# Pixels a side that a cutting must have.
+SMALLEST = 64
+# A scale nearer to 1 is 1: features are a fraction of a pixel off.
+_UNSCALED = 0.012
+# What is cut off at each edge of the common part: borders are blurred when they are scaled.
+_INSET = 0.006
+_NUDGE = 2
+
+# Pixels a side at which colours are compared, and how far apart they may be.
+_COLOUR_SIDE = 96
+_LEAST_APART = 1.5
+_MOST_APART = 14.0
+
+# Copies of nine photographs with 256 colours are up to 34 grey levels apart, averaged over 7 x 7
+# pixels; with an object moved, removed or in another colour the same photographs are 46 or more.
+_PALETTE = 256
+_AROUND = (7, 7)
+_MOST_LEVELS = 36.0
+_LEVELS_OF_CONTRAST = 0.9
+
+Kind = Literal["picture", "colours"]
+Pixels = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+
+class Judged(NamedTuple):
+    """Two cuttings that are the same.
+
+    Attributes:
+        kind: ``picture``, or ``colours`` if only grey agrees.
+        score: 0.5 to 1.
+    """
+
+    kind: Kind
+    score: float
+
+
+def common(
+    placed: Placed, size: tuple[int, int], their_size: tuple[int, int]
+) -> tuple[Box, Box] | None:
+    """The part that both show, in pixels of the training and of the benchmark picture.
+
+    None if too little of the benchmark picture is shown, or the part is too small.
+    """
+    cuts: list[tuple[int, int, int, int]] = []
+    scaled = max(abs(placed.across - 1), abs(placed.down - 1)) > _UNSCALED
+    scales = (placed.across, placed.right), (placed.down, placed.below)
+    for (scale, shift), ours, theirs in zip(scales, size, their_size, strict=True):
+        low, high = max(0.0, -shift / scale), min(float(theirs), (ours - shift) / scale)
+        if high - low < LEAST_SHOWN * theirs:
+            return None
+        cuts.append(_axis(scale, shift, low, high, scaled))
+    (x0, x1, u0, u1), (y0, y1, v0, v1) = cuts
+    ours_box, their_box = (x0, y0, x1, y1), (u0, v0, u1, v1)
+    if min(_shortest(ours_box), _shortest(their_box)) < SMALLEST:
+        return None
+    return ours_box, their_box
+
+
+def _axis(
+    scale: float, shift: float, low: float, high: float, scaled: bool
+) -> tuple[int, int, int, int]:
+    """Both cuttings along an axis, from the common part of the benchmark picture.
+
+    Where neither picture was scaled, both have exactly the same pixels.
+    """
+    inset = _INSET * (high - low) + 1
+    low, high = low + inset, high - inset
+    if scaled:
+        return round(scale * low + shift), round(scale * high + shift), round(low), round(high)
+    moved = round((scale - 1) * (low + high) / 2 + shift)
+    first, last = math.ceil(low), math.floor(high)
+    return first + moved, last + moved, first, last
+
+
+def _shortest(box: Box) -> int:
+    return min(box[2] - box[0], box[3] - box[1])
+
+
+def pixels_of(data: bytes) -> Pixels:
+    """A stored picture as RGB, (height, width, 3)."""
+    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def cut(pixels: Pixels, box: Box) -> Pixels:
+    x0, y0, x1, y1 = box
+    return pixels[y0:y1, x0:x1]
+
+
+def nudged(ours: Pixels, theirs: Pixels, boxes: tuple[Box, Box]) -> tuple[Box, Box]:
+    """Cuttings of one size, moved by up to `_NUDGE` pixels to where they agree best.
+
+    Features are up to a pixel off, and lines of text are not found a pixel off.
+    """
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = boxes
+    if (x1 - x0, y1 - y0) != (u1 - u0, v1 - v0):
+        return boxes
+    inner = u0 + _NUDGE, v0 + _NUDGE, u1 - _NUDGE, v1 - _NUDGE
+    a, b = _grey(cut(ours, boxes[0])), _grey(cut(theirs, inner))
+    height, width = b.shape
+    steps = range(2 * _NUDGE + 1)
+    _, right, down = min(
+        (float(cv2.mean(cv2.absdiff(a[y : y + height, x : x + width], b))[0]), x, y)
+        for y in steps
+        for x in steps
+    )
+    left, top = x0 + right, y0 + down
+    return (left, top, left + width, top + height), inner
+
+
+def judge(ours: Pixels, theirs: Pixels) -> Judged | None:
+    """Compare two pictures; None if they are not the same."""
+    found = compare(_prepared(ours), _prepared(theirs))
+    if found.same:
+        return Judged("picture", found.score)
+    if _other_colours(ours, theirs):
+        found = compare(_prepared(_grey(ours)), _prepared(_grey(theirs)))
+        if found.same:
+            return Judged("colours", found.score)
+    return None if found.drawing else _palette_copy(ours, theirs)
+
+
+def _palette_copy(ours: Pixels, theirs: Pixels) -> Judged | None:
+    if not (_few_colours(ours) or _few_colours(theirs)):
+        return None
+    size = min(ours.shape[1], theirs.shape[1]), min(ours.shape[0], theirs.shape[0])
+    a, b = (
+        cv2.resize(_grey(one), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for one in (ours, theirs)
+    )
+    apart = float(np.abs(cv2.blur(a - b, _AROUND)).max())
+    most = min(_MOST_LEVELS, _LEVELS_OF_CONTRAST * float(min(a.std(), b.std())))
+    return Judged("colours", round(1 - 0.5 * apart / most, 4)) if apart <= most else None
+
+
+def _few_colours(pixels: Pixels) -> bool:
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+    return len(np.unique(packed)) <= _PALETTE
+
+
+def _prepared(pixels: Pixels) -> Prepared:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
+    return prepare(buffer.getvalue())
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def _other_colours(ours: Pixels, theirs: Pixels) -> bool:
+    """Whether the colours of one are those of the other, weaker or stronger by one factor, and not
+    the same."""
+    a, b = (_chroma(pixels) for pixels in (ours, theirs))
+    if float(np.quantile(np.abs(a - b), 0.99)) < _LEAST_APART:
+        return False
+    weak, strong = sorted((a, b), key=lambda plane: float((plane * plane).sum()))
+    factor = float((weak * strong).sum()) / max(float((strong * strong).sum()), 1.0)
+    apart = np.abs(weak - max(factor, 0.0) * strong).max(axis=2)
+    return float(apart.max()) <= _MOST_APART
+
+
+def _chroma(pixels: Pixels) -> npt.NDArray[np.float32]:
+    small = cv2.resize(pixels, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
+    both = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)[:, :, 1:].astype(np.float32) - 128
+    return np.asarray(cv2.blur(both, (3, 3)), dtype=np.float32)
