@@ -101,7 +101,8 @@ def _features(grey: Grey, most: int) -> tuple[Points, Descriptors]:
         return np.zeros((0, 2), np.float32), np.zeros((0, WIDTH), np.uint8)
     height, width = grey.shape
     points = np.array([corner.pt for corner in corners], np.float32)
-    return (points + 0.5) / np.array([width, height], np.float32), descriptors
+    places = (points + 0.5) / np.array([width, height], np.float32)
+    return np.asarray(places, np.float32), np.asarray(descriptors, np.uint8)
 
 
 def _corners(grey: Grey, most: int, contrast: int) -> tuple[Any, Any]:

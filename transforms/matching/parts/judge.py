@@ -35,6 +35,7 @@ SMALLEST = 64
 _UNSCALED = 0.012
 # What is cut off at each edge of the common part: borders are blurred when they are scaled.
 _INSET = 0.006
+_NUDGE = 2
 
 # Pixels a side at which colours are compared, and how far apart they may be.
 _COLOUR_SIDE = 96
@@ -116,6 +117,27 @@ def pixels_of(data: bytes) -> Pixels:
 def cut(pixels: Pixels, box: Box) -> Pixels:
     x0, y0, x1, y1 = box
     return pixels[y0:y1, x0:x1]
+
+
+def nudged(ours: Pixels, theirs: Pixels, boxes: tuple[Box, Box]) -> tuple[Box, Box]:
+    """Cuttings of one size, moved by up to `_NUDGE` pixels to where they agree best.
+
+    Features are up to a pixel off, and lines of text are not found a pixel off.
+    """
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = boxes
+    if (x1 - x0, y1 - y0) != (u1 - u0, v1 - v0):
+        return boxes
+    inner = u0 + _NUDGE, v0 + _NUDGE, u1 - _NUDGE, v1 - _NUDGE
+    a, b = _grey(cut(ours, boxes[0])), _grey(cut(theirs, inner))
+    height, width = b.shape
+    steps = range(2 * _NUDGE + 1)
+    _, right, down = min(
+        (float(cv2.mean(cv2.absdiff(a[y : y + height, x : x + width], b))[0]), x, y)
+        for y in steps
+        for x in steps
+    )
+    left, top = x0 + right, y0 + down
+    return (left, top, left + width, top + height), inner
 
 
 def judge(ours: Pixels, theirs: Pixels) -> Judged | None:

@@ -11,7 +11,7 @@ import numpy as np
 from cauldron.transforms.matching.parts.features import features_of
 from cauldron.transforms.matching.parts.geometry import place
 from cauldron.transforms.matching.parts.index import FeatureIndex
-from cauldron.transforms.matching.parts.judge import Pixels, common, cut, judge, pixels_of
+from cauldron.transforms.matching.parts.judge import Pixels, common, cut, judge, nudged, pixels_of
 from cauldron.transforms.matching.parts.records import MIRRORS, Tested, packed
 from cauldron.transforms.matching.records import Limits, MatchJob
 from cauldron.transforms.pictures.signatures import sign
@@ -92,6 +92,7 @@ class Search:
             placed = place(proposal.ours, proposal.theirs, features.size, theirs.size)
             boxes = placed and common(placed, features.size, theirs.size)
             if boxes:
+                boxes = nudged(pixels(), self._pixels(proposal.picture), boxes)
                 ours = cut(pixels(), boxes[0])
                 found.append(self._part(proposal.picture, ours, boxes[1], stored))
         best: dict[int, Found] = {}

@@ -111,8 +111,8 @@ def find_pictures(number: int, names: Array, job: ReviewJob) -> Array:
             for image in here:
                 same = (by_row["high"] == image["id_high"]) & (by_row["low"] == image["id_low"])
                 meant = by_row[same & (by_row["image"] == image["image"])]
-                keys = (np.full(len(meant), image[name]) for name in _KEY)
-                found.append(_looked_up(meant, *keys, number, job))
+                high, low = (np.full(len(meant), image[name]) for name in _KEY)
+                found.append(_looked_up(meant, high, low, number, job))
     return np.concatenate(found)
 
 
@@ -168,8 +168,8 @@ def decide(rows: Sequence[dict[str, Any]], found: Array) -> tuple[list[str], Arr
         for review, (first, second) in pairs.items():
             if rows[review]["same"] == same:
                 ends = int(first["number"]), int(second["number"])
-                obeyed = groups.join(*ends) if same else groups.part(*ends)
-                status[review] = OBEYED if obeyed else CONTRADICTED
+                fits = groups.join(*ends) if same else groups.part(*ends)
+                status[review] = OBEYED if fits else CONTRADICTED
     obeyed = [
         _reviewed(*pairs[review], rows[review]["same"])
         for review in pairs
