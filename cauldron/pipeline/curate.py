@@ -159,12 +159,12 @@ def _rated(request: CurateRequest, corpora: Mapping[str, CorpusManifest]) -> Mat
 
 
 def _evidence(
-    matched: Matched, job: MatchJob, folder: str, files: int, pictures: int
+    matched: Matched, job: MatchJob, folder: str, files: int, of_benchmarks: int
 ) -> tuple[ContaminationJob | TextJob, ...]:
     """The jobs that find contamination.
 
     Args:
-        pictures: of all benchmarks.
+        of_benchmarks: how many pictures all benchmarks have.
     """
     if not matched.benchmarks:
         return ()
@@ -175,7 +175,7 @@ def _evidence(
         files=files,
         match_text=share == "image_and_text",
         ngram=ngram,
-        parts=features_each(pictures) if matched.parts else 0,
+        parts=features_each(of_benchmarks) if matched.parts else 0,
     )
     rules = matched.texts
     if rules is None:

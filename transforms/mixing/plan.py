@@ -92,8 +92,8 @@ class MixPlan:
         """Raises FileNotFoundError if the run has not come so far."""
         values = storage.read_json(path)
         counts = {
-            name: SourceCounts(*figures, tuple(sequences))
-            for name, (*figures, sequences) in values["counts"].items()
+            name: SourceCounts(rows, answer_tokens, delivered, tuple(sequences))
+            for name, (rows, answer_tokens, delivered, sequences) in values["counts"].items()
         }
         return cls(counts, values["bytes"], values["shards"], frozenset(values["done"]))
 

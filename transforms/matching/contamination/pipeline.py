@@ -29,7 +29,6 @@ from cauldron.transforms.matching.contamination.files import (
 )
 from cauldron.transforms.matching.contamination.images import TRAINING_IMAGE, read_images
 from cauldron.transforms.matching.contamination.leaks import (
-    LEAK,
     indirect_leaks,
     leaks_by_content,
     leaks_by_verdict,
@@ -38,7 +37,7 @@ from cauldron.transforms.matching.contamination.leaks import (
     strongest,
 )
 from cauldron.transforms.matching.parts import FindParts
-from cauldron.transforms.matching.records import MatchJob
+from cauldron.transforms.matching.records import LEAK, MatchJob
 from cauldron.transforms.matching.reviews import kept_apart, same_pairs
 
 _BATCH_ROWS = 4_096
