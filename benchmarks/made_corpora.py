@@ -37,7 +37,7 @@ def write_decisions(folder: str, rows: int, seed: int = 0) -> CurationManifest:
     for bucket in range(buckets):
         count = rows * (bucket + 1) // buckets - rows * bucket // buckets
         judged, fates, held = _rows(np.random.default_rng((seed, bucket)), count, bucket, buckets)
-        pieces = ([judged.tobytes()], [fates.tobytes()], [held.tobytes()])
+        pieces = ([judged.tobytes()], [fates.tobytes()], [held.tobytes()], [])
         marks.append(write_bucket(bucket, *pieces, job))
     counts = dict.fromkeys(SOURCES, CurationCounts(rows_in=0, kept=0))
     for mark in marks:

@@ -62,7 +62,12 @@ def test_corpora_alone_are_planned_with_before_curation(built: Built, tmp_path: 
     out = tmp_path / "out"
     shutil.copytree(built[0], out, ignore=shutil.ignore_patterns("curation", "mixtures", "*.tar"))
     found = CliRunner().invoke(main, ["plan", "sample", "--output", str(out)])
+    assert found.exit_code == 0
     assert "(from the corpora, before curation)" in found.output
+    # Some of its sources have the sizes of the small hub, others those of the published sets.
+    assert "No plan of stage stage3: the sources with `epochs`" in found.output
+    one = CliRunner().invoke(main, ["plan", "sample", "--stage", "stage3", "--output", str(out)])
+    assert (one.exit_code, one.output.count("\n")) == (1, 1)
     lines = plan_json("sample", "--output", str(out))["sources"]
     assert {line["basis"] for line in lines} == {"corpus"}
     counts = {name: source.counts for name, source in built[1].sources.items()}

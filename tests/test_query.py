@@ -72,7 +72,7 @@ def count(out: str, view: str) -> int:
 
 def test_every_view_is_there(out: str) -> None:
     names = [row["name"] for row in ask(out, "SHOW TABLES")]
-    curated = ["clusters", "contamination", "corpus", "decisions"]
+    curated = ["clusters", "contamination", "corpus", "decisions", "pictures", "reviews"]
     made = ["predictions", "ratings", "scores"]
     assert names == sorted(["benchmarks", *curated, *made, "manifest", "quarantine", "sft"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from cauldron.inspect.plan import Plan, plans, together
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
+from tests.clusters.dask_cluster import Cluster, cluster
 
+__all__ = ["cluster"]
+
+PRISM = os.environ.get("CAULDRON_PRISM")
 PRETRAINING = ("stage1", "stage2", "stage3")
 Built = tuple[Path, dict[str, MixtureManifest]]
 
@@ -113,7 +118,12 @@ def test_plan_tells_all_stages_and_their_sum() -> None:
 def build_stages(sample: Path, output: Path, *beam_args: str) -> dict[str, MixtureManifest]:
     recipe = load_recipe("sample")
     options = BuildOptions(
-        recipe=recipe, stages=PRETRAINING, root=str(sample), output=str(output), beam_args=beam_args
+        recipe=recipe,
+        stages=PRETRAINING,
+        root=str(sample),
+        output=str(output),
+        beam_args=beam_args,
+        shared_folders=True,
     )
     return {manifest.stage: manifest for manifest in build(options, lambda line: None)}
 
@@ -171,9 +181,30 @@ def test_verify_finds_nothing_wrong_with_the_stages(staged: Built) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_write_the_same_stages(sample: Path, staged: Built, tmp_path: Path) -> None:
-    workers = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
-    again = build_stages(sample, tmp_path / "out", *workers)
+@pytest.mark.parametrize(
+    "beam_args",
+    [
+        ("--direct_num_workers=2", "--direct_running_mode=multi_processing"),
+        pytest.param(
+            ("--runner=PrismRunner", f"--prism_location={PRISM}"),
+            marks=pytest.mark.skipif(not PRISM, reason="CAULDRON_PRISM unset"),
+        ),
+    ],
+    ids=["two workers", "Prism"],
+)
+def test_other_runners_write_the_same_stages(
+    sample: Path, staged: Built, tmp_path: Path, beam_args: tuple[str, ...]
+) -> None:
+    again = build_stages(sample, tmp_path / "out", *beam_args)
+    for name, manifest in staged[1].items():
+        assert again[name].shards == manifest.shards, name
+
+
+@pytest.mark.slow
+def test_a_cluster_of_dask_writes_the_same_stages(
+    sample: Path, staged: Built, tmp_path: Path, cluster: Cluster
+) -> None:
+    again = build_stages(sample, tmp_path / "out", *cluster.options)
     for name, manifest in staged[1].items():
         assert again[name].shards == manifest.shards, name
 

@@ -21,7 +21,7 @@ from cauldron.commands.common import (
     shared_folders,
     stop,
 )
-from cauldron.core.errors import UsageError
+from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.program import program
 from cauldron.core.progress import shown, silent
 
@@ -139,8 +139,10 @@ def plan_command(
 ) -> None:
     """Show the mixture table of RECIPE and estimate the cost of building it.
 
-    A recipe that extends another, or has --weight, is compared with the one it was made from.
+    A recipe that extends another, or has --weight, is compared with the one it was made from. A
+    stage whose budget does not fit the sources' sizes is named, and the others are shown.
     """
+    from cauldron.core.shares import UnplannedError
     from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
     from cauldron.inspect.plan_difference import difference
     from cauldron.inspect.tables import print_plan, print_plans_together
@@ -149,7 +151,14 @@ def plan_command(
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     whole = load_recipe(recipe)
     parent = whole if weights else parent_recipe(recipe)
-    planned = plans(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT)
+    changed, planned, unplanned = with_weights(whole, weights), [], []
+    for name in stages or tuple(whole.stages):
+        try:
+            planned += plans(changed, (name,), output, DEFAULT_OUTPUT)
+        except UnplannedError as error:
+            unplanned.append(f"stage {name}: {error}")
+    if not planned or (stages and unplanned):
+        raise CauldronError("; ".join(unplanned))
     for plan in planned:
         change = None
         if parent is not None and plan.stage in parent.stages:
@@ -160,7 +169,9 @@ def plan_command(
             click.echo(json.dumps(plan.to_json(price) | changes))
         else:
             print_plan(plan, price, change)
-    if len(planned) > 1 and not as_json:
+    for line in unplanned:
+        click.echo(f"No plan of {line}", err=True)
+    if len(planned) > 1 and not unplanned and not as_json:
         print_plans_together(planned, price)
 
 

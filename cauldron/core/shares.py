@@ -41,6 +41,10 @@ class SourceCounts:
         return published is not None and self.rows < COMPLETE * published.rows
 
 
+class UnplannedError(CauldronError):
+    """No shares follow from a stage and the sizes of its sources."""
+
+
 Counts = Mapping[str, SourceCounts]
 
 
@@ -96,7 +100,7 @@ def solve(stage: StageRecipe, counts: Counts, published: Counts | None = None) -
     if stage.budget is None or stage.budget.sequences is None:
         return _solved(stage, counts, published)
     if not any(item.sequences for item in counts.values()):
-        raise CauldronError("a budget of sequences needs the lengths of rows, which are not known")
+        raise UnplannedError("a budget of sequences needs the lengths of rows, which are not known")
     # The larger images become, the fewer rows fill a sequence. How the rows of the stage divide
     # among its resolutions depends on the shares, and the other way round.
     parts = tuple(part for part, _ in stage.edges)
@@ -134,7 +138,7 @@ def _mean(item: SourceCounts, parts: tuple[float, ...]) -> SourceCounts:
 def _solved(stage: StageRecipe, counts: Counts, published: Counts) -> list[Allocation]:
     held = {n: counts[n] for n in stage.mixture if n in counts and counts[n].delivered > 0}
     if not held:
-        raise CauldronError("no source of the mixture has any answer tokens")
+        raise UnplannedError("no source of the mixture has any answer tokens")
     ceilings = {name: _ceiling(stage, name, held[name], published.get(name)) for name in held}
     if stage.promise == "epochs":
         asked, factor = _tokens_of_epochs(stage, held), 1.0
@@ -151,7 +155,7 @@ def _solved(stage: StageRecipe, counts: Counts, published: Counts) -> list[Alloc
         epochs[name] = ceilings[name] if passes > ceilings[name] * (1 - 1e-12) else passes
     wanted, given = sum(asked.values()), sum(epochs[n] * held[n].delivered for n in held)
     if given <= 0:
-        raise CauldronError("the mixture takes nothing of any source that has answer tokens")
+        raise UnplannedError("the mixture takes nothing of any source that has answer tokens")
     return [
         Allocation(
             source=name,
@@ -219,7 +223,7 @@ def _tokens_of_shares(
     total = _total(stage.budget, lines, every)
     asked = {name: lines[name].at(total) for name in held}
     if min(asked.values()) < 0:
-        raise CauldronError(
+        raise UnplannedError(
             "the sources with `epochs` take more answer tokens than the budget leaves beside the "
             "shares: raise the budget or lower the epochs"
         )
@@ -259,8 +263,8 @@ def _total(budget: Budget, lines: Mapping[str, _Line], counts: Counts) -> float:
         if budget.epochs_of is not None:
             name = next(iter(budget.epochs_of))
             what = "is not here, or has no rows or no share; name another source"
-            raise CauldronError(f"budget.epochs_of: {name} {what}")
-        raise CauldronError("no source with a weight or a share has any answer tokens")
+            raise UnplannedError(f"budget.epochs_of: {name} {what}")
+        raise UnplannedError("no source with a weight or a share has any answer tokens")
     return (target - size) / slope
 
 

@@ -77,8 +77,8 @@ def _summary(manifest: MixtureManifest) -> str:
         else f"Text tokens are counted with `{manifest.tokenizer.name}`, {_special(manifest)}."
     )
     return (
-        f"{totals.rows:,} conversations from {_present(manifest)} sources, shuffled, ready for "
-        f"supervised fine-tuning of a vision-language model: {totals.images:,} images, "
+        f"{totals.rows:,} rows from {_present(manifest)} sources, shuffled, ready to train a "
+        f"vision-language model on: {totals.images:,} images, "
         f"{totals.answer_tokens:,} answer tokens, {totals.text_tokens:,} text tokens (answers "
         f"included) and {totals.image_tokens:,} image tokens, in {len(manifest.shards):,} "
         f"parquet files of {totals.bytes / 1e6:,.1f} MB in all. {tokens}"
