@@ -119,6 +119,9 @@ def test_an_evaluation_reads_and_writes_a_bucket_and_goes_on(
         more = ("--score-only", "--against", folder)
         assert f"Difference to {folder}:" in cauldron("eval", server.url, *asked, *more)
     held = [name for name in store.objects("bucket") if name.startswith("evaluations/m/")]
+    answers = [name for name in held if name.startswith("evaluations/m/answers/")]
+    assert len(answers) == 4  # a pack and its index for each of the two runs that asked
+    held = [name for name in held if name not in answers]
     assert held == [
         "evaluations/m/items-mathvista.parquet",
         "evaluations/m/manifest.json",

@@ -197,8 +197,11 @@ def document_messages(parts: Sequence[str | None]) -> list[dict[str, Any]]:
 
 
 def is_document(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the messages of a row are a document: no question comes before the first answer."""
-    return bool(messages[0]["role"] == "assistant")
+    """Whether the messages of a row are a document: no question comes before the first answer.
+
+    A benchmark's row may have no messages at all; it is none.
+    """
+    return bool(messages) and messages[0]["role"] == "assistant"
 
 
 def without_images(parts: Sequence[str | None], dropped: Collection[int]) -> list[str | None]:
