@@ -201,6 +201,7 @@ def test_few_jobs_give_the_same_bytes(all_steps, tmp_path, beam_args):
     assert verify(str(tmp_path / "out")) == []
 
 
+@pytest.mark.slow
 def test_a_folder_with_packages_of_the_same_names_changes_nothing(root, built, tmp_path):
     """Most projects have a ``training.py`` or ``transforms/``; `torchrun -m` and worker processes
     put the current folder first on their path."""

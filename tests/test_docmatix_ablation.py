@@ -43,6 +43,7 @@ def test_the_second_training_starts_from_the_first() -> None:
     }
 
 
+@pytest.mark.slow
 def test_it_builds_from_the_sample(sample: Path, tmp_path: Path) -> None:
     recipe = {"extends": "docmatix-ablation", "name": "small", "max_bad_fraction": 0.5}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(recipe))

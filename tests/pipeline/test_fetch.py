@@ -102,6 +102,7 @@ def test_a_rebuild_from_the_fetched_images_has_the_same_bytes_without_the_server
     assert not server.log
 
 
+@pytest.mark.slow
 def test_two_workers_and_repeated_bundles_give_the_same_bytes(hub, server, tmp_path):
     build_urls(hub, tmp_path / "one", url_recipe())
     two = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
