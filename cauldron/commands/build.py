@@ -143,7 +143,7 @@ def plan_command(
     stage whose budget does not fit the sources' sizes is named, and the others are shown.
     """
     from cauldron.core.shares import UnplannedError
-    from cauldron.inspect.plan import CORE_HOUR_PRICE, plans
+    from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, plan_each, plans
     from cauldron.inspect.plan_difference import difference
     from cauldron.inspect.tables import print_plan, print_plans_together
     from cauldron.recipe import load_recipe, parent_recipe, with_weights
@@ -151,12 +151,9 @@ def plan_command(
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     whole = load_recipe(recipe)
     parent = whole if weights else parent_recipe(recipe)
-    changed, planned, unplanned = with_weights(whole, weights), [], []
-    for name in stages or tuple(whole.stages):
-        try:
-            planned += plans(changed, (name,), output, DEFAULT_OUTPUT)
-        except UnplannedError as error:
-            unplanned.append(f"stage {name}: {error}")
+    each = [*plan_each(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT)]
+    planned = [plan for _, plan in each if isinstance(plan, Plan)]
+    unplanned = [f"stage {name}: {why}" for name, why in each if isinstance(why, UnplannedError)]
     if not planned or (stages and unplanned):
         raise CauldronError("; ".join(unplanned))
     for plan in planned:

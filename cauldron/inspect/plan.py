@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cauldron.core.disk import free_bytes
 from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import Finished, find_finished
-from cauldron.core.shares import Allocation, row_parts
+from cauldron.core.shares import Allocation, UnplannedError, row_parts
 from cauldron.core.stage import StageRecipe
 from cauldron.inspect.basis import Basis, find_basis, pack_bytes
 from cauldron.inspect.causes import causes
@@ -222,10 +222,10 @@ class Plan:
         }
 
 
-def plans(
+def plan_each(
     recipe: Recipe, stages: tuple[str, ...], output: str | None, default_output: str = "."
-) -> list[Plan]:
-    """Plan the given stages, or all.
+) -> Iterator[tuple[str, Plan | UnplannedError]]:
+    """Plan the given stages, or all: each by name with its plan, or with why it has none.
 
     Args:
         output: a build's output folder; what is finished there is known better than published.
@@ -233,7 +233,23 @@ def plans(
     """
     found = None if output is None else find_finished(output)
     free = free_bytes(default_output if output is None else output)
-    return [_plan(recipe, stage, found, free) for stage in stages or tuple(recipe.stages)]
+    for stage in stages or tuple(recipe.stages):
+        try:
+            yield stage, _plan(recipe, stage, found, free)
+        except UnplannedError as error:
+            yield stage, error
+
+
+def plans(
+    recipe: Recipe, stages: tuple[str, ...], output: str | None, default_output: str = "."
+) -> list[Plan]:
+    """As `plan_each`. Raises UnplannedError for the first stage without a plan."""
+    made = []
+    for _, plan in plan_each(recipe, stages, output, default_output):
+        if isinstance(plan, UnplannedError):
+            raise plan
+        made.append(plan)
+    return made
 
 
 def together(planned: Sequence[Plan], price: float = CORE_HOUR_PRICE) -> dict[str, Any]:
