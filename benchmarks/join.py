@@ -188,6 +188,16 @@ def tree(root: int) -> Iterator[int]:
         todo += children[process]
 
 
+def peak_bytes(process: int) -> int:
+    """The largest resident set of a process so far; 0 if it has ended."""
+    try:
+        with open(f"/proc/{process}/status") as file:
+            lines = [line for line in file if line.startswith("VmHWM:")]
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(lines[0].split()[1]) * 1024 if lines else 0
+
+
 def memory(root: int) -> int:
     """Bytes that a process and all below it hold; shared pages count once."""
     total = 0

@@ -39,7 +39,7 @@ from PIL import Image
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from benchmarks.corpus import PHOTOS, REPO, SCHEMA
-from benchmarks.join import tree
+from benchmarks.join import peak_bytes, tree
 from cauldron.core import storage
 from cauldron.pipeline import local_runner, runner
 from cauldron.pipeline.build import BuildOptions, build
@@ -186,16 +186,6 @@ def core_seconds() -> float:
     """Of this process and of those it started that have ended."""
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(use.ru_utime + use.ru_stime for use in both)
-
-
-def peak_bytes(process: int) -> int:
-    """The largest resident set of a process so far; 0 if it has ended."""
-    try:
-        with open(f"/proc/{process}/status") as file:
-            lines = [line for line in file if line.startswith("VmHWM:")]
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(lines[0].split()[1]) * 1024 if lines else 0
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from cauldron.transforms.mixing.plan import MixPlan, MixRun
 from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MixJob, MixSource, in_order
 
-from benchmarks.join import tree
+from benchmarks.join import peak_bytes, tree
 from benchmarks.made_corpora import SOURCES, write_decisions
 from cauldron.core import storage
 from cauldron.core.stage import StageRecipe
@@ -93,12 +93,6 @@ def plan_mixture(folder: str, workers: int) -> dict[str, Any]:
         "launcher": memory.pop(os.getpid()),
         "worker": max(memory.values()),
     }
-
-
-def peak_bytes(process: int) -> int:
-    """The largest resident set that a process ever had."""
-    with open(f"/proc/{process}/status") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
 
 
 def measured(folder: str, rows: int, workers: int) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -32,6 +31,7 @@ from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
 from tests import hubs
+from tests.processes import processes_of
 
 IN_MEMORY = ("--direct_num_workers=1",)
 WORKER_PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
@@ -314,16 +314,6 @@ def test_a_killed_build_goes_on_and_ends_in_the_same_bytes(root, built, tmp_path
     assert verify(str(output)) == []
 
 
-def workers_of(output: Path) -> list[int]:
-    """Worker processes of the build into `output`, by the environment that `start` gave them."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"BUILD_OF={output}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
-
-
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_the_end_of_a_build_is_the_end_of_its_workers(root, built, tmp_path, how):
@@ -336,13 +326,13 @@ def test_the_end_of_a_build_is_the_end_of_its_workers(root, built, tmp_path, how
     environment = os.environ | {"BUILD_OF": str(output)}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
     deadline = time.monotonic() + 60
-    while len(workers_of(output)) < 3 and process.poll() is None:
+    while len(processes_of(output)) < 3 and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(how)  # to the main process alone
     said = process.communicate(timeout=60)[1]
     assert process.returncode == (-how if how == signal.SIGKILL else 128 + how), said
-    while workers_of(output):
+    while processes_of(output):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert "Traceback" not in said

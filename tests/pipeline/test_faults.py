@@ -3,7 +3,6 @@ is left behind, and that a rerun ends in the bytes of a build without any."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
 from tests import hubs
+from tests.processes import processes_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -108,16 +108,6 @@ def run(finished: Finished, output: Path, kind: str, below: Path) -> tuple[int, 
     ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     return done.returncode, done.stderr.splitlines()
-
-
-def processes_of(output: Path) -> list[int]:
-    """Processes of the build, by the environment that `run` gave them."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"BUILD_OF={output}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
 
 
 def digests(output: Path) -> dict[str, str]:
