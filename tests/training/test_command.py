@@ -56,10 +56,7 @@ def test_the_resolution_grows_in_five_equal_parts_of_stage_1() -> None:
     assert edges == sorted(edges)
 
 
-def test_places_default_to_the_build_of_the_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)  # a build in the current folder would be found
+def test_places_default_to_the_build_of_the_stage() -> None:
     config = resolve(typed_options("sft"))
     assert config.mixture == "./cauldron-out/mixtures/*/sft"
     assert config.output == "cauldron-out/runs/sft"
