@@ -168,6 +168,9 @@ class DuplicateRules(Strict):
         reviews: path of a file of pairs that a person has looked at (parquet, CSV or JSON lines),
             see how-to "Audit a merge". What it says of a pair holds, whatever the pixels say, for
             merging and for contamination. null: none.
+        other_colours: pictures that differ in nothing but their colours (grey copies, palettes,
+            more or less saturated) are the same, too. A question about the colour of a car may then
+            come to stand on a grey picture. As evidence of contamination they always count.
     """
 
     radius: Annotated[int, Field(ge=0, le=12)] = 8
@@ -178,6 +181,7 @@ class DuplicateRules(Strict):
     conflicts: Conflicts = "keep"
     max_documents: Annotated[int, Field(ge=1)] | None = 10
     reviews: Annotated[str, Field(min_length=1)] | None = None
+    other_colours: bool = False
 
 
 class TextOverlapRules(Strict):
