@@ -218,9 +218,9 @@ class AgainstRules(Strict):
         ngram: number of consecutive words.
         texts: rows are also compared by their text alone; null: they are not.
         parts: training pictures that show a benchmark's in part (crops of up to 20 % an edge,
-            borders, captions, screens, collages), mirrored or in other colours are found too. Every
-            training picture is read and decoded once more: about 15 ms of a core each, and 100 ms
-            where they look like the benchmark's.
+            borders, captions, screens, collages), mirrored, in other colours or under a
+            half-transparent mark are found too. Every training picture is read and decoded once
+            more: about 15 ms of a core each, and 100 ms where they look like the benchmark's.
     """
 
     benchmarks: dict[Name, str] = Field(default_factory=dict)

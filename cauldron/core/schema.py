@@ -371,6 +371,7 @@ CLUSTER_SCHEMA = pa.schema(
 # dropped.
 # Kind ``picture``: a row per pair of a corpus image and a benchmark picture that are the same.
 # Kinds ``part``, ``mirrored``, ``colours``: the image shows part of it, mirrors or recolours it.
+# Kind ``watermark``: it shows it under a half-transparent mark.
 # `overlap` is the sequence of words that both questions contain, null if none. `thumbnails` are the
 # two pictures, first the corpus image.
 # Kind ``text``: a row per pair of rows with words in common. `score` is the share of the

@@ -147,6 +147,7 @@ _SHOWS = {
     "part": "shows part of",
     "mirrored": "mirrors",
     "colours": "has, in other colours,",
+    "watermark": "has, under a mark,",
 }
 
 

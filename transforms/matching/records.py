@@ -86,7 +86,7 @@ LEAK = np.dtype(
     ]
 )
 # How a training picture shows a benchmark's: whole, or as `matching.parts` says.
-KINDS = ("picture", "part", "mirrored", "colours")
+KINDS = ("picture", "part", "mirrored", "colours", "watermark")
 COLOURS = KINDS.index("colours")
 
 

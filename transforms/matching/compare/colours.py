@@ -64,8 +64,23 @@ def are_other_colours(first: Plane, second: Plane) -> bool:
         first, second: (height, width, 3), RGB; of the same frame.
     """
     one, other = _chroma(first, second)
-    if float(np.quantile(np.abs(one - other), 0.99)) < _LEAST_APART:
-        return False
+    differ = float(np.quantile(np.abs(one - other), 0.99)) >= _LEAST_APART
+    return differ and colours_follow(first, second)
+
+
+def colours_follow(first: Plane, second: Plane, least: float | None = None) -> bool:
+    """Whether the colours of one are those of the other times one factor.
+
+    Args:
+        least: the colours of `first` may instead be those of `second` times any factor from this
+            to 1, another one at each place.
+    """
+    one, other = _chroma(first, second)
+    if least is not None:
+        low, high = np.minimum(other, least * other), np.maximum(other, least * other)
+        around = cv2.dilate(np.abs(other).max(axis=2), _NEAR)
+        apart = np.abs(one - np.clip(one, low, high)).max(axis=2)
+        return bool((apart <= _NOISE + _EXPLAINED * around).all())
     weak, strong = sorted((one, other), key=lambda plane: float((plane * plane).sum()))
     factor = float((weak * strong).sum()) / max(float((strong * strong).sum()), 1.0)
     expected = max(factor, 0.0) * strong

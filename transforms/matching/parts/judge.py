@@ -5,6 +5,7 @@ pictures (`compare.compare`): every cell of 8 x 8 pixels must agree. So a logo, 
 in common is not enough, because the rest of what both should show disagrees.
 
 Cuttings that are not the same may be the same in other colours (`compare.colours`).
+Those on the same grid of pixels may be copies with other levels (`altered`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import compare
 from cauldron.transforms.matching.compare.prepared import prepare_pixels
+from cauldron.transforms.matching.parts.altered import marked_copy, tone_copy
 from cauldron.transforms.matching.parts.geometry import Placed
 from PIL import Image
 
@@ -33,7 +35,7 @@ _UNSCALED = 0.012
 _INSET = 0.006
 _NUDGE = 2
 
-Kind = Literal["picture", "colours"]
+Kind = Literal["picture", "colours", "watermark"]
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
@@ -42,7 +44,8 @@ class Judged(NamedTuple):
     """Two cuttings that are the same.
 
     Attributes:
-        kind: ``picture``, or ``colours`` if only grey agrees.
+        kind: ``picture``; ``colours`` if only grey agrees, or contrast was changed; ``watermark``
+            if a half-transparent mark lies over the training picture.
         score: 0.5 to 1.
     """
 
@@ -131,7 +134,15 @@ def judge(ours: Pixels, theirs: Pixels) -> Judged | None:
     if found.same:
         return Judged("picture", found.score)
     recoloured = compare_colours(first, second, found)
-    return None if recoloured is None else Judged("colours", recoloured.score)
+    if recoloured is not None:
+        return Judged("colours", recoloured.score)
+    if ours.shape != theirs.shape or first.blank or second.blank:
+        return None
+    score = tone_copy(ours, theirs, first, second)
+    if score is not None:
+        return Judged("colours", score)
+    score = marked_copy(first, second)
+    return None if score is None else Judged("watermark", score)
 
 
 def _grey(pixels: Pixels) -> Pixels:
