@@ -175,7 +175,7 @@ def explained(error: BaseException, url: URL) -> Failed:
     causes = list(_causes(error))
     # The innermost one says what happened; those around it, that there was no connection.
     words = next((str(item) for item in reversed(causes) if str(item)), type(error).__name__)
-    text = f"{url.host}: {words}"
+    text = words if words.startswith(str(url.host)) else f"{url.host}: {words}"
     for kinds, reason, is_hosts, is_passing in _ERRORS:
         if any(isinstance(item, kinds) for item in causes):
             return Failed(reason, text[:300], is_hosts, is_passing)

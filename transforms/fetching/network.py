@@ -31,8 +31,10 @@ from cauldron.core.sections.fetching import FetchRules
 # The addresses of a name. Raises OSError (`socket.gaierror`) if there are none.
 Lookup = Callable[[str], Awaitable[list[str]]]
 
-# Lookups block a thread each; web pages of a crawl have many hosts, and dead ones take seconds.
-_LOOKUP_THREADS = 64
+# Lookups block a thread each, also those that nobody waits for any more: a dead name keeps one for
+# half a minute, three times as long as it is waited for. A live name must not wait for a thread.
+_LOOKUPS_PER_REQUEST = 3
+_MOST_LOOKUP_THREADS = 1024
 _DNS_SECONDS = 300
 _DNS_NAMES = 50_000
 
@@ -151,7 +153,8 @@ class Network:
     ) -> None:
         self._proxies = _usable(getproxies())
         self._rules, self._mirrors = rules, dict(mirrors or {})
-        self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="lookup")
+        threads = min(_LOOKUPS_PER_REQUEST * rules.concurrency, _MOST_LOOKUP_THREADS)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lookup")
         self._resolver = _Resolver(rules, self._mirrors, lookup or self._system)
         connector = aiohttp.TCPConnector(
             limit=0,  # requests in flight are bounded by their caller

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import socket
 import ssl
 import time
 import zlib
+from typing import Any
 
 import pytest
 from cauldron.transforms.fetching.fetcher import Failed, Fetcher
@@ -284,6 +286,62 @@ def test_a_long_wait_is_cut():
         start = time.monotonic()
         assert fetch_all(server, "/a", of=rules(attempts=2, longest_wait=0.2)) == [photo(1)]
         assert time.monotonic() - start < 5
+
+
+def test_a_busy_host_that_others_redirect_to_is_left_alone_as_well():
+    pages = {
+        "/a": redirect("http://other.test:{port}/1"),
+        "/b": redirect("http://other.test:{port}/2"),
+        "/1": answer("429 Too Many Requests", b"", "Retry-After: 1"),
+    }
+    allowed = rules(allowed_hosts=("images.test", "other.test"))
+
+    async def at_home(host: str) -> list[str]:
+        return ["127.0.0.1"]
+
+    async def run(port: int) -> tuple[bytes | Failed, float]:
+        network = Network(allowed, lookup=at_home)
+        fetcher = Fetcher(allowed, network)
+        try:
+            await fetcher.fetch(f"http://images.test:{port}/a")
+            start = time.monotonic()
+            second = await fetcher.fetch(f"http://images.test:{port}/b")
+            return second, time.monotonic() - start
+        finally:
+            await network.close()
+
+    with ImageServer(pages) as server:
+        outcome, seconds = asyncio.run(run(server.port))
+    assert outcome == photo(2)
+    assert seconds > 0.8
+
+
+def test_names_that_are_looked_up_for_long_do_not_keep_others_from_being_looked_up(monkeypatch):
+    look = socket.getaddrinfo
+
+    def slow_when_dead(host: Any, *rest: Any, **more: Any) -> Any:
+        if str(host).startswith("dead"):
+            time.sleep(1.5)
+            raise socket.gaierror(socket.EAI_AGAIN, "no server answers")
+        return look("127.0.0.1" if host == "images.test" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_when_dead)
+    of = rules(timeouts=FAST.model_copy(update={"dns": 0.5}), concurrency=200)
+
+    async def run(port: int) -> bytes | Failed:
+        network = Network(of)
+        fetcher = Fetcher(of, network)
+        dead = [asyncio.create_task(fetcher.fetch(f"http://dead{n}.test/1")) for n in range(100)]
+        try:
+            await asyncio.sleep(0.2)
+            live = await fetcher.fetch(f"http://images.test:{port}/1")
+            assert {reason_of(item) for item in await asyncio.gather(*dead)} == {"dns_failure"}
+            return live
+        finally:
+            await network.close()
+
+    with ImageServer() as server:
+        assert asyncio.run(run(server.port)) == photo(1)
 
 
 def test_what_is_the_images_fault_is_not_asked_again():
