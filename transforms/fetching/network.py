@@ -5,9 +5,9 @@ socket is checked again when it is made, by the very address that it will be con
 also holds for hosts that are written as an address. So an answer of DNS that changes between two
 questions cannot lead inside.
 
-Behind a proxy (``http_proxy``, ``https_proxy``, ``no_proxy``) names are resolved by the proxy. Hosts
-that are written as addresses are checked here, and names that no public host can have are refused.
-To which address another name leads only the proxy knows: it should refuse private ones.
+Behind a proxy (``http_proxy``, ``https_proxy``, ``no_proxy``) names are resolved by the proxy.
+Hosts that are written as addresses are checked here, and names that no public host can have are
+refused. To which address another name leads only the proxy knows: it should refuse private ones.
 """
 
 from __future__ import annotations
@@ -196,13 +196,13 @@ class Network:
             url = url.with_scheme("http")  # a folder has no certificate of its host
         proxy = None if name in self._mirrors else self._proxy_of(url)
         address = literal(name)
+        is_allowed = name in self._rules.allowed_hosts
         if address is not None and not is_public(address):
-            if name not in self._rules.allowed_hosts:
+            if not is_allowed:
                 raise AddressRefused(f"{name} is not a public address")
             self._resolver.allow(str(address), url.port or 0)
-        elif proxy is not None and address is None and is_inside_name(name):
-            if name not in self._rules.allowed_hosts:
-                raise AddressRefused(f"{name} is a name inside the network of the proxy")
+        elif proxy is not None and address is None and is_inside_name(name) and not is_allowed:
+            raise AddressRefused(f"{name} is a name inside the network of the proxy")
         if proxy is None:
             return self._direct.get(url, allow_redirects=False)
         return self._proxied.get(url, allow_redirects=False, proxy=proxy)

@@ -425,7 +425,7 @@ def test_a_proxy_of_another_kind_is_said_once_and_not_for_every_image(monkeypatc
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
-    with ImageServer() as server, pytest.raises(CauldronError, match="all_proxy .*socks5://"):
+    with ImageServer() as server, pytest.raises(CauldronError, match=r"all_proxy .*socks5://"):
         fetch_all(server, "/1")
 
 
