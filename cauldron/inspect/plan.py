@@ -13,7 +13,7 @@ from cauldron.core.output.finished import Finished, find_finished
 from cauldron.core.shares import Allocation, UnplannedError, row_parts
 from cauldron.core.stage import StageRecipe
 from cauldron.inspect.basis import Basis, find_basis, pack_bytes
-from cauldron.inspect.causes import causes
+from cauldron.inspect.causes import causes, repeated
 from cauldron.inspect.statistics import Published, published, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
@@ -48,7 +48,8 @@ class PlannedSource:
         authors_epochs: passes of the authors' code over it; None if it is not in the table.
         read_bytes: that a build reads of it; 0 if its corpus is there, None if unknown.
         fetched_images: that a build fetches from their URLs, and `fetched_bytes` of them.
-        images: in all of its rows; 0 if unknown.
+        images: in all of its rows that are read; 0 if unknown.
+        limit: the most rows that are read; None if all are.
     """
 
     allocation: Allocation
@@ -60,6 +61,7 @@ class PlannedSource:
     fetched_images: int = 0
     fetched_bytes: int = 0
     images: int = 0
+    limit: int | None = None
 
     @property
     def authors_epochs(self) -> float | None:
@@ -85,10 +87,15 @@ class PlannedSource:
         """Of the difference, in a few words; "" if there is none."""
         found = []
         if self.difference is not None and abs(self.difference) > SAME:
-            found = causes(self.allocation, self.published) or [OTHERS[self.difference < 0]]
+            found = self._causes() or [OTHERS[self.difference < 0]]
         elif self.allocation.capped or self.allocation.portion.epochs is not None:
-            found = causes(self.allocation, self.published)
+            found = self._causes()
+        elif too_small := repeated(self.allocation, self.limit):
+            found = [too_small]
         return "; ".join(found)
+
+    def _causes(self) -> list[str]:
+        return causes(self.allocation, self.published, self.limit)
 
     def to_json(self) -> dict[str, Any]:
         allocation, row = self.allocation, self.published
@@ -111,6 +118,7 @@ class PlannedSource:
             "cause": self.cause,
             "basis": self.basis,
             "tokens_estimated": self.estimated,
+            "limit": self.limit,
             "read_bytes": self.read_bytes,
             "fetched_images": self.fetched_images,
             "fetched_bytes": self.fetched_bytes,
@@ -288,6 +296,7 @@ def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -
             estimated=item.source in basis.estimated,
             published=table.get(item.source),
             read_bytes=_read_bytes(basis, item.source),
+            limit=basis.limits.get(item.source),
             **_images(basis, item.source),
         )
         for item in basis.allocations
@@ -323,7 +332,7 @@ def _images(basis: Basis, name: str) -> dict[str, int]:
     usual, source = typical_rows().get(name), registry().get(name)
     if usual is None or basis.kinds[name] != "published":
         return {}
-    images = round(usual.rows * usual.images)
+    images = round(min(usual.rows, basis.limits.get(name, usual.rows)) * usual.images)
     if source is None or not source.by_url:
         return {"images": images}
     size = images * (usual.image_bytes or 0)
@@ -334,7 +343,11 @@ def _read_bytes(basis: Basis, source: str) -> int | None:
     if basis.kinds[source] != "published":
         return 0
     known = registry().get(source)
-    return known.published_bytes if known else None
+    if known is None or known.published_bytes is None:
+        return None
+    if source not in basis.limits or known.published_rows is None:
+        return known.published_bytes
+    return round(known.published_bytes * basis.limits[source] / known.published_rows)
 
 
 def _corpora_bytes(lines: list[PlannedSource], found: Finished | None) -> int:

@@ -17,6 +17,7 @@ from cauldron.core.output.manifests import MixtureManifest, RatingManifest
 from cauldron.core.program import program
 from cauldron.inspect.card import REASONS, nothing_left, reasons
 from cauldron.inspect.docmatix_plan import DocmatixPlan
+from cauldron.inspect.left_out import limits_told, repeated
 from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note, together
 from cauldron.inspect.plan_difference import Difference
 from cauldron.inspect.query_output import console
@@ -98,6 +99,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
         *([without] if missing else []),
         *([nothing_left(manifest)] if manifest.empty else []),
         *_reasons(manifest),
+        *(f"{name}: {limits_told(manifest)[name]}." for name in repeated(manifest)),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
         f"Look at it: {program()} query {shlex.quote(output)} {shlex.quote(query)}",
@@ -161,12 +163,25 @@ def _plan_notes(plan: Plan) -> list[str]:
         "epochs: passes over a source; authors: those of the authors' code. Shares are of answer "
         "tokens.",
         *_causes(plan),
+        *_limits(plan),
         *([f"Answer tokens of {guessed} sources are estimated from bytes."] if guessed else []),
         *([misprint] if misprint else []),
         *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
         *([absent] if plan.absent else []),
         *(f"Left out: {name}: {why}" for name, why in plan.left_out.items()),
     ]
+
+
+def _limits(plan: Plan) -> list[str]:
+    """How many rows the recipe reads of the sources that it does not read whole."""
+    known = registry()
+    told = []
+    for line in plan.sources:
+        if line.limit is not None:
+            name = line.allocation.source
+            whole = known[name].published_rows if name in known else None
+            told.append(f"{name} {line.limit:,}" + (f" of {whole:,}" if whole else ""))
+    return [f"Rows that are read of sources with a limit: {'; '.join(told)}."] if told else []
 
 
 def _causes(plan: Plan) -> list[str]:

@@ -72,6 +72,10 @@ class Tokenizer(_Frozen):
     digest: str | None = None
 
 
+# A source that gave this part of its limit has more rows.
+_NEARLY = 0.9
+
+
 class PublishedFile(_Frozen):
     """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
 
@@ -114,6 +118,12 @@ class CorpusManifest(Manifest):
     files: list[PublishedFile]
     parts: list[CorpusPart]
     counts: CorpusCounts
+
+    @property
+    def ended_by_limit(self) -> bool:
+        """Whether the source has more rows than were read, as far as its files tell. Where a limit
+        is divided among files it is not always reached (`cauldron.sources.base.Source.pieces`)."""
+        return 0 <= self.limit * _NEARLY <= self.counts.rows_in
 
     def tables(self, kind: Literal["corpus", "benchmarks"] = "corpus") -> list[str]:
         """The parquet files of the parts, relative to the output folder."""
@@ -295,7 +305,9 @@ class SourceInMixture(_Frozen):
     """One source in a mixture.
 
     Attributes:
-        counts: of its published rows, after ingest and curation.
+        counts: of the rows that were read of it, after ingest and curation.
+        limit: the most rows that were to be read, -1 for all.
+        rows_published: at the publisher, as far as known.
         weight: as in the recipe; None if the recipe gives a share or epochs.
         share_published: in the table of the recipe's `statistics`; None if it is not there.
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
@@ -308,6 +320,8 @@ class SourceInMixture(_Frozen):
     """
 
     counts: RowCounts
+    limit: int = -1
+    rows_published: int | None = None
     weight: float | None
     share_published: float | None = None
     share_asked: float
