@@ -157,6 +157,10 @@ def test_the_logo_of_the_sample_is_left_out_of_its_pages(staged: Built) -> None:
     rows = load_mixture(str(staged[0] / "mixtures/sample/stage1")).rows(["source", "messages"])
     pages = [row["messages"] for row in rows if row["source"] == "obelics"]
     assert all(is_document(page) for page in pages)
+    card = (staged[0] / "mixtures/sample/stage1/README.md").read_text()
+    told = card[card.index("## Images left out of documents") :]
+    assert f"repeated_images {counts.repeated_images}" in told
+    assert all(f"{why} {n}" in told for why, n in counts.images_dropped.items())
     shown = [sum(part["type"] == "image" for part in page[0]["content"]) for page in pages]
     assert set(shown) == {2}
 

@@ -14,7 +14,7 @@ from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
 from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts, solve
-from cauldron.inspect.statistics import Published, expected_counts, typical_rows
+from cauldron.inspect.statistics import Published, Typical, expected_counts, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, lengths_of, typical
@@ -28,6 +28,8 @@ class Basis:
     Attributes:
         kinds: ``published``, ``corpus`` (before curation) or ``decisions``, by source.
         row_bytes: average bytes of a row, by source, where known.
+        images: in the rows that are matched with each other, by source, where known; none of
+            sources that are decided on.
         bytes: of the mixture; None if unknown for any source that is taken.
         estimated: sources whose tokens were estimated, not counted by a tokenizer.
         missing: sources of which nothing is known.
@@ -41,6 +43,7 @@ class Basis:
     estimated: frozenset[str] = frozenset()
     missing: tuple[str, ...] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_basis(
@@ -159,6 +162,7 @@ def _from_counts(
     row_bytes: dict[str, float] = {}
     wanted = [name for name in rules.mixture if name not in left_out]
     limits: dict[str, int] = {}
+    images: dict[str, int] = {}
     for name in wanted:
         source, limit = known.get(name), recipe.source(name).limit
         whole = source.published_rows if source else None
@@ -170,17 +174,20 @@ def _from_counts(
             tokens = float(totals.answer_tokens)
             counts[name] = SourceCounts(totals.kept, tokens, tokens)
             row_bytes[name] = pack_bytes(corpora[name]) / max(1, totals.kept)
+            images[name] = totals.images
         elif name in table:
             counts[name] = table[name].expected(rows, rules.turns.cap)
         elif name in usual:
             counts[name] = usual[name].counts(rows)
+        if name not in corpora:
+            images[name] = _expected_images(usual.get(name), table.get(name), rows)
         if name not in corpora and limit is not None and (whole is None or limit < whole):
             limits[name] = limit
         if name not in corpora and source and source.published_bytes and whole:
             row_bytes[name] = source.published_bytes / whole
-            if source.by_url and name in usual:
-                # The URLs are not stored, what they lead to is.
-                row_bytes[name] = usual[name].images * (usual[name].image_bytes or 0)
+            if name in usual and (size := usual[name].image_bytes):
+                # URLs and PDFs are not stored, what they lead to is.
+                row_bytes[name] = usual[name].images * size
     published = {name: row.counts() for name, row in table.items()}
     if rules.measured:
         read = {name: corpora[name] for name in wanted if name in corpora}
@@ -198,7 +205,17 @@ def _from_counts(
         estimated=_estimated({name: corpora[name] for name in wanted if name in corpora}),
         missing=tuple(name for name in wanted if name not in counts),
         limits=limits,
+        images=images,
     )
+
+
+def _expected_images(usual: Typical | None, row: Published | None, rows: int | None) -> int:
+    """Args: rows: that are read; None if unknown."""
+    if usual is not None:
+        return round((usual.rows if rows is None else rows) * usual.images)
+    if row is None:
+        return 0
+    return round(row.images * (1.0 if rows is None else min(1.0, rows / row.rows)))
 
 
 def _ends(limit: int, corpus: CorpusManifest | None) -> bool:

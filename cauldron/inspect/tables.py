@@ -18,8 +18,9 @@ from cauldron.core.program import program
 from cauldron.inspect.card import REASONS, nothing_left, reasons
 from cauldron.inspect.docmatix_plan import DocmatixPlan
 from cauldron.inspect.left_out import limits_told, repeated
-from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note, together
+from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note, together
 from cauldron.inspect.plan_difference import Difference
+from cauldron.inspect.planned_source import OTHERS
 from cauldron.inspect.query_output import console
 from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
@@ -225,34 +226,49 @@ def _changed(change: Difference) -> str:
 
 
 def _cost(plan: Plan, price: float) -> str:
-    estimate = plan.to_json(price)["estimate"]
-    unknown = len(estimate["sources_of_unknown_size"])
+    values = plan.to_json(price)["estimate"]
+    unknown = len(values["sources_of_unknown_size"])
+    others = f" and {unknown} sources of unknown size" if unknown else ""
+    return f"A build {_taken(values, others, price)}"
+
+
+def _taken(values: dict[str, Any], unread: str, price: float, unstored: str = "") -> str:
+    """What a build takes, in a sentence.
+
+    Args:
+        unread, unstored: what more is read or stored, of unknown size.
+    """
+    steps = values["core_hours_by_step"].items()
+    hours = ", ".join(f"{step} {value:,.1f}" for step, value in steps if value)
+    pages = values["rendered_pages"]
     return (
-        f"A build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
-        + (f" and {unknown} sources of unknown size" if unknown else "")
-        + (f", fetches {_fetched(estimate)}" if estimate["fetched_images"] else "")
-        + f" and shuffles {_size(estimate['shuffled_bytes'])}: about "
-        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at "
-        f"{price:g} USD per core-hour."
+        f"reads about {_size(values['read_bytes'])}{unread}"
+        + (f", fetches {_fetched(values)}" if values["fetched_images"] else "")
+        + (f", draws {_millions(pages)} pages" if pages else "")
+        + f", stores {_size(values['stored_bytes'])}{unstored}"
+        + f" and shuffles {_size(values['shuffled_bytes'])}:"
+        + f" about {values['core_hours']:,.0f} core-hours"
+        + (f" ({hours})" if hours else "")
+        + f", {values['cost_usd']:,.2f} USD at {price:g} USD per core-hour."
     )
 
 
-def _fetched(estimate: dict[str, Any]) -> str:
-    images, size = estimate["fetched_images"], estimate["fetched_bytes"]
-    return f"{images / 1e6:,.0f} million images of {size / 1e12:,.1f} TB (50 kB each, assumed)"
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f} million"
+
+
+def _fetched(values: dict[str, Any]) -> str:
+    images, size = values["fetched_images"], values["fetched_bytes"]
+    return f"{_millions(images)} images of {size / 1e12:,.1f} TB (50 kB each, assumed)"
 
 
 def print_plans_together(planned: Sequence[Plan], price: float) -> None:
     """Print what one build of several stages takes."""
     whole = together(planned, price)
-    fetched = f", fetches {_fetched(whole)}" if whole["fetched_images"] else ""
     unknown = "".join(f" and the mixture {name}" for name in whole["stages_of_unknown_size"])
-    stored = f"stores {_size(whole['stored_bytes'])}{unknown}"
     console().print(
         f"All {len(planned)} stages in one build, where a source that several mix is read once: "
-        f"reads {_size(whole['read_bytes'])}{fetched}, {stored}, "
-        f"shuffles {_size(whole['shuffled_bytes'])}; ingest takes about "
-        f"{whole['core_hours']:,.0f} core-hours, {whole['cost_usd']:,.2f} USD.",
+        + _taken(whole, "", price, unknown),
         highlight=False,
         soft_wrap=True,
     )
