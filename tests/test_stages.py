@@ -96,10 +96,10 @@ def test_a_source_of_several_stages_is_read_and_fetched_once(planned: dict[str, 
     assert whole["read_bytes"] == alone - again
     fetched = {"obelics", "laion_coco", "pixelprose"}
     images = {
-        line.allocation.source: line.fetched_images
+        line.allocation.source: line.work.fetched_images
         for plan in planned.values()
         for line in plan.sources
-        if line.fetched_images
+        if line.work.fetched_images
     }
     assert set(images) == fetched
     assert whole["fetched_images"] == sum(images.values())

@@ -20,8 +20,8 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron.core import gcs, objects
 from cauldron.core.errors import UsageError, first_line
+from cauldron.core.stores import gcs, objects
 
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
 # more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation
-from cauldron.core.stage import StageRecipe
 from cauldron.inspect.causes import causes, repeated
 from cauldron.inspect.costs import Work
 from cauldron.inspect.statistics import Published

@@ -259,7 +259,8 @@ def _millions(count: float) -> str:
 
 def _fetched(values: dict[str, Any]) -> str:
     images, size = values["fetched_images"], values["fetched_bytes"]
-    return f"{_millions(images)} images of {size / 1e12:,.1f} TB (50 kB each, assumed)"
+    each = f"{size / images / 1e3:,.0f} kB each, assumed"
+    return f"{_millions(images)} images of {size / 1e12:,.1f} TB ({each})"
 
 
 def print_plans_together(planned: Sequence[Plan], price: float) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 from cauldron.sources import base
-from cauldron.sources.base import MISSING, BadRow, Piece
+from cauldron.sources.base import BadRow, Piece, missing_piece
 from cauldron.sources.formats.parquet_files import (
     MOST_ROWS,
     Columns,
@@ -73,12 +73,7 @@ def parquet_pieces(
     )
     for slot, outcome in _surveyed(repo, shards, columns, limit):
         if isinstance(slot, Missing):
-            message = "by the numbers of the shards beside them, some are missing"
-            pieces.append(
-                Piece(source, slot.pattern, MISSING, slot.start, slot.stop)._replace(
-                    reason="missing_shard", message=message
-                )
-            )
+            pieces.append(missing_piece(source, slot))
         elif isinstance(outcome, ParquetError):
             rows = min(outcome.rows, left)
             problem = Piece(source, slot.path, kind, size=slot.size, limit=rows)
