@@ -191,9 +191,7 @@ def test_a_refusal_is_one_line(store: FakeGcs) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_listing_asks_for_names_alone(
-    store: FakeGcs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_listing_asks_for_names_alone(store: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = [f"out/_done/part-{number}.json" for number in range(7)]
     for name in [*inside, "out/_done/deeper/a", "out/_done/deeper/b", "out/_done/", "out/_donei"]:
         objects.write(f"gs://bucket/{name}", b"1", None)

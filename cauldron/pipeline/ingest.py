@@ -170,9 +170,7 @@ def _read(markers: Markers) -> _Made:
     return _Made(parts, total.to_json(), lost)
 
 
-def _check_losses(
-    todo: list[PlannedCorpus], made: list[_Made], limit: float
-) -> None:
+def _check_losses(todo: list[PlannedCorpus], made: list[_Made], limit: float) -> None:
     """Raise CauldronError with a line for every source that lost more than `limit`."""
     lines = []
     for corpus, (_, counts, lost_bytes) in zip(todo, made, strict=True):
