@@ -37,8 +37,8 @@ from cauldron.transforms.mixing.shuffle import MixJob, MixSource, in_order
 from benchmarks.join import peak_bytes, tree
 from benchmarks.made_corpora import SOURCES, write_decisions
 from cauldron.core import storage
-from cauldron.core.stage import StageRecipe
-from cauldron.pipeline.runner import run
+from cauldron.core.sections.stage import StageRecipe
+from cauldron.pipeline.runners.runner import run
 
 EPOCHS = 1.5
 

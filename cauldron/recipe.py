@@ -13,13 +13,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError, first_line
-from cauldron.core.fetching import FetchRules
 from cauldron.core.names import Name, SourceName, did_you_mean, plain_name
 from cauldron.core.plain_yaml import parse_yaml
-from cauldron.core.ratings import RatingRules
-from cauldron.core.rules import (
+from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.sections.fetching import FetchRules
+from cauldron.core.sections.ratings import RatingRules
+from cauldron.core.sections.rules import (
     AgainstRules,
     ClassifierRules,
     DuplicateRules,
@@ -29,7 +29,7 @@ from cauldron.core.rules import (
     Strict,
     TextRules,
 )
-from cauldron.core.stage import Budget, Portion, StageRecipe
+from cauldron.core.sections.stage import Budget, Portion, StageRecipe
 from cauldron.core.tokenizer import MISTRAL_7B
 
 

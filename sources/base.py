@@ -226,6 +226,13 @@ class Source(abc.ABC):
         return []
 
 
+def missing_piece(source: str, slot: Missing) -> Piece:
+    """The piece that stands for a run of shards which are not there."""
+    message = "by the numbers of the shards beside them, some are missing"
+    piece = Piece(source, slot.pattern, MISSING, slot.start, slot.stop)
+    return piece._replace(reason="missing_shard", message=message)
+
+
 def lost_rows(piece: Piece) -> Iterator[BadRow]:
     """What a piece with a `reason` yields: one record, or one for each missing shard."""
     if piece.kind == MISSING:

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cauldron.core import objects, storage, versioned
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output import lock
 from cauldron.core.output.lock import LOCK, locked
 from cauldron.core.output.manifests import CurationManifest
+from cauldron.core.stores import objects, versioned
 from cauldron.pipeline.step import Step
 from tests.doubles.gcs import FakeGcs
 

@@ -21,8 +21,8 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron.core import gcs, objects
 from cauldron.core.errors import UsageError, first_line
+from cauldron.core.stores import gcs, objects
 
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
 # more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).
@@ -198,7 +198,7 @@ def write_json(path: str, value: Any) -> None:
 def json_bytes(value: Any) -> bytes:
     """With sorted keys: equal values give equal bytes."""
     encoder = json.JSONEncoder(indent=1, sort_keys=True, ensure_ascii=False)
-    # Piece by piece: `dumps` holds a string for every line, ten times the result of a long manifest.
+    # Piece by piece: `dumps` holds a string for every line, ten times the bytes of a long manifest.
     text = io.BytesIO()
     for piece in encoder.iterencode(value):
         text.write(piece.encode())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation
-from cauldron.core.stage import StageRecipe
 from cauldron.inspect.statistics import Published
 
 # A source that reaches a smaller part of its share is named, with the reason.

@@ -10,8 +10,8 @@ from typing import Any
 from cauldron.core.disk import free_bytes
 from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import Finished, find_finished
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation, UnplannedError, row_parts
-from cauldron.core.stage import StageRecipe
 from cauldron.inspect.basis import Basis, find_basis, pack_bytes
 from cauldron.inspect.causes import causes
 from cauldron.inspect.statistics import Published, published, typical_rows

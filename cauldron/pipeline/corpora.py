@@ -20,7 +20,7 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     quarantine_folder,
 )
-from cauldron.pipeline.remote_workers import check_token
+from cauldron.pipeline.runners.remote_workers import check_token
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source
@@ -49,7 +49,7 @@ class BuildOptions:
         skip_disk_check: go on although the disk seems too small.
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
-        few_jobs: see `cauldron.pipeline.runner.Launcher`.
+        few_jobs: see `cauldron.pipeline.runners.runner.Launcher`.
         refetch: ask again for images by URL: those that failed, or all.
     """
 

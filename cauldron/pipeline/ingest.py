@@ -26,7 +26,7 @@ from cauldron.core.output.manifests import (
 from cauldron.core.output.markers import Markers, marker_folder
 from cauldron.core.reasons import NOT_FETCHED
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.pipeline.runner import Job, Launcher, job_name
+from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.step import make_steps
 from cauldron.sources.base import Piece
 from cauldron.sources.repos.roots import open_root

@@ -35,7 +35,7 @@ from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
 from cauldron.inspect.statistics import expected_counts, published, published_counts
-from cauldron.pipeline.runner import Job, Launcher, job_name
+from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe

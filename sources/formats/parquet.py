@@ -1,8 +1,9 @@
 """Parquet files: cut into pieces of row groups, and read row by row.
 
 Planning finds files that cannot be opened or have other columns; each becomes one `BadRow`. Of a
-source with very many files the reader finds them, as planning then opens none. In a row group that cannot be decoded, the rows from the broken batch on are lost; reading continues
-with the next row group. For memory see `cauldron.sources.formats.parquet_files`.
+source with very many files the reader finds them, as planning then opens none. In a row group that
+cannot be decoded, the rows from the broken batch on are lost; reading continues with the next row
+group. For memory see `cauldron.sources.formats.parquet_files`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 from cauldron.sources import base
-from cauldron.sources.base import MISSING, BadRow, Piece
+from cauldron.sources.base import BadRow, Piece, missing_piece
 from cauldron.sources.formats.parquet_files import (
     MOST_ROWS,
     Columns,
@@ -34,8 +35,8 @@ from cauldron.core.schema import Origin
 PARQUET = "parquet"
 # Reading footers means waiting for the disk or network, so more threads than cores help.
 _SURVEYORS = 8
-# Of a source with more files none is opened for planning, and each is a piece: so the requests of the
-# process that plans do not grow with the source, and that many pieces are enough for any cluster.
+# Of a source with more files none is opened for planning, and each is a piece: so requests of the
+# process that plans do not grow with the source. That many pieces are enough for any cluster.
 _MOST_FOOTERS = 2_000
 # No real row group holds more rows; a broken footer may claim any number.
 _MOST_LISTED = 100_000
@@ -77,14 +78,14 @@ def parquet_pieces(
     )
     if limit < 0 and len(shards.slots) > _MOST_FOOTERS:
         return [
-            _missing(source, slot)
+            missing_piece(source, slot)
             if isinstance(slot, Missing)
             else Piece(source, slot.path, kind, size=slot.size)
             for slot in shards.slots
         ]
     for slot, outcome in _surveyed(repo, shards, columns, in_parallel=limit < 0):
         if isinstance(slot, Missing):
-            pieces.append(_missing(source, slot))
+            pieces.append(missing_piece(source, slot))
         elif isinstance(outcome, ParquetError):
             rows = min(outcome.rows, left)
             problem = Piece(source, slot.path, kind, size=slot.size, limit=rows)
@@ -98,19 +99,13 @@ def parquet_pieces(
     return pieces
 
 
-def _missing(source: str, shards: Missing) -> Piece:
-    message = "by the numbers of the shards beside them, some are missing"
-    whole = Piece(source, shards.pattern, MISSING, shards.start, shards.stop)
-    return whole._replace(reason="missing_shard", message=message)
-
-
 def read_parquet(repo: Repo, piece: Piece, columns: Columns) -> Iterator[ParquetRow | BadRow]:
     """The rows of a piece made by `parquet_pieces`; `origin.row` counts rows of the file."""
     try:
         with open_parquet(repo, piece.file, columns) as file:
             yield from _rows(file, piece, present(file, columns))
     except ParquetError as problem:
-        # Of a file that was cut into several pieces, each is found unreadable and counts as one row.
+        # Of a file that was cut, each piece is found unreadable and counts as one row.
         rows = max(1, problem.rows) if (piece.start, piece.stop) == (0, -1) else 1
         origin = Origin(file=piece.file)
         yield BadRow(origin, problem.reason, problem.message, rows, whole_piece=True)

@@ -11,8 +11,8 @@ from cauldron.transforms.mixing.lengths import LengthRules, Lengths, packed, wit
 from cauldron.transforms.mixing.tallies import Tally, tally, total
 
 from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.sections.stage import Budget, StageRecipe
 from cauldron.core.shares import Allocation, Counts, SourceCounts, row_parts, solve
-from cauldron.core.stage import Budget, StageRecipe
 from cauldron.core.tokenizer import ESTIMATE
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from pydantic import Field
 
-from cauldron.core.rules import Strict
+from cauldron.core.sections.rules import Strict
 
 Reasons = dict[str, int]
 

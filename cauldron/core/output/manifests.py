@@ -14,11 +14,11 @@ from pydantic.dataclasses import dataclass
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.models import ModelRules
 from cauldron.core.names import Name, SourceName
 from cauldron.core.output.counts import CorpusCounts, CurationCounts, RowCounts, added
-from cauldron.core.ratings import Scale
-from cauldron.core.rules import Action, Conflicts
+from cauldron.core.sections.models import ModelRules
+from cauldron.core.sections.ratings import Scale
+from cauldron.core.sections.rules import Action, Conflicts
 
 MANIFEST = "manifest.json"
 DATA = "data"

@@ -18,7 +18,7 @@ from cauldron.transforms.mixing.shuffle import MixJob, MixSource, in_order, refe
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 from tests.mixing import decision, merged_decision, takes_in_memory, write_curation
 
 EPOCHS = {"a": 2.7, "b": 0.3, "c": 1, "d": 0, "none": 3}

@@ -19,8 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-from cauldron.core import gcs
 from cauldron.core.errors import CauldronError, first_line
+from cauldron.core.stores import gcs
 
 # The store's limit of calls in one request is 100.
 BATCH = 100
