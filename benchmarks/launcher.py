@@ -48,18 +48,16 @@ from cauldron.core.output.counts import CurationCounts
 from cauldron.core.output.manifests import MANIFEST, CurationManifest, RowFile
 from cauldron.core.output.markers import marker_path
 from cauldron.core.shares import SourceCounts
-from cauldron.pipeline import corpora, ingest, runner
+from cauldron.pipeline import corpora, ingest
 from cauldron.pipeline.build import BuildOptions
 from cauldron.pipeline.mix import MixRequest, mix
-from cauldron.pipeline.runner import Launcher
+from cauldron.pipeline.runners import runner
+from cauldron.pipeline.runners.runner import Launcher
 from cauldron.recipe import Recipe
 
 # Ten sources; names of shards have five digits, so none may have more than 99,999 files.
-SOURCES = tuple(
-    f"the_cauldron/{name}"
-    for name in ("vqav2", "ocrvqa", "plotqa", "dvqa", "docvqa", "tqa", "ai2d", "iam", "screen2words",
-                 "websight")
-)  # fmt: skip
+NAMES = "vqav2 ocrvqa plotqa dvqa docvqa tqa ai2d iam cocoqa vsr"
+SOURCES = tuple(f"the_cauldron/{name}" for name in NAMES.split())
 FILE_BYTES, PICTURE_BYTES = 500_000_000, 150_000
 GROUPS = 33  # of 100 rows, in a file of 3,333
 SHARD_BYTES = 400_000_000

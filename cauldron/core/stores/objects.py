@@ -152,8 +152,8 @@ def delete_all(path: str) -> None:
 
 
 def names(path: str, folders: bool = False) -> Iterator[str]:
-    """Names (not paths) of the objects directly below `path`, or of the folders there; none if there
-    is no such folder. A request for each 1,000."""
+    """Names (not paths) of the objects directly below `path`, or of the folders there; none if
+    there is no such folder. A request for each 1,000."""
     bucket, name = _split(path)
     prefix = f"{name.rstrip('/')}/" if name else ""
     fields = "prefixes,nextPageToken" if folders else "items(name),nextPageToken"
