@@ -120,12 +120,18 @@ class Row:
 
 @dataclass(slots=True)
 class BadRow:
-    """A row that cannot be used, with a code from `cauldron.core.reasons`."""
+    """A row that cannot be used, with a code from `cauldron.core.reasons`.
+
+    Attributes:
+        rows: how many published rows it stands for.
+        whole_piece: nothing of its piece can be read.
+    """
 
     origin: Origin
     reason: str
     message: str
     rows: int = 1
+    whole_piece: bool = False
 
 
 @dataclass(frozen=True)
@@ -237,6 +243,8 @@ def lost_rows(piece: Piece) -> Iterator[BadRow]:
     """What a piece with a `reason` yields: one record, or one for each missing shard."""
     if piece.kind == MISSING:
         for name in Missing(piece.file, piece.start, piece.stop).names():
-            yield BadRow(Origin(file=name), piece.reason, f"there is no {name}")
+            message = f"there is no {name}"
+            yield BadRow(Origin(file=name), piece.reason, message, whole_piece=True)
         return
-    yield BadRow(Origin(file=piece.file), piece.reason, piece.message, max(1, piece.limit))
+    rows = max(1, piece.limit)
+    yield BadRow(Origin(file=piece.file), piece.reason, piece.message, rows, whole_piece=True)

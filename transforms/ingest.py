@@ -70,6 +70,8 @@ def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
         if job.fetched is not None:
             rows = job.fetched.fill(rows, work.part)
         for row in rows:
+            if isinstance(row, BadRow) and row.whole_piece:
+                writer.lost_bytes = work.piece.size
             writer.add(_outcome(row, job.settings), row.rows)
     return names
 

@@ -24,7 +24,6 @@ from cauldron.core.output.manifests import (
     CurationManifest,
     MixtureManifest,
     MixtureTotals,
-    RowFile,
     SourceInMixture,
     Unavailable,
     corpus_folder,
@@ -42,7 +41,7 @@ from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.pipeline import MixRows
-from cauldron.transforms.mixing.plan import MixPlan, MixRun
+from cauldron.transforms.mixing.plan import MixPlan, MixRun, MixSummary
 from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixSource
 
@@ -127,7 +126,7 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     launcher.say(f"{name}: {plan.shards} shards, {plan.bytes / 1e6:,.0f} MB")
     what = f"the mixture of stage {request.stage}"
     check_room(request.output, run.room, {what: plan.missing_bytes})
-    summary = storage.read_json(run.summary_path)
+    summary = MixSummary.read(run.summary_path)
     manifest = _manifest(request, allocations, step.fingerprint, summary)
     _write_card(manifest, step)
     return manifest
@@ -192,10 +191,10 @@ def _statistics(request: MixRequest) -> dict[str, Any]:
 
 
 def _manifest(
-    request: MixRequest, allocations: list[Allocation], digest: str, summary: dict[str, Any]
+    request: MixRequest, allocations: list[Allocation], digest: str, summary: MixSummary
 ) -> MixtureManifest:
-    sums = {item.source: Counter[str](summary["sources"].get(item.source)) for item in allocations}
-    shards = [RowFile(**file) for _, file in summary["shards"]]
+    sums = {item.source: summary.sources.get(item.source, Counter()) for item in allocations}
+    shards = summary.shards
     total = sum(sums.values(), Counter[str]())
     # A row with turns of several sources counts for each of them.
     total["rows"] = sum(shard.rows for shard in shards)

@@ -1,8 +1,9 @@
 """Parquet files: cut into pieces of row groups, and read row by row.
 
-Planning finds files that cannot be opened or have other columns; each becomes one `BadRow`. In a
-row group that cannot be decoded, the rows from the broken batch on are lost; reading continues
-with the next row group. For memory see `cauldron.sources.formats.parquet_files`.
+Planning finds files that cannot be opened or have other columns; each becomes one `BadRow`. Of a
+source with very many files the reader finds them, as planning then opens none. In a row group that
+cannot be decoded, the rows from the broken batch on are lost; reading continues with the next row
+group. For memory see `cauldron.sources.formats.parquet_files`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ from cauldron.core.schema import Origin
 PARQUET = "parquet"
 # Reading footers means waiting for the disk or network, so more threads than cores help.
 _SURVEYORS = 8
+# Of a source with more files none is opened for planning, and each is a piece: so requests of the
+# process that plans do not grow with the source. That many pieces are enough for any cluster.
+_MOST_FOOTERS = 2_000
 # No real row group holds more rows; a broken footer may claim any number.
 _MOST_LISTED = 100_000
 
@@ -63,6 +67,7 @@ def parquet_pieces(
 
     A row group is never cut, so a piece may be larger. Every footer is read; with a `limit`, only
     those up to about the file that reaches it, and every piece says how many rows it stands for.
+    Without one, each of more than `_MOST_FOOTERS` files is a piece.
     """
     if limit == 0:
         return []
@@ -71,6 +76,13 @@ def parquet_pieces(
     size = base.piece_bytes(
         sum(slot.size for slot in shards.slots if not isinstance(slot, Missing))
     )
+    if limit < 0 and len(shards.slots) > _MOST_FOOTERS:
+        return [
+            missing_piece(source, slot)
+            if isinstance(slot, Missing)
+            else Piece(source, slot.path, kind, size=slot.size)
+            for slot in shards.slots
+        ]
     for slot, outcome in _surveyed(repo, shards, columns, limit):
         if isinstance(slot, Missing):
             pieces.append(missing_piece(source, slot))
@@ -92,7 +104,10 @@ def read_parquet(repo: Repo, piece: Piece, columns: Columns) -> Iterator[Parquet
         with open_parquet(repo, piece.file, columns) as file:
             yield from _rows(file, piece, present(file, columns))
     except ParquetError as problem:
-        yield BadRow(Origin(file=piece.file), problem.reason, problem.message)
+        # Of a file that was cut, each piece is found unreadable and counts as one row.
+        rows = max(1, problem.rows) if (piece.start, piece.stop) == (0, -1) else 1
+        origin = Origin(file=piece.file)
+        yield BadRow(origin, problem.reason, problem.message, rows, whole_piece=True)
 
 
 def _rows(file: Any, piece: Piece, names: list[str]) -> Iterator[ParquetRow | BadRow]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
@@ -43,7 +44,13 @@ class Manifest(_Frozen):
     fingerprint: str
 
 
-class HashedFile(_Frozen):
+# Of the entries below a manifest may hold hundreds of thousands. Dataclasses with slots take a
+# third of a model's memory.
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class HashedFile:
     """A file in the manifest's folder; `sha256` is that of the whole file, hex."""
 
     name: FileName
@@ -51,6 +58,7 @@ class HashedFile(_Frozen):
     sha256: Sha256
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class RowFile(HashedFile):
     """A file of rows, parquet or JSON lines."""
 
@@ -76,7 +84,8 @@ class Tokenizer(_Frozen):
 _NEARLY = 0.9
 
 
-class PublishedFile(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class PublishedFile:
     """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
 
     path: str
@@ -84,7 +93,8 @@ class PublishedFile(_Frozen):
     version: str = ""
 
 
-class CorpusPart(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class CorpusPart:
     """One part of a corpus.
 
     Attributes:

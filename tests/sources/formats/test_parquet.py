@@ -165,6 +165,30 @@ def test_pieces_of_a_limit_say_how_many_rows_they_hold(
     assert {piece.limit for piece in plan(repo)} == {-1}
 
 
+def test_of_very_many_files_none_is_opened_for_planning_and_the_reader_finds_the_broken_ones(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"train-0000{number}-of-00006.parquet" for number in range(6)]
+    for name in names[:3]:
+        write(repo, name, 25)
+    whole = write(repo, names[3], 25).read_bytes()
+    (Path(repo.url) / names[3]).write_bytes(whole[:-40])
+    pq.write_table(pa.table({"other": range(7)}), Path(repo.url) / names[4])
+    planned = rows_of(repo)
+    monkeypatch.setattr(parquet, "_MOST_FOOTERS", 4)
+    opened: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRepo, "open", lambda repo, path: opened.append(path))
+        pieces = plan(repo)
+    assert opened == []
+    assert [piece.file for piece in pieces[:5]] == names[:5]
+    assert [piece.reason for piece in pieces] == [""] * 5 + ["missing_shard"]
+    assert sum(p.size for p in pieces) == sum(file.size for file in repo.list())
+    assert rows_of(repo) == planned
+    lost = [(r.reason, r.rows) for r in planned if isinstance(r, BadRow) and r.whole_piece]
+    assert lost == [("unreadable_file", 1), ("wrong_columns", 7), ("missing_shard", 1)]
+
+
 @pytest.mark.parametrize("rows_per_batch", [1, 3, 1000])
 def test_batches_do_not_show(
     repo: Repo, rows_per_batch: int, monkeypatch: pytest.MonkeyPatch
