@@ -129,7 +129,19 @@ def test_a_manifest_with_more_rows_than_its_limit_is_a_problem(hub: Path, tmp_pa
     (corpus,) = corpora(tmp_path / "out")
     path = tmp_path / "out/corpus/pixelprose" / corpus.fingerprint / "manifest.json"
     path.write_text(corpus.model_copy(update={"limit": 5}).model_dump_json())
-    assert any("6 rows in, its limit is 5" in problem for problem in verify(str(tmp_path / "out")))
+    problems = verify(str(tmp_path / "out"))
+    assert any("6 rows were read, its limit is 5" in problem for problem in problems)
+
+
+def test_a_file_that_cannot_be_read_takes_nothing_of_the_limit(hub: Path, tmp_path: Path) -> None:
+    broken = hub / "tomg-group-umd/pixelprose/data/vlm_captions_cc12m_00.parquet"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    recipe = limited(url_recipe(), pixelprose=6).model_copy(update={"max_bad_fraction": 1.0})
+    build_urls(hub, tmp_path / "out", recipe)
+    (corpus,) = corpora(tmp_path / "out")
+    assert (corpus.counts.rows_in, corpus.counts.kept) == (7, 6)
+    assert corpus.counts.quarantined == {"unreadable_file": 1}
+    assert verify(str(tmp_path / "out")) == []
 
 
 def test_a_plan_reads_and_fetches_no_more_than_the_limits() -> None:
