@@ -240,7 +240,7 @@ def _taken(values: dict[str, Any], unread: str, price: float, unstored: str = ""
         unread, unstored: what more is read or stored, of unknown size.
     """
     steps = values["core_hours_by_step"].items()
-    hours = ", ".join(f"{step} {value:,.1f}" for step, value in steps if value)
+    hours = ", ".join(f"{step} {value:,.1f}" for step, value in steps if value >= 0.05)
     pages = values["rendered_pages"]
     return (
         f"reads about {_size(values['read_bytes'])}{unread}"
