@@ -13,10 +13,11 @@ import pytest
 from click.testing import CliRunner
 
 from cauldron.cli import main
-from cauldron.core import storage, versioned
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.lock import LOCK, locked
 from cauldron.core.output.manifests import MixtureManifest
+from cauldron.core.stores import versioned
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from tests.clusters.world import recipe_of_all_steps, write_world

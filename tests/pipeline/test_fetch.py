@@ -13,7 +13,7 @@ from cauldron.transforms.fetching import tally
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.inspect.verify import verify
 from cauldron.pipeline import fetch
 from cauldron.recipe import load_recipe

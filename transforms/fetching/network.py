@@ -24,7 +24,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from cauldron.transforms.fetching.addresses import is_public, literal
 from yarl import URL
 
-from cauldron.core.fetching import FetchRules
+from cauldron.core.sections.fetching import FetchRules
 
 # The addresses of a name. Raises OSError (`socket.gaierror`) if there are none.
 Lookup = Callable[[str], Awaitable[list[str]]]

@@ -12,8 +12,8 @@ import apache_beam as beam
 import pytest
 
 from cauldron.core.errors import CauldronError
-from cauldron.pipeline import runner
-from cauldron.pipeline.local_workers import reason_of
+from cauldron.pipeline.runners import runner
+from cauldron.pipeline.runners.local_workers import reason_of
 
 TWO_WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 

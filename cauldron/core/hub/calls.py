@@ -18,7 +18,7 @@ from huggingface_hub import set_client_factory
 from huggingface_hub.errors import HfHubHTTPError
 
 from cauldron.core.errors import first_line
-from cauldron.core.hub_client import (
+from cauldron.core.hub.client import (
     CALL,
     CIRCLE,
     FIRST_CONTACT,
@@ -30,7 +30,7 @@ from cauldron.core.hub_client import (
     patience,
     shown_url,
 )
-from cauldron.core.hub_errors import BadAnswer, HubError, Stumble
+from cauldron.core.hub.errors import BadAnswer, HubError, Stumble
 
 __all__ = [
     "BadAnswer",

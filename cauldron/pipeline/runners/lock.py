@@ -1,8 +1,8 @@
 """The versions of all packages that Cauldron runs on, from those that are installed here.
 
-``python -m cauldron.pipeline.lock`` prints them as a requirements file. The worker image is made
-from such a file (``requirements.lock``). The wheel of a job asks for the launcher's versions, so
-that a worker does not get whatever is newest when it starts.
+``python -m cauldron.pipeline.runners.lock`` prints them as a requirements file. The worker image is
+made from such a file (``requirements.lock``). The wheel of a job asks for the launcher's versions,
+so that a worker does not get whatever is newest when it starts.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def _normal(name: str) -> str:
 
 def main() -> None:
     version = ".".join(platform.python_version_tuple()[:2])
-    print(f"# Python {version}, {platform.system()}. Made by: python -m cauldron.pipeline.lock")
+    made_by = "python -m cauldron.pipeline.runners.lock"
+    print(f"# Python {version}, {platform.system()}. Made by: {made_by}")
     print("\n".join(requirements()))
 
 

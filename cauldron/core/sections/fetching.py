@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from cauldron.core.rules import Strict
+from cauldron.core.sections.rules import Strict
 
 _HOST = re.compile(r"[0-9a-z_.:-]{1,253}")
 _MOST_WAIT = 3600

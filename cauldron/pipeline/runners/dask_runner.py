@@ -40,7 +40,7 @@ from apache_beam.transforms.sideinputs import SideInputMap
 from apache_beam.transforms.window import GlobalWindows
 
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.pipeline.versions import check_same, versions
+from cauldron.pipeline.runners.versions import check_same, versions
 
 # Of a task that fails, in all. The scheduler counts deaths of workers apart, four by default.
 ATTEMPTS = 3
@@ -71,7 +71,7 @@ class DaskRunner(BundleBasedDirectRunner):  # type: ignore[misc]
         threads = sum(client.nthreads().values())
         if not threads:
             raise CauldronError("the Dask cluster has no worker")
-        # One that dies meanwhile is checked by what it loads (`cauldron.pipeline.remote_workers`).
+        # One that dies meanwhile is checked by what it loads (`remote_workers`).
         check_same(client.run(versions, on_error="ignore"))
         users = _Users()
         pipeline.visit(users)

@@ -14,13 +14,13 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from cauldron.pipeline.local_workers import lost_workers, use_local_workers
+from cauldron.pipeline.runners.local_workers import lost_workers, use_local_workers
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]
-    """`FnApiRunner` with the workers of `cauldron.pipeline.local_workers`."""
+    """`FnApiRunner` with the workers of `cauldron.pipeline.runners.local_workers`."""
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
         with _flag() as flag, lost_workers(flag):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from cauldron.core.rules import Strict
+from cauldron.core.sections.rules import Strict
 
 _RESERVED = {"model", "messages", "stream", "n"}
 

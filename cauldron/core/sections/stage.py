@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from cauldron.core.names import SourceName
-from cauldron.core.rules import Action, Strict, UpscaleChoice
+from cauldron.core.sections.rules import Action, Strict, UpscaleChoice
 
 MIB = 1024 * 1024
 

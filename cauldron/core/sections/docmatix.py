@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cauldron.core.models import ModelRules
-from cauldron.core.rules import Strict
+from cauldron.core.sections.models import ModelRules
+from cauldron.core.sections.rules import Strict
 from cauldron.core.tokenizer import ESTIMATE
 
 PublishedRule = Literal[

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from cauldron.core.models import ModelRules
 from cauldron.core.names import SourceName
-from cauldron.core.rules import Strict
+from cauldron.core.sections.models import ModelRules
+from cauldron.core.sections.rules import Strict
 
 Scale = Literal["relevance", "formatting", "visual_dependency", "image_correspondence"]
 SCALES: tuple[Scale, ...] = get_args(Scale)

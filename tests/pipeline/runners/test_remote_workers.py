@@ -15,11 +15,11 @@ from apache_beam.internal import pickler
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.secrets import read_secret
-from cauldron.pipeline import remote_workers
 from cauldron.pipeline.build import BuildOptions, build
-from cauldron.pipeline.options import check_arguments, pipeline_options
-from cauldron.pipeline.remote_workers import check_token, prepare
-from cauldron.pipeline.versions import check_same, versions
+from cauldron.pipeline.runners import remote_workers
+from cauldron.pipeline.runners.options import check_arguments, pipeline_options
+from cauldron.pipeline.runners.remote_workers import check_token, prepare
+from cauldron.pipeline.runners.versions import check_same, versions
 from cauldron.recipe import load_recipe
 from tests import hubs
 from tests.doubles.gcs import FakeGcs
@@ -179,7 +179,7 @@ def test_a_gated_source_needs_a_token_on_remote_workers(
         store.use(monkeypatch)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.setattr(
-            "cauldron.pipeline.runner.run", lambda *_, **__: _stop("the job was submitted")
+            "cauldron.pipeline.runners.runner.run", lambda *_, **__: _stop("the job was submitted")
         )
         assert "submitted" in refused()
         hub.gate(GATED, token=TOKEN)

@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from cauldron.core.errors import UsageError
-from cauldron.pipeline import options
+from cauldron.pipeline.runners import options
 
 LOCAL = [
     [],

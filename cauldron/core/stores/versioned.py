@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import os
 
-from cauldron.core import objects, storage
-from cauldron.core.objects import Changed
+from cauldron.core import storage
+from cauldron.core.stores import objects
+from cauldron.core.stores.objects import Changed
 
 __all__ = ["ANY", "Changed", "create", "read", "remove", "replace", "touch", "version"]
 

@@ -30,7 +30,7 @@ from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-d
 from huggingface_hub.utils._http import hf_request_event_hook
 
 from cauldron.core.errors import UsageError, first_line
-from cauldron.core.hub_errors import RUN_AGAIN, BadAnswer, Stumble
+from cauldron.core.hub.errors import RUN_AGAIN, BadAnswer, Stumble
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 PATIENCE = "CAULDRON_HUB_PATIENCE"

@@ -15,7 +15,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 
-from cauldron.pipeline.lock import DISTRIBUTION, requirements
+from cauldron.pipeline.runners.lock import DISTRIBUTION, requirements
 
 # Each is imported by itself: in a checkout the last three lie beside `cauldron`, not below it.
 PACKAGES = ("cauldron", "cauldron.sources", "cauldron.transforms", "cauldron.training")

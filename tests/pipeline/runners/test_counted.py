@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cauldron.pipeline import counted as module
-from cauldron.pipeline.counted import counted
+from cauldron.pipeline.runners import counted as module
+from cauldron.pipeline.runners.counted import counted
 
 
 class Told:

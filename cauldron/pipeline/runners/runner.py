@@ -19,12 +19,12 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.progress import Say, Track, lines
-from cauldron.pipeline.counted import Count, counted
-from cauldron.pipeline.local_runner import SIGNALS, LocalRunner
-from cauldron.pipeline.local_workers import WorkerLost
-from cauldron.pipeline.options import LOCAL_RUNNER, is_remote, pipeline_options, runner_name
-from cauldron.pipeline.remote_workers import prepare
-from cauldron.pipeline.watch import watched
+from cauldron.pipeline.runners.counted import Count, counted
+from cauldron.pipeline.runners.local_runner import SIGNALS, LocalRunner
+from cauldron.pipeline.runners.local_workers import WorkerLost
+from cauldron.pipeline.runners.options import LOCAL_RUNNER, is_remote, pipeline_options, runner_name
+from cauldron.pipeline.runners.remote_workers import prepare
+from cauldron.pipeline.runners.watch import watched
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _own_runner(options: PipelineOptions) -> PipelineRunner | None:
     if name != "daskrunner":
         return None
     try:
-        from cauldron.pipeline.dask_runner import DaskRunner
+        from cauldron.pipeline.runners.dask_runner import DaskRunner
     except ImportError as error:
         raise CauldronError(
             f"DaskRunner needs Dask ({error}): pip install 'cauldron-vlm[dask]'"

@@ -13,7 +13,7 @@ import pytest
 from apache_beam.runners.runner import PipelineState
 
 from cauldron.core.errors import CauldronError
-from cauldron.pipeline import runner
+from cauldron.pipeline.runners import runner
 
 BEAM = logging.getLogger("apache_beam.runners.dataflow.dataflow_runner")
 TRACE = (
