@@ -15,6 +15,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,9 @@ from cauldron.core.stores import gcs
 
 # The store's limit of calls in one request is 100.
 BATCH = 100
+# Requests at a time, fewer than the client keeps connections. One after the other, the deletes of
+# 300,000 markers would take longer than all else that a launcher does.
+_DELETERS = 8
 # Of a batch; a delete that the store refuses for now is sent again with the next attempt.
 _ATTEMPTS = 6
 # Of an object that arrives with another checksum than the store says.
@@ -136,8 +140,30 @@ def delete_all(path: str) -> None:
             bucket, prefix=f"{name.rstrip('/')}/", fields="items(name),nextPageToken"
         )
         names = [name.rstrip("/"), *(blob.name for blob in below)]
-        for start in range(0, len(names), BATCH):
-            _delete_batch(client, bucket, names[start : start + BATCH], path)
+    batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
+
+    def delete(batch: Sequence[str]) -> None:
+        with _explained(path):
+            _delete_batch(client, bucket, batch, path)
+
+    with ThreadPoolExecutor(_DELETERS) as pool:
+        for _ in pool.map(delete, batches):
+            pass
+
+
+def names(path: str, folders: bool = False) -> Iterator[str]:
+    """Names (not paths) of the objects directly below `path`, or of the folders there; none if
+    there is no such folder. A request for each 1,000."""
+    bucket, name = _split(path)
+    prefix = f"{name.rstrip('/')}/" if name else ""
+    fields = "prefixes,nextPageToken" if folders else "items(name),nextPageToken"
+    with contextlib.suppress(FileNotFoundError), _explained(path):
+        found = _client(bucket).list_blobs(bucket, prefix=prefix, delimiter="/", fields=fields)
+        for page in found.pages:
+            entries = page.prefixes if folders else (blob.name for blob in page)
+            for entry in entries:
+                if entry != prefix:  # an object that stands for the folder itself
+                    yield entry[len(prefix) :].rstrip("/")
 
 
 def _delete_batch(client: Any, bucket: str, names: Sequence[str], path: str) -> None:
