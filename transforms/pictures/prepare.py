@@ -49,8 +49,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from cauldron.core.rules import ImageRules
 from cauldron.core.schema import ImageInfo
+from cauldron.core.sections.rules import ImageRules
 
 _FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (b"\xff\xd8\xff", JpegImageFile),
