@@ -6,6 +6,7 @@ pixels, in multiples of the noise, and the worst cell decides, as in `compare`. 
 takes ink away at one place and adds it at another, which none of the models explains.
 
   - *tone*: all levels times a factor, plus another, and clipped: more or less contrast.
+  - *palette*: each pixel has nearly the nearest of at most 256 colours.
   - *mark*: a half-transparent mark of one grey lies over a part of the picture: under it each level
     moves by one share towards the mark's, and elsewhere stays. So that added ink is no mark, the
     picture must be seen through it: where there is ink under the mark, it is as faint as the mark
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import colours_follow
 from cauldron.transforms.matching.compare.comparison import BAR
-from cauldron.transforms.matching.compare.prepared import Plane, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.prepared import PALETTE, Plane, Prepared, cell_maxima
 from cauldron.transforms.matching.compare.whole_frame import CELL, RIM, inked, noise_of, room
 
 F32 = npt.NDArray[np.float32]
@@ -40,6 +41,8 @@ _UNCLIPPED = (4, 251)
 _OUTLIER = 30.0
 _FEWEST = 100
 _SAMPLES = 60_000
+
+_PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 # A mark: the least difference, in levels; shares of the picture that it may cover, and its least
 # width and height, and the width of its strokes, as shares of the sides; how much of the levels it
@@ -89,6 +92,37 @@ def tone_copy(ours: Pixels, theirs: Pixels, first: Prepared, second: Prepared) -
     error = greys[0].astype(np.float32) - greys[1]
     # Where contrast was taken away, as much as it was before.
     return _score(error / min(line.factor, 1.0), greys[0], greys[1])
+
+
+def palette_copy(ours: Pixels, theirs: Pixels, first: Prepared) -> float | None:
+    """The score of `ours` as `theirs` with few colours; None if it is not.
+
+    Args:
+        ours, theirs: (height, width, 3), RGB.
+        first: `ours`, prepared.
+    """
+    if not first.palette:
+        return None
+    known = np.unique(ours.astype(np.uint32) @ _PACKED)
+    if len(known) > PALETTE:
+        return None
+    colours = np.stack([known >> 16, known >> 8 & 255, known & 255], axis=1).astype(np.float32)
+    apart = cv2.absdiff(ours, theirs).max(axis=2).astype(np.float32)
+    greys = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (ours, theirs))
+    return _score(np.maximum(apart - _nearest(theirs, colours), 0), *greys)
+
+
+def _nearest(pixels: Pixels, colours: F32) -> F32:
+    """How far each pixel is from the nearest of some colours, in its farthest channel."""
+    cells = (pixels >> 3).astype(np.uint32) @ np.array([1 << 10, 1 << 5, 1], dtype=np.uint32)
+    used, places = np.unique(cells, return_inverse=True)
+    centres = np.stack([used >> 10, used >> 5 & 31, used & 31], axis=1).astype(np.float32) * 8 + 4
+    least = [
+        np.abs(some[:, None] - colours[None]).max(axis=2).min(axis=1)
+        for some in np.array_split(centres, 1 + len(centres) // 1024)
+    ]
+    result: F32 = np.concatenate(least)[places].reshape(pixels.shape[:2])
+    return result
 
 
 def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
