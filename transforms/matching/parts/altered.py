@@ -154,7 +154,7 @@ def _covered(a: F32, b: F32) -> npt.NDArray[np.bool_] | None:
     covered = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     if not _COVERED[0] <= covered.mean() <= _COVERED[1] or not _is_drawn(covered):
         return None
-    return cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0
+    return np.asarray(cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0)
 
 
 def _mark(under: F32, seen: F32) -> Line | None:
@@ -183,7 +183,7 @@ def _middle(under: F32, seen: F32) -> tuple[F32, F32]:
 
 
 def _is_ink(levels: F32) -> npt.NDArray[np.bool_]:
-    return np.abs(levels - np.median(levels)) > _INK
+    return np.asarray(np.abs(levels - np.median(levels)) > _INK)
 
 
 def _is_drawn(covered: Pixels) -> bool:
@@ -195,7 +195,7 @@ def _is_drawn(covered: Pixels) -> bool:
     places = [np.flatnonzero(covered.any(axis=axis)) for axis in (0, 1)]
     height, width = covered.shape
     wide, high = (int(place[-1] - place[0]) + 1 for place in places)
-    return wide >= _WIDE * width and high >= _HIGH * height
+    return bool(wide >= _WIDE * width and high >= _HIGH * height)
 
 
 def _fit(x: F32, y: F32) -> Line | None:
