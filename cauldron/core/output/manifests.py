@@ -44,8 +44,8 @@ class Manifest(_Frozen):
     fingerprint: str
 
 
-# Of the entries below a manifest may hold hundreds of thousands. Dataclasses with slots take a third
-# of a model's memory.
+# Of the entries below a manifest may hold hundreds of thousands. Dataclasses with slots take a
+# third of a model's memory.
 _STRICT = ConfigDict(extra="forbid")
 
 
