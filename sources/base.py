@@ -25,6 +25,9 @@ PIECE_BYTES = 64 * 1024 * 1024
 # Larger pieces rather than more: the process that submits jobs keeps 2 kB for each (docs/scale.md).
 # No published source comes near, at 6.7 TB.
 MOST_PIECES = 100_000
+# Of files whose rows are only known once they are read, one worker reads up to so many rows, file
+# after file. A larger limit is divided among pieces, see `TarSource` and the source `obelics`.
+IN_TURN_ROWS = 10_000
 # The kind of a piece that stands for shards which are not there.
 MISSING = "missing_shards"
 
@@ -195,7 +198,10 @@ class Source(abc.ABC):
         A file that cannot be opened becomes a piece with a `reason`; it raises nothing.
 
         Args:
-            limit: read about this many rows of the source in all and no more; -1 for all.
+            limit: read the first rows of the source, so many in all; -1 for all. The pieces and
+                the rows of each follow from the files and the limit alone. Files that are not
+                needed for it are not opened. Where a limit of more than `IN_TURN_ROWS` rows is
+                divided among pieces, fewer rows may come out, never more.
         """
 
     @abc.abstractmethod

@@ -21,7 +21,7 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron.core.errors import UsageError, first_line
+from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.stores import gcs, objects
 
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
@@ -120,6 +120,9 @@ def create(path: str, data: bytes) -> bool:
     """Write a small file unless there is one; returns whether it was written.
 
     On a local disk, on ``gs://`` and on ``s3://`` exactly one of several callers at once succeeds.
+
+    Raises:
+        CauldronError: a store other than a disk refuses to write.
     """
     fs, bare = filesystem(path)
     try:
@@ -136,7 +139,7 @@ def create(path: str, data: bytes) -> bool:
 
 
 def _create_remote(fs: AbstractFileSystem, path: str, data: bytes) -> None:
-    """Raises FileExistsError."""
+    """Raises FileExistsError, CauldronError."""
     try:
         fs.pipe_file(path, data, mode="create")
     except OSError as error:
@@ -144,7 +147,9 @@ def _create_remote(fs: AbstractFileSystem, path: str, data: bytes) -> None:
         fs.invalidate_cache()
         if fs.exists(path):
             raise FileExistsError(path) from error
-        raise
+        place = fs.unstrip_protocol(path)
+        remedy = "is the bucket there, and may you write to it?"
+        raise CauldronError(f"cannot write {place}: {first_line(error)}; {remedy}") from error
 
 
 def _create_local(path: str, data: bytes) -> None:

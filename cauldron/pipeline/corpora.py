@@ -45,7 +45,8 @@ class BuildOptions:
     Attributes:
         stages: empty for all stages of the recipe.
         root: where sources live; None for the hub.
-        limit: rows to read of each source, -1 for all.
+        limit: rows to read of each source, -1 for all. Of a source with a limit in the recipe the
+            smaller one holds.
         skip_disk_check: go on although the disk seems too small.
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
@@ -197,6 +198,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
     settings = _settings(source, options.recipe)
     files = source.files(repo, settings.options)
     extra = source.extra_files(root, settings.options)
+    limit = options.recipe.limit_of(source.name, options.limit)
     digest = fingerprint(
         {
             # Pillow decides the bytes of re-encoded images, pyarrow those of parquet files.
@@ -205,7 +207,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
             "commit": repo.commit,
             "files": [[file.path, file.size, file.version] for file in [*files, *extra]],
             "settings": _settings_values(settings),
-            "limit": options.limit,
+            "limit": limit,
         }
     )
     return PlannedCorpus(
@@ -214,7 +216,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
         files=files,
         settings=settings,
         revision=revision,
-        limit=options.limit,
+        limit=limit,
         fingerprint=digest,
         folder=corpus_folder(options.output, source.name, digest),
         beside=(quarantine_folder(options.output, source.name, digest),),

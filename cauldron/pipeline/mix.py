@@ -162,7 +162,8 @@ def _run(request: MixRequest, step: Step[MixtureManifest]) -> MixRun:
         merged_files=len(request.curation.merged),
     )
     counts = published_counts(recipe.statistics)
-    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer, expected_counts())
+    expected, limits = expected_counts(), recipe.limits
+    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer, expected, limits)
     room = free_bytes(request.output) if request.check_disk else None
     return MixRun(terms, job, room, uuid.uuid4().hex)
 
@@ -212,6 +213,7 @@ def _manifest(
         corpora={name: request.corpora[name].fingerprint for name in sources},
         curation=request.curation.fingerprint,
         reviews=request.curation.reviews,
+        recoloured=request.curation.recoloured,
         unavailable=request.unavailable,
         sources=sources,
         totals=MixtureTotals(**_counted(total), bytes=sum(shard.bytes for shard in shards)),
@@ -227,13 +229,18 @@ def _source_entry(
     stage = request.recipe.stage(request.stage)
     known = published(request.recipe.statistics).get(item.source)
     reached = sums["answer_tokens"] / answers if answers else 0.0
+    limit = request.recipe.source(item.source).limit
+    if limit != corpus.limit or not corpus.ended_by_limit:
+        limit = None
     return SourceInMixture(
         counts=ingested.after(request.curation.counts[item.source]),
+        limit=corpus.limit,
+        rows_published=registry()[item.source].published_rows,
         weight=item.weight,
         share_published=None if known is None else known.share,
         share_asked=item.share,
         share_reached=reached,
-        reason=shortfall(stage, item, known, reached),
+        reason=shortfall(stage, item, known, reached, limit),
         epochs=item.epochs,
         pass_rows=item.counts.rows,
         license=corpus.license,

@@ -16,7 +16,7 @@ from cauldron.inspect.statistics import (
     typical_rows,
 )
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.transforms.mixing.selection import Terms
+from cauldron.transforms.mixing.selection import Terms, is_trial
 
 # Estimates below this are not held against the disk: a small build goes on until its exact size is
 # known, before the mix.
@@ -69,23 +69,27 @@ def _corpus_bytes(planned: PlannedCorpus, finished: CorpusManifest | None) -> fl
     if finished is not None:
         return pack_bytes(finished)
     size = sum(file.size for file in planned.files)
-    return size * _part_read(planned, size) + _images_by_url(planned)
+    return _made_images(planned) or size * _part_read(planned, size)
 
 
-def _images_by_url(planned: PlannedCorpus) -> float:
-    """Bytes of the images that a source knows by URL: they are in the store and in the corpus."""
-    if not planned.source.by_url:
-        return 0.0
+def _made_images(planned: PlannedCorpus) -> float:
+    """Bytes of images that are not stored as published, but fetched or drawn; 0 if they are."""
     size = sum(file.size for file in planned.files)
-    return _rows_here(planned, size) * _part_read(planned, size) * URL_IMAGE_BYTES
+    rows = _rows_here(planned, size) * _part_read(planned, size)
+    usual = typical_rows().get(planned.source.name)
+    if usual is not None and usual.image_bytes is not None:
+        return rows * usual.images * usual.image_bytes
+    return rows * URL_IMAGE_BYTES if planned.source.by_url else 0.0
 
 
 def _images_to_fetch(planned: PlannedCorpus) -> float:
-    return 0.0 if planned.fetched is not None else _images_by_url(planned)
+    """They are in the store and in the corpus."""
+    is_wanted = planned.source.by_url and planned.fetched is None
+    return _made_images(planned) if is_wanted else 0.0
 
 
 def _part_read(planned: PlannedCorpus, size: float) -> float:
-    """The part of the rows that `--limit` lets through, if their number is known."""
+    """The part of the rows that a limit lets through, if their number is known."""
     rows = _rows_here(planned, size)
     return min(1.0, planned.limit / rows) if planned.limit > 0 and rows else 1.0
 
@@ -127,8 +131,10 @@ def _mixture_bytes(
     known = published_counts(recipe.statistics)
     if rules.measured:
         lengths = expected_lengths(recipe, stage, table)
-        limited = any(item.limit >= 0 for item in planned)
-        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected_counts())
+        limits = recipe.limits
+        limited = is_trial({item.source.name: item.limit for item in planned}, limits)
+        expected = expected_counts()
+        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected, limits)
         counts = {name: item for name, item in counts.items() if name in lengths}
         allocations = terms.solve(terms.measured(counts, lengths))
         return sum(item.epochs * sizes[item.source] for item in allocations)

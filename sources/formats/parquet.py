@@ -66,8 +66,8 @@ def parquet_pieces(
     """Cut shards into pieces of about `cauldron.sources.base.piece_bytes`, in reading order.
 
     A row group is never cut, so a piece may be larger. Every footer is read; with a `limit`, only
-    those up to the file that reaches it. Without one, each of more than `_MOST_FOOTERS` files is a
-    piece.
+    those up to about the file that reaches it, and every piece says how many rows it stands for.
+    Without one, each of more than `_MOST_FOOTERS` files is a piece.
     """
     if limit == 0:
         return []
@@ -83,17 +83,16 @@ def parquet_pieces(
             else Piece(source, slot.path, kind, size=slot.size)
             for slot in shards.slots
         ]
-    for slot, outcome in _surveyed(repo, shards, columns, in_parallel=limit < 0):
+    for slot, outcome in _surveyed(repo, shards, columns, limit):
         if isinstance(slot, Missing):
             pieces.append(missing_piece(source, slot))
         elif isinstance(outcome, ParquetError):
             rows = min(outcome.rows, left)
             problem = Piece(source, slot.path, kind, size=slot.size, limit=rows)
             pieces.append(problem._replace(reason=outcome.reason, message=outcome.message))
-            left -= max(0, rows)
         else:
-            pieces += _cut(Piece(source, slot.path, kind), outcome, size, left)
-            left -= sum(group.rows for group in outcome)
+            pieces += _cut(Piece(source, slot.path, kind), outcome, size, left, limit >= 0)
+        left -= _rows_of(outcome)
         if left <= 0:
             break
     return pieces
@@ -170,16 +169,34 @@ def _as_python(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def _surveyed(
-    repo: Repo, shards: Shards, columns: Columns, in_parallel: bool
+    repo: Repo, shards: Shards, columns: Columns, limit: int
 ) -> Iterator[tuple[FileInfo | Missing, list[Group] | ParquetError]]:
+    """Each slot with its row groups. With a limit no file far beyond it is opened: first one alone,
+    then as many at a time as are needed if they have as many rows as those before.
+    """
+
     def survey(slot: FileInfo | Missing) -> list[Group] | ParquetError:
         return [] if isinstance(slot, Missing) else _survey(repo, slot.path, columns)
 
-    if not in_parallel:
-        yield from ((slot, survey(slot)) for slot in shards.slots)
-        return
+    slots = shards.slots
     with ThreadPoolExecutor(_SURVEYORS) as pool:
-        yield from zip(shards.slots, pool.map(survey, shards.slots), strict=True)
+        if limit < 0:
+            yield from zip(slots, pool.map(survey, slots), strict=True)
+            return
+        done = rows = 0
+        while done < len(slots) and rows < limit:
+            needed = -(-(limit - rows) * done // rows) if rows else 1
+            ahead = slots[done : done + min(needed, _SURVEYORS)]
+            for slot, outcome in zip(ahead, pool.map(survey, ahead), strict=True):
+                yield slot, outcome
+                rows += _rows_of(outcome)
+            done += len(ahead)
+
+
+def _rows_of(outcome: list[Group] | ParquetError) -> int:
+    if isinstance(outcome, ParquetError):
+        return max(0, outcome.rows)
+    return sum(group.rows for group in outcome)
 
 
 def _survey(repo: Repo, path: str, columns: Columns) -> list[Group] | ParquetError:
@@ -197,22 +214,31 @@ def _survey(repo: Repo, path: str, columns: Columns) -> list[Group] | ParquetErr
         return unreadable(error)
 
 
-def _cut(whole: Piece, groups: list[Group], most: int, left: int) -> Iterator[Piece]:
-    """Runs of row groups of at most `most` bytes, or of one row group, up to `left` rows."""
+def _cut(
+    whole: Piece, groups: list[Group], most: int, left: int, is_counted: bool
+) -> Iterator[Piece]:
+    """Runs of row groups of at most `most` bytes, or of one row group, up to `left` rows.
+
+    Args:
+        is_counted: give each piece its number of rows as its limit.
+    """
     kept: list[Group] = []
-    rows = 0
     for group in groups:
-        if rows >= left:
+        if left <= 0:
             break
-        kept.append(group)
-        rows += group.rows
-    start = size = 0
+        kept.append(Group(min(group.rows, left), group.size))
+        left -= group.rows
+
+    start = size = rows = 0
     for number, group in enumerate(kept):
         if number > start and size + group.size > most:
-            yield whole._replace(start=start, stop=number, size=size)
-            start, size = number, 0
+            yield whole._replace(
+                start=start, stop=number, size=size, limit=rows if is_counted else -1
+            )
+            start, size, rows = number, 0, 0
         size += group.size
+        rows += group.rows
     if kept:
-        last = whole._replace(start=start, stop=len(kept), size=size)
-        inside = sum(group.rows for group in kept[start:])
-        yield last._replace(limit=inside - (rows - left)) if rows > left else last
+        yield whole._replace(
+            start=start, stop=len(kept), size=size, limit=rows if is_counted else -1
+        )

@@ -80,6 +80,10 @@ class Tokenizer(_Frozen):
     digest: str | None = None
 
 
+# A source that gave this part of its limit has more rows.
+_NEARLY = 0.9
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class PublishedFile:
     """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
@@ -125,6 +129,12 @@ class CorpusManifest(Manifest):
     parts: list[CorpusPart]
     counts: CorpusCounts
 
+    @property
+    def ended_by_limit(self) -> bool:
+        """Whether the source has more rows than were read, as far as its files tell. Where a limit
+        is divided among files it is not always reached (`cauldron.sources.base.Source.pieces`)."""
+        return 0 <= self.limit * _NEARLY <= self.counts.rows_in
+
     def tables(self, kind: Literal["corpus", "benchmarks"] = "corpus") -> list[str]:
         """The parquet files of the parts, relative to the output folder."""
         folder = f"{kind}/{self.source}/{self.fingerprint}"
@@ -149,6 +159,8 @@ class CurationManifest(Manifest):
         least: the smallest rating that each turn of a row may have, by scale.
         buckets: files of decisions.
         clusters, contamination: files of evidence; that of pictures first, then that of texts.
+        recoloured: how many images are in a cluster as their representative in other colours; None
+            if these are not the same picture.
         merged: files of merged texts, a JSON line for each row that took over others.
         reviewed: the file with what became of reviews.
         reviews: how many by what became of them; of the obeyed ones also how many pairs are
@@ -170,6 +182,7 @@ class CurationManifest(Manifest):
     buckets: list[RowFile]
     clusters: list[RowFile] = []
     contamination: list[RowFile] = []
+    recoloured: int | None = None
     merged: list[RowFile] = []
     reviewed: list[RowFile] = []
     reviews: dict[str, int] = {}
@@ -250,6 +263,7 @@ class MatchCounts(_Frozen):
         compared: candidates whose pixels were compared in this build. The verdicts on the others
             were taken from an earlier build.
         same: pairs of the same picture.
+        other_colours: pairs of the same picture in other colours.
         crowded: pictures with so many candidates that only the nearest were compared.
     """
 
@@ -258,6 +272,7 @@ class MatchCounts(_Frozen):
     candidates: int
     compared: int
     same: int
+    other_colours: int = 0
     crowded: int
 
 
@@ -305,7 +320,9 @@ class SourceInMixture(_Frozen):
     """One source in a mixture.
 
     Attributes:
-        counts: of its published rows, after ingest and curation.
+        counts: of the rows that were read of it, after ingest and curation.
+        limit: the most rows that were to be read, -1 for all.
+        rows_published: at the publisher, as far as known.
         weight: as in the recipe; None if the recipe gives a share or epochs.
         share_published: in the table of the recipe's `statistics`; None if it is not there.
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
@@ -318,6 +335,8 @@ class SourceInMixture(_Frozen):
     """
 
     counts: RowCounts
+    limit: int = -1
+    rows_published: int | None = None
     weight: float | None
     share_published: float | None = None
     share_asked: float
@@ -365,6 +384,7 @@ class MixtureManifest(Manifest):
     corpora: dict[SourceName, Name]
     curation: Name
     reviews: dict[str, int] = {}
+    recoloured: int | None = None
     unavailable: list[Unavailable] = []
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals

@@ -204,7 +204,13 @@ def corpus_problems(corpus: Place, parts: list[Counted]) -> list[str]:
         whole.dropped.update(part.dropped)
         whole.quarantined.update(part.quarantined)
     sums = whole.sums
-    return differences(
+    most = corpus.manifest.limit
+    problems = []
+    # A file that cannot be read is one quarantined row, which takes nothing of the limit.
+    read = counts.rows_in - sum(counts.quarantined.values())
+    if 0 <= most < read:
+        problems.append(f"{where}: {read:,} rows were read, its limit is {most:,}")
+    return problems + differences(
         where,
         [
             ("rows kept", whole.kept, counts.kept),
