@@ -118,6 +118,8 @@ def _fits(
     reviews = read_reviews(rules.reviews) if rules and rules.reviews else ()
     if curation.reviews_digest != (reviews_digest(reviews) if reviews else None):
         return False
+    if (curation.recoloured is not None) != bool(rules and rules.other_colours):
+        return False
     if set(curation.benchmarks) != set(benchmarks):
         return False
     if rules is None and not benchmarks:

@@ -142,7 +142,9 @@ class Fetcher:
             if not place:
                 return Failed("bad_redirect", f"{status} without a place")
             try:
-                return response.url.join(URL(place))
+                target = response.url.join(URL(place))
+                _ = target.host  # raises if it is a name that IDNA cannot read
+                return target
             except ValueError as error:
                 return Failed("bad_redirect", f"a redirect to {place[:200]!r}: {error}")
         if status != 200:
@@ -173,7 +175,9 @@ class Fetcher:
 def explained(error: BaseException, url: URL) -> Failed:
     """The reason for an error of a request."""
     causes = list(_causes(error))
-    text = f"{url.host}: {next((str(item) for item in causes if str(item)), type(error).__name__)}"
+    # The innermost one says what happened; those around it, that there was no connection.
+    words = next((str(item) for item in reversed(causes) if str(item)), type(error).__name__)
+    text = words if words.startswith(str(url.host)) else f"{url.host}: {words}"
     for kinds, reason, is_hosts, is_passing in _ERRORS:
         if any(isinstance(item, kinds) for item in causes):
             return Failed(reason, text[:300], is_hosts, is_passing)
@@ -189,8 +193,9 @@ _ERRORS: tuple[tuple[Any, str, bool, bool], ...] = (
     (aiohttp.ConnectionTimeoutError, "connect_timeout", True, True),
     (aiohttp.ClientConnectorError, "connect_failure", True, True),
     (aiohttp.ClientPayloadError, "incomplete_body", False, True),
-    (aiohttp.InvalidURL, "bad_url", False, False),
     (aiohttp.SocketTimeoutError, "response_timeout", True, True),
+    # Not what a server does wrong: the URL cannot be sent in a request.
+    ((aiohttp.InvalidURL, ValueError), "bad_url", False, False),
 )
 
 

@@ -31,6 +31,7 @@ _REMOTE_SECONDS = 30.0
 # A local disk that is fuller than this gets no more images: ingest and mix need room too.
 _LEAST_FREE = 1 << 30
 _CHECK_BYTES = 64 * 1024 * 1024
+_MESSAGE_SIGNS = 500
 _BLOCK = tarfile.BLOCKSIZE
 _END = b"\0" * (2 * _BLOCK)
 _ENDINGS = ((b"\xff\xd8", "jpg"), (b"\x89PNG", "png"), (b"RIFF", "webp"), (b"GIF8", "gif"))
@@ -65,6 +66,8 @@ class StoreWriter:
         self._unchecked = _CHECK_BYTES
         self._uploads = threading.Lock()
         self._uploading = 0
+        # Taken out to be uploaded, and not yet uploaded.
+        self._waiting: list[_Open] = []
 
     @property
     def is_due(self) -> bool:
@@ -103,7 +106,8 @@ class StoreWriter:
             self._check_free(answer)
             if isinstance(answer, Failed):
                 reason = answer.reason.encode()
-                body = answer.message.encode()
+                # It may repeat what a server said: any number of bytes, of any kind.
+                body = answer.message[:_MESSAGE_SIGNS].encode(errors="replace")
                 place = self._append(_member(f"{key.hex()}.txt", body), len(body))
             else:
                 reason = b""
@@ -119,18 +123,25 @@ class StoreWriter:
 
     def flush(self) -> None:
         """Upload what waits for it, of all partitions. Takes as long as the upload; meanwhile more
-        may be added."""
+        may be added.
+
+        What cannot be uploaded is kept: a partition must not be settled while one of its answers
+        is nowhere, whoever tried to upload that one.
+        """
         if self._local:
             return
         with self._uploads:
             with self._lock:
-                opened, self._open = self._open, None
-                self._uploading = opened.size if opened else 0
+                if self._open is not None:
+                    self._waiting.append(self._open)
+                self._open = None
+                self._uploading = sum(item.size for item in self._waiting)
             try:
-                if opened is not None:
-                    self._upload(opened)
+                while self._waiting:
+                    self._upload(self._waiting[0])
+                    del self._waiting[0]
             finally:
-                self._uploading = 0
+                self._uploading = sum(item.size for item in self._waiting)
 
     def close_partition(self, partition: int) -> None:
         """Keep the answers of a partition; no more will come."""
