@@ -7,7 +7,7 @@ import zlib
 from typing import Protocol
 
 import aiohttp
-from cauldron.transforms.pictures.prepare import MAGIC_BYTES, has_image_start
+from cauldron.transforms.pictures.opening import MAGIC_BYTES, has_image_start
 
 from cauldron.core.fetching import FetchRules
 

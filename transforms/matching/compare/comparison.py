@@ -24,21 +24,22 @@ import cv2
 import numpy as np
 from cauldron.transforms.matching.compare.cells import cell_errors
 from cauldron.transforms.matching.compare.prepared import (
-    Plane,
     Prepared,
     cell_maxima,
     strongest,
 )
-from cauldron.transforms.matching.compare.refinement import SMALLEST, Fit, refine
+from cauldron.transforms.matching.compare.refinement import Fit, refine
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
     locate,
     warped,
     whole_frame,
 )
+from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
     MOST_ROOM,
+    SMALLEST,
     inked,
     noise_of,
     room,
@@ -47,7 +48,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 5
+COMPARE_VERSION = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
 # The largest differences of copies, for drawings and for photographs. In drawings thin lines have
 # the hue, and lose it when they are scaled and compressed; in photographs areas have it.
 _BARS = {True: Difference(2.0, 2.2, 70.0), False: Difference(2.3, 1.15, 70.0)}
+_MIXED = Difference(*map(min, *_BARS.values()))
 # The score of a pair whose largest difference is just at its threshold.
 BAR = 0.5
 
@@ -112,8 +114,7 @@ def _equal(first: Prepared, second: Prepared) -> bool:
 
 def _bars(first: Prepared, second: Prepared) -> Difference:
     """The stricter thresholds if only one of the two is a drawing."""
-    pairs = zip(_BARS[first.drawing], _BARS[second.drawing], strict=True)
-    return Difference(*(min(pair) for pair in pairs))
+    return _BARS[first.drawing] if first.drawing == second.drawing else _MIXED
 
 
 def difference(first: Prepared, second: Prepared) -> Difference:

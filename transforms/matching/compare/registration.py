@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.compare.prepared import Plane, Prepared
+from cauldron.transforms.matching.compare.prepared import Prepared
+from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import F64
 
 

@@ -20,16 +20,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from cauldron.transforms.matching.compare.prepared import (
-    Plane,
     Prepared,
     cell_maxima,
     contrast,
 )
+from cauldron.transforms.matching.compare.scaling import Plane, averaged
 
 CELL = 8
 # Grey levels of contrast in a cell that has ink.
 INK = 40
 _FEWEST_INKED = 64
+# Pictures with fewer pixels a side are too small to register.
+SMALLEST = 24
 # Pixels at the edge of the frame that are left out.
 RIM = 2
 
@@ -127,7 +129,9 @@ def whole_frames(first: Prepared, second: Prepared) -> WholeFrame:
 def _laid(a: Plane, b: Plane) -> WholeFrame:
     scaled = a.shape != b.shape
     if scaled:
-        a = cv2.resize(a, b.shape[::-1], interpolation=cv2.INTER_AREA)
+        height, width = b.shape
+        smaller = a.shape[0] >= height and a.shape[1] >= width
+        a = averaged(a, width, height) if smaller else cv2.resize(a, (width, height))
     apart = cv2.subtract(a, b, dtype=cv2.CV_16S)
     # Less the difference of the surroundings, so that another brightness is no other stroke.
     error = cv2.absdiff(cv2.GaussianBlur(apart, _BLUR, 0.8), cv2.blur(apart, _AROUND))
