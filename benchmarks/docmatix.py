@@ -32,8 +32,8 @@ import pyarrow.parquet as pq
 from cauldron.transforms.docmatix.ask import question_of
 from cauldron.transforms.models.store import AnswerStore, answers_folder
 
-from cauldron.core.models import ModelRules
 from cauldron.core.output.docmatix import work_folder
+from cauldron.core.sections.models import ModelRules
 from cauldron.sample.model_server import Behaviour, ModelServer
 from cauldron.sample.pdfs import made_pdfs, write_pdfs
 

@@ -79,7 +79,7 @@ def fetch(folder: Path) -> None:
     """The fetch step alone, of a recipe with one source."""
     from cauldron.pipeline.corpora import BuildOptions, plan_corpora
     from cauldron.pipeline.fetch import fetch as fetch_step
-    from cauldron.pipeline.runner import Launcher
+    from cauldron.pipeline.runners.runner import Launcher
     from cauldron.recipe import Recipe
 
     recipe = Recipe.model_validate(

@@ -65,7 +65,7 @@ def pipeline(workers: int) -> Callable[[str, str], None]:
     def run(root: str, output: str) -> None:
         from cauldron.pipeline.corpora import plan_corpora
         from cauldron.pipeline.ingest import ingest
-        from cauldron.pipeline.runner import Launcher
+        from cauldron.pipeline.runners.runner import Launcher
 
         asked = request(root, output)
         planned, _ = plan_corpora(asked)
@@ -124,8 +124,8 @@ def _mapped(values: dict[str, Any]) -> dict[str, Any]:
     from cauldron.sources.base import RawImage, RawTurn, Row
     from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 
-    from cauldron.core.rules import ImageRules, LanguageRules, TextRules
     from cauldron.core.schema import Origin, messages_of
+    from cauldron.core.sections.rules import ImageRules, LanguageRules, TextRules
 
     if not _SETTINGS:
         _SETTINGS["it"] = SourceSettings(
@@ -153,7 +153,7 @@ def mix(root: str, output: str) -> None:
     from cauldron.pipeline.ingest import ingest
     from cauldron.pipeline.mix import MixRequest
     from cauldron.pipeline.mix import mix as mix_stage
-    from cauldron.pipeline.runner import Launcher
+    from cauldron.pipeline.runners.runner import Launcher
 
     asked = request(root, output)
     planned, _ = plan_corpora(asked)

@@ -110,7 +110,7 @@ def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> d
     import apache_beam as beam
     from cauldron.transforms.matching.join import find_candidates
 
-    from cauldron.pipeline import runner
+    from cauldron.pipeline.runners import runner
 
     job = match_job(folder, pictures)
     wanted, seconds = write_pictures(job, pictures)

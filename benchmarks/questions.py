@@ -25,7 +25,7 @@ from cauldron.transforms.models.ask import ask_all, close_callers
 from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.questions import Answer, Message, Question
 
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 
 
 def main() -> None:

@@ -41,8 +41,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from benchmarks.corpus import PHOTOS, REPO, SCHEMA
 from benchmarks.join import peak_bytes, tree
 from cauldron.core import storage
-from cauldron.pipeline import local_runner, runner
 from cauldron.pipeline.build import BuildOptions, build
+from cauldron.pipeline.runners import local_runner, runner
 from cauldron.recipe import Recipe
 
 NAME = "scale"

@@ -30,15 +30,15 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from cauldron.transforms.mixing import pipeline
 from cauldron.transforms.mixing.pipeline import MixRows
-from cauldron.transforms.mixing.plan import MixPlan, MixRun
+from cauldron.transforms.mixing.plan import MixPlan, MixRun, MixSummary
 from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MixJob, MixSource, in_order
 
 from benchmarks.join import peak_bytes, tree
 from benchmarks.made_corpora import SOURCES, write_decisions
 from cauldron.core import storage
-from cauldron.core.stage import StageRecipe
-from cauldron.pipeline.runner import run
+from cauldron.core.sections.stage import StageRecipe
+from cauldron.pipeline.runners.runner import run
 
 EPOCHS = 1.5
 
@@ -59,7 +59,8 @@ class PlanOnly(MixRows):
 
 
 def _ordered(shard: int, pieces: Iterable[bytes]) -> dict[str, Any]:
-    return {"shards": [(shard, {"rows": len(in_order(pieces))})], "sources": {}}
+    entry = {"name": str(shard), "bytes": 0, "sha256": "0" * 64, "rows": len(in_order(pieces))}
+    return {"shards": [(shard, entry)], "sources": {}}
 
 
 def plan_mixture(folder: str, workers: int) -> dict[str, Any]:
@@ -85,11 +86,11 @@ def plan_mixture(folder: str, workers: int) -> dict[str, Any]:
         run("mix", build, ["--runner=DaskRunner", address], 0)
         seconds = time.monotonic() - began
         memory = {pid: peak_bytes(pid) for pid in tree(os.getpid())}
-    summary = storage.read_json(mix.summary_path)
+    summary = MixSummary.read(mix.summary_path)
     return {
         "seconds": seconds,
         "shards": MixPlan.read(mix.plan_path).shards,
-        "copies": sum(entry["rows"] for _, entry in summary["shards"]),
+        "copies": sum(shard.rows for shard in summary.shards),
         "launcher": memory.pop(os.getpid()),
         "worker": max(memory.values()),
     }

@@ -31,7 +31,7 @@ from cauldron.transforms.pictures.prepare import prepare_image
 
 from benchmarks.corpus import page, photo
 from benchmarks.duplicates.real import real
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 from cauldron.sample import rows
 from cauldron.sample.studio import Studio
 

@@ -13,13 +13,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError, first_line
-from cauldron.core.fetching import FetchRules
 from cauldron.core.names import Name, SourceName, did_you_mean, plain_name
 from cauldron.core.plain_yaml import parse_yaml
-from cauldron.core.ratings import RatingRules
-from cauldron.core.rules import (
+from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.sections.fetching import FetchRules
+from cauldron.core.sections.ratings import RatingRules
+from cauldron.core.sections.rules import (
     AgainstRules,
     ClassifierRules,
     DuplicateRules,
@@ -29,7 +29,7 @@ from cauldron.core.rules import (
     Strict,
     TextRules,
 )
-from cauldron.core.stage import Budget, Portion, StageRecipe
+from cauldron.core.sections.stage import Budget, Portion, StageRecipe
 from cauldron.core.tokenizer import MISTRAL_7B
 
 
@@ -40,6 +40,8 @@ class SourceRecipe(Strict):
         revision: branch, tag or commit on the hub; the manifest records the commit.
         images, text: changes to the recipe's rules for this source.
         options: options of the source's reader, see its docstring.
+        limit: rows to read, the first ones in the published order; null: all. For all stages of
+            the recipe: a source has one corpus. ``--limit`` may make it smaller.
         expected_drop: the part of the rows that one rule may drop, 0 to 1. A rule that drops more
             stops the build: most often a setting is wrong. 1 allows anything.
     """
@@ -48,6 +50,7 @@ class SourceRecipe(Strict):
     images: dict[str, Any] = Field(default_factory=dict)
     text: dict[str, Any] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+    limit: Annotated[int, Field(ge=1)] | None = None
     expected_drop: Annotated[float, Field(ge=0, le=1)] = 0.5
 
 
@@ -127,6 +130,11 @@ class Recipe(Strict):
 
     def source(self, name: str) -> SourceRecipe:
         return self.sources.get(name, SourceRecipe())
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """The most rows to read, by source, of those that have a limit."""
+        return {name: item.limit for name, item in self.sources.items() if item.limit is not None}
 
     def image_rules(self, name: str) -> ImageRules:
         merged = self.images.model_dump() | self.source(name).images

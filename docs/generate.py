@@ -25,12 +25,12 @@ from pydantic.fields import FieldInfo
 
 from cauldron.cli import main
 from cauldron.core import reasons, schema
-from cauldron.core.docmatix import DocmatixRules
-from cauldron.core.fetching import FetchRules, FetchTimeouts
-from cauldron.core.models import ModelRules as EndpointModel
 from cauldron.core.output.evaluations import PREDICTION_SCHEMA, SCORE_SCHEMA
-from cauldron.core.ratings import RatingRules
-from cauldron.core.rules import (
+from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.sections.fetching import FetchRules, FetchTimeouts
+from cauldron.core.sections.models import ModelRules as EndpointModel
+from cauldron.core.sections.ratings import RatingRules
+from cauldron.core.sections.rules import (
     AgainstRules,
     ClassifierRules,
     DuplicateRules,
@@ -41,7 +41,7 @@ from cauldron.core.rules import (
     TextRules,
     UpscaleRules,
 )
-from cauldron.core.stage import Budget, Portion, StageRecipe, TurnRules
+from cauldron.core.sections.stage import Budget, Portion, StageRecipe, TurnRules
 from cauldron.inspect.views import MANIFEST_SCHEMA, PICTURE_SCHEMA
 from cauldron.recipe import Recipe, SourceRecipe, packaged_recipes
 

@@ -25,6 +25,9 @@ PIECE_BYTES = 64 * 1024 * 1024
 # Larger pieces rather than more: the process that submits jobs keeps 2 kB for each (docs/scale.md).
 # No published source comes near, at 6.7 TB.
 MOST_PIECES = 100_000
+# Of files whose rows are only known once they are read, one worker reads up to so many rows, file
+# after file. A larger limit is divided among pieces, see `TarSource` and the source `obelics`.
+IN_TURN_ROWS = 10_000
 # The kind of a piece that stands for shards which are not there.
 MISSING = "missing_shards"
 
@@ -117,12 +120,18 @@ class Row:
 
 @dataclass(slots=True)
 class BadRow:
-    """A row that cannot be used, with a code from `cauldron.core.reasons`."""
+    """A row that cannot be used, with a code from `cauldron.core.reasons`.
+
+    Attributes:
+        rows: how many published rows it stands for.
+        whole_piece: nothing of its piece can be read.
+    """
 
     origin: Origin
     reason: str
     message: str
     rows: int = 1
+    whole_piece: bool = False
 
 
 @dataclass(frozen=True)
@@ -189,7 +198,10 @@ class Source(abc.ABC):
         A file that cannot be opened becomes a piece with a `reason`; it raises nothing.
 
         Args:
-            limit: read about this many rows of the source in all and no more; -1 for all.
+            limit: read the first rows of the source, so many in all; -1 for all. The pieces and
+                the rows of each follow from the files and the limit alone. Files that are not
+                needed for it are not opened. Where a limit of more than `IN_TURN_ROWS` rows is
+                divided among pieces, fewer rows may come out, never more.
         """
 
     @abc.abstractmethod
@@ -220,10 +232,19 @@ class Source(abc.ABC):
         return []
 
 
+def missing_piece(source: str, slot: Missing) -> Piece:
+    """The piece that stands for a run of shards which are not there."""
+    message = "by the numbers of the shards beside them, some are missing"
+    piece = Piece(source, slot.pattern, MISSING, slot.start, slot.stop)
+    return piece._replace(reason="missing_shard", message=message)
+
+
 def lost_rows(piece: Piece) -> Iterator[BadRow]:
     """What a piece with a `reason` yields: one record, or one for each missing shard."""
     if piece.kind == MISSING:
         for name in Missing(piece.file, piece.start, piece.stop).names():
-            yield BadRow(Origin(file=name), piece.reason, f"there is no {name}")
+            message = f"there is no {name}"
+            yield BadRow(Origin(file=name), piece.reason, message, whole_piece=True)
         return
-    yield BadRow(Origin(file=piece.file), piece.reason, piece.message, max(1, piece.limit))
+    rows = max(1, piece.limit)
+    yield BadRow(Origin(file=piece.file), piece.reason, piece.message, rows, whole_piece=True)

@@ -24,6 +24,7 @@ from cauldron.sources import (
     iiw_400,
     laion_coco,
     lnqa,
+    localized_narratives,
     obelics,
     pdfa,
     pixelprose,
@@ -55,6 +56,7 @@ BUILT_IN: tuple[Source, ...] = (
     pdfa.SOURCE,
     rendered_text.SOURCE,
     websight.SOURCE,
+    localized_narratives.SOURCE,
     pixelprose.SOURCE,
     chartgemma.SOURCE,
 )

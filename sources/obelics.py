@@ -13,8 +13,9 @@ position stands either an image or a text. Its key is the page's URL, from ``gen
 Quirks handled here:
 
 - Some texts hold ``END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED``: several documents stand in one row. Each
-  is a row of its own here, with a number after its key, as a page of PDFA is. So with a limit one
-  worker reads the files one after the other, until it has enough.
+  is a row of its own here, with a number after its key, as a page of PDFA is. So with a small limit
+  one worker reads the files one after the other, until it has enough. With a limit of more than
+  ``base.IN_TURN_ROWS`` each piece gives as many documents as it has published rows, its first ones.
 - Absent images and texts may be "" instead of null. A position with neither is skipped.
 - An image whose URL is none is left out of its document and counted (``bad_url``). A document
   without text or without any image is ``empty_document``.
@@ -29,7 +30,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.sources.base import BadRow, Options, Piece, RawImage, Row
+from cauldron.sources import base
+from cauldron.sources.base import BadRow, Options, Piece, RawImage, Row, lost_rows
 from cauldron.sources.formats.parquet import ParquetRow, read_parquet
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetShards
@@ -66,7 +68,7 @@ class Obelics(ParquetShards):
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
         found = super().pieces(root, repo, options, limit)
-        if limit < 0 or len(found) == 0:
+        if limit < 0 or limit > base.IN_TURN_ROWS or len(found) == 0:
             return found
         # A row holds one document or more, so the first `limit` rows are enough.
         size = sum(piece.size for piece in found)
@@ -76,20 +78,30 @@ class Obelics(ParquetShards):
     def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options
     ) -> Iterator[Row | BadRow]:
-        if piece.kind != _FIRST_ROWS:
-            for row in read_parquet(repo, piece, self.columns(options)):
-                yield from [row] if isinstance(row, BadRow) else _outcomes(row)
-            return
-        parts = (Piece(*values) for values in json.loads(piece.detail))
-        every = (found for part in parts for found in self.read(root, repo, part, options))
-        left = piece.limit
-        for found in every:
-            if found.rows > left:
-                break
-            yield found
-            left -= found.rows
-            if left == 0:
-                break
+        parts = [piece]
+        if piece.kind == _FIRST_ROWS:
+            parts = [Piece(*values) for values in json.loads(piece.detail)]
+        columns = self.columns(options)
+        every = (found for part in parts for found in _documents_of(repo, part, columns))
+        yield from every if piece.limit < 0 else _first(every, piece.limit)
+
+
+def _documents_of(repo: Repo, piece: Piece, columns: Columns) -> Iterator[Row | BadRow]:
+    if piece.reason:
+        yield from lost_rows(piece)
+        return
+    for row in read_parquet(repo, piece, columns):
+        yield from [row] if isinstance(row, BadRow) else _outcomes(row)
+
+
+def _first(rows: Iterator[Row | BadRow], limit: int) -> Iterator[Row | BadRow]:
+    for row in rows:
+        if row.rows > limit:
+            break
+        yield row
+        limit -= row.rows
+        if limit == 0:
+            break
 
 
 def _outcomes(row: ParquetRow) -> Iterator[Row | BadRow]:

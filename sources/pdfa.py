@@ -62,6 +62,7 @@ class Pdfa(TarSource):
 
     max_member_bytes: ClassVar[int] = 128 * 1024 * 1024
     suffixes: ClassVar[tuple[str, ...]] = (".json", ".pdf")
+    rows_per_tar: ClassVar[int | None] = 10_000  # 18 million pages in 1,800 tars
 
     def settled(self, options: Options) -> Options:
         options = super().settled(options)

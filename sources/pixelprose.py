@@ -13,7 +13,7 @@ Option ``parts``: which files, out of ``cc12m``, ``redcaps``, ``common-pool``; d
 Quirks handled here:
 
 - The splits are overlapping globs: ``train`` is every file, the others are parts of it. Each file
-  is read once.
+  is read once, of the parts by turns: the first rows are then not all of one part.
 - The files differ in columns: `subreddit` and `score` are numbers or text. Only the five above are
   read, by each file's own schema; `sha256`, `status` and `uid` may be absent.
 - Captions begin with "This image displays:", which is removed.
@@ -22,16 +22,17 @@ Quirks handled here:
 
 from __future__ import annotations
 
+import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cauldron.sources.base import Options, Row
 from cauldron.sources.formats.parquet import ParquetRow
 from cauldron.sources.formats.parquet_files import Columns
 from cauldron.sources.formats.parquet_source import ParquetSource
-from cauldron.sources.formats.shards import Shards, choose_shards
-from cauldron.sources.repos.files import Repo
+from cauldron.sources.formats.shards import Missing, Shards, choose_shards
+from cauldron.sources.repos.files import FileInfo, Repo
 from cauldron.sources.values.conversations import key_of
 from cauldron.sources.values.documents import described
 from cauldron.sources.values.rows import RowProblem
@@ -71,7 +72,7 @@ class PixelProse(ParquetSource):
         if not found.files:
             what = f"no data/vlm_captions_*.parquet of {', '.join(parts)}"
             raise SourceUnavailable(self.repo, what, "download the whole dataset repository")
-        return found
+        return _by_turns(found)
 
     def row(self, row: ParquetRow, options: Options) -> Row:
         status = row.values.get("status", "success")
@@ -83,6 +84,16 @@ class PixelProse(ParquetSource):
             caption = caption[prefix.end() :]
         origin = row.origin.model_copy(update={"key": key_of(row.values.get("uid"))})
         return described(origin, image, caption, "caption")
+
+
+def _by_turns(shards: Shards) -> Shards:
+    """The first file of each part, then the second of each, and so on."""
+    parts: dict[str, list[FileInfo | Missing]] = {}
+    for slot in shards.slots:
+        path = slot.pattern if isinstance(slot, Missing) else slot.path
+        parts.setdefault(path.rpartition("_")[0], []).append(slot)
+    turns = itertools.zip_longest(*parts.values())
+    return replace(shards, slots=tuple(slot for turn in turns for slot in turn if slot))
 
 
 SOURCE = PixelProse(

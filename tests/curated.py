@@ -37,7 +37,6 @@ from cauldron.core.output.manifests import (
 )
 from cauldron.core.output.markers import marker_folder
 from cauldron.core.output.mixture import load_mixture
-from cauldron.core.rules import Action, Conflicts
 from cauldron.core.schema import (
     CLUSTER_SCHEMA,
     CONTAMINATION_SCHEMA,
@@ -49,9 +48,10 @@ from cauldron.core.schema import (
     content_id,
     document_id,
 )
+from cauldron.core.sections.rules import Action, Conflicts
 from cauldron.pipeline.decide import Matched, curate, curation_fingerprint
 from cauldron.pipeline.mix import MixRequest, mix
-from cauldron.pipeline.runner import Launcher
+from cauldron.pipeline.runners.runner import Launcher
 from cauldron.recipe import Recipe
 
 VQA, OKVQA, LNQA, DOLLY, LIMA = (

@@ -22,7 +22,7 @@ from cauldron.pipeline.benchmarks import (
 )
 from cauldron.pipeline.build import BuildOptions
 from cauldron.pipeline.ingest import ingest
-from cauldron.pipeline.runner import Launcher
+from cauldron.pipeline.runners.runner import Launcher
 from cauldron.recipe import Recipe, load_recipe
 from tests import hubs
 from tests.doubles.hub import FakeHub

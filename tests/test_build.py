@@ -15,7 +15,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from cauldron.sources.formats import parquet
 from cauldron.transforms.curate.pipeline import CURATE_VERSION
 from cauldron.transforms.ingest import INGEST_VERSION
 from cauldron.transforms.mixing.shuffle import MIX_VERSION
@@ -425,6 +428,27 @@ def test_too_many_unreadable_rows_fail_the_build_with_the_reasons(tmp_path):
     assert not list((tmp_path / "out").rglob("manifest.json"))
 
 
+def test_a_broken_file_that_planning_does_not_open_counts_by_its_bytes(tmp_path, monkeypatch):
+    """One row is what the reader makes of it, but half of the source is gone."""
+    root = tmp_path / "root"
+    place = root / "HuggingFaceM4/the_cauldron/ai2d"
+    place.mkdir(parents=True)
+    turn = [{"user": "What?", "assistant": "That.", "source": "ai2d"}]
+    row = {"images": [{"bytes": hubs.photo(1), "path": None}], "texts": turn}
+    table = pa.Table.from_pylist([row] * 50)
+    for name in ("0000.parquet", "0001.parquet"):
+        (place / "train").mkdir(exist_ok=True)
+        pq.write_table(table, place / "train" / name)
+    data = (place / "train/0001.parquet").read_bytes()
+    (place / "train/0001.parquet").write_bytes(data[:-8] + b"notafoot")
+    monkeypatch.setattr(parquet, "_MOST_FOOTERS", 0)
+    name = "the_cauldron/ai2d"
+    budget = {"epochs_of": {name: 1}}
+    recipe = hubs.write_recipe(str(tmp_path / "r.yaml"), mixture={name: 1}, budget=budget)
+    with pytest.raises(CauldronError, match=r"lost 50\.0% to unreadable input \(unreadable_file 1"):
+        run(str(root), tmp_path / "out", recipe=recipe)
+
+
 def test_unavailable_sources_stop_the_build_unless_skipped(tmp_path):
     root = str(tmp_path / "root")
     hubs.write_dolly(root, rows=10)
@@ -506,7 +530,7 @@ def test_rows_come_out_as_in_the_version_that_the_fingerprints_name(built):
         if row["source"] == "dolly":
             digest.update(json.dumps(row, sort_keys=True).encode())
     versions = (INGEST_VERSION, CURATE_VERSION, MIX_VERSION)
-    assert (versions, digest.hexdigest()) == ((5, 5, 5), GOLDEN)
+    assert (versions, digest.hexdigest()) == ((6, 5, 5), GOLDEN)
 
 
 GOLDEN = "b9f5d380228fa0c374d36df3df7b678b"

@@ -88,6 +88,31 @@ def test_notes_of_the_sources_are_said(manifest: MixtureManifest) -> None:
     assert f"| {LIMA} | two \\| halves |\n| {LIMA} | and more |" in body
 
 
+def test_images_left_out_of_documents_are_listed_by_reason(manifest: MixtureManifest) -> None:
+    assert "## Images left out of documents" not in write_card(manifest)
+    source = manifest.sources[VQAV2]
+    lost = {"http_not_found": 1_200, "bad_url": 3, "image_too_large": 1}
+    counts = source.counts.model_copy(update={"images_dropped": lost, "repeated_images": 17})
+    changed = source.model_copy(update={"counts": counts})
+    _, body = split(write_card(manifest.model_copy(update={"sources": {VQAV2: changed}})))
+    section = body[body.index("## Images left out of documents") : body.index("## Licences")]
+    reasons = "bad_url 3, http_not_found 1,200, image_too_large 1, repeated_images 17"
+    assert f"| {VQAV2} | 1,221 | {reasons} |" in section
+    # They are no rows.
+    assert "http_not_found" not in body[: body.index("## Images left out")]
+
+
+def test_limits_are_said_and_whole_sources_have_none(manifest: MixtureManifest) -> None:
+    assert "## Sources with a limit" not in write_card(manifest)
+    changed = manifest.sources[LIMA].model_copy(update={"limit": 7, "rows_published": 1_030})
+    sources = manifest.sources | {LIMA: changed}
+    _, body = split(write_card(manifest.model_copy(update={"sources": sources})))
+    section = body[body.index("## Sources with a limit") : body.index("## Licences")]
+    rows = f"the first {changed.counts.rows_in} rows were read, of 7 at most; 1,030 are published"
+    assert f"| {LIMA} | {rows}; they are passed over 1.50 times |" in section
+    assert VQAV2 not in section
+
+
 def test_unavailable_sources_are_said(manifest: MixtureManifest) -> None:
     _, body = split(write_card(manifest))
     assert "| goat | no files under the root | download it |" in body

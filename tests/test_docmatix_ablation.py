@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from pydantic import ValidationError
 
 from cauldron.cli import main
-from cauldron.core.stage import TurnRules
+from cauldron.core.sections.stage import TurnRules
 from cauldron.inspect.verify import verify
 from cauldron.recipe import load_recipe
 from tests.curated import VQA, World, row

@@ -18,7 +18,7 @@ from PIL import Image
 from cauldron.cli import main
 from cauldron.core.output.finished import find_finished
 from cauldron.core.output.mixture import load_mixture
-from cauldron.core.rules import DuplicateRules
+from cauldron.core.sections.rules import DuplicateRules
 from cauldron.inspect.explain import explain
 from cauldron.inspect.query import connect
 from cauldron.inspect.verify import verify

@@ -9,8 +9,8 @@ import pytest
 from cauldron.training.remote import MARKS, to_answer, to_resume
 
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.mirror import Mirror, fetched, working_folder
 from cauldron.core.output.lock import LOCK
+from cauldron.core.stores.mirror import Mirror, fetched, working_folder
 from tests.doubles.gcs import FakeGcs
 
 URL = "gs://bucket/run"

@@ -12,7 +12,7 @@ from cauldron.core import storage
 from cauldron.pipeline import build as build_module
 from cauldron.pipeline import decide
 from cauldron.pipeline.build import BuildOptions, build
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runners.runner import Job, Launcher
 from cauldron.recipe import load_recipe
 from tests import hubs
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cauldron.core import objects, storage, versioned
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output import lock
 from cauldron.core.output.lock import LOCK, locked
 from cauldron.core.output.manifests import CurationManifest
+from cauldron.core.stores import objects, versioned
 from cauldron.pipeline.step import Step
 from tests.doubles.gcs import FakeGcs
 
@@ -189,6 +190,19 @@ def test_a_refusal_is_one_line(store: FakeGcs) -> None:
         with pytest.raises(CauldronError, match="check the credentials") as caught:
             call()
         assert "\n" not in str(caught.value)
+
+
+def test_a_listing_asks_for_names_alone(store: FakeGcs, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = [f"out/_done/part-{number}.json" for number in range(7)]
+    for name in [*inside, "out/_done/deeper/a", "out/_done/deeper/b", "out/_done/", "out/_donei"]:
+        objects.write(f"gs://bucket/{name}", b"1", None)
+    asked, real = [], store._list
+    monkeypatch.setattr(store, "_list", lambda r, b: asked.append(r.query["fields"]) or real(r, b))
+    assert storage.list_files("gs://bucket/out/_done") == [f"gs://bucket/{name}" for name in inside]
+    assert storage.list_folders("gs://bucket/out/_done/") == ["deeper"]
+    assert storage.list_folders("gs://bucket") == ["out"]
+    assert storage.list_files("gs://bucket/none") == storage.list_files("gs://none/out") == []
+    assert set(asked) == {"items(name),nextPageToken", "prefixes,nextPageToken"}
 
 
 def test_a_folder_is_deleted_a_hundred_objects_at_a_time(store: FakeGcs) -> None:

@@ -70,7 +70,7 @@ def test_a_refusal_to_overwrite_in_the_words_of_s3fs_is_understood(
     memory.pipe("/a", b"1")
     monkeypatch.setattr(MemoryFileSystem, "pipe_file", pipe_file)
     assert not storage.create("memory://a", b"2")
-    with pytest.raises(OSError, match="pre-conditions"):
+    with pytest.raises(CauldronError, match=r"memory:///b: .*pre-conditions"):
         storage.create("memory://b", b"2")
 
 

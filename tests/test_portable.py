@@ -21,10 +21,10 @@ from cauldron.transforms.mixing.shuffle import MixJob, MixSource
 from cauldron.transforms.normalise import SourceSettings
 from cauldron.transforms.parts import part_markers
 
-from cauldron.pipeline.options import pipeline_options
-from cauldron.pipeline.runner import innermost
-from cauldron.pipeline.versions import versions
-from cauldron.pipeline.wheel import write_wheel
+from cauldron.pipeline.runners.options import pipeline_options
+from cauldron.pipeline.runners.runner import innermost
+from cauldron.pipeline.runners.versions import versions
+from cauldron.pipeline.runners.wheel import write_wheel
 from cauldron.recipe import load_recipe
 
 RECIPE = load_recipe("idefics3")
@@ -112,7 +112,10 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert int(found.stdout) > 10
-    code = "from cauldron.pipeline.versions import versions; print(versions()['code of cauldron'])"
+    code = (
+        "from cauldron.pipeline.runners.versions import versions; "
+        "print(versions()['code of cauldron'])"
+    )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(target)},
         capture_output=True, text=True, check=True,

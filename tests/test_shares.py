@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from cauldron.core.errors import CauldronError, UsageError
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation, SourceCounts, solve
-from cauldron.core.stage import StageRecipe
 from cauldron.inspect.statistics import AGREEMENT, published, published_counts
 from cauldron.recipe import load_recipe, with_weights
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cauldron.core.output.manifests import CurationManifest, MixtureManifest
-from cauldron.core.rules import Action
+from cauldron.core.sections.rules import Action
 from cauldron.inspect.verify import verify
 from tests.curated import LNQA, OKVQA, VQA, Row, World, row
 

@@ -14,8 +14,9 @@ from cauldron.sources.repos.folders import info_at, open_at
 from cauldron.sources.repos.roots import open_root
 from google.cloud import storage as google_storage
 
-from cauldron.core import gcs, storage
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable
+from cauldron.core.stores import gcs
 from tests.doubles.gcs import FakeGcs
 
 MIB = 1024 * 1024

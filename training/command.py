@@ -25,9 +25,9 @@ from cauldron.training.resume import check_match, fields_to_match
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.generation import Evaluation
-from cauldron.core.mirror import Mirror, fetched, working_folder
 from cauldron.core.output.manifests import Tokenizer
 from cauldron.core.output.mixture import Mixture, find_mixture, load_mixture
+from cauldron.core.stores.mirror import Mirror, fetched, working_folder
 from cauldron.core.tokenizer import MISTRAL_7B, digest, open_tokenizer
 
 OUTPUT = "./cauldron-out"

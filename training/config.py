@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from cauldron.core.errors import UsageError
 from cauldron.core.names import did_you_mean
 from cauldron.core.plain_yaml import parse_yaml
-from cauldron.core.rules import Strict, UpscaleChoice
+from cauldron.core.sections.rules import Strict, UpscaleChoice
 
 Positive = Annotated[int, Field(gt=0)]
 

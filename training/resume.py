@@ -20,7 +20,7 @@ import huggingface_hub
 from cauldron.training.config import ModelRules, TrainConfig
 
 from cauldron.core.errors import UsageError
-from cauldron.core.hub import use_client
+from cauldron.core.hub.calls import use_client
 from cauldron.core.output.mixture import Mixture
 from cauldron.core.tokenizer import split_revision
 

@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 
 from cauldron.transforms.text import clean_text
 
-from cauldron.core.rules import TextRules
 from cauldron.core.schema import without_images
+from cauldron.core.sections.rules import TextRules
 
 # Decisions name the images to leave out by the bits of one number.
 MAX_IMAGES = 64

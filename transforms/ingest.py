@@ -27,7 +27,7 @@ from cauldron.core.output.markers import Markers
 
 # Part of every corpus fingerprint. Raise it if a change alters the bytes of corpora; the golden
 # test of the sample hub fails until that is done.
-INGEST_VERSION = 5
+INGEST_VERSION = 6
 
 
 class PieceWork(NamedTuple):
@@ -70,6 +70,8 @@ def ingest_piece(work: PieceWork, job: SourceJob) -> PartNames:
         if job.fetched is not None:
             rows = job.fetched.fill(rows, work.part)
         for row in rows:
+            if isinstance(row, BadRow) and row.whole_piece:
+                writer.lost_bytes = work.piece.size
             writer.add(_outcome(row, job.settings), row.rows)
     return names
 

@@ -23,8 +23,8 @@ from cauldron.transforms.tokens import TokenCounter, token_counter
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.reasons import outcome_of
-from cauldron.core.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
 from cauldron.core.schema import Document, Sample, Turn, content_id, document_id
+from cauldron.core.sections.rules import ClassifierRules, ImageRules, LanguageRules, TextRules
 
 # The mix holds a whole record in memory.
 MAX_RECORD_BYTES = 512 * 1024 * 1024

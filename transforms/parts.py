@@ -92,13 +92,18 @@ class PartCounts:
 
 
 class PartWriter:
-    """Writes one part; a context manager. If the block raises, no file is left behind."""
+    """Writes one part; a context manager. If the block raises, no file is left behind.
+
+    Attributes:
+        lost_bytes: of the source, if nothing of the piece can be read.
+    """
 
     def __init__(self, names: PartNames, source: str) -> None:
         self._names = names
         self._source = source
         self._files = ExitStack()
         self.counts = PartCounts()
+        self.lost_bytes = 0
         self._rows: list[dict[str, Any]] = []
         self._rejects: list[dict[str, Any]] = []
         self._chars = 0
@@ -191,6 +196,7 @@ class PartWriter:
             "pack": self._record_file.entry(self._names.record_file),
             "quarantine": quarantine,
             "counts": self.counts.to_json(),
+            "lost_bytes": self.lost_bytes,
         }
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from cauldron.sources.base import RawTurn
 
-from cauldron.core.rules import TextRules
+from cauldron.core.sections.rules import TextRules
 
 IMAGE_TOKEN = "<image>"
 

@@ -45,7 +45,7 @@ from cauldron.transforms.pictures.prepare import prepare_image
 
 from benchmarks.duplicates.measure import Found, Pairs, as_pairs, within
 from cauldron.core import storage
-from cauldron.core.rules import DuplicateRules, ImageRules
+from cauldron.core.sections.rules import DuplicateRules, ImageRules
 
 
 @dataclass(frozen=True)

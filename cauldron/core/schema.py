@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cauldron.core.rules import Strict
+from cauldron.core.sections.rules import Strict
 
 # Suffix of a benchmark turn's source if its question was not published; the row's key replaces it.
 NO_QUESTION = " (no question)"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from cauldron.core.errors import CauldronError
-from cauldron.core.stage import Budget, Portion, StageRecipe
+from cauldron.core.sections.stage import Budget, Portion, StageRecipe
 
 # A source with a smaller part of its published rows is incomplete.
 COMPLETE = 0.9

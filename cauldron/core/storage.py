@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -20,8 +21,8 @@ import fsspec
 from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from cauldron.core import gcs, objects
-from cauldron.core.errors import UsageError, first_line
+from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.stores import gcs, objects
 
 # Ranges of one file that are closer than this are fetched in one request: a second request costs
 # more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).
@@ -83,10 +84,26 @@ def list_folders(folder: str) -> list[str]:
 
 
 def _names(folder: str, kind: str) -> list[str]:
+    # Names alone where that can be had: all that a store says of a file is 2 kB, and folders of
+    # markers may have 100,000.
+    if objects.is_object(folder):
+        return sorted(objects.names(folder, folders=kind == "directory"))
     fs, bare = filesystem(folder)
+    if isinstance(fs, LocalFileSystem):
+        return sorted(_local_names(bare, kind))
     fs.invalidate_cache()
     entries = fs.ls(bare, detail=True) if fs.isdir(bare) else []
     return sorted(PurePosixPath(e["name"]).name for e in entries if e["type"] == kind)
+
+
+def _local_names(folder: str, kind: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir() if kind == "directory" else entry.is_file():
+                    yield entry.name
+    except (FileNotFoundError, NotADirectoryError):
+        return
 
 
 def remove(path: str) -> None:
@@ -103,6 +120,9 @@ def create(path: str, data: bytes) -> bool:
     """Write a small file unless there is one; returns whether it was written.
 
     On a local disk, on ``gs://`` and on ``s3://`` exactly one of several callers at once succeeds.
+
+    Raises:
+        CauldronError: a store other than a disk refuses to write.
     """
     fs, bare = filesystem(path)
     try:
@@ -119,7 +139,7 @@ def create(path: str, data: bytes) -> bool:
 
 
 def _create_remote(fs: AbstractFileSystem, path: str, data: bytes) -> None:
-    """Raises FileExistsError."""
+    """Raises FileExistsError, CauldronError."""
     try:
         fs.pipe_file(path, data, mode="create")
     except OSError as error:
@@ -127,7 +147,9 @@ def _create_remote(fs: AbstractFileSystem, path: str, data: bytes) -> None:
         fs.invalidate_cache()
         if fs.exists(path):
             raise FileExistsError(path) from error
-        raise
+        place = fs.unstrip_protocol(path)
+        remedy = "is the bucket there, and may you write to it?"
+        raise CauldronError(f"cannot write {place}: {first_line(error)}; {remedy}") from error
 
 
 def _create_local(path: str, data: bytes) -> None:
@@ -149,7 +171,13 @@ def modified(path: str) -> float:
 
 
 def remove_temporaries(folder: str) -> None:
-    """Remove temporary files of killed writers in `folder`. Nobody may be writing there."""
+    """Remove temporary files of killed writers in `folder`. Nobody may be writing there.
+
+    An object store has none, so the folder is not listed there, which takes a request for each
+    1,000 files.
+    """
+    if not is_local(folder):
+        return
     for path in list_files(folder):
         if PurePosixPath(path).name.startswith(_TEMPORARY):
             remove(path)
@@ -174,8 +202,13 @@ def write_json(path: str, value: Any) -> None:
 
 def json_bytes(value: Any) -> bytes:
     """With sorted keys: equal values give equal bytes."""
-    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)
-    return (text + "\n").encode()
+    encoder = json.JSONEncoder(indent=1, sort_keys=True, ensure_ascii=False)
+    # Piece by piece: `dumps` holds a string for every line, ten times the bytes of a long manifest.
+    text = io.BytesIO()
+    for piece in encoder.iterencode(value):
+        text.write(piece.encode())
+    text.write(b"\n")
+    return text.getvalue()
 
 
 def write_bytes(path: str, data: bytes) -> None:

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
-from cauldron.core.hub import HubError, patiently
+from cauldron.core.hub.calls import HubError, patiently
 
 # Names that a recipe may give instead of a file: counters that are no ``tokenizer.json``.
 MISTRAL_7B = "mistral-7b"  # the counter of the published table, `cauldron.transforms.mistral`

@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 from cauldron.core.errors import UsageError
 from cauldron.core.generation import Engine
-from cauldron.core.models import ModelRules
 from cauldron.core.names import plain_name
+from cauldron.core.sections.models import ModelRules
 from cauldron.evaluate.endpoint import EndpointEngine
 from cauldron.evaluate.predictions.files import Header
 from cauldron.transforms.models.endpoint import Endpoint

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from cauldron.core import storage
-from cauldron.core.mirror import fetched, working_folder
+from cauldron.core.stores.mirror import fetched, working_folder
 from cauldron.evaluate.command import EvalOptions
 from cauldron.training.remote import to_answer
 

@@ -14,7 +14,7 @@ from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
 from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts, solve
-from cauldron.inspect.statistics import Published, expected_counts, typical_rows
+from cauldron.inspect.statistics import Published, Typical, expected_counts, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, lengths_of, typical
@@ -28,9 +28,12 @@ class Basis:
     Attributes:
         kinds: ``published``, ``corpus`` (before curation) or ``decisions``, by source.
         row_bytes: average bytes of a row, by source, where known.
+        images: in the rows that are matched with each other, by source, where known; none of
+            sources that are decided on.
         bytes: of the mixture; None if unknown for any source that is taken.
         estimated: sources whose tokens were estimated, not counted by a tokenizer.
         missing: sources of which nothing is known.
+        limits: the recipe's, of rows that are read of the sources that have more.
     """
 
     allocations: list[Allocation]
@@ -39,6 +42,8 @@ class Basis:
     row_bytes: Mapping[str, float] = field(default_factory=dict)
     estimated: frozenset[str] = frozenset()
     missing: tuple[str, ...] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_basis(
@@ -128,7 +133,8 @@ def _from_decisions(
     read = [name for name in allowed if name in curation.corpora]
     corpora = {name: found.corpora[name, curation.corpora[name]] for name in read}
     rules = recipe.stage(stage)
-    terms = Terms.of(rules, corpora, counts, recipe.tokenizer, expected_counts())
+    expected, limits = expected_counts(), recipe.limits
+    terms = Terms.of(rules, corpora, counts, recipe.tokenizer, expected, limits)
     tallies = tallies_of(paths, terms.stage)
     lengths = _measured(recipe, stage, found.out, corpora) if terms.stage.measured else None
     allocations = terms.solve(terms.counts(tallies, lengths))
@@ -137,6 +143,7 @@ def _from_decisions(
         kinds={item.source: "decisions" for item in allocations},
         bytes=select(tallies, allocations).bytes,
         estimated=_estimated(corpora),
+        limits={name: n for name, n in recipe.limits.items() if _ends(n, corpora.get(name))},
     )
 
 
@@ -154,23 +161,33 @@ def _from_counts(
     counts: dict[str, SourceCounts] = {}
     row_bytes: dict[str, float] = {}
     wanted = [name for name in rules.mixture if name not in left_out]
+    limits: dict[str, int] = {}
+    images: dict[str, int] = {}
     for name in wanted:
-        source = known.get(name)
-        rows = source.published_rows if source else None
+        source, limit = known.get(name), recipe.source(name).limit
+        whole = source.published_rows if source else None
+        rows = whole if limit is None or whole is None else min(whole, limit)
         if name in corpora:
+            if limit is not None and _ends(limit, corpora[name]):
+                limits[name] = limit
             totals = corpora[name].counts
             tokens = float(totals.answer_tokens)
             counts[name] = SourceCounts(totals.kept, tokens, tokens)
             row_bytes[name] = pack_bytes(corpora[name]) / max(1, totals.kept)
+            images[name] = totals.images
         elif name in table:
             counts[name] = table[name].expected(rows, rules.turns.cap)
         elif name in usual:
-            counts[name] = usual[name].counts()
-        if name not in corpora and source and source.published_bytes and rows:
-            row_bytes[name] = source.published_bytes / rows
-            if source.by_url and name in usual:
-                # The URLs are not stored, what they lead to is.
-                row_bytes[name] = usual[name].images * (usual[name].image_bytes or 0)
+            counts[name] = usual[name].counts(rows)
+        if name not in corpora:
+            images[name] = _expected_images(usual.get(name), table.get(name), rows)
+        if name not in corpora and limit is not None and (whole is None or limit < whole):
+            limits[name] = limit
+        if name not in corpora and source and source.published_bytes and whole:
+            row_bytes[name] = source.published_bytes / whole
+            if name in usual and (size := usual[name].image_bytes):
+                # URLs and PDFs are not stored, what they lead to is.
+                row_bytes[name] = usual[name].images * size
     published = {name: row.counts() for name, row in table.items()}
     if rules.measured:
         read = {name: corpora[name] for name in wanted if name in corpora}
@@ -187,7 +204,23 @@ def _from_counts(
         row_bytes=row_bytes,
         estimated=_estimated({name: corpora[name] for name in wanted if name in corpora}),
         missing=tuple(name for name in wanted if name not in counts),
+        limits=limits,
+        images=images,
     )
+
+
+def _expected_images(usual: Typical | None, row: Published | None, rows: int | None) -> int:
+    """Args: rows: that are read; None if unknown."""
+    if usual is not None:
+        return round((usual.rows if rows is None else rows) * usual.images)
+    if row is None:
+        return 0
+    return round(row.images * (1.0 if rows is None else min(1.0, rows / row.rows)))
+
+
+def _ends(limit: int, corpus: CorpusManifest | None) -> bool:
+    """Whether a corpus has no more rows because of the recipe's limit."""
+    return corpus is not None and corpus.limit == limit and corpus.ended_by_limit
 
 
 def expected_lengths(

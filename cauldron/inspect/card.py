@@ -9,6 +9,7 @@ import yaml
 from cauldron.core.output.manifests import MixtureManifest, SourceInMixture
 from cauldron.core.reviews import reviews_told
 from cauldron.core.tokenizer import ESTIMATE, MISTRAL_7B
+from cauldron.inspect.left_out import REPEATED, images_left_out, limits_told
 from cauldron.inspect.views import mixture_view
 
 # The hub's size categories, by rows.
@@ -35,6 +36,8 @@ def write_card(manifest: MixtureManifest) -> str:
         *_not_in_it(manifest),
         "## What became of the published rows",
         _accounting(manifest),
+        *_limits(manifest),
+        *_images_left_out(manifest),
         *_reviews(manifest),
         *_notes(manifest),
         "## Licences",
@@ -189,7 +192,7 @@ def _not_in_it(manifest: MixtureManifest) -> list[str]:
 
 
 def _accounting(manifest: MixtureManifest) -> str:
-    header = ["Source", "Published rows", "Kept", "Merged", "Dropped", "Quarantined", "Reasons"]
+    header = ["Source", "Rows read", "Kept", "Merged", "Dropped", "Quarantined", "Reasons"]
     rows = []
     for name, source in sorted(manifest.sources.items()):
         counts = source.counts
@@ -197,6 +200,36 @@ def _accounting(manifest: MixtureManifest) -> str:
         reasons = (f"{reason} {n:,}" for part in lost for reason, n in sorted(part.items()))
         rows.append([name, *(f"{n:,}" for n in counts.totals.values()), ", ".join(reasons)])
     return _table(header, rows, numbers=range(1, 6))
+
+
+def _limits(manifest: MixtureManifest) -> list[str]:
+    rows = [[name, told] for name, told in limits_told(manifest).items()]
+    if not rows:
+        return []
+    note = (
+        "Of these sources only the first rows were read. The figures above are of those; the rows"
+        " after them are neither dropped nor quarantined."
+    )
+    return ["## Sources with a limit", f"{note}\n\n" + _table(["Source", "Rows"], rows)]
+
+
+def _images_left_out(manifest: MixtureManifest) -> list[str]:
+    """Images that documents are without. The documents are kept, so no row above counts them."""
+    rows = [
+        [name, f"{sum(counts.values()):,}", ", ".join(f"{why} {n:,}" for why, n in counts.items())]
+        for name, counts in images_left_out(manifest).items()
+    ]
+    if not rows:
+        return []
+    note = (
+        "The documents were kept without them, in one pass over the source."
+        f" `{REPEATED}`: a picture in more documents than `duplicates.max_documents` allows."
+    )
+    header = ["Source", "Images", "Reasons"]
+    return [
+        "## Images left out of documents",
+        f"{note}\n\n" + _table(header, rows, numbers=(1,)),
+    ]
 
 
 def _reviews(manifest: MixtureManifest) -> list[str]:

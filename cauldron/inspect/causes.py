@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation
-from cauldron.core.stage import StageRecipe
 from cauldron.inspect.statistics import Published
 
 # A source that reaches a smaller part of its share is named, with the reason.
@@ -12,8 +14,12 @@ REACHED = 0.9
 NEAR = 0.05
 
 
-def causes(item: Allocation, published: Published | None) -> list[str]:
-    """What makes a source's passes and share differ from the published ones, in a few words."""
+def causes(item: Allocation, published: Published | None, limit: int | None = None) -> list[str]:
+    """What makes a source's passes and share differ from the published ones, in a few words.
+
+    Args:
+        limit: the recipe's, of rows that are read; None if it leaves none unread.
+    """
     counts = item.counts
     if counts.rows == 0:
         return ["no turn is left after curation"]
@@ -23,7 +29,9 @@ def causes(item: Allocation, published: Published | None) -> list[str]:
     if item.portion.share is not None:
         found.append(f"share set to {item.portion.share:.2%}")
     if published is not None:
-        found += _beside_published(item, published)
+        found += _beside_published(item, published, limit)
+    if too_small := repeated(item, limit):
+        found.append(too_small)
     if item.capped:
         found.append(f"capped at {item.ceiling:g} epochs")
     if counts.delivered < (1 - NEAR) * counts.answer_tokens:
@@ -31,11 +39,23 @@ def causes(item: Allocation, published: Published | None) -> list[str]:
     return found
 
 
-def _beside_published(item: Allocation, published: Published) -> list[str]:
+def repeated(item: Allocation, limit: int | None) -> str:
+    """Says that a limit is too small for what a stage takes; "" if it is not."""
+    if limit is None or item.epochs <= 1 or item.portion.epochs is not None:
+        return ""
+    return (
+        f"limited to {limit:,} rows, which are passed over {item.epochs:.2f} times: about "
+        f"{math.ceil(limit * item.epochs):,} are wanted"
+    )
+
+
+def _beside_published(item: Allocation, published: Published, limit: int | None) -> list[str]:
     counts, found = item.counts, []
     if item.weight is not None and item.weight != published.weight:
         found.append(f"weight {item.weight:g}, published {published.weight:g}")
-    if counts.incomplete(published.counts()):
+    if limit is not None and not repeated(item, limit):
+        found.append(f"limited to {limit:,} rows")
+    elif limit is None and counts.incomplete(published.counts()):
         found.append(f"smaller copy: {counts.rows:,} of {published.rows:,} rows")
     expected = published.answer_tokens * min(1, counts.rows / published.rows)
     if published.corrected_tokens is not None:
@@ -46,12 +66,19 @@ def _beside_published(item: Allocation, published: Published) -> list[str]:
 
 
 def shortfall(
-    stage: StageRecipe, item: Allocation, published: Published | None, reached: float
+    stage: StageRecipe,
+    item: Allocation,
+    published: Published | None,
+    reached: float,
+    limit: int | None = None,
 ) -> str:
     """Why a source reaches less than 90 % of its share, or a cap costs it 5 %; "" if neither.
 
     A source of which the recipe asks what was published is compared with what is asked: if another
     source's weight is raised, all others have smaller shares, and nothing is wrong with them.
+
+    Args:
+        limit: see `causes`.
     """
     changed = published is not None and (
         stage.weigh_by == "measured" or item.weight != published.weight
@@ -62,7 +89,7 @@ def shortfall(
         return ""
     if item.counts.rows and item.planned_share >= REACHED * wanted:
         return _whole_rows(item)
-    return "; ".join(causes(item, published)) or "other sources take more"
+    return "; ".join(causes(item, published, limit)) or "other sources take more"
 
 
 def _whole_rows(item: Allocation) -> str:

@@ -4,121 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cauldron.core.disk import free_bytes
 from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import Finished, find_finished
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation, UnplannedError, row_parts
-from cauldron.core.stage import StageRecipe
 from cauldron.inspect.basis import Basis, find_basis, pack_bytes
-from cauldron.inspect.causes import causes
-from cauldron.inspect.statistics import Published, published, typical_rows
+from cauldron.inspect.costs import Work, total
+from cauldron.inspect.planned_source import PlannedSource
+from cauldron.inspect.statistics import published, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.sources.licenses import refused
-from cauldron.transforms.curate.pipeline import CURATE_ROW_BYTES
-from cauldron.transforms.matching.records import OCCURRENCE
-from cauldron.transforms.mixing.shuffle import REFERENCE
 
-# Published bytes that ingest reads per core and second; measured, see benchmarks/README.md.
-INGEST_BYTES_PER_CORE_SECOND = 33e6
-# Bytes that cross a shuffle: a row of a curation and a copy of a mixture are one record each; a
-# picture has one in each of the nine copies of its signature at 10^8 pictures, see docs/scale.md.
-ROW_SHUFFLED = CURATE_ROW_BYTES
-COPY_SHUFFLED = REFERENCE.itemsize
-PICTURE_SHUFFLED = 470 + OCCURRENCE.itemsize
 # An assumption: about the price of a vCPU hour, with its memory, of a Dataflow batch worker of the
 # n1 family. `--core-hour-price` replaces it.
 CORE_HOUR_PRICE = 0.07
-# The recipe's promise and the other anchor are the same if they differ by less.
-SAME = 0.02
-# Why a source differs from the other anchor if nothing is special about it.
-OTHERS = ("takes up what other sources leave", "other sources take more")
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedSource:
-    """A line of the plan.
-
-    Attributes:
-        basis: source of its counts: ``published``, ``corpus`` or ``decisions``.
-        estimated: its tokens were estimated, not counted by a tokenizer.
-        authors_epochs: passes of the authors' code over it; None if it is not in the table.
-        read_bytes: that a build reads of it; 0 if its corpus is there, None if unknown.
-        fetched_images: that a build fetches from their URLs, and `fetched_bytes` of them.
-        images: in all of its rows; 0 if unknown.
-    """
-
-    allocation: Allocation
-    stage: StageRecipe
-    basis: str
-    estimated: bool
-    published: Published | None
-    read_bytes: int | None
-    fetched_images: int = 0
-    fetched_bytes: int = 0
-    images: int = 0
-
-    @property
-    def authors_epochs(self) -> float | None:
-        if self.published is None:
-            return None
-        return self.published.weight * self.stage.epochs_per_weight
-
-    @property
-    def difference(self) -> float | None:
-        """From the anchor that the recipe does not promise, relative: 0.1 is 10 % more.
-
-        A promise of shares is compared with the authors' epochs, one of epochs with the published
-        share. None if the source is not in the table.
-        """
-        if self.published is None or self.authors_epochs is None:
-            return None
-        if self.stage.promise == "epochs":
-            return self.allocation.planned_share / self.published.share - 1
-        return self.allocation.epochs / self.authors_epochs - 1
-
-    @property
-    def cause(self) -> str:
-        """Of the difference, in a few words; "" if there is none."""
-        found = []
-        if self.difference is not None and abs(self.difference) > SAME:
-            found = causes(self.allocation, self.published) or [OTHERS[self.difference < 0]]
-        elif self.allocation.capped or self.allocation.portion.epochs is not None:
-            found = causes(self.allocation, self.published)
-        return "; ".join(found)
-
-    def to_json(self) -> dict[str, Any]:
-        allocation, row = self.allocation, self.published
-        line: dict[str, Any] = {
-            "source": allocation.source,
-            "rows": allocation.rows,
-            "pass_rows": allocation.counts.rows,
-            "pass_answer_tokens": allocation.counts.answer_tokens,
-            "pass_delivered_tokens": allocation.counts.delivered,
-            "answer_tokens": allocation.epochs * allocation.counts.delivered,
-            "weight": allocation.weight,
-            "share_asked": allocation.share,
-            "share_planned": allocation.planned_share,
-            "share_published": None if row is None else row.share,
-            "epochs": allocation.epochs,
-            "authors_epochs": self.authors_epochs,
-            "max_epochs": allocation.ceiling,
-            "capped": allocation.capped,
-            "difference": self.difference,
-            "cause": self.cause,
-            "basis": self.basis,
-            "tokens_estimated": self.estimated,
-            "read_bytes": self.read_bytes,
-            "fetched_images": self.fetched_images,
-            "fetched_bytes": self.fetched_bytes,
-        }
-        if row is not None:
-            line["percent_printed"] = row.percent_printed
-            line["misprint"] = row.misprint
-        return line
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,27 +64,14 @@ class Plan:
         return sum(item.epochs * item.counts.delivered for item in items)
 
     @property
+    def work(self) -> Work:
+        """What a build of this stage alone has to do."""
+        mixed = Work(copies=self.rows, mixed_bytes=self.bytes or 0)
+        return total([*(line.work for line in self.sources), mixed])
+
+    @property
     def read_bytes(self) -> int:
-        return sum(line.read_bytes or 0 for line in self.sources)
-
-    @property
-    def fetched_images(self) -> int:
-        return sum(line.fetched_images for line in self.sources)
-
-    @property
-    def fetched_bytes(self) -> int:
-        return sum(line.fetched_bytes for line in self.sources)
-
-    @property
-    def shuffled_bytes(self) -> int:
-        """Of a build of the stage; its pictures never cross a shuffle."""
-        rows = sum(line.allocation.counts.rows for line in self.sources)
-        images = sum(line.images for line in self.sources)
-        return rows * ROW_SHUFFLED + images * PICTURE_SHUFFLED + self.rows * COPY_SHUFFLED
-
-    def core_hours(self) -> float:
-        """Of ingest. Fetched images are read as those of a source are."""
-        return (self.read_bytes + self.fetched_bytes) / INGEST_BYTES_PER_CORE_SECOND / 3600
+        return self.work.read_bytes
 
     def shares(self) -> dict[str, float]:
         return {line.allocation.source: line.allocation.planned_share for line in self.sources}
@@ -208,18 +99,31 @@ class Plan:
                 "free_bytes": self.free_bytes,
             },
             "estimate": {
-                "read_bytes": self.read_bytes,
-                "fetched_images": self.fetched_images,
-                "fetched_bytes": self.fetched_bytes,
-                "shuffled_bytes": self.shuffled_bytes,
+                **estimate(self.work, price),
                 "sources_of_unknown_size": [
-                    line.allocation.source for line in self.sources if line.read_bytes is None
+                    line.allocation.source for line in self.sources if not line.size_known
                 ],
-                "core_hours": round(self.core_hours(), 1),
-                "cost_usd": round(self.core_hours() * price, 2),
                 "core_hour_price_usd": price,
             },
         }
+
+
+def estimate(work: Work, price: float) -> dict[str, Any]:
+    """What a build takes, as plain values; `price` is USD per core-hour."""
+    hours = work.core_hours()
+    whole = sum(hours.values())
+    return {
+        "read_bytes": work.read_bytes,
+        "fetched_images": work.fetched_images,
+        "fetched_bytes": work.fetched_bytes,
+        "downloaded_bytes": work.downloaded_bytes,
+        "rendered_pages": work.rendered_pages,
+        "stored_bytes": work.stored_bytes,
+        "shuffled_bytes": work.shuffled_bytes,
+        "core_hours": round(whole, 1),
+        "core_hours_by_step": {step: round(value, 2) for step, value in hours.items()},
+        "cost_usd": round(whole * price, 2),
+    }
 
 
 def plan_each(
@@ -254,22 +158,23 @@ def plans(
 
 def together(planned: Sequence[Plan], price: float = CORE_HOUR_PRICE) -> dict[str, Any]:
     """What one build of several stages costs: a source that several of them mix is read once."""
-    lines = {line.allocation.source: line for plan in planned for line in plan.sources}
-    read = sum(line.read_bytes or 0 for line in lines.values())
-    fetched = sum(line.fetched_bytes for line in lines.values())
-    hours = (read + fetched) / INGEST_BYTES_PER_CORE_SECOND / 3600
     unknown = [plan.stage for plan in planned if plan.bytes is None]
     return {
         "stages": [plan.stage for plan in planned],
-        "read_bytes": read,
-        "fetched_images": sum(line.fetched_images for line in lines.values()),
-        "fetched_bytes": fetched,
-        "stored_bytes": read + fetched + sum(plan.bytes or 0 for plan in planned),
+        **estimate(_together(planned), price),
         "stages_of_unknown_size": unknown,
-        "shuffled_bytes": sum(plan.shuffled_bytes for plan in planned),
-        "core_hours": round(hours, 1),
-        "cost_usd": round(hours * price, 2),
     }
+
+
+def _together(planned: Sequence[Plan]) -> Work:
+    found, seen = [], set()
+    for plan in planned:
+        for line in plan.sources:
+            name = line.allocation.source
+            found.append(line.work.again() if name in seen else line.work)
+            seen.add(name)
+        found.append(Work(copies=plan.rows, mixed_bytes=plan.bytes or 0))
+    return total(found)
 
 
 def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -> Plan:
@@ -287,8 +192,9 @@ def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -
             basis=basis.kinds[item.source],
             estimated=item.source in basis.estimated,
             published=table.get(item.source),
-            read_bytes=_read_bytes(basis, item.source),
-            **_images(basis, item.source),
+            work=_work(recipe, name, basis, item),
+            size_known=_published_bytes(basis, item.source) is not None,
+            limit=basis.limits.get(item.source),
         )
         for item in basis.allocations
     ]
@@ -318,28 +224,41 @@ def _sequences(stage: StageRecipe, allocations: list[Allocation]) -> float | Non
     )
 
 
-def _images(basis: Basis, name: str) -> dict[str, int]:
-    """The images of a source, and what is fetched of them, as far as they are expected."""
-    usual, source = typical_rows().get(name), registry().get(name)
-    if usual is None or basis.kinds[name] != "published":
-        return {}
-    images = round(usual.rows * usual.images)
-    if source is None or not source.by_url:
-        return {"images": images}
-    size = images * (usual.image_bytes or 0)
-    return {"images": images, "fetched_images": images, "fetched_bytes": size}
+def _work(recipe: Recipe, stage: str, basis: Basis, item: Allocation) -> Work:
+    """What a build has to do for a source before the mix, beside what is finished."""
+    name, kind = item.source, basis.kinds[item.source]
+    if kind == "decisions":
+        return Work()
+    matched = recipe.duplicate_rules(stage) is not None or bool(recipe.against.benchmarks)
+    images = basis.images.get(name, 0)
+    pictures = images if matched else 0
+    rest = Work(pictures=pictures, compared=pictures, curated_rows=item.counts.rows)
+    if kind == "corpus":
+        return rest
+    read, source, usual = _published_bytes(basis, name) or 0, registry()[name], typical_rows()
+    size = usual[name].image_bytes if name in usual else None
+    made = images * size if size else read  # pictures are stored as they are published
+    done = replace(rest, read_bytes=read, corpus_bytes=made)
+    if source.by_url:
+        return replace(done, fetched_images=images, fetched_bytes=made)
+    return replace(done, rendered_pages=images if size else 0)
 
 
-def _read_bytes(basis: Basis, source: str) -> int | None:
-    if basis.kinds[source] != "published":
+def _published_bytes(basis: Basis, name: str) -> int | None:
+    """Of a source that is still to be read; 0 if its corpus is there, None if unknown."""
+    if basis.kinds[name] != "published":
         return 0
-    known = registry().get(source)
-    return known.published_bytes if known else None
+    known = registry().get(name)
+    if known is None or known.published_bytes is None:
+        return None
+    if name not in basis.limits or known.published_rows is None:
+        return known.published_bytes
+    return round(known.published_bytes * basis.limits[name] / known.published_rows)
 
 
 def _corpora_bytes(lines: list[PlannedSource], found: Finished | None) -> int:
-    """A corpus takes about the bytes that are published: pictures are stored as they are."""
-    size = sum((line.read_bytes or 0) + line.fetched_bytes for line in lines)
+    """Of those that are there, and those that a build makes."""
+    size = sum(line.work.corpus_bytes for line in lines)
     if found is not None:
         named = {line.allocation.source for line in lines}
         size += sum(

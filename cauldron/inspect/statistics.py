@@ -20,6 +20,7 @@ class Published:
 
     Attributes:
         rows: images, or question-answer pairs for a set without images.
+        images: 0 for a set without.
         turns: question-answer pairs.
         answer_tokens: as printed.
         corrected_tokens: likely, where the printed ones cannot be; else None.
@@ -32,6 +33,7 @@ class Published:
     group: str
     title: str
     rows: int
+    images: int
     turns: int
     answer_tokens: float
     corrected_tokens: float | None
@@ -102,7 +104,8 @@ class Typical:
         text_tokens, answer_tokens: of a row; equal for a document.
         images: of a row.
         width, height: of an image, pixels.
-        image_bytes: of an image that is fetched from its URL; None if images are published.
+        image_bytes: of an image that is not stored as it is published, but fetched from its URL or
+            rendered from a PDF; else None.
     """
 
     rows: int
@@ -151,6 +154,7 @@ def _published(row: dict[str, str]) -> Published:
         group=row["group"],
         title=row["dataset"],
         rows=int(row["images"]) or int(row["qa_pairs"]),
+        images=int(row["images"]),
         turns=int(row["qa_pairs"]),
         answer_tokens=float(row["answer_tokens"]),
         corrected_tokens=float(row["corrected_tokens"]) if row["corrected_tokens"] else None,

@@ -17,8 +17,10 @@ from cauldron.core.output.manifests import MixtureManifest, RatingManifest
 from cauldron.core.program import program
 from cauldron.inspect.card import REASONS, nothing_left, reasons
 from cauldron.inspect.docmatix_plan import DocmatixPlan
-from cauldron.inspect.plan import CORE_HOUR_PRICE, OTHERS, Plan, misprint_note, together
+from cauldron.inspect.left_out import limits_told, repeated
+from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, misprint_note, together
 from cauldron.inspect.plan_difference import Difference
+from cauldron.inspect.planned_source import OTHERS
 from cauldron.inspect.query_output import console
 from cauldron.inspect.views import mixture_view
 from cauldron.sources.catalog import registry
@@ -98,6 +100,7 @@ def print_mixture(manifest: MixtureManifest, output: str) -> None:
         *([without] if missing else []),
         *([nothing_left(manifest)] if manifest.empty else []),
         *_reasons(manifest),
+        *(f"{name}: {limits_told(manifest)[name]}." for name in repeated(manifest)),
         f"{totals.rows:,} rows, {totals.answer_tokens:,} answer tokens, {totals.images:,} images, "
         f"{totals.bytes / 1e6:,.1f} MB in {len(manifest.shards)} shards: {folder}",
         f"Look at it: {program()} query {shlex.quote(output)} {shlex.quote(query)}",
@@ -161,12 +164,25 @@ def _plan_notes(plan: Plan) -> list[str]:
         "epochs: passes over a source; authors: those of the authors' code. Shares are of answer "
         "tokens.",
         *_causes(plan),
+        *_limits(plan),
         *([f"Answer tokens of {guessed} sources are estimated from bytes."] if guessed else []),
         *([misprint] if misprint else []),
         *([f"Nothing is known yet of: {', '.join(plan.missing)}"] if plan.missing else []),
         *([absent] if plan.absent else []),
         *(f"Left out: {name}: {why}" for name, why in plan.left_out.items()),
     ]
+
+
+def _limits(plan: Plan) -> list[str]:
+    """How many rows the recipe reads of the sources that it does not read whole."""
+    known = registry()
+    told = []
+    for line in plan.sources:
+        if line.limit is not None:
+            name = line.allocation.source
+            whole = known[name].published_rows if name in known else None
+            told.append(f"{name} {line.limit:,}" + (f" of {whole:,}" if whole else ""))
+    return [f"Rows that are read of sources with a limit: {'; '.join(told)}."] if told else []
 
 
 def _causes(plan: Plan) -> list[str]:
@@ -210,34 +226,50 @@ def _changed(change: Difference) -> str:
 
 
 def _cost(plan: Plan, price: float) -> str:
-    estimate = plan.to_json(price)["estimate"]
-    unknown = len(estimate["sources_of_unknown_size"])
+    values = plan.to_json(price)["estimate"]
+    unknown = len(values["sources_of_unknown_size"])
+    others = f" and {unknown} sources of unknown size" if unknown else ""
+    return f"A build {_taken(values, others, price)}"
+
+
+def _taken(values: dict[str, Any], unread: str, price: float, unstored: str = "") -> str:
+    """What a build takes, in a sentence.
+
+    Args:
+        unread, unstored: what more is read or stored, of unknown size.
+    """
+    steps = values["core_hours_by_step"].items()
+    hours = ", ".join(f"{step} {value:,.1f}" for step, value in steps if value)
+    pages = values["rendered_pages"]
     return (
-        f"A build reads about {estimate['read_bytes'] / 1e9:,.0f} GB"
-        + (f" and {unknown} sources of unknown size" if unknown else "")
-        + (f", fetches {_fetched(estimate)}" if estimate["fetched_images"] else "")
-        + f" and shuffles {_size(estimate['shuffled_bytes'])}: about "
-        f"{estimate['core_hours']:,.0f} core-hours, {estimate['cost_usd']:,.2f} USD at "
-        f"{price:g} USD per core-hour."
+        f"reads about {_size(values['read_bytes'])}{unread}"
+        + (f", fetches {_fetched(values)}" if values["fetched_images"] else "")
+        + (f", draws {_millions(pages)} pages" if pages else "")
+        + f", stores {_size(values['stored_bytes'])}{unstored}"
+        + f" and shuffles {_size(values['shuffled_bytes'])}:"
+        + f" about {values['core_hours']:,.0f} core-hours"
+        + (f" ({hours})" if hours else "")
+        + f", {values['cost_usd']:,.2f} USD at {price:g} USD per core-hour."
     )
 
 
-def _fetched(estimate: dict[str, Any]) -> str:
-    images, size = estimate["fetched_images"], estimate["fetched_bytes"]
-    return f"{images / 1e6:,.0f} million images of {size / 1e12:,.1f} TB (50 kB each, assumed)"
+def _millions(count: float) -> str:
+    return f"{count / 1e6:,.1f} million"
+
+
+def _fetched(values: dict[str, Any]) -> str:
+    images, size = values["fetched_images"], values["fetched_bytes"]
+    each = f"{size / images / 1e3:,.0f} kB each, assumed"
+    return f"{_millions(images)} images of {size / 1e12:,.1f} TB ({each})"
 
 
 def print_plans_together(planned: Sequence[Plan], price: float) -> None:
     """Print what one build of several stages takes."""
     whole = together(planned, price)
-    fetched = f", fetches {_fetched(whole)}" if whole["fetched_images"] else ""
     unknown = "".join(f" and the mixture {name}" for name in whole["stages_of_unknown_size"])
-    stored = f"stores {_size(whole['stored_bytes'])}{unknown}"
     console().print(
         f"All {len(planned)} stages in one build, where a source that several mix is read once: "
-        f"reads {_size(whole['read_bytes'])}{fetched}, {stored}, "
-        f"shuffles {_size(whole['shuffled_bytes'])}; ingest takes about "
-        f"{whole['core_hours']:,.0f} core-hours, {whole['cost_usd']:,.2f} USD.",
+        + _taken(whole, "", price, unknown),
         highlight=False,
         soft_wrap=True,
     )

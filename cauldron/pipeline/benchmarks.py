@@ -22,10 +22,10 @@ from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.names import plain_name
 from cauldron.core.output.manifests import CorpusManifest, benchmark_folder, quarantine_folder
-from cauldron.core.rules import ImageRules, LanguageRules, TextRules
+from cauldron.core.sections.rules import ImageRules, LanguageRules, TextRules
 from cauldron.core.tokenizer import ESTIMATE
 from cauldron.pipeline.corpora import PlannedCorpus
-from cauldron.pipeline.options import check_reach
+from cauldron.pipeline.runners.options import check_reach
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES
 from cauldron.sources.benchmarks import BenchmarkSource, Place, find_place

@@ -23,8 +23,8 @@ from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.fetch import fetch, with_finished_fetches
 from cauldron.pipeline.ingest import ingest
 from cauldron.pipeline.mix import MixRequest, mix
-from cauldron.pipeline.options import check_arguments, check_reach
-from cauldron.pipeline.runner import Launcher
+from cauldron.pipeline.runners.options import check_arguments, check_reach
+from cauldron.pipeline.runners.runner import Launcher
 from cauldron.pipeline.space import check_plan
 from cauldron.pipeline.together import curate_together
 from cauldron.sources.repos.folders import is_folder

@@ -20,7 +20,7 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     quarantine_folder,
 )
-from cauldron.pipeline.remote_workers import check_token
+from cauldron.pipeline.runners.remote_workers import check_token
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source
@@ -45,11 +45,12 @@ class BuildOptions:
     Attributes:
         stages: empty for all stages of the recipe.
         root: where sources live; None for the hub.
-        limit: rows to read of each source, -1 for all.
+        limit: rows to read of each source, -1 for all. Of a source with a limit in the recipe the
+            smaller one holds.
         skip_disk_check: go on although the disk seems too small.
         beam_args: options for Beam, as typed.
         shared_folders: remote workers see this machine's folders, on a network file system.
-        few_jobs: see `cauldron.pipeline.runner.Launcher`.
+        few_jobs: see `cauldron.pipeline.runners.runner.Launcher`.
         refetch: ask again for images by URL: those that failed, or all.
     """
 
@@ -70,6 +71,11 @@ class BuildOptions:
         """Of these stages, each once."""
         stages = [self.recipe.stage(name) for name in self.stages or self.recipe.stages]
         return list(dict.fromkeys(source for stage in stages for source in stage.mixture))
+
+    def limit_of(self, source: str) -> int:
+        """Rows to read of a source, -1 for all."""
+        limits = [self.recipe.source(source).limit, self.limit if self.limit >= 0 else None]
+        return min((limit for limit in limits if limit is not None), default=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +203,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
     settings = _settings(source, options.recipe)
     files = source.files(repo, settings.options)
     extra = source.extra_files(root, settings.options)
+    limit = options.limit_of(source.name)
     digest = fingerprint(
         {
             # Pillow decides the bytes of re-encoded images, pyarrow those of parquet files.
@@ -205,7 +212,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
             "commit": repo.commit,
             "files": [[file.path, file.size, file.version] for file in [*files, *extra]],
             "settings": _settings_values(settings),
-            "limit": options.limit,
+            "limit": limit,
         }
     )
     return PlannedCorpus(
@@ -214,7 +221,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
         files=files,
         settings=settings,
         revision=revision,
-        limit=options.limit,
+        limit=limit,
         fingerprint=digest,
         folder=corpus_folder(options.output, source.name, digest),
         beside=(quarantine_folder(options.output, source.name, digest),),

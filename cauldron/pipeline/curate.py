@@ -17,7 +17,7 @@ from cauldron.core.output.manifests import (
     RowFile,
 )
 from cauldron.core.reviews import read_reviews, reviews_told
-from cauldron.core.rules import DuplicateRules
+from cauldron.core.sections.rules import DuplicateRules
 from cauldron.pipeline.decide import (
     Matched,
     bucket_count,
@@ -27,7 +27,7 @@ from cauldron.pipeline.decide import (
 )
 from cauldron.pipeline.match import MatchRequest, match
 from cauldron.pipeline.rate import kept_ratings
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runners.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.transforms.curate.records import CurateJob

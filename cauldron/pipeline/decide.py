@@ -23,10 +23,10 @@ from cauldron.core.output.manifests import (
     curation_folder,
     ratings_folder,
 )
-from cauldron.core.ratings import Scale
 from cauldron.core.reviews import Review, reviews_digest
-from cauldron.core.rules import Action, Conflicts, TextOverlapRules
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.core.sections.ratings import Scale
+from cauldron.core.sections.rules import Action, Conflicts, TextOverlapRules
+from cauldron.pipeline.runners.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.sources.catalog import registry
 from cauldron.transforms.curate.pipeline import (

@@ -18,7 +18,6 @@ import pypdfium2
 
 from cauldron import __version__
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import CauldronError
 from cauldron.core.fingerprints import fingerprint
 from cauldron.core.output.docmatix import (
@@ -29,9 +28,10 @@ from cauldron.core.output.docmatix import (
 )
 from cauldron.core.output.manifests import MANIFEST, RowFile
 from cauldron.core.output.markers import list_markers, missing
+from cauldron.core.sections.docmatix import DocmatixRules
 from cauldron.inspect.docmatix_card import write_docmatix_card
-from cauldron.pipeline.options import check_arguments, check_reach
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runners.options import check_arguments, check_reach
+from cauldron.pipeline.runners.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.sources.benchmarks import Place, find_place
 from cauldron.sources.pdfs import PdfPiece, cut_pdfs, pdf_files

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import UsageError
-from cauldron.core.models import ModelRules
 from cauldron.core.output.docmatix import DocmatixManifest
 from cauldron.core.progress import Progress
+from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.sections.models import ModelRules
 from cauldron.inspect.docmatix_plan import DocmatixPlan, plan_of
 from cauldron.pipeline.docmatix import DocmatixOptions, make_docmatix, select_documents
-from cauldron.pipeline.runner import Launcher
+from cauldron.pipeline.runners.runner import Launcher
 from cauldron.recipe import Recipe
 from cauldron.sources.repos.folders import is_folder
 from cauldron.transforms.models.budget import Limits, Price, parse_price

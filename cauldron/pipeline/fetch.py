@@ -21,7 +21,7 @@ from cauldron.core.output.markers import marker_folder
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
 from cauldron.pipeline.fetch_progress import FetchProgress
 from cauldron.pipeline.ingest import cut_pieces
-from cauldron.pipeline.runner import Job, Launcher, job_name
+from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.step import Step, make_steps
 from cauldron.sources.base import PIECE_BYTES, Piece
 from cauldron.transforms.fetching.answers import Answers

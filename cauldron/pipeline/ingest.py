@@ -26,7 +26,7 @@ from cauldron.core.output.manifests import (
 from cauldron.core.output.markers import Markers, marker_folder
 from cauldron.core.reasons import NOT_FETCHED
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.pipeline.runner import Job, Launcher, job_name
+from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.step import make_steps
 from cauldron.sources.base import Piece
 from cauldron.sources.repos.roots import open_root
@@ -40,6 +40,7 @@ class _Made(NamedTuple):
 
     parts: list[CorpusPart]
     counts: dict[str, Any]
+    lost_bytes: int
 
 
 def ingest(
@@ -62,20 +63,28 @@ def ingest(
 def _ingest(
     todo: list[PlannedCorpus], options: BuildOptions, launcher: Launcher
 ) -> list[CorpusManifest]:
+    markers = _write_parts(todo, options, launcher)
+    made = [_read(item) for item in markers]
+    _check_losses(todo, made, options.recipe.max_bad_fraction)
+    specs = {corpus.settings.tokenizer for corpus in todo}
+    tokenizers = {spec: _tokenizer(spec) for spec in specs}
+    return [
+        _manifest(corpus, item.count, done, tokenizers[corpus.settings.tokenizer])
+        for corpus, item, done in zip(todo, markers, made, strict=True)
+    ]
+
+
+def _write_parts(
+    todo: list[PlannedCorpus], options: BuildOptions, launcher: Launcher
+) -> list[Markers]:
+    """Run the job, unless all parts are there. The markers of all corpora, which are summed up."""
     pieces = cut_pieces(todo, options.root)
     markers = [part_markers(c.folder, len(own)) for c, own in zip(todo, pieces, strict=True)]
     unsummed = {item.folder: item for item in markers if not item.is_summed()}
     if unsummed:
         work = _unfinished(todo, pieces, unsummed)
         launcher.submit(_job(todo, work, unsummed, options))
-    made = [_read(item) for item in markers]
-    _check_losses(todo, pieces, made, options.recipe.max_bad_fraction)
-    specs = {corpus.settings.tokenizer for corpus in todo}
-    tokenizers = {spec: _tokenizer(spec) for spec in specs}
-    return [
-        _manifest(corpus, own, done, tokenizers[corpus.settings.tokenizer])
-        for corpus, own, done in zip(todo, pieces, made, strict=True)
-    ]
+    return markers
 
 
 def cut_pieces(todo: list[PlannedCorpus], root: str | None) -> list[list[Piece]]:
@@ -119,9 +128,9 @@ def _job(
 
 
 def _manifest(
-    corpus: PlannedCorpus, pieces: list[Piece], made: _Made, tokenizer: Tokenizer
+    corpus: PlannedCorpus, pieces: int, made: _Made, tokenizer: Tokenizer
 ) -> CorpusManifest:
-    assert [part.part for part in made.parts] == list(range(len(pieces))), corpus.folder
+    assert [part.part for part in made.parts] == list(range(pieces)), corpus.folder
     counts = CorpusCounts(**made.counts)
     assert counts.rows_in == counts.accounted, f"rows of {corpus.source.name} vanished"
     return CorpusManifest(
@@ -149,30 +158,28 @@ def _tokenizer(spec: str) -> Tokenizer:
 
 
 def _read(markers: Markers) -> _Made:
-    parts, total = [], PartCounts()
+    parts, total, lost = [], PartCounts(), 0
     for mark in markers.read():
         for name, value in mark.pop("counts").items():
             if isinstance(value, dict):
                 getattr(total, name).update(Counter(value))
             else:
                 setattr(total, name, getattr(total, name) + value)
+        lost += mark.pop("lost_bytes", 0)  # the marker of an earlier version has none
         parts.append(CorpusPart(**mark))
-    return _Made(parts, total.to_json())
+    return _Made(parts, total.to_json(), lost)
 
 
-def _check_losses(
-    todo: list[PlannedCorpus], pieces: list[list[Piece]], made: list[_Made], limit: float
-) -> None:
+def _check_losses(todo: list[PlannedCorpus], made: list[_Made], limit: float) -> None:
     """Raise CauldronError with a line for every source that lost more than `limit`."""
     lines = []
-    for corpus, own, (_, counts) in zip(todo, pieces, made, strict=True):
+    for corpus, (_, counts, lost_bytes) in zip(todo, made, strict=True):
         unread_rows = {r: n for r, n in counts["quarantined"].items() if r not in NOT_FETCHED}
         lost = sum(unread_rows.values())
         by_rows = lost / max(1, counts["rows_in"])
         # An unreadable file counts as one row, because its number of rows is unknown: its bytes
         # say better how much is lost.
-        unread = sum(piece.size for piece in own if piece.reason)
-        by_bytes = unread / max(1, sum(piece.size for piece in own))
+        by_bytes = lost_bytes / max(1, counts["bytes_in"])
         if max(by_rows, by_bytes) > limit:
             reasons = ", ".join(f"{reason} {n}" for reason, n in unread_rows.items())
             lines.append(

@@ -32,9 +32,9 @@ from cauldron.core.output.manifests import (
     match_folder,
     read_manifest,
 )
-from cauldron.core.rules import DuplicateRules
-from cauldron.pipeline.options import shuffle_limit
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.core.sections.rules import DuplicateRules
+from cauldron.pipeline.runners.options import shuffle_limit
+from cauldron.pipeline.runners.runner import Job, Launcher
 from cauldron.pipeline.step import Step
 from cauldron.transforms.graph import Summed
 from cauldron.transforms.matching.compare import (

@@ -24,7 +24,6 @@ from cauldron.core.output.manifests import (
     CurationManifest,
     MixtureManifest,
     MixtureTotals,
-    RowFile,
     SourceInMixture,
     Unavailable,
     corpus_folder,
@@ -36,13 +35,13 @@ from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
 from cauldron.inspect.statistics import expected_counts, published, published_counts
-from cauldron.pipeline.runner import Job, Launcher, job_name
+from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.pipeline import MixRows
-from cauldron.transforms.mixing.plan import MixPlan, MixRun
+from cauldron.transforms.mixing.plan import MixPlan, MixRun, MixSummary
 from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MIX_VERSION, MixJob, MixSource
 
@@ -127,7 +126,7 @@ def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -
     launcher.say(f"{name}: {plan.shards} shards, {plan.bytes / 1e6:,.0f} MB")
     what = f"the mixture of stage {request.stage}"
     check_room(request.output, run.room, {what: plan.missing_bytes})
-    summary = storage.read_json(run.summary_path)
+    summary = MixSummary.read(run.summary_path)
     manifest = _manifest(request, allocations, step.fingerprint, summary)
     _write_card(manifest, step)
     return manifest
@@ -163,7 +162,8 @@ def _run(request: MixRequest, step: Step[MixtureManifest]) -> MixRun:
         merged_files=len(request.curation.merged),
     )
     counts = published_counts(recipe.statistics)
-    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer, expected_counts())
+    expected, limits = expected_counts(), recipe.limits
+    terms = Terms.of(stage, request.corpora, counts, recipe.tokenizer, expected, limits)
     room = free_bytes(request.output) if request.check_disk else None
     return MixRun(terms, job, room, uuid.uuid4().hex)
 
@@ -191,10 +191,10 @@ def _statistics(request: MixRequest) -> dict[str, Any]:
 
 
 def _manifest(
-    request: MixRequest, allocations: list[Allocation], digest: str, summary: dict[str, Any]
+    request: MixRequest, allocations: list[Allocation], digest: str, summary: MixSummary
 ) -> MixtureManifest:
-    sums = {item.source: Counter[str](summary["sources"].get(item.source)) for item in allocations}
-    shards = [RowFile(**file) for _, file in summary["shards"]]
+    sums = {item.source: summary.sources.get(item.source, Counter()) for item in allocations}
+    shards = summary.shards
     total = sum(sums.values(), Counter[str]())
     # A row with turns of several sources counts for each of them.
     total["rows"] = sum(shard.rows for shard in shards)
@@ -228,13 +228,18 @@ def _source_entry(
     stage = request.recipe.stage(request.stage)
     known = published(request.recipe.statistics).get(item.source)
     reached = sums["answer_tokens"] / answers if answers else 0.0
+    limit = request.recipe.source(item.source).limit
+    if limit != corpus.limit or not corpus.ended_by_limit:
+        limit = None
     return SourceInMixture(
         counts=ingested.after(request.curation.counts[item.source]),
+        limit=corpus.limit,
+        rows_published=registry()[item.source].published_rows,
         weight=item.weight,
         share_published=None if known is None else known.share,
         share_asked=item.share,
         share_reached=reached,
-        reason=shortfall(stage, item, known, reached),
+        reason=shortfall(stage, item, known, reached, limit),
         epochs=item.epochs,
         pass_rows=item.counts.rows,
         license=corpus.license,

@@ -29,11 +29,11 @@ from cauldron.core.output.manifests import (
 )
 from cauldron.core.output.markers import missing
 from cauldron.core.progress import Say, Track
-from cauldron.core.ratings import RatingRules
+from cauldron.core.sections.ratings import RatingRules
 from cauldron.pipeline.corpora import BuildOptions, plan_corpora
 from cauldron.pipeline.fetch import with_finished_fetches
-from cauldron.pipeline.options import check_arguments, check_reach
-from cauldron.pipeline.runner import Job, Launcher
+from cauldron.pipeline.runners.options import check_arguments, check_reach
+from cauldron.pipeline.runners.runner import Job, Launcher
 from cauldron.pipeline.step import Step, make_steps
 from cauldron.recipe import Recipe
 from cauldron.transforms.models.budget import Limits, spent_folder

@@ -16,7 +16,7 @@ from cauldron.inspect.statistics import (
     typical_rows,
 )
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.transforms.mixing.selection import Terms
+from cauldron.transforms.mixing.selection import Terms, is_trial
 
 # Estimates below this are not held against the disk: a small build goes on until its exact size is
 # known, before the mix.
@@ -85,7 +85,7 @@ def _images_to_fetch(planned: PlannedCorpus) -> float:
 
 
 def _part_read(planned: PlannedCorpus, size: float) -> float:
-    """The part of the rows that `--limit` lets through, if their number is known."""
+    """The part of the rows that a limit lets through, if their number is known."""
     rows = _rows_here(planned, size)
     return min(1.0, planned.limit / rows) if planned.limit > 0 and rows else 1.0
 
@@ -127,8 +127,10 @@ def _mixture_bytes(
     known = published_counts(recipe.statistics)
     if rules.measured:
         lengths = expected_lengths(recipe, stage, table)
-        limited = any(item.limit >= 0 for item in planned)
-        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected_counts())
+        limits = recipe.limits
+        limited = is_trial({item.source.name: item.limit for item in planned}, limits)
+        expected = expected_counts()
+        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected, limits)
         counts = {name: item for name, item in counts.items() if name in lengths}
         allocations = terms.solve(terms.measured(counts, lengths))
         return sum(item.epochs * sizes[item.source] for item in allocations)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic
 
-from cauldron.core import storage, versioned
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.lock import locked
 from cauldron.core.output.manifests import MANIFEST, M, read_manifest
 from cauldron.core.output.markers import marker_folder
 from cauldron.core.progress import Say
+from cauldron.core.stores import versioned
 
 
 @dataclass(frozen=True, kw_only=True)

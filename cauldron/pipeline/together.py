@@ -21,7 +21,7 @@ from cauldron.pipeline.curate import (
 )
 from cauldron.pipeline.decide import curation_manifest, decide_step
 from cauldron.pipeline.match import MatchPictures, MatchRequest, match_manifest
-from cauldron.pipeline.runner import Job, Launcher, job_name
+from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.step import Step, make_steps
 from cauldron.transforms.matching.texts import TextJob
 

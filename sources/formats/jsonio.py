@@ -14,7 +14,13 @@ from typing import Literal
 from cauldron.sources import base
 from cauldron.sources.base import BadRow, Piece
 from cauldron.sources.formats.jsonarray import JsonText, read_array
-from cauldron.sources.formats.jsonlines import JsonRow, count_lines, cut_lines, read_lines
+from cauldron.sources.formats.jsonlines import (
+    MAX_LINE,
+    JsonRow,
+    count_lines,
+    cut_lines,
+    read_lines,
+)
 from cauldron.sources.repos.files import FileInfo, Repo
 
 Form = Literal["json_lines", "json_array", "empty"]
@@ -68,11 +74,17 @@ def form_of(repo: Repo, path: str) -> Form:
         return ARRAY if text.enter_array() else LINES
 
 
-def read_json(repo: Repo, piece: Piece, names: Collection[str]) -> Iterator[JsonRow | BadRow]:
-    """The rows of a piece made by `json_pieces`; for `names` see `read_array`."""
+def read_json(
+    repo: Repo, piece: Piece, names: Collection[str], max_line: int = MAX_LINE
+) -> Iterator[JsonRow | BadRow]:
+    """The rows of a piece made by `json_pieces`; for `names` see `read_array`.
+
+    Args:
+        max_line: bytes of a line; a longer one is ``bad_json`` and never held in memory.
+    """
     with repo.open(piece.file) as file:
         if piece.kind == ARRAY:
             rows = read_array(file, piece.file, names)
         else:
-            rows = read_lines(file, piece.file, piece.start, piece.stop)
+            rows = read_lines(file, piece.file, piece.start, piece.stop, max_line)
         yield from islice(rows, piece.limit if piece.limit >= 0 else None)

@@ -1,8 +1,9 @@
 """Parquet files: cut into pieces of row groups, and read row by row.
 
-Planning finds files that cannot be opened or have other columns; each becomes one `BadRow`. In a
-row group that cannot be decoded, the rows from the broken batch on are lost; reading continues
-with the next row group. For memory see `cauldron.sources.formats.parquet_files`.
+Planning finds files that cannot be opened or have other columns; each becomes one `BadRow`. Of a
+source with very many files the reader finds them, as planning then opens none. In a row group that
+cannot be decoded, the rows from the broken batch on are lost; reading continues with the next row
+group. For memory see `cauldron.sources.formats.parquet_files`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 from cauldron.sources import base
-from cauldron.sources.base import MISSING, BadRow, Piece
+from cauldron.sources.base import BadRow, Piece, missing_piece
 from cauldron.sources.formats.parquet_files import (
     MOST_ROWS,
     Columns,
@@ -34,6 +35,9 @@ from cauldron.core.schema import Origin
 PARQUET = "parquet"
 # Reading footers means waiting for the disk or network, so more threads than cores help.
 _SURVEYORS = 8
+# Of a source with more files none is opened for planning, and each is a piece: so requests of the
+# process that plans do not grow with the source. That many pieces are enough for any cluster.
+_MOST_FOOTERS = 2_000
 # No real row group holds more rows; a broken footer may claim any number.
 _MOST_LISTED = 100_000
 
@@ -62,7 +66,8 @@ def parquet_pieces(
     """Cut shards into pieces of about `cauldron.sources.base.piece_bytes`, in reading order.
 
     A row group is never cut, so a piece may be larger. Every footer is read; with a `limit`, only
-    those up to the file that reaches it.
+    those up to about the file that reaches it, and every piece says how many rows it stands for.
+    Without one, each of more than `_MOST_FOOTERS` files is a piece.
     """
     if limit == 0:
         return []
@@ -71,22 +76,23 @@ def parquet_pieces(
     size = base.piece_bytes(
         sum(slot.size for slot in shards.slots if not isinstance(slot, Missing))
     )
-    for slot, outcome in _surveyed(repo, shards, columns, in_parallel=limit < 0):
+    if limit < 0 and len(shards.slots) > _MOST_FOOTERS:
+        return [
+            missing_piece(source, slot)
+            if isinstance(slot, Missing)
+            else Piece(source, slot.path, kind, size=slot.size)
+            for slot in shards.slots
+        ]
+    for slot, outcome in _surveyed(repo, shards, columns, limit):
         if isinstance(slot, Missing):
-            message = "by the numbers of the shards beside them, some are missing"
-            pieces.append(
-                Piece(source, slot.pattern, MISSING, slot.start, slot.stop)._replace(
-                    reason="missing_shard", message=message
-                )
-            )
+            pieces.append(missing_piece(source, slot))
         elif isinstance(outcome, ParquetError):
             rows = min(outcome.rows, left)
             problem = Piece(source, slot.path, kind, size=slot.size, limit=rows)
             pieces.append(problem._replace(reason=outcome.reason, message=outcome.message))
-            left -= max(0, rows)
         else:
-            pieces += _cut(Piece(source, slot.path, kind), outcome, size, left)
-            left -= sum(group.rows for group in outcome)
+            pieces += _cut(Piece(source, slot.path, kind), outcome, size, left, limit >= 0)
+        left -= _rows_of(outcome)
         if left <= 0:
             break
     return pieces
@@ -98,7 +104,10 @@ def read_parquet(repo: Repo, piece: Piece, columns: Columns) -> Iterator[Parquet
         with open_parquet(repo, piece.file, columns) as file:
             yield from _rows(file, piece, present(file, columns))
     except ParquetError as problem:
-        yield BadRow(Origin(file=piece.file), problem.reason, problem.message)
+        # Of a file that was cut, each piece is found unreadable and counts as one row.
+        rows = max(1, problem.rows) if (piece.start, piece.stop) == (0, -1) else 1
+        origin = Origin(file=piece.file)
+        yield BadRow(origin, problem.reason, problem.message, rows, whole_piece=True)
 
 
 def _rows(file: Any, piece: Piece, names: list[str]) -> Iterator[ParquetRow | BadRow]:
@@ -160,16 +169,34 @@ def _as_python(batch: pa.RecordBatch) -> list[dict[str, Any]]:
 
 
 def _surveyed(
-    repo: Repo, shards: Shards, columns: Columns, in_parallel: bool
+    repo: Repo, shards: Shards, columns: Columns, limit: int
 ) -> Iterator[tuple[FileInfo | Missing, list[Group] | ParquetError]]:
+    """Each slot with its row groups. With a limit no file far beyond it is opened: first one alone,
+    then as many at a time as are needed if they have as many rows as those before.
+    """
+
     def survey(slot: FileInfo | Missing) -> list[Group] | ParquetError:
         return [] if isinstance(slot, Missing) else _survey(repo, slot.path, columns)
 
-    if not in_parallel:
-        yield from ((slot, survey(slot)) for slot in shards.slots)
-        return
+    slots = shards.slots
     with ThreadPoolExecutor(_SURVEYORS) as pool:
-        yield from zip(shards.slots, pool.map(survey, shards.slots), strict=True)
+        if limit < 0:
+            yield from zip(slots, pool.map(survey, slots), strict=True)
+            return
+        done = rows = 0
+        while done < len(slots) and rows < limit:
+            needed = -(-(limit - rows) * done // rows) if rows else 1
+            ahead = slots[done : done + min(needed, _SURVEYORS)]
+            for slot, outcome in zip(ahead, pool.map(survey, ahead), strict=True):
+                yield slot, outcome
+                rows += _rows_of(outcome)
+            done += len(ahead)
+
+
+def _rows_of(outcome: list[Group] | ParquetError) -> int:
+    if isinstance(outcome, ParquetError):
+        return max(0, outcome.rows)
+    return sum(group.rows for group in outcome)
 
 
 def _survey(repo: Repo, path: str, columns: Columns) -> list[Group] | ParquetError:
@@ -187,22 +214,31 @@ def _survey(repo: Repo, path: str, columns: Columns) -> list[Group] | ParquetErr
         return unreadable(error)
 
 
-def _cut(whole: Piece, groups: list[Group], most: int, left: int) -> Iterator[Piece]:
-    """Runs of row groups of at most `most` bytes, or of one row group, up to `left` rows."""
+def _cut(
+    whole: Piece, groups: list[Group], most: int, left: int, is_counted: bool
+) -> Iterator[Piece]:
+    """Runs of row groups of at most `most` bytes, or of one row group, up to `left` rows.
+
+    Args:
+        is_counted: give each piece its number of rows as its limit.
+    """
     kept: list[Group] = []
-    rows = 0
     for group in groups:
-        if rows >= left:
+        if left <= 0:
             break
-        kept.append(group)
-        rows += group.rows
-    start = size = 0
+        kept.append(Group(min(group.rows, left), group.size))
+        left -= group.rows
+
+    start = size = rows = 0
     for number, group in enumerate(kept):
         if number > start and size + group.size > most:
-            yield whole._replace(start=start, stop=number, size=size)
-            start, size = number, 0
+            yield whole._replace(
+                start=start, stop=number, size=size, limit=rows if is_counted else -1
+            )
+            start, size, rows = number, 0, 0
         size += group.size
+        rows += group.rows
     if kept:
-        last = whole._replace(start=start, stop=len(kept), size=size)
-        inside = sum(group.rows for group in kept[start:])
-        yield last._replace(limit=inside - (rows - left)) if rows > left else last
+        yield whole._replace(
+            start=start, stop=len(kept), size=size, limit=rows if is_counted else -1
+        )

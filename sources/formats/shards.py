@@ -26,7 +26,7 @@ from typing import NamedTuple
 from cauldron.sources.repos.files import FileInfo
 
 _NUMBERED = re.compile(
-    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9A-Za-z]+)?\.parquet"
+    r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9A-Za-z]+)?\.(?:parquet|jsonl)"
 )
 _NAMED_IN_A_NOTE = 4
 
@@ -68,7 +68,7 @@ class Shards:
 
 
 def choose_shards(files: Iterable[FileInfo]) -> Shards:
-    """Pick exactly one complete set of each split out of parquet files.
+    """Pick exactly one complete set of each split out of files of one format.
 
     Args:
         files: of one or more splits. Files whose names have no i-of-n (the hub's conversion,

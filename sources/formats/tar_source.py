@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from cauldron.sources import base
 from cauldron.sources.base import BadRow, Options, Piece, Row, Source
 from cauldron.sources.formats.webdataset import TarSample, is_tar, tar_samples
 from cauldron.sources.repos.files import FileInfo, Repo, Root
@@ -17,14 +18,20 @@ from cauldron.core.errors import SourceUnavailable
 from cauldron.core.schema import Origin
 
 TAR = "tar"
+# Tars that a limit is divided among, of those that hold it by the average: so that one which is
+# somewhat shorter than the others still gives its part.
+_SPARE_PERCENT = 110
 
 
 @dataclass(frozen=True)
 class TarSource(Source):
     """Finds the tars and streams them; a reader defines what the rows of a sample are.
 
-    A tar is a piece. With a `limit`, one piece holds the first tars and reads them one after the
-    other until there are enough rows: how many rows a tar has is only known when it is read.
+    A tar is a piece. How many rows it has is only known when it is read. So with a small `limit`
+    one piece holds the first tars and reads them one after the other until there are enough rows.
+    A limit of more than `base.IN_TURN_ROWS` is divided evenly among the first tars, as many as hold
+    a tenth more rows by `rows_per_tar`: each is a piece and gives its first rows. A tar that is
+    shorter than its part leaves the source that much short of the limit.
 
     `Origin.row` counts the rows of a tar. A tar that is damaged gives one record of its own, after
     the rows before the damage.
@@ -32,10 +39,13 @@ class TarSource(Source):
     Attributes:
         max_member_bytes: the most that a member may hold.
         suffixes: of the members that are read.
+        rows_per_tar: on average, as published; None if unknown, and a limit of any size is then
+            read by one piece.
     """
 
     max_member_bytes: ClassVar[int]
     suffixes: ClassVar[tuple[str, ...]]
+    rows_per_tar: ClassVar[int | None] = None
 
     @abc.abstractmethod
     def sample_rows(
@@ -60,10 +70,22 @@ class TarSource(Source):
             return [Piece(self.name, file.path, TAR, size=file.size) for file in files]
         if limit == 0:
             return []
+        if limit > base.IN_TURN_ROWS and self.rows_per_tar is not None:
+            return self._divided(files, limit, self.rows_per_tar)
         first = files[:limit]  # a tar without any row is no real one
         paths = json.dumps([file.path for file in first])
         size = sum(file.size for file in first)
         return [Piece(self.name, first[0].path, TAR, size=size, limit=limit, detail=paths)]
+
+    def _divided(self, files: list[FileInfo], limit: int, rows_per_tar: int) -> list[Piece]:
+        wanted = -(-limit * _SPARE_PERCENT // (100 * rows_per_tar))
+        first = files[:wanted]
+        rows, more = divmod(limit, len(first))
+        part = min(1.0, (rows + 1) / rows_per_tar)
+        return [
+            Piece(self.name, file.path, TAR, size=int(file.size * part), limit=rows + (n < more))
+            for n, file in enumerate(first)
+        ]
 
     def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options

@@ -82,6 +82,14 @@ class FolderRepo(Repo):
         return is_inside(path) and bool(fs.isfile(bare))
 
 
+class Folder(FolderRepo):
+    """Any folder or bucket, in no particular layout, that a recipe names by path or address."""
+
+    def __init__(self, url: str) -> None:
+        self.id = self._url = _explicit(url)
+        self.commit = None
+
+
 def open_at(location: str) -> BinaryIO:
     """Open a path or URL for reading by range. Raises FileNotFoundError."""
     fs, bare = storage.filesystem(location)

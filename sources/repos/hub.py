@@ -30,7 +30,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile, RepoFolder
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
-from cauldron.core.hub import HubError, Stumble, endpoint, patiently, shown_url
+from cauldron.core.hub.calls import HubError, Stumble, endpoint, patiently, shown_url
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from cauldron.cli import main
 from cauldron.commands.common import recipe_and_beam
-from cauldron.pipeline.options import check_arguments
+from cauldron.pipeline.runners.options import check_arguments
 from cauldron.recipe import load_recipe
 from tests.docs.markdown import ROOT, Block, blocks, cauldron_arguments, commands, documents, guides
 

@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, quote, unquote
 import pytest
 from huggingface_hub import HfFileSystem, close_session
 
-from cauldron.core.hub_client import Health
+from cauldron.core.hub.client import Health
 from tests.doubles.web import Double, Request, Response
 
 LARGE = (".parquet", ".zip", ".tar", ".gz", ".jsonl", ".json", ".jpg", ".png")
@@ -58,8 +58,8 @@ class FakeHub(Double):
         if token is not None:
             monkeypatch.setenv("HF_TOKEN", token)
         health = Health()
-        for module in ("hub", "hub_client"):
-            monkeypatch.setattr(f"cauldron.core.{module}.HEALTH", health)
+        for module in ("calls", "client"):
+            monkeypatch.setattr(f"cauldron.core.hub.{module}.HEALTH", health)
         close_session()  # one made before would not know the settings above
         HfFileSystem.clear_instance_cache()
 

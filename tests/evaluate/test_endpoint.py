@@ -20,7 +20,7 @@ from cauldron.transforms.models.store import AnswerStore
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.generation import Decoding, Question, Unanswered
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 from cauldron.evaluate.endpoint import EndpointEngine
 from cauldron.evaluate.engines import choose
 from tests.doubles.chat import ChatServer, Reply, text_of

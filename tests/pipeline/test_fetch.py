@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 from collections import Counter
@@ -12,11 +13,12 @@ from cauldron.transforms.fetching import tally
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import CorpusManifest
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.inspect.verify import verify
 from cauldron.pipeline import fetch
 from cauldron.recipe import load_recipe
 from tests.doubles.images import ImageServer, answer, photo
+from tests.hubs import write_dolly
 from tests.url_hubs import (
     Linked,
     build_urls,
@@ -274,7 +276,32 @@ def test_images_of_a_host_may_lie_in_a_folder(tmp_path):
     (tmp_path / "secret.jpg").write_bytes(photo(2))
     base = "http://images.sample.invalid"
     rows = [Linked(f"{base}/{path}") for path in ("deep/1.jpg", "2.jpg", "%2e%2e/../secret.jpg")]
+    rows.append(Linked("https://images.sample.invalid/deep/1.jpg"))
     write_pixelprose(hub, rows)
     recipe = url_recipe(mirrors={"images.sample.invalid": "_images"}, allowed_hosts=[])
     build_urls(hub, tmp_path / "out", recipe)
-    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 1, "http_not_found": 2}
+    assert fates(corpora(tmp_path / "out")[0]) == {"kept": 2, "http_not_found": 2}
+
+
+def test_a_question_on_an_image_by_url_becomes_a_conversation(tmp_path):
+    """Localized Narratives in SFT: no document, so a row without its image is in quarantine."""
+    known, unknown = "0000000000000001", "0000000000000002"
+    hub = tmp_path / "hub"
+    folder = hub / "HuggingFaceM4" / "LocalizedNarratives"
+    folder.mkdir(parents=True)
+    lines = [{"image_id": name, "caption": "There are cows."} for name in (known, unknown)]
+    lines.append({"image_id": known, "caption": None})
+    (folder / "open_images_train_v6_captions.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (hub / "_images" / "train").mkdir(parents=True)
+    (hub / "_images" / "train" / f"{known}.jpg").write_bytes(photo(1))
+    write_dolly(str(hub), rows=4)
+    recipe = url_recipe(
+        "localized_narratives",
+        mirrors={"open-images-dataset.s3.amazonaws.com": "_images"},
+        allowed_hosts=[],
+    )
+    build_urls(hub, tmp_path / "out", recipe)
+    (corpus,) = corpora(tmp_path / "out", "localized_narratives")
+    assert fates(corpus) == {"kept": 1, "http_not_found": 1}
+    assert corpus.counts.dropped == {"no_turns": 1}
+    assert verify(str(tmp_path / "out")) == []

@@ -15,8 +15,9 @@ from cauldron.transforms.matching.compare import PictureComparer
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import Markers
-from cauldron.pipeline import decide, ingest, match, runner, watch
+from cauldron.pipeline import decide, ingest, match
 from cauldron.pipeline.build import BuildOptions, build
+from cauldron.pipeline.runners import runner, watch
 from cauldron.recipe import Recipe, load_recipe
 from tests.clusters.world import recipe_of_all_steps, write_world
 

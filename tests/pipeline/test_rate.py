@@ -25,9 +25,9 @@ from click.testing import CliRunner
 
 from cauldron.cli import main
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.models import ModelRules
 from cauldron.core.output.manifests import MixtureManifest, RatingManifest
-from cauldron.core.rules import TextRules
+from cauldron.core.sections.models import ModelRules
+from cauldron.core.sections.rules import TextRules
 from cauldron.inspect.query import run_query
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build

@@ -18,7 +18,7 @@ from cauldron.transforms.normalise import Kept, SourceSettings, normalise
 from PIL import Image
 
 from cauldron.core import reasons
-from cauldron.core.rules import LanguageRules
+from cauldron.core.sections.rules import LanguageRules
 from cauldron.recipe import load_recipe
 
 Hub = tuple[str, dict[str, Any]]

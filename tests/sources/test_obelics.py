@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
+from cauldron.sources import base
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.obelics import END
 
@@ -94,9 +95,22 @@ class TestObelics(ReaderTests):
         keys = [origin.key for origin in origins[1:4]]
         assert keys == [f"{PAGE}page", *(f"{PAGE}page#document-{n}" for n in (2, 3))]
 
-    def test_smaller_pieces_with_a_limit_are_read_in_one(self, root: Path) -> None:
+    def test_a_small_limit_is_read_in_one_piece(self, root: Path) -> None:
         assert len(self.plan(root, limit=10)) == 1
         assert len(self.plan(root)) == 2
+
+    @pytest.mark.parametrize("limit", [3, 4, 7, 1000])
+    def test_of_a_large_limit_each_piece_gives_its_first_documents(
+        self, root: Path, limit: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "IN_TURN_ROWS", 2)
+        pieces = self.plan(root, limit)
+        counts = [min(limit, 3), min(max(limit - 3, 0), 6)]
+        assert [piece.limit for piece in pieces] == [count for count in counts if count]
+        everything = self.read(root)
+        shards = [[row for row in everything if row.origin.file == path] for path in self.published]
+        expected = [row for rows, count in zip(shards, counts, strict=True) for row in rows[:count]]
+        assert self.read(root, limit) == expected
 
     def test_a_url_that_is_none_costs_its_image_alone(self, root: Path) -> None:
         last = self.read(root)[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from cauldron.sources import pdfa
+from cauldron.sources import base, pdfa
 from cauldron.sources.base import BadRow, Row
 from cauldron.sources.formats import pdf
 from cauldron.sources.formats.pdf import render_pdf
@@ -109,6 +109,28 @@ class TestPdfa(ReaderTests):
         found = self.only(root, sample("0000001", three[:1], document("One", "Two", "Three")))
         pages = [page(0, "One", "Two", "Three")]
         assert found == [told([None, "One"], pages), bad("page_missing", 2)]
+
+    def test_a_large_limit_is_divided_among_as_many_tars_as_hold_it(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "IN_TURN_ROWS", 2)
+        monkeypatch.setattr(pdfa.Pdfa, "rows_per_tar", 5)
+        assert [(p.file, p.limit) for p in self.plan(root, 4)] == [(self.published[0], 4)]
+        # Two tars of five rows hold five, with a tenth to spare.
+        assert [p.limit for p in self.plan(root, 5)] == [3, 2]
+        everything = self.read(root)
+        first, second = ([row for row in everything if row.origin.file == path]
+                         for path in self.published)  # fmt: skip
+        found = self.read(root, 5)
+        assert found[:3] == first[:3]
+        # One record of the second tar stands for three pages, of which one is within the limit.
+        assert [outcome_of(row) for row in found[3:]] == [
+            outcome_of(second[0]),
+            bad("pdf_unreadable", 1),
+        ]
+        monkeypatch.setattr(pdfa.Pdfa, "rows_per_tar", 1)
+        # Fewer tars than the average asks for: these are all, and no row comes twice.
+        assert self.read(root, 1_000) == everything
 
     def test_pages_over_the_limit_are_counted(self, root: Path) -> None:
         texts = ("One", "Two", "Three")

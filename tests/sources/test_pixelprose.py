@@ -101,6 +101,18 @@ class TestPixelProse(ReaderTests):
     def test_rows_keep_the_publishers_key(self, root: Path) -> None:
         assert self.read(root)[0].origin.key == "aaaa"
 
+    def test_the_first_rows_are_of_each_part(self, root: Path) -> None:
+        folder = root / self.source.repo
+        for name in ("cc12m_01", "cc12m_02", "redcaps_01"):
+            rows = [row("z", f"Of {name}.")]
+            write_parquet(folder / f"data/vlm_captions_{name}.parquet", rows, schema(pa.int64()))
+        order = [piece.file.removeprefix("data/vlm_captions_") for piece in self.plan(root)]
+        assert order == [
+            f"{name}.parquet"
+            for name in ("cc12m_00", "common-pool_00", "redcaps_00", "cc12m_01", "redcaps_01",
+                         "cc12m_02")
+        ]  # fmt: skip
+
     def test_parts_are_chosen_by_name(self, root: Path) -> None:
         found = read_all(root, self.source, {"parts": ["redcaps"]})
         assert [outcome_of(item) for item in found] == self.expected()[-2:]

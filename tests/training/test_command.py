@@ -27,6 +27,12 @@ PACKAGED = load_recipe("idefics3").training
 typed_options = partial(TrainOptions, packaged=PACKAGED)
 
 
+@pytest.fixture(autouse=True)
+def empty_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command looks for mixtures and runs below the working folder: none of the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def mixture(tmp_path_factory: pytest.TempPathFactory) -> Mixture:
     return write_mixture(tmp_path_factory.mktemp("mixture"), mixed_rows(10))

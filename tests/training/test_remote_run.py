@@ -15,7 +15,7 @@ from cauldron.training import command  # noqa: E402
 from cauldron.training.command import TrainOptions  # noqa: E402
 from cauldron.training.metrics import read_metrics  # noqa: E402
 
-from cauldron.core.mirror import fetched  # noqa: E402
+from cauldron.core.stores.mirror import fetched  # noqa: E402
 from cauldron.recipe import load_recipe  # noqa: E402
 from tests.doubles.gcs import FakeGcs  # noqa: E402
 from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402

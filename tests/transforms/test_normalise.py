@@ -7,8 +7,8 @@ from cauldron.sources.base import RawImage, RawTurn, Row
 from cauldron.transforms.normalise import Kept, Rejected, SourceSettings, normalise
 
 from cauldron.core.reasons import outcome_of
-from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.core.schema import Origin
+from cauldron.core.sections.rules import ImageRules, LanguageRules, TextRules
 from tests.hubs import photo
 
 ENGLISH = ("What is standing in front of the house?", "A red bicycle leans against the fence.")

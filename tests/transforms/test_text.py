@@ -9,7 +9,7 @@ from cauldron.sources.base import RawTurn
 from cauldron.transforms.text import clean_text, clean_turns
 
 from cauldron.core.reasons import TURN_DROPPED, outcome_of
-from cauldron.core.rules import TextRules
+from cauldron.core.sections.rules import TextRules
 
 RULES = TextRules()
 FILTERED = TextRules(

@@ -12,7 +12,7 @@ from cauldron.training.network.special_tokens import LARGEST_GRID
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.mixture import Mixture
-from cauldron.core.rules import upscale_of
+from cauldron.core.sections.rules import upscale_of
 from cauldron.core.tiles import Upscale
 
 

@@ -24,7 +24,7 @@ from transformers import (
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
 from cauldron.core.errors import UsageError
-from cauldron.core.hub import use_client
+from cauldron.core.hub.calls import use_client
 from cauldron.core.tokenizer import split_revision
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from cauldron.core.rules import Conflicts
 from cauldron.core.schema import Sample, Turn
+from cauldron.core.sections.rules import Conflicts
 
 # Signs that end a sentence or a clause, after NFKC. Other signs may be part of the answer: 50 %,
 # 5', C#.

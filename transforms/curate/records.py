@@ -11,7 +11,7 @@ from cauldron.transforms.parts import PartNames
 
 from cauldron.core import storage
 from cauldron.core.output.markers import Markers
-from cauldron.core.rules import Action, Conflicts
+from cauldron.core.sections.rules import Action, Conflicts
 
 # A row of a corpus. `text` is the length of its record before the first image, `image_bytes`,
 # `pixels` and `loss` are sums over its images, `system` is a hash of the system prompt. They are 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cauldron.core.docmatix import DocmatixRules
+from cauldron.core.sections.docmatix import DocmatixRules
 
 # As published. The prompt tells the model what it means.
 PAGE_BREAK = "\nNEW PAGE\n"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cauldron.core.docmatix import PublishedRule
+from cauldron.core.sections.docmatix import PublishedRule
 
 _LABEL = re.compile(
     # Anywhere in a line only in the form that was asked for; "grade A1." is text.

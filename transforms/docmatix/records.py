@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from cauldron.sources.repos.files import Repo
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.output.markers import marker_path
+from cauldron.core.sections.docmatix import DocmatixRules
 
 _CHUNK = pa.struct(
     [

@@ -18,8 +18,8 @@ from cauldron.transforms.docmatix.records import SELECTION_SCHEMA, Selection, Ta
 from cauldron.transforms.tokens import TokenCounter, token_counter
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.reasons import DOCUMENT_DROPPED, DROPPED
+from cauldron.core.sections.docmatix import DocmatixRules
 
 # Part of every selection's fingerprint. Raise it if the same PDFs would be read differently.
 SELECT_VERSION = 1

@@ -32,10 +32,10 @@ from cauldron.transforms.docmatix.records import (
 from cauldron.transforms.models.store import AnswerStore
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
 from cauldron.core.errors import CauldronError
-from cauldron.core.models import ModelRules
 from cauldron.core.output.markers import marker_path
+from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.sections.models import ModelRules
 
 # Part of every dataset's fingerprint. Raise it if the same answers would give other bytes.
 WRITE_VERSION = 1

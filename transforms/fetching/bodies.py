@@ -9,7 +9,7 @@ from typing import Protocol
 import aiohttp
 from cauldron.transforms.pictures.opening import MAGIC_BYTES, has_image_start
 
-from cauldron.core.fetching import FetchRules
+from cauldron.core.sections.fetching import FetchRules
 
 # Bodies up to this size may all be in memory at once, larger ones only a few.
 _SMALL = 1024 * 1024

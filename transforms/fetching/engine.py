@@ -23,7 +23,7 @@ from cauldron.transforms.fetching.partition import Partition, fetch_partition
 from cauldron.transforms.fetching.store import StoreWriter
 from cauldron.transforms.fetching.tally import Tally
 
-from cauldron.core.fetching import FetchRules
+from cauldron.core.sections.fetching import FetchRules
 
 # Partitions that are worked on at a time. One ends with its slowest host, so several overlap. With
 # ten million URLs in all that is 220 MB of a process, see `Partition`.

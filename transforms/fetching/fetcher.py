@@ -32,7 +32,7 @@ from cauldron.transforms.models.endpoint import parse_retry_after
 from cauldron.transforms.pictures.opening import ImageProblem, check_pixels
 from yarl import URL
 
-from cauldron.core.fetching import FetchRules
+from cauldron.core.sections.fetching import FetchRules
 
 _FIRST_WAIT = 0.5
 _REDIRECTS = (301, 302, 303, 307, 308)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from cauldron.core.fetching import FetchRules
+from cauldron.core.sections.fetching import FetchRules
 
 
 @dataclass(eq=False)

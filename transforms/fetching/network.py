@@ -24,7 +24,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from cauldron.transforms.fetching.addresses import is_public, literal
 from yarl import URL
 
-from cauldron.core.fetching import FetchRules
+from cauldron.core.sections.fetching import FetchRules
 
 # The addresses of a name. Raises OSError (`socket.gaierror`) if there are none.
 Lookup = Callable[[str], Awaitable[list[str]]]
@@ -169,6 +169,8 @@ class Network:
             AddressRefused: the host is written as an address that is not public.
         """
         name = plain_host(url.host or "")
+        if name in self._mirrors and url.scheme == "https":
+            url = url.with_scheme("http")  # a folder has no certificate of its host
         proxy = None if name in self._mirrors else self._proxy_of(url)
         address = literal(name)
         if address is not None and not is_public(address):

@@ -9,9 +9,9 @@ from typing import Any
 
 from cauldron.transforms.order import most_turns, turn_order
 
-from cauldron.core.rules import upscale_of
 from cauldron.core.schema import Sample, Turn, document_messages, messages_of, without_images
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.rules import upscale_of
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.tiles import tile_count, tokens_per_tile
 
 

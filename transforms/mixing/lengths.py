@@ -29,9 +29,9 @@ from cauldron.transforms.tokens import TokenCounter, token_counter
 
 from cauldron.core import storage
 from cauldron.core.packing import pack
-from cauldron.core.rules import upscale_of
+from cauldron.core.sections.rules import upscale_of
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation, SourceCounts
-from cauldron.core.stage import StageRecipe
 from cauldron.core.tiles import Upscale, tile_grid, tokens_per_tile
 
 # Rows of each source that are packed on trial, those with the smallest ids.

@@ -21,7 +21,13 @@ from apache_beam.pvalue import AsIter, AsSingleton
 from cauldron.transforms.arrays import split_by
 from cauldron.transforms.mixing import bounds, thresholds
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, add_lengths, measure
-from cauldron.transforms.mixing.plan import MixPlan, MixRun, finished_shards, sum_markers
+from cauldron.transforms.mixing.plan import (
+    MixPlan,
+    MixRun,
+    finished_shards,
+    sum_markers,
+    write_summary,
+)
 from cauldron.transforms.mixing.select import Take
 from cauldron.transforms.mixing.selection import Passes, Selection, select
 from cauldron.transforms.mixing.shuffle import MixJob, references, write_shard
@@ -317,5 +323,5 @@ def _sum_group(keyed: tuple[int, Iterable[_Sums]]) -> _Sums:
 
 
 def _write_summary(_: str, run: MixRun, sums: Iterable[_Sums]) -> str:
-    storage.write_json(run.summary_path, sum_markers(sums))
+    write_summary(run.summary_path, sum_markers(sums))
     return run.summary_path

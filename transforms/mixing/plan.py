@@ -8,14 +8,16 @@ shards and are removed with them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MixJob
 
 from cauldron.core import storage
+from cauldron.core.output.manifests import RowFile
 from cauldron.core.output.markers import list_markers, marker_folder
 from cauldron.core.shares import SourceCounts
 
@@ -41,7 +43,7 @@ class MixRun:
 
     @property
     def summary_path(self) -> str:
-        return storage.join(marker_folder(self.job.folder), f"summary-{self.name}.json")
+        return storage.join(marker_folder(self.job.folder), f"summary-{self.name}.jsonl")
 
     def progress(self) -> tuple[int, int] | None:
         """How many shards are done, and of how many; None before they are planned."""
@@ -125,3 +127,28 @@ def sum_markers(markers: Iterable[dict[str, Any]]) -> dict[str, Any]:
             for what, number in counts.items():
                 sums[what] = sums.get(what, 0) + number
     return {"shards": sorted(shards, key=lambda shard: int(shard[0])), "sources": sources}
+
+
+class MixSummary(NamedTuple):
+    """What a run left.
+
+    Attributes:
+        sources: totals of each.
+        shards: in order.
+    """
+
+    sources: dict[str, Counter[str]]
+    shards: list[RowFile]
+
+    @classmethod
+    def read(cls, path: str) -> MixSummary:
+        with storage.open_read(path) as file:
+            sources = {name: Counter[str](sums) for name, sums in json.loads(next(file)).items()}
+            return cls(sources, [RowFile(**json.loads(line)) for line in file])
+
+
+def write_summary(path: str, sums: dict[str, Any]) -> None:
+    """Write a sum of markers: a JSON line for the totals of sources, then one for each shard."""
+    with storage.atomic_write(path) as file:
+        for value in (sums["sources"], *(entry for _, entry in sums["shards"])):
+            file.write(json.dumps(value, sort_keys=True).encode() + b"\n")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, packed, with_sequences
 from cauldron.transforms.mixing.tallies import Tally, tally, total
 
 from cauldron.core.output.manifests import CorpusManifest
+from cauldron.core.sections.stage import Budget, StageRecipe
 from cauldron.core.shares import Allocation, Counts, SourceCounts, row_parts, solve
-from cauldron.core.stage import Budget, StageRecipe
 from cauldron.core.tokenizer import ESTIMATE
 
 
@@ -23,10 +23,11 @@ class Terms:
     Attributes:
         sources: that were read. The stage may name more.
         published: counts of complete sources.
-        limited: only some rows of the sources were read, to try the recipe on. The budget is then
-            the same part of the whole one.
+        limited: fewer rows of the sources were read than the recipe wants, to try it on. The budget
+            is then the same part of the whole one.
         tokenizer: of the recipe; measures rows where the stage asks for it.
         expected: counts of complete sources that are not published, for the budget alone.
+        limits: rows that the recipe reads of a source, where it does not read all.
     """
 
     stage: StageRecipe
@@ -35,6 +36,7 @@ class Terms:
     limited: bool = False
     tokenizer: str = ESTIMATE
     expected: Counts = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -44,10 +46,12 @@ class Terms:
         published: Counts,
         tokenizer: str = ESTIMATE,
         expected: Counts | None = None,
+        limits: Mapping[str, int] | None = None,
     ) -> Terms:
         """The terms of a mixture of these corpora."""
-        limited = any(corpus.limit >= 0 for corpus in corpora.values())
-        return cls(stage, tuple(corpora), published, limited, tokenizer, expected or {})
+        limits = limits or {}
+        limited = is_trial({name: corpus.limit for name, corpus in corpora.items()}, limits)
+        return cls(stage, tuple(corpora), published, limited, tokenizer, expected or {}, limits)
 
     def counts(
         self, tallies: Mapping[str, Tally], lengths: Mapping[str, Lengths] | None = None
@@ -85,9 +89,13 @@ class Terms:
 
     def solve(self, counts: Counts) -> list[Allocation]:
         """The shares and epochs. Raises CauldronError, see `cauldron.core.shares.solve`."""
+        if not self.limited:
+            return solve(self.stage, counts, self.published)
         complete = {**self.expected, **self.published}
-        stage = part_of(self.stage, counts, complete) if self.limited else self.stage
-        return solve(stage, counts, self.published)
+        for name in self.limits.keys() & complete.keys():
+            rows = min(complete[name].rows, self.limits[name])
+            complete[name] = replace(complete[name], rows=rows)
+        return solve(part_of(self.stage, counts, complete), counts, self.published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,16 @@ def select(tallies: Mapping[str, Tally], allocations: Iterable[Allocation]) -> S
     return Selection(passes, size + int(merged))
 
 
+def is_trial(read: Mapping[str, int], limits: Mapping[str, int]) -> bool:
+    """Whether fewer rows of any source were read than its recipe wants.
+
+    Args:
+        read: rows that were to be read, by source, -1 for all.
+        limits: the recipe's own.
+    """
+    return any(0 <= rows < limits.get(name, math.inf) for name, rows in read.items())
+
+
 def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecipe:
     """The stage with its budget of answer tokens or sequences for the rows at hand.
 
@@ -154,7 +172,7 @@ def part_of(stage: StageRecipe, counts: Counts, published: Counts) -> StageRecip
 
     Args:
         counts: of the rows at hand.
-        published: of complete sources.
+        published: of complete sources, as far as the recipe reads them.
     """
     known = [name for name in counts if name in published]
     whole = sum(published[name].rows for name in known)

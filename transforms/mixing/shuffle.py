@@ -27,7 +27,7 @@ from cauldron.transforms.shards import ShardWriter, batches_by_bytes, shard_name
 from cauldron.core import storage
 from cauldron.core.output.markers import marker_path
 from cauldron.core.schema import Sample, Turn
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 
 # Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
 MIX_VERSION = 5

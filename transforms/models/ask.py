@@ -29,7 +29,7 @@ from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.questions import Answer, Failure, Question
 from cauldron.transforms.models.store import AnswerStore
 
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 
 Outcome = Answer | Failure
 _Arrived = queue.SimpleQueue[tuple[Question, Future[Outcome]]]

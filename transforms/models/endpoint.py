@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.models import ModelRules
 from cauldron.core.secrets import read_secret
+from cauldron.core.sections.models import ModelRules
 
 _SECRET = "projects/"
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 from cauldron.core.storage import Range, read_ranges
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 
 # Large images are first averaged to three times the wanted size. The result of Lanczos then looks
 # the same as if the full image were scaled.

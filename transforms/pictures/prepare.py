@@ -48,8 +48,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from cauldron.core.rules import ImageRules
 from cauldron.core.schema import ImageInfo
+from cauldron.core.sections.rules import ImageRules
 
 _PASSED = (JpegImageFile, PngImageFile, WebPImageFile)
 _JPEG_END = b"\xff\xd9"

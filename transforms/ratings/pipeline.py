@@ -26,10 +26,10 @@ from cauldron.transforms.ratings.prompts import NOT_A_RATING, parse_rating
 from cauldron.transforms.ratings.turns import RatedTurn, rated_turns
 
 from cauldron.core import storage
-from cauldron.core.models import ModelRules
 from cauldron.core.output.markers import marker_path
-from cauldron.core.ratings import SCALES, TEXT_SCALES, VISION_SCALES, Scale
 from cauldron.core.schema import RATING_SCHEMA
+from cauldron.core.sections.models import ModelRules
+from cauldron.core.sections.ratings import SCALES, TEXT_SCALES, VISION_SCALES, Scale
 
 _RANGES = 64
 _ROW_GROUP_ROWS = 65_536

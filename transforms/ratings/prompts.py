@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cauldron.core.ratings import Scale
+from cauldron.core.sections.ratings import Scale
 
 # Part of every fingerprint of ratings. Raise it if a prompt or the rule for an answer changes.
 RATING_VERSION = 1

@@ -6,7 +6,7 @@ from collections import Counter
 
 from pydantic import Field
 
-from cauldron.core.rules import Strict
+from cauldron.core.sections.rules import Strict
 
 Reasons = dict[str, int]
 
@@ -40,9 +40,14 @@ class CurationCounts(Strict):
 
 
 class RowCounts(CurationCounts):
-    """What happened to every published row of one source, by reason."""
+    """What happened to every row that was read of one source, by reason.
+
+    Attributes:
+        images_dropped: images left out of documents that ingest kept, by reason.
+    """
 
     quarantined: Reasons = Field(default_factory=dict)
+    images_dropped: Reasons = Field(default_factory=dict)
 
     @property
     def accounted(self) -> int:
@@ -63,6 +68,7 @@ class RowCounts(CurationCounts):
             merged=added(self.merged, curation.merged),
             dropped=added(self.dropped, curation.dropped),
             quarantined=self.quarantined,
+            images_dropped=self.images_dropped,
             repeated_images=curation.repeated_images,
         )
 
@@ -72,14 +78,12 @@ class CorpusCounts(RowCounts):
 
     Attributes:
         turns_dropped: turns left out of kept rows, by reason.
-        images_dropped: images left out of kept documents, by reason.
         bytes_in: bytes of the published files.
     """
 
     turns: int
     turns_dropped: Reasons = Field(default_factory=dict)
     images: int
-    images_dropped: Reasons = Field(default_factory=dict)
     answer_tokens: int
     text_tokens: int
     bytes_in: int

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from cauldron.core import storage
-from cauldron.core.docmatix import DocmatixRules
-from cauldron.core.models import ModelRules
 from cauldron.core.output.manifests import Manifest, RowFile
+from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.sections.models import ModelRules
 
 
 class SelectionManifest(Manifest):

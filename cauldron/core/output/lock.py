@@ -25,8 +25,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cauldron.core import storage, versioned
+from cauldron.core import storage
 from cauldron.core.errors import CauldronError
+from cauldron.core.stores import versioned
 
 LOCK = "_lock"
 BEAT_SECONDS = 20.0

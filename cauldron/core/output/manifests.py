@@ -10,14 +10,15 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.models import ModelRules
 from cauldron.core.names import Name, SourceName
 from cauldron.core.output.counts import CorpusCounts, CurationCounts, RowCounts, added
-from cauldron.core.ratings import Scale
-from cauldron.core.rules import Action, Conflicts
+from cauldron.core.sections.models import ModelRules
+from cauldron.core.sections.ratings import Scale
+from cauldron.core.sections.rules import Action, Conflicts
 
 MANIFEST = "manifest.json"
 DATA = "data"
@@ -43,7 +44,13 @@ class Manifest(_Frozen):
     fingerprint: str
 
 
-class HashedFile(_Frozen):
+# Of the entries below a manifest may hold hundreds of thousands. Dataclasses with slots take a
+# third of a model's memory.
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class HashedFile:
     """A file in the manifest's folder; `sha256` is that of the whole file, hex."""
 
     name: FileName
@@ -51,6 +58,7 @@ class HashedFile(_Frozen):
     sha256: Sha256
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class RowFile(HashedFile):
     """A file of rows, parquet or JSON lines."""
 
@@ -72,7 +80,12 @@ class Tokenizer(_Frozen):
     digest: str | None = None
 
 
-class PublishedFile(_Frozen):
+# A source that gave this part of its limit has more rows.
+_NEARLY = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class PublishedFile:
     """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
 
     path: str
@@ -80,7 +93,8 @@ class PublishedFile(_Frozen):
     version: str = ""
 
 
-class CorpusPart(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
+class CorpusPart:
     """One part of a corpus.
 
     Attributes:
@@ -114,6 +128,12 @@ class CorpusManifest(Manifest):
     files: list[PublishedFile]
     parts: list[CorpusPart]
     counts: CorpusCounts
+
+    @property
+    def ended_by_limit(self) -> bool:
+        """Whether the source has more rows than were read, as far as its files tell. Where a limit
+        is divided among files it is not always reached (`cauldron.sources.base.Source.pieces`)."""
+        return 0 <= self.limit * _NEARLY <= self.counts.rows_in
 
     def tables(self, kind: Literal["corpus", "benchmarks"] = "corpus") -> list[str]:
         """The parquet files of the parts, relative to the output folder."""
@@ -295,7 +315,9 @@ class SourceInMixture(_Frozen):
     """One source in a mixture.
 
     Attributes:
-        counts: of its published rows, after ingest and curation.
+        counts: of the rows that were read of it, after ingest and curation.
+        limit: the most rows that were to be read, -1 for all.
+        rows_published: at the publisher, as far as known.
         weight: as in the recipe; None if the recipe gives a share or epochs.
         share_published: in the table of the recipe's `statistics`; None if it is not there.
         share_asked, share_reached: of the mixture's answer tokens, 0 to 1.
@@ -308,6 +330,8 @@ class SourceInMixture(_Frozen):
     """
 
     counts: RowCounts
+    limit: int = -1
+    rows_published: int | None = None
     weight: float | None
     share_published: float | None = None
     share_asked: float

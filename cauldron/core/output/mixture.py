@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.manifests import MANIFEST, MixtureManifest, mixture_folder, read_manifest
-from cauldron.core.rules import upscale_of
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.rules import upscale_of
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.tiles import Upscale
 
 

@@ -16,8 +16,8 @@ from pathlib import PurePosixPath
 
 from cauldron.core.errors import UsageError
 from cauldron.core.names import did_you_mean
-from cauldron.core.rules import ImageRules
 from cauldron.core.schema import Origin
+from cauldron.core.sections.rules import ImageRules
 from cauldron.evaluate.items.fields import fields_of
 from cauldron.evaluate.items.layouts import LAYOUTS
 from cauldron.evaluate.items.tables import TableRow, read_tables

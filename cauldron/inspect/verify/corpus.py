@@ -204,7 +204,11 @@ def corpus_problems(corpus: Place, parts: list[Counted]) -> list[str]:
         whole.dropped.update(part.dropped)
         whole.quarantined.update(part.quarantined)
     sums = whole.sums
-    return differences(
+    most = corpus.manifest.limit
+    problems = []
+    if 0 <= most < counts.rows_in:
+        problems.append(f"{where}: {counts.rows_in:,} rows in, its limit is {most:,}")
+    return problems + differences(
         where,
         [
             ("rows kept", whole.kept, counts.kept),

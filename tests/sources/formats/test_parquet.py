@@ -18,7 +18,7 @@ from cauldron.sources.formats import parquet
 from cauldron.sources.formats.parquet import ParquetRow, parquet_pieces, read_parquet
 from cauldron.sources.formats.parquet_files import Columns, batches_of, open_parquet
 from cauldron.sources.formats.shards import Missing, choose_shards
-from cauldron.sources.repos.files import Repo
+from cauldron.sources.repos.files import FileInfo, Repo
 from cauldron.sources.repos.folders import FolderRepo
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string())])
@@ -135,6 +135,58 @@ def test_a_limit_opens_no_more_files_than_it_needs(
     monkeypatch.setattr(parquet, "_survey", lambda *args: opened.append(args[1]) or survey(*args))
     assert len(rows_of(repo, 12)) == 12
     assert len(opened) == 2
+
+
+def test_a_limit_of_a_thousand_shards_opens_few(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = choose_shards(
+        FileInfo(f"train-{i:05d}-of-01000.parquet", 1_000_000, "") for i in range(1_000)
+    )
+    opened: list[str] = []
+
+    def survey(repo: Repo, path: str, columns: Columns) -> list[parquet.Group]:
+        opened.append(path)
+        return [parquet.Group(700, 1_000_000)]
+
+    monkeypatch.setattr(parquet, "_survey", survey)
+    pieces = parquet_pieces("s", repo, shards, BOTH, limit=10_000)
+    assert len(opened) == 15  # 10,000 of 700 each
+    assert sum(piece.limit for piece in pieces) == 10_000
+    assert [piece.limit for piece in pieces] == [700] * 14 + [200]
+
+
+def test_pieces_of_a_limit_say_how_many_rows_they_hold(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(repo, "a.parquet", 55)
+    monkeypatch.setattr(base, "PIECE_BYTES", 1)
+    assert [piece.limit for piece in plan(repo, 35)] == [10, 10, 10, 5]
+    assert {piece.limit for piece in plan(repo)} == {-1}
+
+
+def test_of_very_many_files_none_is_opened_for_planning_and_the_reader_finds_the_broken_ones(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"train-0000{number}-of-00006.parquet" for number in range(6)]
+    for name in names[:3]:
+        write(repo, name, 25)
+    whole = write(repo, names[3], 25).read_bytes()
+    (Path(repo.url) / names[3]).write_bytes(whole[:-40])
+    pq.write_table(pa.table({"other": range(7)}), Path(repo.url) / names[4])
+    planned = rows_of(repo)
+    monkeypatch.setattr(parquet, "_MOST_FOOTERS", 4)
+    opened: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderRepo, "open", lambda repo, path: opened.append(path))
+        pieces = plan(repo)
+    assert opened == []
+    assert [piece.file for piece in pieces[:5]] == names[:5]
+    assert [piece.reason for piece in pieces] == [""] * 5 + ["missing_shard"]
+    assert sum(p.size for p in pieces) == sum(file.size for file in repo.list())
+    assert rows_of(repo) == planned
+    lost = [(r.reason, r.rows) for r in planned if isinstance(r, BadRow) and r.whole_piece]
+    assert lost == [("unreadable_file", 1), ("wrong_columns", 7), ("missing_shard", 1)]
 
 
 @pytest.mark.parametrize("rows_per_batch", [1, 3, 1000])

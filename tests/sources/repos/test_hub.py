@@ -17,7 +17,7 @@ from cauldron.sources.repos.files import Root
 from cauldron.sources.repos.roots import open_root
 
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
-from cauldron.core.hub import ATTEMPTS
+from cauldron.core.hub.calls import ATTEMPTS
 from tests.doubles.hub import FakeHub
 
 REPO = "org/name"

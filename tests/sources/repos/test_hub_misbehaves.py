@@ -21,12 +21,12 @@ from huggingface_hub.utils import http_backoff
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from cauldron.core import hub as hub_calls
-from cauldron.core import hub_client
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
-from cauldron.core.hub import FIRST_CONTACT
-from cauldron.core.hub_client import DEFAULT_PATIENCE, PATIENCE
-from cauldron.core.hub_errors import Stumble
+from cauldron.core.hub import calls as hub_calls
+from cauldron.core.hub import client as hub_client
+from cauldron.core.hub.calls import FIRST_CONTACT
+from cauldron.core.hub.client import DEFAULT_PATIENCE, PATIENCE
+from cauldron.core.hub.errors import Stumble
 from cauldron.core.tokenizer import open_tokenizer
 from tests.doubles.hub import FakeHub
 from tests.doubles.web import Request, Response

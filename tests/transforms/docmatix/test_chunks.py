@@ -8,7 +8,7 @@ import pytest
 from cauldron.transforms.docmatix.chunks import cut, joined
 from cauldron.transforms.docmatix.prompts import ROLES, messages, request_key, role_of, uniform
 
-from cauldron.core.docmatix import DocmatixRules
+from cauldron.core.sections.docmatix import DocmatixRules
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cauldron.transforms.docmatix.pairs import Pair, parse, problem
 
-from cauldron.core.docmatix import PUBLISHED_RULES
 from cauldron.core.reasons import PAIR_DROPPED
+from cauldron.core.sections.docmatix import PUBLISHED_RULES
 
 TWO = [("What?", "This."), ("Who?", "They.")]
 

@@ -14,7 +14,7 @@ from cauldron.transforms.fetching.fetcher import Failed, Fetcher
 from cauldron.transforms.fetching.network import Network
 from PIL import Image
 
-from cauldron.core.fetching import FetchRules, FetchTimeouts
+from cauldron.core.sections.fetching import FetchRules, FetchTimeouts
 from tests.doubles.images import (
     Handler,
     ImageServer,

@@ -14,8 +14,8 @@ from cauldron.transforms.fetching.images import Fetched
 from cauldron.transforms.fetching.lists import list_name, urls_of, write_list
 
 from cauldron.core.errors import CauldronError
-from cauldron.core.fetching import FetchRules
 from cauldron.core.schema import Origin
+from cauldron.core.sections.fetching import FetchRules
 from tests.doubles.images import ImageServer, photo
 
 ORIGIN = Origin(file="a.parquet")

@@ -24,7 +24,7 @@ from cauldron.transforms.mixing.select import Take, kept_rows
 from cauldron.transforms.mixing.shuffle import MixJob, MixSource, placed, references
 
 from cauldron.core.schema import DECISION_SCHEMA
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 
 STAGE = StageRecipe.model_validate(
     {"budget": {"epochs_of": {"a": 1}}, "mixture": {"a": 1}, "turns": {"cap": 7}}

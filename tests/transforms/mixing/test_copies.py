@@ -8,7 +8,7 @@ import pytest
 from cauldron.transforms.mixing.copies import Copy, chosen_turns, mixture_row
 
 from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 
 
 def counted(upscale: Any, **stage: Any) -> tuple[list[int], int]:

@@ -22,8 +22,8 @@ from cauldron.transforms.parts import table_file
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import corpus_folder
 from cauldron.core.packing import pack
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import SourceCounts, row_parts, solve
-from cauldron.core.stage import StageRecipe
 from cauldron.core.tiles import tile_count
 from tests.curated import VQA, World, document, row
 

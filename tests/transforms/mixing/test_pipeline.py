@@ -12,13 +12,13 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from cauldron.transforms.mixing import pipeline
 from cauldron.transforms.mixing.pipeline import MixRows
-from cauldron.transforms.mixing.plan import MixPlan, MixRun
+from cauldron.transforms.mixing.plan import MixPlan, MixRun, MixSummary
 from cauldron.transforms.mixing.selection import Terms, select, tallies_of
 from cauldron.transforms.mixing.shuffle import MixJob, MixSource, in_order, references
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.stage import StageRecipe
+from cauldron.core.sections.stage import StageRecipe
 from tests.mixing import decision, merged_decision, takes_in_memory, write_curation
 
 EPOCHS = {"a": 2.7, "b": 0.3, "c": 1, "d": 0, "none": 3}
@@ -55,7 +55,7 @@ class Written:
         copies = in_order(pieces)
         self.shards[shard], self.job = copies, job
         storage.write_bytes(job.shard_path(shard), b"")
-        file = {"name": f"{shard}", "rows": len(copies)}
+        file = {"name": f"{shard}", "bytes": 0, "sha256": "0" * 64, "rows": len(copies)}
         marker = {"shard": shard, "file": file, "sources": {"a": {"rows": len(copies)}}}
         storage.write_json(job.marker_path(shard), marker)
         return marker
@@ -88,9 +88,9 @@ def test_rows_shards_and_order_are_those_of_a_program_that_holds_all_rows(
     expected = in_order(references(path, job).tobytes() for path in paths)
     assert found.tobytes() == expected.tobytes()
     assert run.progress() == (plan.shards, plan.shards)
-    summary = storage.read_json(run.summary_path)
-    assert [number for number, _ in summary["shards"]] == sorted(written.shards)
-    assert summary["sources"] == {"a": {"rows": len(expected)}}
+    summary = MixSummary.read(run.summary_path)
+    assert [int(shard.name) for shard in summary.shards] == sorted(written.shards)
+    assert summary.sources == {"a": {"rows": len(expected)}}
 
 
 def test_shards_that_are_there_are_not_written_again(
@@ -106,7 +106,7 @@ def test_shards_that_are_there_are_not_written_again(
     again = mix(tmp_path, stage_of(), "2")
     assert sorted(second.shards) == [3, 7]
     assert all(second.shards[n].tobytes() == first.shards[n].tobytes() for n in (3, 7))
-    assert storage.read_json(again.summary_path) == storage.read_json(run.summary_path)
+    assert MixSummary.read(again.summary_path) == MixSummary.read(run.summary_path)
 
 
 def test_a_repeated_step_goes_by_the_shards_that_were_there_when_the_run_began(

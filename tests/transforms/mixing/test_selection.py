@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from cauldron.transforms.mixing.selection import Terms, part_of
 
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import SourceCounts, solve
-from cauldron.core.stage import StageRecipe
 
 
 def counts(rows: int) -> SourceCounts:

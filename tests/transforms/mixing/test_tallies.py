@@ -9,8 +9,8 @@ import pytest
 from cauldron.transforms.mixing.selection import Passes, Terms, select, tallies_of
 from cauldron.transforms.mixing.tallies import Tally, tally, total
 
+from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import SourceCounts
-from cauldron.core.stage import StageRecipe
 from tests.mixing import decision, merged_decision, write_curation
 
 STAGE = StageRecipe.model_validate(

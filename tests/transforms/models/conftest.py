@@ -10,7 +10,7 @@ from cauldron.transforms.models.ask import close_callers
 from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.questions import Message, Question
 
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 from cauldron.sample.model_server import ModelServer
 
 MODEL = ModelRules(name="rules")

@@ -12,7 +12,7 @@ from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.questions import Answer, Message, Picture, Question, parse_answer
 
 from cauldron.core.errors import CauldronError, UsageError
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 from cauldron.core.storage import Range
 from tests.doubles.secrets import FakeSecrets
 

@@ -17,7 +17,7 @@ from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.questions import Answer, Failure, Message, Picture, Question
 from cauldron.transforms.models.store import AnswerStore
 
-from cauldron.core.models import ModelRules
+from cauldron.core.sections.models import ModelRules
 from tests.sources.benchmark_files import picture
 
 URL = os.environ.get("CAULDRON_CHAT_URL", "")

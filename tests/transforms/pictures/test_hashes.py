@@ -11,7 +11,7 @@ from cauldron.transforms.pictures.hashes import GreyPicture
 from cauldron.transforms.pictures.prepare import prepare_image
 from PIL import Image
 
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 from tests.transforms.made_pictures import chart, decoded, encoded, page, photograph
 
 KINDS = {

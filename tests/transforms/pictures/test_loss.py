@@ -13,7 +13,7 @@ from cauldron.transforms.pictures.loss import PALETTE_LOSS, UNKNOWN_LOSS
 from cauldron.transforms.pictures.prepare import prepare_image
 from PIL import ExifTags, Image
 
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 from tests.transforms.made_pictures import encoded, photograph
 
 PHOTO = photograph(1, 64, 48)

@@ -22,7 +22,7 @@ from cauldron.transforms.pictures.prepare import StoredImage, prepare_image
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from cauldron.core.reasons import DROPPED, QUARANTINED
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 from tests.transforms.made_pictures import chart, decoded, encoded, page, photograph
 
 RULES = ImageRules()
@@ -377,7 +377,7 @@ import numpy as np
 from PIL import Image
 from cauldron.sources.base import RawImage
 from cauldron.transforms.pictures.prepare import prepare_image
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 data = sys.stdin.buffer.read()
 prepare_image(RawImage(data), ImageRules())
 # The peak since this program began; ru_maxrss is at least that of the process that started it.

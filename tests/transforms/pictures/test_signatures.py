@@ -28,8 +28,8 @@ from cauldron.transforms.pictures.signatures import (
 from cauldron.transforms.record_files import read_record
 from PIL import ExifTags, Image
 
-from cauldron.core.rules import ImageRules, LanguageRules, TextRules
 from cauldron.core.schema import CORPUS_SCHEMA, MIXTURE_SCHEMA, ImageInfo, Origin
+from cauldron.core.sections.rules import ImageRules, LanguageRules, TextRules
 from cauldron.sample import rows
 from cauldron.sample.draw import photograph as photographs
 from cauldron.sample.studio import Studio

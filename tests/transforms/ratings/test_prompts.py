@@ -8,8 +8,8 @@ from cauldron.transforms.ratings.pipeline import _ASKED, owners
 from cauldron.transforms.ratings.prompts import parse_rating, prompt
 from cauldron.transforms.ratings.turns import is_sampled, turns_of
 
-from cauldron.core.ratings import SCALES
 from cauldron.core.schema import messages_of
+from cauldron.core.sections.ratings import SCALES
 
 
 @pytest.mark.parametrize("text", ["4", " 4", "4\n", "\t4 \n"])

@@ -20,7 +20,7 @@ from PIL import Image
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 
 LONGEST_SIDE = 256
 QUALITY = 80

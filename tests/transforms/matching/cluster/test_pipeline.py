@@ -17,7 +17,7 @@ from cauldron.transforms.matching.cluster import ClusterJob, ClusterPictures, co
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.schema import CLUSTER_SCHEMA
-from cauldron.pipeline.runner import run
+from cauldron.pipeline.runners.runner import run
 from tests.transforms.made_pictures import encoded, photograph
 from tests.transforms.matching.cluster.world import (
     FILES,

@@ -28,7 +28,7 @@ from PIL import Image
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.schema import CONTAMINATION_SCHEMA
-from cauldron.pipeline.runner import run
+from cauldron.pipeline.runners.runner import run
 from tests.transforms.made_pictures import encoded
 from tests.transforms.matching.contamination.world import (
     Matching,

@@ -23,8 +23,8 @@ from cauldron.transforms.pictures.prepare import prepare_image
 from cauldron.transforms.pictures.signatures import Signature
 
 from cauldron.core import storage
-from cauldron.core.rules import ImageRules
 from cauldron.core.schema import ImageInfo, Origin, Sample, Turn
+from cauldron.core.sections.rules import ImageRules
 from tests.transforms.made_pictures import encoded, photograph
 
 RANGES = 3

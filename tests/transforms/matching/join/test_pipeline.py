@@ -22,7 +22,7 @@ from cauldron.transforms.matching.join.plan import PlanFiles
 from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 
 from cauldron.core import storage
-from cauldron.pipeline import runner
+from cauldron.pipeline.runners import runner
 from tests.transforms.matching.join.drawn import (
     Pairs,
     candidate_pairs,

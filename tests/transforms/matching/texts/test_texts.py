@@ -21,8 +21,8 @@ from cauldron.transforms.normalise import Kept
 from cauldron.transforms.parts import PartNames, PartWriter
 from cauldron.transforms.pictures.prepare import prepare_image
 
-from cauldron.core.rules import ImageRules
 from cauldron.core.schema import CONTAMINATION_SCHEMA, NO_QUESTION, Origin, Sample, Turn
+from cauldron.core.sections.rules import ImageRules
 from tests.transforms.matching.contamination.world import make, row_id
 
 QUESTION = (

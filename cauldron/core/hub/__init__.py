@@ -1,0 +1,1 @@
+"""The Hugging Face hub: calls that wait, are repeated, and give up in time."""

@@ -1,0 +1,1 @@
+"""Object stores: Google's own client, credentials, conditional writes and local copies."""

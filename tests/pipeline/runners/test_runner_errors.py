@@ -1,0 +1,136 @@
+"""What a user is told when a job fails, whichever runner ran it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.runners.runner import PipelineState
+
+from cauldron.core.errors import CauldronError
+from cauldron.pipeline.runners import runner
+
+BEAM = logging.getLogger("apache_beam.runners.dataflow.dataflow_runner")
+TRACE = (
+    "2026-11-28T10:00:00.123Z: JOB_MESSAGE_ERROR: Traceback (most recent call last):\n"
+    '  File "x.py", line 3, in process\n'
+    "OSError: [Errno 28] No space left on device [while running 'Ingest/Read']\n"
+)
+
+
+class Result:
+    """A job that ends as told."""
+
+    def __init__(self, end: BaseException | str, logs: tuple[str, ...] = ()) -> None:
+        self._end = end
+        self._logs = logs
+        self.cancelled = 0
+
+    def wait_until_finish(self) -> str:
+        for line in self._logs:
+            BEAM.error(line)
+        if isinstance(self._end, BaseException):
+            raise self._end
+        return self._end
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Run a job whose result is the given one, with Beam as quiet as in a command."""
+    beams = logging.getLogger("apache_beam")
+    before = beams.level
+    beams.setLevel(logging.CRITICAL)
+
+    def run(result: Result) -> None:
+        monkeypatch.setattr(beam.Pipeline, "run", lambda pipeline: result)
+        runner.run("mix", lambda pipeline: None, [], 0)
+
+    yield run
+    beams.setLevel(before)
+
+
+def failed(text: str) -> RuntimeError:
+    return RuntimeError(f"Dataflow pipeline failed. State: FAILED, Error:\n{text}")
+
+
+CAUSES = {
+    "of the worker, logged": (failed("None"), (TRACE,), "OSError: [Errno 28] No space left"),
+    "of the worker, logged earlier": (
+        failed("Workflow failed. Causes: S01:Read failed."),
+        (TRACE, "2026-11-28T10:00:01Z: JOB_MESSAGE_ERROR: Workflow failed. Causes: S01:Read."),
+        "OSError: [Errno 28] No space left on device",
+    ),
+    "in one line": (
+        failed("None"),
+        ("2026-11-28T10:00:00Z: JOB_MESSAGE_ERROR: cauldron.core.errors.CauldronError: no",),
+        "CauldronError: no",
+    ),
+    "of the service": (
+        failed("Workflow failed. Causes: project p has not enough CPUs quota"),
+        (),
+        "not enough CPUs quota",
+    ),
+    "unknown": (failed("None"), (), "the runner gives no reason"),
+}
+
+
+@pytest.mark.parametrize("name", CAUSES)
+def test_the_cause_of_a_failed_job_is_told(ends: Any, name: str) -> None:
+    error, logs, expected = CAUSES[name]
+    with pytest.raises(CauldronError, match=r"^mix failed: ") as told:
+        ends(Result(error, logs))
+    assert expected in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_cancelled_job_is_an_error(ends: Any) -> None:
+    with pytest.raises(CauldronError, match="mix ended as CANCELLED"):
+        ends(Result(PipelineState.CANCELLED))
+
+
+def test_an_interrupted_build_cancels_its_job(ends: Any) -> None:
+    result = Result(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        ends(result)
+    assert result.cancelled == 1
+
+
+def test_what_is_collected_is_neither_printed_nor_kept(
+    ends: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    beams = logging.getLogger("apache_beam")
+    before = beams.level, beams.propagate, list(beams.handlers), list(logging.getLogger().handlers)
+    ends(Result(PipelineState.DONE, ("an error that was retried",)))
+    assert "retried" not in capfd.readouterr().err
+    assert before == (
+        *(beams.level, beams.propagate),
+        *(list(beams.handlers), list(logging.getLogger().handlers)),
+    )
+
+
+def test_an_interrupt_that_beam_swallows_ends_the_job_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    result = Result(PipelineState.DONE)
+    monkeypatch.setattr(beam.Pipeline, "run", lambda pipeline: result)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+
+    # A process in the background of a shell script ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            runner.run("mix", build, [], 0)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
