@@ -21,7 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from cauldron.core.rules import ImageRules
+from cauldron.core.sections.rules import ImageRules
 
 JPEG_START = b"\xff\xd8\xff"
 
