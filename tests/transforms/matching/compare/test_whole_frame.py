@@ -19,6 +19,7 @@ from tests.transforms.matching.compare.test_comparison import (
     ALTERATIONS,
     PICTURES,
     chart,
+    cropped,
     page,
     receipt,
     resized,
@@ -135,3 +136,11 @@ def test_pages_that_agree_nowhere_are_not_laid_on_each_other_at_full_size(
     one, other = prepare(stored(page(1))), prepare(stored(smaller))
     assert small_frames(one, other).unlike_small
     assert not compare(one, other).same
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02])
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_crop_scaled_back_to_its_size_is_not_told_apart_when_small(kind: str, share: float):
+    image = PICTURES[kind]()
+    back = cropped(image, share).resize(image.size, Image.Resampling.LANCZOS)
+    assert not small_frames(prepare(stored(image)), prepare(stored(back))).apart_small
