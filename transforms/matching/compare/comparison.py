@@ -1,18 +1,18 @@
 """Whether two pictures are the same: registered onto each other, they must agree everywhere.
 
-Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), which tells most
-look-alikes apart, finds copies that lost nothing, and often gives the geometry. Otherwise one
-picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, and
-the effect of scaling and compression is fitted as a small kernel (`refinement.py`). The rest of the
-difference is measured in cells of 8 x 8 pixels, and the worst cell decides: a different digit is
-one cell. It is measured in multiples of the noise in other cells with ink, so that strong
-compression does not look like other text. Hue and the brightness of larger areas are compared
-before that, at 256 pixels.
+Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), reduced, then at
+full size, which tells most look-alikes apart, finds copies that lost nothing, and often gives the
+geometry. Otherwise one picture is located in the other coarsely (`registration.py`), then to a
+fraction of a pixel, and the effect of scaling and compression is fitted as a small kernel
+(`refinement.py`). The rest of the difference is measured in cells of 8 x 8 pixels (`cells.py`), and
+the worst cell decides: a different digit is one cell. It is measured in multiples of the noise in
+other cells with ink, so that strong compression does not look like other text. Hue and the
+brightness of larger areas are compared before that, at 256 pixels.
 
 On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, all
 with a picture at half its size. Found the same as their base are 100 % of re-encoded copies, 99 %
 of scaled ones and of those with another brightness, and 91 % of 2 % crops, including those that
-the hashes did not propose. A pair takes 11 ms of one core of a busy machine, decoding included.
+the hashes did not propose. A pair takes 7 ms of one core of a busy machine, decoding included.
 """
 
 from __future__ import annotations
