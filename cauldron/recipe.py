@@ -136,6 +136,12 @@ class Recipe(Strict):
         """The most rows to read, by source, of those that have a limit."""
         return {name: item.limit for name, item in self.sources.items() if item.limit is not None}
 
+    def limit_of(self, source: str, given: int = -1) -> int:
+        """Rows to read of a source, -1 for all: the smaller one of the recipe's limit and `given`,
+        which is that of ``--limit``, -1 for none."""
+        limits = [self.source(source).limit, given if given >= 0 else None]
+        return min((limit for limit in limits if limit is not None), default=-1)
+
     def image_rules(self, name: str) -> ImageRules:
         merged = self.images.model_dump() | self.source(name).images
         return ImageRules.model_validate(merged)

@@ -15,7 +15,7 @@ Quirks handled here:
 - Some texts hold ``END_OF_DOCUMENT_TOKEN_TO_BE_REPLACED``: several documents stand in one row. Each
   is a row of its own here, with a number after its key, as a page of PDFA is. So with a small limit
   one worker reads the files one after the other, until it has enough. With a limit of more than
-  ``base.IN_TURN_ROWS`` each piece gives as many documents as it has published rows, its first ones.
+  ``base.IN_TURN_ROWS`` each piece gives its first documents, by its part of the published rows.
 - Absent images and texts may be "" instead of null. A position with neither is skipped.
 - An image whose URL is none is left out of its document and counted (``bad_url``). A document
   without text or without any image is ``empty_document``.
@@ -68,8 +68,10 @@ class Obelics(ParquetShards):
 
     def pieces(self, root: Root, repo: Repo, options: Options, limit: int = -1) -> list[Piece]:
         found = super().pieces(root, repo, options, limit)
-        if limit < 0 or limit > base.IN_TURN_ROWS or len(found) == 0:
+        if limit < 0 or len(found) == 0:
             return found
+        if limit > base.IN_TURN_ROWS:
+            return _divided(found, limit)
         # A row holds one document or more, so the first `limit` rows are enough.
         size = sum(piece.size for piece in found)
         listed = json.dumps(found)
@@ -84,6 +86,23 @@ class Obelics(ParquetShards):
         columns = self.columns(options)
         every = (found for part in parts for found in _documents_of(repo, part, columns))
         yield from every if piece.limit < 0 else _first(every, piece.limit)
+
+
+def _divided(pieces: list[Piece], limit: int) -> list[Piece]:
+    """The pieces with the limit divided among them by their published rows. If the source has fewer
+    rows than the limit, that is more than their rows: further documents are within the limit too.
+    """
+    rows = sum(piece.limit for piece in pieces if not piece.reason)
+    divided, before = [], 0
+    for piece in pieces:
+        if piece.reason or not piece.limit:
+            divided.append(piece)
+            continue
+        after = before + piece.limit
+        share = limit * after // rows - limit * before // rows
+        divided.append(piece._replace(limit=share))
+        before = after
+    return divided
 
 
 def _documents_of(repo: Repo, piece: Piece, columns: Columns) -> Iterator[Row | BadRow]:

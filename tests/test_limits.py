@@ -65,9 +65,8 @@ def test_of_two_limits_the_smaller_one_holds(
     recipe = (
         url_recipe() if recipe_limit is None else limited(url_recipe(), pixelprose=recipe_limit)
     )
-    options = BuildOptions(recipe=recipe, stages=(), root=None, output="out", limit=given)
-    assert options.limit_of("pixelprose") == expected
-    assert options.limit_of("dolly") == given
+    assert recipe.limit_of("pixelprose", given) == expected
+    assert recipe.limit_of("dolly", given) == given
 
 
 def test_only_rows_within_the_limit_are_read_and_fetched(
@@ -130,7 +129,19 @@ def test_a_manifest_with_more_rows_than_its_limit_is_a_problem(hub: Path, tmp_pa
     (corpus,) = corpora(tmp_path / "out")
     path = tmp_path / "out/corpus/pixelprose" / corpus.fingerprint / "manifest.json"
     path.write_text(corpus.model_copy(update={"limit": 5}).model_dump_json())
-    assert any("6 rows in, its limit is 5" in problem for problem in verify(str(tmp_path / "out")))
+    problems = verify(str(tmp_path / "out"))
+    assert any("6 rows were read, its limit is 5" in problem for problem in problems)
+
+
+def test_a_file_that_cannot_be_read_takes_nothing_of_the_limit(hub: Path, tmp_path: Path) -> None:
+    broken = hub / "tomg-group-umd/pixelprose/data/vlm_captions_cc12m_00.parquet"
+    broken.write_bytes(broken.read_bytes()[:-40])
+    recipe = limited(url_recipe(), pixelprose=6).model_copy(update={"max_bad_fraction": 1.0})
+    build_urls(hub, tmp_path / "out", recipe)
+    (corpus,) = corpora(tmp_path / "out")
+    assert (corpus.counts.rows_in, corpus.counts.kept) == (7, 6)
+    assert corpus.counts.quarantined == {"unreadable_file": 1}
+    assert verify(str(tmp_path / "out")) == []
 
 
 def test_a_plan_reads_and_fetches_no_more_than_the_limits() -> None:
@@ -159,6 +170,38 @@ def test_a_limit_below_what_a_stage_takes_is_told_by_plan() -> None:
     before = plans(load_recipe("idefics3"), ("stage1",), None)[0]
     assert plan.sequences == pytest.approx(before.sequences, rel=1e-6)
     assert line.allocation.planned_share == pytest.approx(0.97)
+
+
+def test_a_plan_uses_only_corpora_that_hold_as_many_rows_as_the_recipe_asks(
+    hub: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    small = limited(url_recipe(), pixelprose=6)
+    build_urls(hub, out, small)
+    (plan,) = plans(small, (), out)
+    assert {line.basis for line in plan.sources} == {"decisions"}
+    assert plan.work.read_bytes == 0
+    (raised,) = plans(limited(url_recipe(), pixelprose=9), (), out)
+    found = {line.allocation.source: line for line in raised.sources}
+    assert found["pixelprose"].basis == "published"
+    assert found["pixelprose"].allocation.counts.rows == 9
+    assert found["pixelprose"].work.fetched_images == 9
+    assert found["dolly"].basis == "corpus"
+    # A trial of the recipe is another build, and is planned with the limit that it had.
+    build_urls(hub, out, small, limit=2)
+    assert {line.basis for line in plans(small, (), out)[0].sources} == {"decisions"}
+    (trial,) = plans(small, (), out, limit=2)
+    assert {line.basis for line in trial.sources} == {"decisions"}
+    assert {line.allocation.counts.rows for line in trial.sources} == {2}
+
+
+def test_plan_takes_the_limit_of_a_trial() -> None:
+    found = CliRunner().invoke(main, ["plan", "idefics3", "--stage", "stage1", "--limit", "1000"])
+    assert found.exit_code == 0, found.output
+    # 2,000 of the 25.5 million rows that the recipe reads, and as many of the 1,024,000 sequences.
+    assert "which fill 80 sequences" in found.output
+    assert "fetches 3,500 images of 175.0 MB (50 kB each, assumed)" in found.output
+    assert "passed over" not in found.output
 
 
 def test_a_trial_is_measured_against_what_the_recipe_reads() -> None:

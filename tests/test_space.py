@@ -105,7 +105,7 @@ def test_images_by_url_are_estimated_until_they_are_there(tmp_path: Path, full) 
         CauldronError, match=r"images by URL of about 844\.8 GB and corpora of"
     ) as e:
         space.check_plan(options, large)
-    assert "corpora of about 884.8 GB" in str(e.value)
+    assert "corpora of about 844.8 GB" in str(e.value)
     there = [replace(item, fetched=Fetched(output, Answers(output, 1))) for item in large]
     full(900 * GB)
     space.check_plan(options, there)

@@ -2,7 +2,9 @@
 
 Draws pictures of six classes as a benchmark, or reads a folder of pictures with ``--folder``. Each
 is leaked in 19 kinds of copies, which are looked for among all. Clean are pictures that look like
-one of the benchmark and are another (one digit, another amount, exchanged colours), and files.
+one of the benchmark and are another (one digit, another amount, exchanged colours), files, real
+tables and receipts of a hub, and with ``--clean-drawn`` pictures that are drawn with other seeds,
+each with its own look-alikes. Every clean picture that is found is named.
 Whole pictures are found by the hashes and the comparison of the build, parts by
 `cauldron.transforms.matching.parts`; a copy counts as found if either does.
 """
@@ -11,25 +13,31 @@ from __future__ import annotations
 
 import argparse
 import io
+import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count as count_up
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from cauldron.transforms.matching.compare.comparison import compare
+from cauldron.transforms.matching.compare.comparer import verdict
 from cauldron.transforms.matching.compare.prepared import prepare
 from cauldron.transforms.matching.parts.records import STORED, unpacked
 from cauldron.transforms.matching.parts.search import Search, describe
-from cauldron.transforms.matching.records import Limits
+from cauldron.transforms.matching.records import OTHER_COLOURS, SAME, Limits
 from cauldron.transforms.pictures.signatures import sign
 from PIL import Image
 
 from benchmarks.duplicates.labelled import CLASSES, labelled
 from benchmarks.duplicates.leak_kinds import LEAKS
+from benchmarks.duplicates.real import real
 
 # As in a recipe by default; the aspect is 3.5 %.
 LIMITS = Limits(8, 56, 51)
+# After how many clean pictures progress is told.
+_TOLD = 250
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -68,10 +76,15 @@ class Finder:
         found = {one.benchmark: one.kind for one in self._search.find(data, record)}
         self.seconds["parts"] += time.process_time() - start
         self.seconds["pictures"] += 1
-        ours = prepare(data)
-        for number in self._whole(record):
-            if compare(ours, self._prepared[number]).same:
-                found[number] = "picture"
+        proposed = self._whole(record)
+        if proposed:
+            ours = prepare(data)
+            for number in proposed:
+                _, same = verdict(ours, self._prepared[number])
+                if same == SAME:
+                    found[number] = "picture"
+                elif same == OTHER_COLOURS:
+                    found.setdefault(number, "colours")
         return found
 
     def _whole(self, record: np.void) -> list[int]:
@@ -94,25 +107,38 @@ def folder_pictures(folder: Path) -> Iterator[tuple[str, bytes]]:
             if min(plain.size) >= 150:
                 buffer = io.BytesIO()
                 plain.save(buffer, "PNG", compress_level=1)
-                yield "file", buffer.getvalue()
+                yield str(path), buffer.getvalue()
 
 
 def main() -> None:
     options = _options()
     if options.folder:
         tested = list(folder_pictures(options.folder))[: options.families * 6]
-        clean: list[tuple[str, bytes]] = []
+        clean = []
     else:
         drawn = list(labelled(options.seed, options.families, options.classes))
         tested = [(one.class_name, one.data) for one in drawn if one.variant == "base"]
-        clean = [(one.class_name, one.data) for one in drawn if one.variant[:8] == "negative"]
+        clean = [(one.name, one.data) for one in drawn if one.variant[:8] == "negative"]
     finder = Finder([data for _, data in tested], not options.whole)
     print(f"{len(tested)} benchmark pictures\n")
     if not options.only_clean:
         _recall(tested, finder, options.seed, options.kinds)
     _precision(clean, finder)
     for path in options.clean:
-        _precision([("file", data) for _, data in folder_pictures(path)], finder)
+        _precision(folder_pictures(path), finder)
+    for hub in options.clean_hub:
+        _precision(((one.name, one.data) for one in real(hub, options.seed, 0)), finder)
+    if options.clean_drawn:
+        _precision(_drawn(options.clean_seed, options.clean_drawn, options.classes), finder)
+
+
+def _drawn(seed: int, count: int, classes: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Pictures and their look-alikes, a family of each class for each seed."""
+    pictures = (
+        (family, one) for family in count_up(seed) for one in labelled(family, 1, classes, copies=0)
+    )
+    for family, one in islice(pictures, count):
+        yield f"{one.class_name} of seed {family}, {one.variant}", one.data
 
 
 def _recall(
@@ -140,15 +166,19 @@ def _recall(
     print(f"\n{per:.1f} ms of a core for a leaked picture")
 
 
-def _precision(clean: Sequence[tuple[str, bytes]], finder: Finder) -> None:
+def _precision(clean: Iterable[tuple[str, bytes]], finder: Finder) -> None:
     finder.seconds.clear()
-    wrong = Counter[str]()
-    for name, data in clean:
-        for kind in finder.find(data).values():
-            wrong[f"{name} as {kind}"] += 1
-    if clean:
-        per = 1000 * finder.seconds["parts"] / finder.seconds["pictures"]
-        print(f"{len(clean)} clean pictures, {per:.1f} ms of a core each; wrong: {dict(wrong)}")
+    wrong = 0
+    for number, (name, data) in enumerate(clean, 1):
+        for benchmark, kind in finder.find(data).items():
+            wrong += 1
+            print(f"wrong: {name} as {kind} of benchmark picture {benchmark}", flush=True)
+        if number % _TOLD == 0:
+            print(f"{number:,} clean pictures, {wrong} wrong so far", file=sys.stderr, flush=True)
+    if finder.seconds["pictures"]:
+        count = int(finder.seconds["pictures"])
+        per = 1000 * finder.seconds["parts"] / count
+        print(f"{count:,} clean pictures, {per:.1f} ms of a core each; {wrong} wrong", flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -159,6 +189,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=LEAKS, default=list(LEAKS), metavar="KIND")
     parser.add_argument("--folder", type=Path, help="benchmark pictures from files")
     parser.add_argument("--clean", type=Path, nargs="*", default=[], help="folders, clean pictures")
+    parser.add_argument("--clean-hub", type=Path, nargs="*", default=[], help="hubs, see real.py")
+    parser.add_argument("--clean-drawn", type=int, default=0, help="clean pictures to draw")
+    parser.add_argument("--clean-seed", type=int, default=1_000_000, help="of the first family")
     parser.add_argument("--only-clean", action="store_true", help="without the table of recall")
     parser.add_argument("--whole", action="store_true", help="without the search for parts")
     return parser.parse_args()

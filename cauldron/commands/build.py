@@ -122,6 +122,7 @@ def build_command(
 @click.argument("recipe", default=DEFAULT_RECIPE)
 @click.option("--stage", "stages", multiple=True, help="Plan this stage only; may be repeated.")
 @click.option("--output", help="Use what is finished in this folder: decisions, else corpora.")
+@click.option("--limit", type=click.IntRange(min=1), help="As in the build, if it has one.")
 @click.option("--weight", "weights", multiple=True, metavar="SOURCE=W", help="Change a weight.")
 @click.option(
     "--core-hour-price",
@@ -133,6 +134,7 @@ def plan_command(
     recipe: str,
     stages: tuple[str, ...],
     output: str | None,
+    limit: int | None,
     weights: tuple[str, ...],
     core_hour_price: float | None,
     as_json: bool,
@@ -151,7 +153,7 @@ def plan_command(
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     whole = load_recipe(recipe)
     parent = whole if weights else parent_recipe(recipe)
-    each = [*plan_each(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT)]
+    each = [*plan_each(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT, limit or -1)]
     planned = [plan for _, plan in each if isinstance(plan, Plan)]
     unplanned = [f"stage {name}: {why}" for name, why in each if isinstance(why, UnplannedError)]
     if not planned or (stages and unplanned):
@@ -159,7 +161,7 @@ def plan_command(
     for plan in planned:
         change = None
         if parent is not None and plan.stage in parent.stages:
-            before = plans(parent, (plan.stage,), output)[0]
+            before = plans(parent, (plan.stage,), output, limit=limit or -1)[0]
             change = difference(parent.name, before, plan)
         if as_json:
             changes = {"difference": change.to_json()} if change else {}

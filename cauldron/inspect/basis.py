@@ -7,18 +7,19 @@ counts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cauldron.core import storage
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
 from cauldron.core.reviews import read_reviews, reviews_digest
-from cauldron.core.shares import Allocation, SourceCounts, solve
+from cauldron.core.shares import Allocation, SourceCounts
 from cauldron.inspect.statistics import Published, Typical, expected_counts, typical_rows
 from cauldron.recipe import Recipe
+from cauldron.sources.base import Source
 from cauldron.sources.catalog import registry
 from cauldron.transforms.mixing.lengths import LengthRules, Lengths, lengths_of, typical
-from cauldron.transforms.mixing.selection import Terms, select, tallies_of
+from cauldron.transforms.mixing.selection import Terms, is_trial, select, tallies_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Basis:
         bytes: of the mixture; None if unknown for any source that is taken.
         estimated: sources whose tokens were estimated, not counted by a tokenizer.
         missing: sources of which nothing is known.
-        limits: the recipe's, of rows that are read of the sources that have more.
+        limits: rows that are read of the sources that have more.
     """
 
     allocations: list[Allocation]
@@ -52,19 +53,33 @@ def find_basis(
     table: Mapping[str, Published],
     found: Finished | None,
     left_out: Mapping[str, str],
+    limit: int = -1,
 ) -> Basis:
     """Solve a stage over the best counts that there are.
 
     Args:
         found: what the output folder holds.
         left_out: sources whose licence the recipe does not allow.
+        limit: ``--limit`` of the build, -1 for none.
     """
+    if found is not None:
+        found = _of_limits(found, recipe, limit)
     if found is not None:
         allowed = [name for name in recipe.stage(stage).mixture if name not in left_out]
         curation = curation_of(recipe, stage, allowed, found)
         if curation is not None:
             return _from_decisions(recipe, stage, allowed, table, found, curation)
-    return _from_counts(recipe, stage, table, found, left_out)
+    return _from_counts(recipe, stage, table, found, left_out, limit)
+
+
+def _of_limits(found: Finished, recipe: Recipe, limit: int) -> Finished:
+    """Without the corpora that a build of the recipe would not use, as it reads more or less."""
+    corpora = {
+        (name, print_): corpus
+        for (name, print_), corpus in found.corpora.items()
+        if corpus.limit == recipe.limit_of(name, limit)
+    }
+    return replace(found, corpora=corpora)
 
 
 def curation_of(
@@ -102,6 +117,8 @@ def _fits(
     rules, benchmarks = recipe.duplicate_rules(stage), recipe.against.benchmarks
     reviews = read_reviews(rules.reviews) if rules and rules.reviews else ()
     if curation.reviews_digest != (reviews_digest(reviews) if reviews else None):
+        return False
+    if (curation.recoloured is not None) != bool(rules and rules.other_colours):
         return False
     if set(curation.benchmarks) != set(benchmarks):
         return False
@@ -143,8 +160,62 @@ def _from_decisions(
         kinds={item.source: "decisions" for item in allocations},
         bytes=select(tallies, allocations).bytes,
         estimated=_estimated(corpora),
-        limits={name: n for name, n in recipe.limits.items() if _ends(n, corpora.get(name))},
+        limits={name: corpora[name].limit for name in read if corpora[name].ended_by_limit},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a source before its rows are decided on.
+
+    Attributes:
+        row_bytes: average of a row in a mixture; None if unknown.
+        images: in all rows that are read.
+        limit: rows that are read; None if it has no more.
+    """
+
+    counts: SourceCounts | None
+    row_bytes: float | None
+    images: int
+    limit: int | None
+
+
+def _of_corpus(corpus: CorpusManifest) -> _Known:
+    counts = corpus.counts
+    return _Known(
+        counts=SourceCounts(counts.kept, counts.answer_tokens, counts.answer_tokens),
+        row_bytes=pack_bytes(corpus) / max(1, counts.kept),
+        images=counts.images,
+        limit=corpus.limit if corpus.ended_by_limit else None,
+    )
+
+
+def _unread(
+    source: Source | None,
+    row: Published | None,
+    usual: Typical | None,
+    limit: int,
+    cap: float | None,
+) -> _Known:
+    """Args: row: of the published table; cap: most turns in a copy."""
+    whole = source.published_rows if source else None
+    rows = whole if limit < 0 else limit if whole is None else min(limit, whole)
+    counts, images = None, 0
+    if row is not None:
+        counts = row.expected(rows, cap)
+        images = round(row.images * (1.0 if rows is None else min(1.0, rows / row.rows)))
+    elif usual is not None:
+        counts = usual.counts(rows)
+    if usual is not None:
+        images = round((usual.rows if rows is None else rows) * usual.images)
+    row_bytes = None
+    if source and source.published_bytes and whole:
+        row_bytes = source.published_bytes / whole
+        if usual is not None and usual.image_bytes is not None:
+            # URLs and PDFs are not stored, what they lead to is.
+            row_bytes = usual.images * usual.image_bytes
+    is_limited = limit >= 0 and (whole is None or limit < whole)
+    return _Known(counts, row_bytes, images, limit if is_limited else None)
 
 
 def _from_counts(
@@ -153,74 +224,46 @@ def _from_counts(
     table: Mapping[str, Published],
     found: Finished | None,
     left_out: Mapping[str, str],
+    limit: int,
 ) -> Basis:
-    rules, known, usual = recipe.stage(stage), registry(), typical_rows()
+    rules, sources, usual = recipe.stage(stage), registry(), typical_rows()
     corpora = (
         {} if found is None else {n: found.corpora[n, p] for n, (p, _) in found.current.items()}
     )
-    counts: dict[str, SourceCounts] = {}
-    row_bytes: dict[str, float] = {}
     wanted = [name for name in rules.mixture if name not in left_out]
-    limits: dict[str, int] = {}
-    images: dict[str, int] = {}
-    for name in wanted:
-        source, limit = known.get(name), recipe.source(name).limit
-        whole = source.published_rows if source else None
-        rows = whole if limit is None or whole is None else min(whole, limit)
-        if name in corpora:
-            if limit is not None and _ends(limit, corpora[name]):
-                limits[name] = limit
-            totals = corpora[name].counts
-            tokens = float(totals.answer_tokens)
-            counts[name] = SourceCounts(totals.kept, tokens, tokens)
-            row_bytes[name] = pack_bytes(corpora[name]) / max(1, totals.kept)
-            images[name] = totals.images
-        elif name in table:
-            counts[name] = table[name].expected(rows, rules.turns.cap)
-        elif name in usual:
-            counts[name] = usual[name].counts(rows)
-        if name not in corpora:
-            images[name] = _expected_images(usual.get(name), table.get(name), rows)
-        if name not in corpora and limit is not None and (whole is None or limit < whole):
-            limits[name] = limit
-        if name not in corpora and source and source.published_bytes and whole:
-            row_bytes[name] = source.published_bytes / whole
-            if name in usual and (size := usual[name].image_bytes):
-                # URLs and PDFs are not stored, what they lead to is.
-                row_bytes[name] = usual[name].images * size
+    limits = {name: recipe.limit_of(name, limit) for name in wanted}
+    known = {
+        name: _of_corpus(corpora[name])
+        if name in corpora
+        else _unread(
+            sources.get(name), table.get(name), usual.get(name), limits[name], rules.turns.cap
+        )
+        for name in wanted
+    }
+    counts = {name: item.counts for name, item in known.items() if item.counts is not None}
     published = {name: row.counts() for name, row in table.items()}
+    terms = Terms(
+        rules, tuple(counts), published, is_trial(limits, recipe.limits), recipe.tokenizer,
+        expected_counts(), recipe.limits,
+    )  # fmt: skip
+    read = {name: corpora[name] for name in wanted if name in corpora}
     if rules.measured:
-        read = {name: corpora[name] for name in wanted if name in corpora}
         lengths = {**expected_lengths(recipe, stage, table)}
         if found is not None:
             lengths |= _measured(recipe, stage, found.out, read)
-        terms = Terms(rules, tuple(counts), published, tokenizer=recipe.tokenizer)
         counts = terms.measured(counts, lengths)
-    allocations = solve(rules, counts, published)
+    allocations = terms.solve(counts)
+    row_bytes = {name: item.row_bytes for name, item in known.items() if item.row_bytes is not None}
     return Basis(
         allocations=allocations,
         kinds={name: "corpus" if name in corpora else "published" for name in counts},
         bytes=_bytes(allocations, row_bytes),
         row_bytes=row_bytes,
-        estimated=_estimated({name: corpora[name] for name in wanted if name in corpora}),
+        estimated=_estimated(read),
         missing=tuple(name for name in wanted if name not in counts),
-        limits=limits,
-        images=images,
+        limits={name: item.limit for name, item in known.items() if item.limit is not None},
+        images={name: item.images for name, item in known.items()},
     )
-
-
-def _expected_images(usual: Typical | None, row: Published | None, rows: int | None) -> int:
-    """Args: rows: that are read; None if unknown."""
-    if usual is not None:
-        return round((usual.rows if rows is None else rows) * usual.images)
-    if row is None:
-        return 0
-    return round(row.images * (1.0 if rows is None else min(1.0, rows / row.rows)))
-
-
-def _ends(limit: int, corpus: CorpusManifest | None) -> bool:
-    """Whether a corpus has no more rows because of the recipe's limit."""
-    return corpus is not None and corpus.limit == limit and corpus.ended_by_limit
 
 
 def expected_lengths(

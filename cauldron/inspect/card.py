@@ -36,6 +36,7 @@ def write_card(manifest: MixtureManifest) -> str:
         *_not_in_it(manifest),
         "## What became of the published rows",
         _accounting(manifest),
+        *_recoloured(manifest),
         *_limits(manifest),
         *_images_left_out(manifest),
         *_reviews(manifest),
@@ -200,6 +201,18 @@ def _accounting(manifest: MixtureManifest) -> str:
         reasons = (f"{reason} {n:,}" for part in lost for reason, n in sorted(part.items()))
         rows.append([name, *(f"{n:,}" for n in counts.totals.values()), ", ".join(reasons)])
     return _table(header, rows, numbers=range(1, 6))
+
+
+def _recoloured(manifest: MixtureManifest) -> list[str]:
+    """What was merged though its colours differ."""
+    if manifest.recoloured is None:
+        return []
+    return [
+        "## Pictures in other colours",
+        "The recipe takes a picture in other colours (in grey, with fewer colours, or more or less "
+        "saturated) for the same picture (`duplicates: {other_colours: true}`). Images of the "
+        f"sources that are in a cluster for this reason: {manifest.recoloured:,}.",
+    ]
 
 
 def _limits(manifest: MixtureManifest) -> list[str]:

@@ -31,7 +31,7 @@ ORDER BY d.source, d.id, d.part, d."row"
 
 _CLUSTERS = f"""
 SELECT mine.image AS own, other.cluster, other.source, other.id, other.image,
-       other.representative, other.distance, other.score,
+       other.representative, other.distance, other.score, other.other_colours,
        count(*) OVER (PARTITION BY mine.image) AS images
 FROM clusters mine JOIN clusters other USING (cluster)
 WHERE mine.source = ? AND mine.id = ?
@@ -147,6 +147,7 @@ _SHOWS = {
     "part": "shows part of",
     "mirrored": "mirrors",
     "colours": "has, in other colours,",
+    "watermark": "has, under a mark,",
 }
 
 
@@ -175,6 +176,8 @@ def _review(review: dict[str, Any]) -> str:
 
 def _member(member: dict[str, Any]) -> str:
     measured = f"distance {member['distance']}, score {member['score']:.4f}"
+    if member["other_colours"]:
+        measured += ", in other colours"
     how = "the representative" if member["representative"] else measured
     return f"    {member['source']} {member['id']} image {member['image']}: {how}"
 

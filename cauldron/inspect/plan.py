@@ -127,29 +127,39 @@ def estimate(work: Work, price: float) -> dict[str, Any]:
 
 
 def plan_each(
-    recipe: Recipe, stages: tuple[str, ...], output: str | None, default_output: str = "."
+    recipe: Recipe,
+    stages: tuple[str, ...],
+    output: str | None,
+    default_output: str = ".",
+    limit: int = -1,
 ) -> Iterator[tuple[str, Plan | UnplannedError]]:
     """Plan the given stages, or all: each by name with its plan, or with why it has none.
 
     Args:
         output: a build's output folder; what is finished there is known better than published.
         default_output: whose free space is told if no output is given.
+        limit: rows that the build is to read of each source, -1 for all. Finished corpora are
+            those of a build with this limit.
     """
     found = None if output is None else find_finished(output)
     free = free_bytes(default_output if output is None else output)
     for stage in stages or tuple(recipe.stages):
         try:
-            yield stage, _plan(recipe, stage, found, free)
+            yield stage, _plan(recipe, stage, found, free, limit)
         except UnplannedError as error:
             yield stage, error
 
 
 def plans(
-    recipe: Recipe, stages: tuple[str, ...], output: str | None, default_output: str = "."
+    recipe: Recipe,
+    stages: tuple[str, ...],
+    output: str | None,
+    default_output: str = ".",
+    limit: int = -1,
 ) -> list[Plan]:
     """As `plan_each`. Raises UnplannedError for the first stage without a plan."""
     made = []
-    for _, plan in plan_each(recipe, stages, output, default_output):
+    for _, plan in plan_each(recipe, stages, output, default_output, limit):
         if isinstance(plan, UnplannedError):
             raise plan
         made.append(plan)
@@ -177,12 +187,12 @@ def _together(planned: Sequence[Plan]) -> Work:
     return total(found)
 
 
-def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -> Plan:
+def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None, limit: int) -> Plan:
     stage, table = recipe.stage(name), published(recipe.statistics)
     left_out = refused(stage.mixture, recipe.licenses.allow, registry())
     if len(left_out) == len(stage.mixture):
         raise UsageError(f"licenses.allow leaves no source in stage {name!r}")
-    basis = find_basis(recipe, name, table, found, left_out)
+    basis = find_basis(recipe, name, table, found, left_out, limit)
     planned = {item.source for item in basis.allocations}
     absent = [n for n in stage.mixture if n not in planned | {*left_out, *basis.missing}]
     lines = [
@@ -195,6 +205,7 @@ def _plan(recipe: Recipe, name: str, found: Finished | None, free: int | None) -
             work=_work(recipe, name, basis, item),
             size_known=_published_bytes(basis, item.source) is not None,
             limit=basis.limits.get(item.source),
+            limit_is_the_recipes=recipe.limits.get(item.source) == basis.limits.get(item.source),
         )
         for item in basis.allocations
     ]

@@ -27,7 +27,8 @@ class PlannedSource:
         authors_epochs: passes of the authors' code over it; None if it is not in the table.
         work: what a build has to do for it before the mix.
         size_known: whether `work` has the bytes that are read of it.
-        limit: the most rows that are read; None if all are.
+        limit: the most rows that are read; None if it has no more.
+        limit_is_the_recipes: and not that of ``--limit``, with which a recipe is tried.
     """
 
     allocation: Allocation
@@ -38,6 +39,7 @@ class PlannedSource:
     work: Work
     size_known: bool = True
     limit: int | None = None
+    limit_is_the_recipes: bool = True
 
     @property
     def read_bytes(self) -> int | None:
@@ -71,12 +73,16 @@ class PlannedSource:
             found = self._causes() or [OTHERS[self.difference < 0]]
         elif self.allocation.capped or self.allocation.portion.epochs is not None:
             found = self._causes()
-        elif too_small := repeated(self.allocation, self.limit):
+        elif too_small := repeated(self.allocation, self._own_limit):
             found = [too_small]
         return "; ".join(found)
 
     def _causes(self) -> list[str]:
-        return causes(self.allocation, self.published, self.limit)
+        return causes(self.allocation, self.published, self._own_limit)
+
+    @property
+    def _own_limit(self) -> int | None:
+        return self.limit if self.limit_is_the_recipes else None
 
     def to_json(self) -> dict[str, Any]:
         allocation, row = self.allocation, self.published

@@ -178,7 +178,7 @@ def _limits(plan: Plan) -> list[str]:
     known = registry()
     told = []
     for line in plan.sources:
-        if line.limit is not None:
+        if line.limit is not None and line.limit_is_the_recipes:
             name = line.allocation.source
             whole = known[name].published_rows if name in known else None
             told.append(f"{name} {line.limit:,}" + (f" of {whole:,}" if whole else ""))
@@ -199,7 +199,8 @@ def _causes(plan: Plan) -> list[str]:
 
 
 def _size(count: float, sign: str = "") -> str:
-    unit, name = (1e9, "GB") if abs(count) >= 1e9 else (1e6, "MB")
+    units = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"))
+    unit, name = next((item for item in units if abs(count) >= item[0]), units[-1])
     return f"{count / unit:{sign},.1f} {name}"
 
 
@@ -239,7 +240,7 @@ def _taken(values: dict[str, Any], unread: str, price: float, unstored: str = ""
         unread, unstored: what more is read or stored, of unknown size.
     """
     steps = values["core_hours_by_step"].items()
-    hours = ", ".join(f"{step} {value:,.1f}" for step, value in steps if value)
+    hours = ", ".join(f"{step} {value:,.1f}" for step, value in steps if value >= 0.05)
     pages = values["rendered_pages"]
     return (
         f"reads about {_size(values['read_bytes'])}{unread}"
@@ -254,13 +255,13 @@ def _taken(values: dict[str, Any], unread: str, price: float, unstored: str = ""
 
 
 def _millions(count: float) -> str:
-    return f"{count / 1e6:,.1f} million"
+    return f"{count / 1e6:,.1f} million" if count >= 1e5 else f"{count:,.0f}"
 
 
 def _fetched(values: dict[str, Any]) -> str:
     images, size = values["fetched_images"], values["fetched_bytes"]
     each = f"{size / images / 1e3:,.0f} kB each, assumed"
-    return f"{_millions(images)} images of {size / 1e12:,.1f} TB ({each})"
+    return f"{_millions(images)} images of {_size(size)} ({each})"
 
 
 def print_plans_together(planned: Sequence[Plan], price: float) -> None:

@@ -72,11 +72,6 @@ class BuildOptions:
         stages = [self.recipe.stage(name) for name in self.stages or self.recipe.stages]
         return list(dict.fromkeys(source for stage in stages for source in stage.mixture))
 
-    def limit_of(self, source: str) -> int:
-        """Rows to read of a source, -1 for all."""
-        limits = [self.recipe.source(source).limit, self.limit if self.limit >= 0 else None]
-        return min((limit for limit in limits if limit is not None), default=-1)
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedCorpus(Step[CorpusManifest]):
@@ -203,7 +198,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
     settings = _settings(source, options.recipe)
     files = source.files(repo, settings.options)
     extra = source.extra_files(root, settings.options)
-    limit = options.limit_of(source.name)
+    limit = options.recipe.limit_of(source.name, options.limit)
     digest = fingerprint(
         {
             # Pillow decides the bytes of re-encoded images, pyarrow those of parquet files.

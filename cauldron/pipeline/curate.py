@@ -102,6 +102,9 @@ class Curation:
         clusters = () if self.clusters is None else tuple(_files(self.clusters))
         contamination = tuple(file for job in self.evidence for file in _files(job))
         matched = replace(self.matched, clusters=clusters, contamination=contamination)
+        if self.clusters is not None and self.matched.other_colours:
+            recoloured = sum(mark["other_colours"] for mark in self.clusters.markers.read())
+            matched = replace(matched, recoloured=recoloured)
         if self.reviews is None:
             return matched
         (mark,) = self.reviews.markers.read()
@@ -134,12 +137,14 @@ def curation_of(request: CurateRequest, stage: str) -> Curation:
         action=rules.action if rules else None,
         conflicts=rules.conflicts if rules else "keep",
         max_documents=rules.max_documents if rules else None,
+        other_colours=bool(rules and rules.other_colours),
         against=(against.match, against.ngram),
         texts=against.texts if request.benchmarks else None,
         parts=against.parts and bool(request.benchmarks),
         reviews=read_reviews(rules.reviews) if rules and rules.reviews else (),
     )
-    folder, job = curation_step(corpora, request.output, matched).folder, matching.job
+    folder = curation_step(corpora, request.output, matched).folder
+    job = replace(matching.job, other_colours=matched.other_colours)
     reviews = ReviewJob(job, folder, files=1) if matched.reviews else None
     if reviews is not None:
         job = replace(job, reviews=reviews.reviewed)

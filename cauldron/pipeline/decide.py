@@ -56,6 +56,8 @@ class Matched:
         texts: when a row repeats a benchmark's text; None if texts are not compared.
         parts: whether parts of benchmark pictures are looked for.
         clusters, contamination: files in the curation's folder.
+        other_colours: whether pictures in other colours are the same in clusters.
+        recoloured: how many images are in a cluster in other colours.
         reviews: what a person says of pairs.
         reviewed: the file in the curation's folder with what became of them, and their counts.
         ratings: the ratings that decide, by source.
@@ -72,6 +74,8 @@ class Matched:
     parts: bool = False
     clusters: tuple[RowFile, ...] = ()
     contamination: tuple[RowFile, ...] = ()
+    other_colours: bool = False
+    recoloured: int = 0
     reviews: tuple[Review, ...] = ()
     reviewed: tuple[RowFile, Mapping[str, int]] | None = None
     ratings: Mapping[str, RatingManifest] = field(default_factory=dict)
@@ -100,6 +104,8 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
             values["parts"] = [PARTS_VERSION, cv2.__version__]
         if matched.texts is not None:
             values["texts"] = [TEXT_VERSION, matched.texts.model_dump(mode="json")]
+    if matched.other_colours:
+        values["other_colours"] = True
     if matched.reviews:
         values["reviews"] = [REVIEW_VERSION, reviews_digest(matched.reviews)]
     if matched.ratings:
@@ -225,6 +231,7 @@ def curation_manifest(
         clusters=list(matched.clusters),
         contamination=list(matched.contamination),
         merged=[RowFile(**mark["file"]) for mark in job.merged_markers.read()],
+        recoloured=matched.recoloured if matched.other_colours else None,
         reviewed=[] if reviewed is None else [reviewed],
         reviews=dict(reviews),
         reviews_digest=reviews_digest(matched.reviews) if matched.reviews else None,

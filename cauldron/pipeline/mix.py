@@ -213,6 +213,7 @@ def _manifest(
         corpora={name: request.corpora[name].fingerprint for name in sources},
         curation=request.curation.fingerprint,
         reviews=request.curation.reviews,
+        recoloured=request.curation.recoloured,
         unavailable=request.unavailable,
         sources=sources,
         totals=MixtureTotals(**_counted(total), bytes=sum(shard.bytes for shard in shards)),

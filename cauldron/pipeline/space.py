@@ -69,19 +69,23 @@ def _corpus_bytes(planned: PlannedCorpus, finished: CorpusManifest | None) -> fl
     if finished is not None:
         return pack_bytes(finished)
     size = sum(file.size for file in planned.files)
-    return size * _part_read(planned, size) + _images_by_url(planned)
+    return _made_images(planned) or size * _part_read(planned, size)
 
 
-def _images_by_url(planned: PlannedCorpus) -> float:
-    """Bytes of the images that a source knows by URL: they are in the store and in the corpus."""
-    if not planned.source.by_url:
-        return 0.0
+def _made_images(planned: PlannedCorpus) -> float:
+    """Bytes of images that are not stored as published, but fetched or drawn; 0 if they are."""
     size = sum(file.size for file in planned.files)
-    return _rows_here(planned, size) * _part_read(planned, size) * URL_IMAGE_BYTES
+    rows = _rows_here(planned, size) * _part_read(planned, size)
+    usual = typical_rows().get(planned.source.name)
+    if usual is not None and usual.image_bytes is not None:
+        return rows * usual.images * usual.image_bytes
+    return rows * URL_IMAGE_BYTES if planned.source.by_url else 0.0
 
 
 def _images_to_fetch(planned: PlannedCorpus) -> float:
-    return 0.0 if planned.fetched is not None else _images_by_url(planned)
+    """They are in the store and in the corpus."""
+    is_wanted = planned.source.by_url and planned.fetched is None
+    return _made_images(planned) if is_wanted else 0.0
 
 
 def _part_read(planned: PlannedCorpus, size: float) -> float:

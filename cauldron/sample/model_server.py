@@ -25,7 +25,7 @@ from aiohttp import web
 
 from cauldron.sample.model_answers import Flaw, answer_to, text_of
 
-TRANSPORT = ("400", "401", "429", "500", "503", "slow", "cut", "malformed")
+TRANSPORT = ("400", "401", "403", "429", "500", "503", "slow", "cut", "malformed")
 FLAWS: tuple[Flaw, ...] = get_args(Flaw)
 FAULTY_ATTEMPTS = 2
 

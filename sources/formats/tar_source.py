@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import abc
+import bisect
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from cauldron.core.schema import Origin
 TAR = "tar"
 # Tars that a limit is divided among, of those that hold it by the average: so that one which is
 # somewhat shorter than the others still gives its part.
-_SPARE_PERCENT = 110
+_SPARE = 1.1
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class TarSource(Source):
 
     A tar is a piece. How many rows it has is only known when it is read. So with a small `limit`
     one piece holds the first tars and reads them one after the other until there are enough rows.
-    A limit of more than `base.IN_TURN_ROWS` is divided evenly among the first tars, as many as hold
-    a tenth more rows by `rows_per_tar`: each is a piece and gives its first rows. A tar that is
+    A limit of more than `base.IN_TURN_ROWS` is divided among the first tars, as many as are
+    expected to hold a tenth more rows: each is a piece and gives its first rows. A tar that is
     shorter than its part leaves the source that much short of the limit.
 
     `Origin.row` counts the rows of a tar. A tar that is damaged gives one record of its own, after
@@ -39,8 +41,8 @@ class TarSource(Source):
     Attributes:
         max_member_bytes: the most that a member may hold.
         suffixes: of the members that are read.
-        rows_per_tar: on average, as published; None if unknown, and a limit of any size is then
-            read by one piece.
+        rows_per_tar: on average, as published; None if unknown: a tar's rows are then expected by
+            its size and the published rows and bytes.
     """
 
     max_member_bytes: ClassVar[int]
@@ -70,22 +72,34 @@ class TarSource(Source):
             return [Piece(self.name, file.path, TAR, size=file.size) for file in files]
         if limit == 0:
             return []
-        if limit > base.IN_TURN_ROWS and self.rows_per_tar is not None:
-            return self._divided(files, limit, self.rows_per_tar)
+        if limit > base.IN_TURN_ROWS:
+            return self._divided(files, limit)
         first = files[:limit]  # a tar without any row is no real one
         paths = json.dumps([file.path for file in first])
         size = sum(file.size for file in first)
         return [Piece(self.name, first[0].path, TAR, size=size, limit=limit, detail=paths)]
 
-    def _divided(self, files: list[FileInfo], limit: int, rows_per_tar: int) -> list[Piece]:
-        wanted = -(-limit * _SPARE_PERCENT // (100 * rows_per_tar))
-        first = files[:wanted]
-        rows, more = divmod(limit, len(first))
-        part = min(1.0, (rows + 1) / rows_per_tar)
+    def _divided(self, files: list[FileInfo], limit: int) -> list[Piece]:
+        expected = [self._expected_rows(file) for file in files]
+        sums = list(itertools.accumulate(expected))
+        count = 1 + bisect.bisect_left(sums, limit * _SPARE)
+        first, whole = files[:count], sums[:count][-1]
+        ends = [round(limit * rows / whole) for rows in sums[:count]]
+        limits = (b - a for a, b in itertools.pairwise([0, *ends]))
         return [
-            Piece(self.name, file.path, TAR, size=int(file.size * part), limit=rows + (n < more))
-            for n, file in enumerate(first)
+            Piece(
+                self.name, file.path, TAR, size=round(file.size * min(1, part / rows)), limit=part
+            )
+            for file, rows, part in zip(first, expected, limits, strict=False)
+            if part
         ]
+
+    def _expected_rows(self, file: FileInfo) -> float:
+        if self.rows_per_tar is not None:
+            return self.rows_per_tar
+        if not self.published_rows or not self.published_bytes:
+            return 1.0  # all alike
+        return max(1.0, file.size * self.published_rows / self.published_bytes)
 
     def rows(
         self, root: Root, repo: Repo, piece: Piece, options: Options

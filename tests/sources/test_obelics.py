@@ -99,7 +99,18 @@ class TestObelics(ReaderTests):
         assert len(self.plan(root, limit=10)) == 1
         assert len(self.plan(root)) == 2
 
-    @pytest.mark.parametrize("limit", [3, 4, 7, 1000])
+    def test_a_large_limit_on_a_small_source_reads_all_its_documents(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(base, "IN_TURN_ROWS", 2)
+        everything = self.read(root)
+        assert len(everything) == 11  # of nine published rows
+        assert self.read(root, 1_000) == everything
+        # Ten are divided 3 to 6: three of the five documents of the first file, six of the second.
+        assert sum(piece.limit for piece in self.plan(root, 10)) == 10
+        assert len(self.read(root, 10)) == 9
+
+    @pytest.mark.parametrize("limit", [3, 4, 7, 9])
     def test_of_a_large_limit_each_piece_gives_its_first_documents(
         self, root: Path, limit: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from cauldron.transforms.docmatix.numbers import MONTHS, Numbers, facts, month_number
 
 _WORD = re.compile(r"[^\W\d_](?:[^\W_]|['&](?=[^\W\d_]))*")
-_HYPHEN_AT_LINE_END = re.compile(r"(\w)[-\u00ad]\s*\n\s*(\w)")
-_SENTENCE_END = re.compile(r"(?:^|[.!?:;\n\u2022\"(-])[\s\"'(*\u2022-]*$")
+_HYPHEN_AT_LINE_END = re.compile(r"(\w)[-\u00ad][^\S\n]*+\n\s*+(\w)")
+# What a sentence begins after, and what may stand between that and its first word, beside space.
+_SENTENCE_ENDS, _SENTENCE_SIGNS = '.!?:;\n\u2022"(-', "'*"
 # Between the capitalised words of one name.
 _CONNECTORS = frozenset(
     re.findall(r"\S+", "of the and for in on de la le du des van von der den di da & y e")
@@ -49,6 +50,8 @@ _WEEKDAYS = frozenset(
 _SUFFIXES = ("s", "es", "ian", "an", "n", "ish", "ese", "i", "a", "y")
 _SIGNS = str.maketrans(
     {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
+    # Without its dot it is an "i" to a pattern that ignores case, and to nothing else.
+    | {"\u0131": "i"}
 )
 _SHORTEST_STEM = 4
 # A word this long may also stand inside another ("JohnSmith", a word cut by the layout).
@@ -123,7 +126,7 @@ def _names(answer: str) -> Iterator[list[str]]:
             name = []
             if match and is_name:
                 name = [word]
-                is_first = bool(_SENTENCE_END.search(answer[: match.start()]))
+                is_first = _is_sentence_start(answer, match.start())
         end = match.end() if match else end
 
 
@@ -146,10 +149,21 @@ def _is_name(word: str) -> bool:
 
 def _is_initial(answer: str, match: re.Match[str]) -> bool:
     """Whether a letter is short for a first name: "J. Smith", not "$2M"."""
-    before, after = answer[: match.start()], answer[match.end() :]
-    return (
-        match[0].isupper() and len(match[0]) == 1 and after[:1] == "." and not before[-1:].isdigit()
+    before, after = (
+        answer[max(0, match.start() - 1) : match.start()],
+        answer[match.end() : match.end() + 1],
     )
+    return match[0].isupper() and len(match[0]) == 1 and after == "." and not before.isdigit()
+
+
+def _is_sentence_start(answer: str, place: int) -> bool:
+    """Whether a sentence begins at a place."""
+    for at in range(place - 1, -1, -1):
+        if answer[at] in _SENTENCE_ENDS:
+            return True
+        if not answer[at].isspace() and answer[at] not in _SENTENCE_SIGNS:
+            return False
+    return True
 
 
 def _bare(word: str) -> str:

@@ -23,7 +23,7 @@ _MONTH = re.compile(
 )
 # A number with its separators: thousands by spaces or apostrophes, or any dots and commas.
 _RUN = re.compile(r"\d{1,3}(?:[ ']\d{3})+(?![\d])(?:[.,]\d+)?|\d+(?:[.,]\d+)*")
-_CHAIN = re.compile(r"\d+(?:[-./() ]{1,2}\d+)+")
+_CHAIN = re.compile(r"(?<!\d)\d++(?:[-./() ]{1,2}\d++)++")
 _DATE = re.compile(r"\b(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})\b")
 _YEAR_RANGE = re.compile(r"\b(\d{2,5})\s?[-/]\s?(\d{1,4})\b")
 _SHORT_YEAR = re.compile(r"'(\d\d)\b")
@@ -42,7 +42,7 @@ _ABOUT = re.compile(
     r"(?:more|less|fewer) than)\s+[$€£¥]?\s?$",
     re.IGNORECASE,
 )
-_ENUMERATION = re.compile(r"^\s*(?:\(\d{1,2}\)|\d{1,2}[.)])\s", re.MULTILINE)
+_ENUMERATION = re.compile(r"^[^\S\n]*+(?:\(\d{1,2}\)|\d{1,2}[.)])\s", re.MULTILINE)
 # What "about" allows, as a part of the number.
 _NEAR = 0.05
 # Words for numbers up to this are words like others ("the two parties", "one of them").
@@ -104,7 +104,8 @@ def facts(answer: str) -> Iterator[Fact]:
     dates = list(_DATE.finditer(answer))
     years = {match.start(number) for match in dates for number in (1, 4)}
     months = {match.start(number) for match in dates for number in (1, 3, 4)}
-    ranges = {match.start(2): match[1] for match in _YEAR_RANGE.finditer(answer)}
+    # By the place of the whole number: the end of "10-12,500" is no year.
+    ranges = {match.span(2): match[1] for match in _YEAR_RANGE.finditer(answer)}
     clocks = [match for match in _CLOCK.finditer(answer) if match[1] == ":" or match["half"]]
     full_hours = {match.start("minutes") for match in clocks if match["minutes"] == "00"}
     halves = {match.start() for match in clocks}
@@ -126,8 +127,8 @@ def facts(answer: str) -> Iterator[Fact]:
         if date := _DATE.fullmatch(match[0]):
             day, month, year = (_plain(date[number]) for number in (1, 3, 4))
             readings += [frozenset([day, f"month {month}", year])]
-        if match.start() in ranges:
-            readings.append(frozenset([_completed(ranges[match.start()], match[0])]))
+        if match.span() in ranges:
+            readings.append(frozenset([_completed(ranges[match.span()], match[0])]))
         yield _with_surroundings(answer, match, readings)
     for text, values, words in spelled(answer):
         # "two hundred" is a number, "two" is a word.
@@ -148,13 +149,18 @@ def _with_surroundings(answer: str, match: re.Match[str], readings: list[frozens
         decimals = len(match[0].replace(",", ".").partition(".")[2])
         value *= scale
         near = (value, 0.5 * scale / 10**decimals)  # rounded as it is written
-    elif value is not None and value < 1 and _CURRENCY.search(answer[: match.start()]):
+    elif value is not None and value < 1 and _CURRENCY.search(_before(answer, match, 3)):
         readings.append(frozenset([_plain(f"{value * 100:f}")]))  # $0.35 is 35 cents
     elif _PERCENT.match(answer, match.end()) and value is not None:
         readings.append(frozenset([_plain(f"{value / 100:f}")]))
-    if value is not None and _ABOUT.search(answer[max(0, match.start() - 24) : match.start()]):
+    if value is not None and _ABOUT.search(_before(answer, match, 24)):
         near = (value, _NEAR * value)
     return Fact(text, tuple(readings), near)
+
+
+def _before(text: str, match: re.Match[str], signs: int) -> str:
+    """Up to so many signs before a match."""
+    return text[max(0, match.start() - signs) : match.start()]
 
 
 def _value(readings: Sequence[frozenset[str]]) -> float | None:

@@ -18,21 +18,24 @@ _LABEL = re.compile(
     r"(?<![\w.])(?P<inline>(?-i:[QA]))(?P<inline_number>\d{1,3})\s*:"
     # At the start of a line, after signs of lists and headings, in other forms too. Without a
     # number only before a colon; "A. Smith" is text.
-    r"|^[ \t>*#_\-]*(?:\d{1,3}[.)][ \t]*)?[*_]*(?P<word>question|answer|q|a)"
-    r"(?:[ \t]*[#.]?[ \t]*(?P<number>\d{1,3})[ \t]*[*_]*[ \t]*[:.)](?!\w)|[ \t]*[*_]*[ \t]*:)",
+    # Nothing is tried twice (``*+``): a model that repeats itself writes lines of 100,000 signs.
+    r"|^[ \t>*#_\-]*+(?:\d{1,3}[.)][ \t]*+)?+[*_]*+(?P<word>question|answer|q|a)"
+    r"(?:[ \t]*+[#.]?[ \t]*+(?P<number>\d{1,3})[ \t]*+[*_]*+[ \t]*+[:.)](?!\w)"
+    r"|[ \t]*+[*_]*+[ \t]*+:)",
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKS = " \t\r\n*_"
-_RULE_LINE = re.compile(r"\s*(?:-{3,}|\*{3,}|_{3,}|={3,})\s*$")
+_RULE_LINE_SIGNS = ("-", "*", "_", "=")
 
 # As published, in this order; the first that matches is the reason. The published rules ignore
-# case, and are applied to question and answer alike.
+# case, and are applied to question and answer alike. Four are written in another way that finds the
+# same texts, in one pass: the published ``\{.*?\}`` looks for an end from each of many starts.
 _PUBLISHED: dict[PublishedRule, re.Pattern[str]] = {
-    "braces": re.compile(r"\{.*?\}"),
-    "brackets": re.compile(r"\[.*?\]"),
-    "angle_brackets": re.compile(r"<.*?>"),
+    "braces": re.compile(r"\{[^{}\n]*+\}"),
+    "brackets": re.compile(r"\[[^\[\]\n]*+\]"),
+    "angle_brackets": re.compile(r"<[^<>\n]*+>"),
     "ip_address": re.compile(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b"),
-    "dot_in_word": re.compile(r"\w+\.\w+"),
+    "dot_in_word": re.compile(r"\w\.\w"),
     "blank_line": re.compile(r"\n\s*\n"),
     "unanswerable": re.compile("unanswerable", re.IGNORECASE),
     "question_number": re.compile(r"Q\d+: ", re.IGNORECASE),
@@ -88,7 +91,11 @@ def _question(found: Sequence[Pair], waiting: Sequence[int], number: int) -> int
 
 def _stripped(text: str) -> str:
     """Without the marks of Markdown around a label, and without a line between two pairs."""
-    return _RULE_LINE.sub("", text.strip(_MARKS)).strip(_MARKS)
+    text = text.strip(_MARKS)
+    end = text.rstrip()
+    if end.endswith(tuple(3 * sign for sign in _RULE_LINE_SIGNS)):
+        text = end.rstrip(end[-1]).rstrip()
+    return text.strip(_MARKS)
 
 
 def problem(pair: Pair, rules: Sequence[PublishedRule]) -> str:

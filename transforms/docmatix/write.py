@@ -38,7 +38,7 @@ from cauldron.core.sections.docmatix import DocmatixRules
 from cauldron.core.sections.models import ModelRules
 
 # Part of every dataset's fingerprint. Raise it if the same answers would give other bytes.
-WRITE_VERSION = 1
+WRITE_VERSION = 2
 
 _TEXTS = pa.list_(
     pa.struct([("user", pa.string()), ("assistant", pa.string()), ("source", pa.string())])

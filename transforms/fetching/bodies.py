@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Protocol
 
 import aiohttp
@@ -14,6 +16,8 @@ from cauldron.core.sections.fetching import FetchRules
 # Bodies up to this size may all be in memory at once, larger ones only a few.
 _SMALL = 1024 * 1024
 _LARGE_AT_ONCE = 16
+# A part that comes may unpack to a thousand times its size: it is unpacked by so much at a time.
+_STEP = 256 * 1024
 # Encodings that are undone here. We ask for none, and some servers compress all the same.
 _GZIP = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
@@ -27,14 +31,14 @@ class Unfit(Exception):  # noqa: N818 - an outcome of the answer, not of the pro
 
 
 class _Decoder(Protocol):
-    def add(self, part: bytes) -> bytes: ...
+    def add(self, part: bytes) -> Iterator[bytes]: ...
 
     def finish(self) -> None: ...
 
 
 class _Plain:
-    def add(self, part: bytes) -> bytes:
-        return part
+    def add(self, part: bytes) -> Iterator[bytes]:
+        yield part
 
     def finish(self) -> None:
         """Nothing is held back."""
@@ -47,15 +51,17 @@ class _Inflate:
         self._stream = zlib.decompressobj(_GZIP[encoding])
         self._left = limit + 1
 
-    def add(self, part: bytes) -> bytes:
-        if self._stream.eof or not self._left:
-            return b""
-        try:
-            data = self._stream.decompress(part, self._left)
-        except zlib.error as error:
-            raise Unfit("bad_encoding", f"the body is not {error}") from None
-        self._left -= len(data)
-        return data
+    def add(self, part: bytes) -> Iterator[bytes]:
+        while not self._stream.eof and self._left:
+            try:
+                data = self._stream.decompress(part, min(_STEP, self._left))
+            except zlib.error as error:
+                raise Unfit("bad_encoding", f"the body is not {error}") from None
+            if not data:
+                return
+            self._left -= len(data)
+            yield data
+            part = self._stream.unconsumed_tail
 
     def finish(self) -> None:
         if not self._stream.eof:
@@ -87,28 +93,36 @@ class BodyReader:
             raise Unfit("bad_encoding", f"the body has the encoding {encoding[:40]!r}")
         seconds = self._rules.timeouts.body
         try:
-            async with asyncio.timeout(seconds):
-                return await self._read(response.content, decoder)
+            async with asyncio.timeout(seconds) as limit_of_time:
+                return await self._read(response.content, decoder, limit_of_time)
         except aiohttp.SocketTimeoutError:
             stall = self._rules.timeouts.stall
             raise Unfit("body_timeout", f"nothing came for {stall:g} s within the body") from None
         except TimeoutError:
             raise Unfit("body_timeout", f"the body was not complete in {seconds:g} s") from None
 
-    async def _read(self, stream: aiohttp.StreamReader, decoder: _Decoder) -> bytes:
+    async def _read(
+        self, stream: aiohttp.StreamReader, decoder: _Decoder, limit_of_time: asyncio.Timeout
+    ) -> bytes:
         body = bytearray()
-        is_image = False
-        while len(body) <= _SMALL:
-            part = await stream.readany()
-            if not part:
-                decoder.finish()
-                return _whole(body, is_image)
-            is_image = self._add(body, decoder.add(part), is_image)
-        async with self._large:
-            async for part in stream.iter_any():
-                self._add(body, decoder.add(part), is_image)
-        decoder.finish()
-        return bytes(body)
+        is_image = is_large = False
+        async with AsyncExitStack() as held:
+            while came := await stream.readany():
+                for part in decoder.add(came):
+                    is_image = self._add(body, part, is_image)
+                    if len(body) > _SMALL and not is_large:
+                        is_large = True
+                        await self._large_turn(held, limit_of_time)
+            decoder.finish()
+            return _whole(body, is_image)
+
+    async def _large_turn(self, held: AsyncExitStack, limit_of_time: asyncio.Timeout) -> None:
+        """Wait until there is room for a large body. That takes nothing of the server's time."""
+        start, end = asyncio.get_running_loop().time(), limit_of_time.when()
+        limit_of_time.reschedule(None)
+        await held.enter_async_context(self._large)
+        if end is not None:
+            limit_of_time.reschedule(end + asyncio.get_running_loop().time() - start)
 
     def _add(self, body: bytearray, part: bytes, is_image: bool) -> bool:
         """Whether the body begins as an image does; False while it is too short to tell."""

@@ -173,7 +173,9 @@ class Fetcher:
 def explained(error: BaseException, url: URL) -> Failed:
     """The reason for an error of a request."""
     causes = list(_causes(error))
-    text = f"{url.host}: {next((str(item) for item in causes if str(item)), type(error).__name__)}"
+    # The innermost one says what happened; those around it, that there was no connection.
+    words = next((str(item) for item in reversed(causes) if str(item)), type(error).__name__)
+    text = words if words.startswith(str(url.host)) else f"{url.host}: {words}"
     for kinds, reason, is_hosts, is_passing in _ERRORS:
         if any(isinstance(item, kinds) for item in causes):
             return Failed(reason, text[:300], is_hosts, is_passing)
@@ -189,8 +191,9 @@ _ERRORS: tuple[tuple[Any, str, bool, bool], ...] = (
     (aiohttp.ConnectionTimeoutError, "connect_timeout", True, True),
     (aiohttp.ClientConnectorError, "connect_failure", True, True),
     (aiohttp.ClientPayloadError, "incomplete_body", False, True),
-    (aiohttp.InvalidURL, "bad_url", False, False),
     (aiohttp.SocketTimeoutError, "response_timeout", True, True),
+    # Not what a server does wrong: the URL cannot be sent in a request.
+    ((aiohttp.InvalidURL, ValueError), "bad_url", False, False),
 )
 
 

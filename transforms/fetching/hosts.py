@@ -47,7 +47,17 @@ class Host:
     def rest(self, seconds: float) -> None:
         """Ask nothing for a while, whoever wants to."""
         now = asyncio.get_running_loop().time()
-        self._next = max(self._next, now + min(seconds, self.rules.longest_wait))
+        self._not_before(now + min(seconds, self.rules.longest_wait))
+
+    def _not_before(self, moment: float) -> None:
+        if moment > self._next:
+            self._next = moment
+            # Until then the loop holds this host: one that others redirect to has no other holder,
+            # and would be forgotten, its rest with it.
+            asyncio.get_running_loop().call_at(moment, self._rested)
+
+    def _rested(self) -> None:
+        """Nothing is left to wait for."""
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -56,7 +66,8 @@ class Host:
             loop = asyncio.get_running_loop()
             while (wait := self._next - loop.time()) > 0:
                 await asyncio.sleep(wait)
-            self._next = max(self._next, loop.time() + self.rules.delay)
+            if self.rules.delay:
+                self._not_before(loop.time() + self.rules.delay)
             yield
 
 

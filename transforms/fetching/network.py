@@ -5,8 +5,9 @@ socket is checked again when it is made, by the very address that it will be con
 also holds for hosts that are written as an address. So an answer of DNS that changes between two
 questions cannot lead inside.
 
-Behind a proxy (``http_proxy``, ``https_proxy``, ``no_proxy``) names are resolved by the proxy, and
-only hosts that are written as addresses can be checked here.
+Behind a proxy (``http_proxy``, ``https_proxy``, ``no_proxy``) names are resolved by the proxy.
+Hosts that are written as addresses are checked here, and names that no public host can have are
+refused. To which address another name leads only the proxy knows: it should refuse private ones.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from cauldron.transforms.fetching.addresses import is_public, literal
+from cauldron.transforms.fetching.addresses import is_inside_name, is_public, literal
 from yarl import URL
 
+from cauldron.core.errors import CauldronError
 from cauldron.core.sections.fetching import FetchRules
 
 # The addresses of a name. Raises OSError (`socket.gaierror`) if there are none.
 Lookup = Callable[[str], Awaitable[list[str]]]
 
-# Lookups block a thread each; web pages of a crawl have many hosts, and dead ones take seconds.
-_LOOKUP_THREADS = 64
+# Lookups block a thread each, also those that nobody waits for any more: a dead name keeps one for
+# half a minute, three times as long as it is waited for. A live name must not wait for a thread.
+_LOOKUPS_PER_REQUEST = 3
+_MOST_LOOKUP_THREADS = 1024
 _DNS_SECONDS = 300
 _DNS_NAMES = 50_000
 
@@ -45,7 +49,10 @@ class NameTimeout(OSError):  # noqa: N818 - an outcome, not a fault of ours
 
 def parse(url: str) -> URL:
     """A published URL as it is sent: unchanged if it can be. Raises ValueError."""
-    return URL(url, encoded=url.isascii())
+    parsed = URL(url, encoded=url.isascii())
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"not an http or https address: {url[:200]!r}")
+    return parsed
 
 
 def plain_host(host: str) -> str:
@@ -112,6 +119,20 @@ def _result(name: str, address: str, port: int) -> ResolveResult:
     )
 
 
+def _usable(proxies: Mapping[str, str]) -> Mapping[str, str]:
+    """The proxies for http and https. Raises CauldronError if they speak something else."""
+    for scheme in ("http", "https"):
+        name = scheme if proxies.get(scheme) else "all"
+        kind, mark, _ = proxies.get(name, "").partition("://")
+        if mark and kind.lower() not in ("http", "https"):
+            raise CauldronError(
+                f"the environment variable {name}_proxy names a proxy of the kind {kind}://, and "
+                "images can be fetched through http:// proxies only: set "
+                f"{scheme}_proxy to one, or unset {name}_proxy"
+            )
+    return proxies
+
+
 class Network:
     """The connections of one worker process: one pool to hosts, one to proxies.
 
@@ -130,8 +151,10 @@ class Network:
         lookup: Lookup | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
+        self._proxies = _usable(getproxies())
         self._rules, self._mirrors = rules, dict(mirrors or {})
-        self._threads = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="lookup")
+        threads = min(_LOOKUPS_PER_REQUEST * rules.concurrency, _MOST_LOOKUP_THREADS)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lookup")
         self._resolver = _Resolver(rules, self._mirrors, lookup or self._system)
         connector = aiohttp.TCPConnector(
             limit=0,  # requests in flight are bounded by their caller
@@ -142,7 +165,6 @@ class Network:
             ssl=trust or True,
         )
         self._direct = self._session(connector)
-        self._proxies = getproxies()
         self._proxied = self._session(aiohttp.TCPConnector(limit=0, ssl=trust or True))
 
     def _session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -166,24 +188,28 @@ class Network:
         """A request, as an asynchronous context manager of its response. Follows nothing.
 
         Raises:
-            AddressRefused: the host is written as an address that is not public.
+            AddressRefused: the host is written as an address that is not public, or a proxy is
+            asked for a name that is given out inside networks only.
         """
         name = plain_host(url.host or "")
         if name in self._mirrors and url.scheme == "https":
             url = url.with_scheme("http")  # a folder has no certificate of its host
         proxy = None if name in self._mirrors else self._proxy_of(url)
         address = literal(name)
+        is_allowed = name in self._rules.allowed_hosts
         if address is not None and not is_public(address):
-            if name not in self._rules.allowed_hosts:
+            if not is_allowed:
                 raise AddressRefused(f"{name} is not a public address")
             self._resolver.allow(str(address), url.port or 0)
+        elif proxy is not None and address is None and is_inside_name(name) and not is_allowed:
+            raise AddressRefused(f"{name} is a name inside the network of the proxy")
         if proxy is None:
             return self._direct.get(url, allow_redirects=False)
         return self._proxied.get(url, allow_redirects=False, proxy=proxy)
 
     def _proxy_of(self, url: URL) -> str | None:
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not proxy or proxy_bypass(url.authority):
+        if not proxy or proxy_bypass(f"{url.raw_host}:{url.port}"):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 

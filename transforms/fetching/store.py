@@ -65,6 +65,8 @@ class StoreWriter:
         self._unchecked = _CHECK_BYTES
         self._uploads = threading.Lock()
         self._uploading = 0
+        # Taken out to be uploaded, and not yet uploaded.
+        self._waiting: list[_Open] = []
 
     @property
     def is_due(self) -> bool:
@@ -119,18 +121,25 @@ class StoreWriter:
 
     def flush(self) -> None:
         """Upload what waits for it, of all partitions. Takes as long as the upload; meanwhile more
-        may be added."""
+        may be added.
+
+        What cannot be uploaded is kept: a partition must not be settled while one of its answers
+        is nowhere, whoever tried to upload that one.
+        """
         if self._local:
             return
         with self._uploads:
             with self._lock:
-                opened, self._open = self._open, None
-                self._uploading = opened.size if opened else 0
+                if self._open is not None:
+                    self._waiting.append(self._open)
+                self._open = None
+                self._uploading = sum(item.size for item in self._waiting)
             try:
-                if opened is not None:
-                    self._upload(opened)
+                while self._waiting:
+                    self._upload(self._waiting[0])
+                    del self._waiting[0]
             finally:
-                self._uploading = 0
+                self._uploading = sum(item.size for item in self._waiting)
 
     def close_partition(self, partition: int) -> None:
         """Keep the answers of a partition; no more will come."""

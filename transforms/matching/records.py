@@ -64,8 +64,8 @@ PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("dist
 REVIEWED = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("same", "u1")])
 
 # A pair after its pixels were compared. With content keys, so that later builds can reuse it.
-# `score` is 0 to 1; `drawing` is 1 if the threshold for line art and text applied; `same` is 1 if
-# the score reached the threshold.
+# `score` is 0 to 1; `drawing` is 1 if the threshold for line art and text applied; `same` is one of
+# those below. The score of a pair in other colours is that of its grey levels.
 VERDICT = np.dtype(
     [
         *[("first_high", "<u8"), ("first_low", "<u8")],
@@ -74,6 +74,8 @@ VERDICT = np.dtype(
         *[("score", "<f4"), ("drawing", "u1"), ("same", "u1")],
     ]
 )
+
+DIFFERENT, SAME, OTHER_COLOURS = range(3)
 
 # A training picture that is the same as a benchmark's. For a step towards a leak, `benchmark` is
 # the training picture in between.
@@ -84,7 +86,8 @@ LEAK = np.dtype(
     ]
 )
 # How a training picture shows a benchmark's: whole, or as `matching.parts` says.
-KINDS = ("picture", "part", "mirrored", "colours")
+KINDS = ("picture", "part", "mirrored", "colours", "watermark")
+COLOURS = KINDS.index("colours")
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ class MatchJob:
         aspect: largest ratio of aspect ratios, minus one.
         neighbours: the most candidates that a picture keeps, nearest first.
         reviews: a file of `REVIEWED` pairs, which take the place of verdicts; None: there are none.
+        other_colours: whether pairs that are `OTHER_COLOURS` are the same picture in clusters. They
+            are leaks of benchmarks in any case.
     """
 
     sources: tuple[MatchSource, ...]
@@ -142,6 +147,7 @@ class MatchJob:
     aspect: float
     neighbours: int
     reviews: str | None = None
+    other_colours: bool = False
 
     @property
     def limits(self) -> Limits:

@@ -134,9 +134,7 @@ class _Caller:
                 body = await asyncio.to_thread(question.body, model)
             else:
                 body = question.body(model)
-            pictures = sum(len(message.pictures) for message in question.messages)
-            most = self._budget.most(body, pictures, model.max_tokens)
-            outcome = await self._calls.ask(body, most)
+            outcome = await self._calls.ask(body, self._budget.most(question, model))
             return outcome if isinstance(outcome, Failure) else self._store.put(key, outcome)
 
 

@@ -13,12 +13,15 @@ import random
 import uuid
 from dataclasses import dataclass, field
 
-from cauldron.transforms.models.questions import Answer
+from cauldron.transforms.models.questions import Answer, Question
 
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
+from cauldron.core.sections.models import ModelRules
 
 _LEASES = 64
+# Fields of a request that say how long an answer may get; a recipe sets them in `extra`.
+_LIMITS_OF_ANSWERS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True)
@@ -127,11 +130,21 @@ class Budget:
         if answer.tokens_in is not None and answer.tokens_out is not None:
             self._cost += most - self._limits.price.of(answer.tokens_in, answer.tokens_out)
 
-    def most(self, body: bytes, pictures: int, max_tokens: int) -> float:
-        """An upper estimate of what a request costs, in dollars.
+    def most(self, question: Question, model: ModelRules) -> float:
+        """An upper estimate of what a question costs, in dollars.
 
         Two bytes of text a token, 4,096 tokens a picture: more than any tokenizer of English and
         any vision encoder at the sizes that datasets have.
         """
-        text = len(body) if not pictures else 8_000
-        return self._limits.price.of(text // 2 + 4_096 * pictures, max_tokens)
+        pictures = sum(len(message.pictures) for message in question.messages)
+        text = sum(
+            len(part.encode("utf-8", "surrogatepass"))
+            for message in question.messages
+            for part in message.parts
+            if isinstance(part, str)
+        )
+        # The fields of a request, and the words that a server puts around a message.
+        text += 1_000
+        limits = [model.extra.get(name, model.max_tokens) for name in _LIMITS_OF_ANSWERS]
+        longest = max((n for n in limits if isinstance(n, int)), default=model.max_tokens)
+        return self._limits.price.of(text // 2 + 4_096 * pictures, longest)

@@ -6,6 +6,7 @@ What an endpoint says                        what happens
 408, 409, 429, 5xx, timeout, broken answer   another attempt, after a wait that doubles
 other 4xx                                    no answer (`refused`), the job goes on
 401, 403, 404, 405, a redirect               the job stops: key, model or address is wrong
+403 after answers, not many in a row         no answer (`refused`): some moderate questions so
 no connection, 429, 502 to 504, while        the job stops: the endpoint is down
 nothing else is answered either
 """
@@ -24,12 +25,15 @@ from cauldron.transforms.models.questions import Answer, Failure, parse_answer
 from cauldron.core.errors import CauldronError
 
 _RETRIED = (408, 409, 429)
-_MISCONFIGURED = (401, 403, 404, 405)
+_MISCONFIGURED = (401, 404, 405)
 # With these an endpoint speaks of itself, not of the question.
 _BUSY = (429, 502, 503, 504)
 
 _FIRST_WAIT = 0.5
 _MAX_BODY = 16 * 1024 * 1024
+# Longer than any network takes to connect. Without a limit of its own, an address from which
+# nothing comes back would take the time of an answer for every attempt.
+_CONNECT_SECONDS = 30.0
 # So many questions in a row without an answer are the endpoint's fault, whatever it says.
 _IN_A_ROW = 32
 
@@ -98,6 +102,12 @@ class Circuit:
         if alone and (last.is_down or self._failed_in_a_row >= _IN_A_ROW):
             raise self._error("does not answer", last.message)
         return Failure(last.reason, last.message)
+
+    def forbidden(self, message: str) -> Failure:
+        """One question that is moderated, if others were answered. Raises EndpointError if not."""
+        if not self.answers or self._failed_in_a_row >= _IN_A_ROW:
+            raise self.misconfigured(403, message)
+        return Failure("refused", message)
 
     def misconfigured(self, status: int, message: str) -> EndpointError:
         return self._error(f"answers {status}", f"{message}; check address, model and key")
@@ -176,14 +186,17 @@ class Calls:
                 self._endpoint.chat_url,
                 data=body,
                 headers=headers,
-                timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout),
+                timeout=aiohttp.ClientTimeout(
+                    total=self._endpoint.timeout,
+                    sock_connect=min(_CONNECT_SECONDS, self._endpoint.timeout),
+                ),
                 allow_redirects=False,  # the key is for this address only
             ) as response:
                 data = await response.content.read(_MAX_BODY)
                 while not response.content.at_eof() and len(data) < _MAX_BODY:
                     data += await response.content.read(_MAX_BODY - len(data))
                 return self._judge(response.status, response.headers.get("Retry-After"), data)
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Retry("endpoint_error", _plain(error), is_down=True)
         except TimeoutError:
             return Retry(
@@ -203,6 +216,8 @@ class Calls:
         message = self._said(f"status {status}: {data[:2000].decode(errors='replace')}")
         if status in _RETRIED or status >= 500:
             return Retry("endpoint_error", message, status in _BUSY, parse_retry_after(after))
+        if status == 403:
+            return self.circuit.forbidden(message)
         if status in _MISCONFIGURED or status < 400:
             raise self.circuit.misconfigured(status, message)
         return Failure("refused", message)

@@ -76,10 +76,11 @@ class Endpoint:
 
 def chat_url(url: str) -> str:
     """Where questions go: ``/v1`` is added to the address of a server, not to that of an API."""
-    url = url.rstrip("/")
-    if url.endswith("/chat/completions"):
-        return url
-    return url + ("" if urlsplit(url).path else "/v1") + "/chat/completions"
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    if not path.endswith("/chat/completions"):
+        path = (path or "/v1") + "/chat/completions"
+    return parts._replace(path=path).geturl()  # some have a query: ?api-version=…
 
 
 def parse_retry_after(value: str | None) -> float:
@@ -91,7 +92,6 @@ def parse_retry_after(value: str | None) -> float:
     except ValueError:
         pass
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):  # the second for years and zones beyond any number
         return 0.0
-    return max(0.0, moment.timestamp() - time.time())

@@ -141,8 +141,16 @@ def parse_answer(body: bytes) -> Answer:
         usage = values.get("usage") or {}
         counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
         finish = choice.get("finish_reason") or "stop"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a chat completion: {type(error).__name__}: {error}") from None
     if not isinstance(text, str | None) or not all(isinstance(n, int | None) for n in counts):
         raise ValueError("not a chat completion: a field has the wrong type")
-    return Answer(text or "", str(finish), *counts)
+    return Answer(_whole(text or ""), str(finish), *counts)
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for half of a surrogate pair, which JSON can hold and UTF-8 cannot.
+
+    Servers send one where an answer is cut within an emoji.
+    """
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

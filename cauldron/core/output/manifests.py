@@ -159,6 +159,8 @@ class CurationManifest(Manifest):
         least: the smallest rating that each turn of a row may have, by scale.
         buckets: files of decisions.
         clusters, contamination: files of evidence; that of pictures first, then that of texts.
+        recoloured: how many images are in a cluster as their representative in other colours; None
+            if these are not the same picture.
         merged: files of merged texts, a JSON line for each row that took over others.
         reviewed: the file with what became of reviews.
         reviews: how many by what became of them; of the obeyed ones also how many pairs are
@@ -180,6 +182,7 @@ class CurationManifest(Manifest):
     buckets: list[RowFile]
     clusters: list[RowFile] = []
     contamination: list[RowFile] = []
+    recoloured: int | None = None
     merged: list[RowFile] = []
     reviewed: list[RowFile] = []
     reviews: dict[str, int] = {}
@@ -260,6 +263,7 @@ class MatchCounts(_Frozen):
         compared: candidates whose pixels were compared in this build. The verdicts on the others
             were taken from an earlier build.
         same: pairs of the same picture.
+        other_colours: pairs of the same picture in other colours.
         crowded: pictures with so many candidates that only the nearest were compared.
     """
 
@@ -268,6 +272,7 @@ class MatchCounts(_Frozen):
     candidates: int
     compared: int
     same: int
+    other_colours: int = 0
     crowded: int
 
 
@@ -379,6 +384,7 @@ class MixtureManifest(Manifest):
     corpora: dict[SourceName, Name]
     curation: Name
     reviews: dict[str, int] = {}
+    recoloured: int | None = None
     unavailable: list[Unavailable] = []
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals

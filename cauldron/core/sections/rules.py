@@ -168,6 +168,9 @@ class DuplicateRules(Strict):
         reviews: path of a file of pairs that a person has looked at (parquet, CSV or JSON lines),
             see how-to "Audit a merge". What it says of a pair holds, whatever the pixels say, for
             merging and for contamination. null: none.
+        other_colours: pictures that differ in nothing but their colours (grey copies, palettes,
+            more or less saturated) are the same, too. A question about the colour of a car may then
+            come to stand on a grey picture. As evidence of contamination they always count.
     """
 
     radius: Annotated[int, Field(ge=0, le=12)] = 8
@@ -178,6 +181,7 @@ class DuplicateRules(Strict):
     conflicts: Conflicts = "keep"
     max_documents: Annotated[int, Field(ge=1)] | None = 10
     reviews: Annotated[str, Field(min_length=1)] | None = None
+    other_colours: bool = False
 
 
 class TextOverlapRules(Strict):
@@ -214,9 +218,9 @@ class AgainstRules(Strict):
         ngram: number of consecutive words.
         texts: rows are also compared by their text alone; null: they are not.
         parts: training pictures that show a benchmark's in part (crops of up to 20 % an edge,
-            borders, captions, screens, collages), mirrored or in other colours are found too. Every
-            training picture is read and decoded once more: about 15 ms of a core each, and 100 ms
-            where they look like the benchmark's.
+            borders, captions, screens, collages), mirrored, in other colours or under a
+            half-transparent mark are found too. Every training picture is read and decoded once
+            more: about 15 ms of a core each, and 100 ms where they look like the benchmark's.
     """
 
     benchmarks: dict[Name, str] = Field(default_factory=dict)

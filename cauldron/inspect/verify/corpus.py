@@ -206,8 +206,10 @@ def corpus_problems(corpus: Place, parts: list[Counted]) -> list[str]:
     sums = whole.sums
     most = corpus.manifest.limit
     problems = []
-    if 0 <= most < counts.rows_in:
-        problems.append(f"{where}: {counts.rows_in:,} rows in, its limit is {most:,}")
+    # A file that cannot be read is one quarantined row, which takes nothing of the limit.
+    read = counts.rows_in - sum(counts.quarantined.values())
+    if 0 <= most < read:
+        problems.append(f"{where}: {read:,} rows were read, its limit is {most:,}")
     return problems + differences(
         where,
         [

@@ -57,7 +57,8 @@ _NEVER = {
         WHERE kind = 'text' AND t.images IS NULL""",
     "contamination of an unknown kind": """
         SELECT count(*) FROM {contamination}
-        WHERE kind IS NULL OR kind NOT IN ('picture', 'part', 'mirrored', 'colours', 'text')""",
+        WHERE kind IS NULL
+            OR kind NOT IN ('picture', 'part', 'mirrored', 'colours', 'watermark', 'text')""",
     "decisions with another cluster than their first image in one": """
         SELECT count(*) FROM {decisions} d LEFT JOIN pictures p USING (source, id)
         WHERE d.cluster IS DISTINCT FROM p.clusters[1]""",

@@ -70,6 +70,34 @@ def test_what_is_missing_is_named(document: str, answer: str, missing: list[str]
 
 
 @pytest.mark.parametrize(
+    ("answer", "missing"),
+    [
+        # The end of a range is not always a year without its century.
+        ("It sells 10-12,500 units.", ["10", "12,500"]),
+        ("It costs from 100-1,500 EUR.", ["100", "1,500"]),
+        ("It grew by 1990-95.5 points.", ["1990", "95.5"]),
+        # A pattern that ignores case takes a dotless i for an i.
+        ("It is 5 m\u0131llion.", ["5 million"]),
+        ("It has twenty-s\u0131x.", ["twenty-six"]),
+        ("It has f\u0131ve.", []),
+    ],
+)
+def test_no_notation_of_a_number_ends_the_job(answer: str, missing: list[str]) -> None:
+    assert Document(["nothing"]).missing(answer)[0] == missing
+
+
+@pytest.mark.parametrize(
+    "text",
+    [sign * 100_000 for sign in "9\n -'\"(*_."]
+    + ["x-" + "\n" * 100_000 + ".", "0.5 " * 5_000, "(1) " * 5_000],
+)
+def test_text_that_repeats_itself_takes_no_time(text: str) -> None:
+    start = time.process_time()
+    Document([text]).missing(text + "Ab")
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
     "text",
     ["9" * 5_000, "1," * 4_000, "1-" * 4_000, "two hundred " * 2_000, "A. " * 3_000, "IV" * 3_000],
 )

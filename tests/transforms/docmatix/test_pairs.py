@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from cauldron.transforms.docmatix.pairs import Pair, parse, problem
 
@@ -121,3 +123,16 @@ def test_decimals_are_dropped_as_published_unless_the_recipe_leaves_the_rule_out
 
 def test_every_code_is_listed() -> None:
     assert {*FIRES, *PUBLISHED_RULES, "unpaired"} <= set(PAIR_DROPPED)
+
+
+@pytest.mark.parametrize(
+    "sign", ["*", "_", "-", "=", " ", "\t", "\n", "#", ">", "<", "{", "[", "a", "1"]
+)
+@pytest.mark.parametrize("form", ["Q1: a{}b\nA1: c{}d", "{}x", "Q1: a\nA1: {}x\x0c", "Q{}x"])
+def test_an_answer_that_repeats_itself_takes_no_time(sign: str, form: str) -> None:
+    """Models fall into such loops; 2,000 tokens of one sign are more than 100,000 of it."""
+    text = form.replace("{}", sign * 100_000)
+    start = time.process_time()
+    for pair in parse(text):
+        problem(pair, PUBLISHED_RULES)
+    assert time.process_time() - start < 2

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import socket
 import ssl
 import time
 import zlib
+from typing import Any
 
 import pytest
 from cauldron.transforms.fetching.fetcher import Failed, Fetcher
 from cauldron.transforms.fetching.network import Network
 from PIL import Image
 
+from cauldron.core.errors import CauldronError
 from cauldron.core.sections.fetching import FetchRules, FetchTimeouts
 from tests.doubles.images import (
     Handler,
@@ -123,7 +126,10 @@ BAD: dict[str, tuple[Handler, str]] = {
     "to this machine": (redirect("http://127.0.0.1:{port}/1"), "address_refused"),
     "to it in IPv6": (redirect("http://[::1]:{port}/1"), "address_refused"),
     "to it, mapped": (redirect("http://[::ffff:127.0.0.1]:{port}/1"), "address_refused"),
-    "to it in octal": (redirect("http://0177.0.0.1:{port}/1"), "bad_url"),
+    "to it in octal": (redirect("http://0177.0.0.1:{port}/1"), "address_refused"),
+    "to it in hexadecimal": (redirect("http://0x7f.1:{port}/1"), "address_refused"),
+    "to it as a number": (redirect("http://2130706433:{port}/1"), "address_refused"),
+    "to a web socket": (redirect("ws://images.test:{port}/1"), "bad_redirect"),
     "to a name of it": (redirect("http://inside.test:{port}/1"), "address_refused"),
     "to a mapped name": (redirect("http://mapped.test:{port}/1"), "address_refused"),
     "to the metadata": (redirect("http://169.254.169.254/latest/meta-data"), "address_refused"),
@@ -158,6 +164,11 @@ def test_nothing_inside_is_ever_asked():
         ("http://inside.test:{port}/1", "address_refused"),
         ("http://unknown.test/1", "dns_failure"),
         ("http://images.test:1/1", "connect_failure"),
+        # What is no address of the web is not asked three times, and is no fault of a host.
+        ("ftp://images.test/1", "bad_url"),
+        ("ws://images.test:{port}/1", "bad_url"),
+        ("data:image/png;base64,AAAA", "bad_url"),
+        ("http://images.test:{port}/1\x7f", "bad_url"),
     ],
 )
 def test_an_address_that_cannot_be_asked_is_a_reason(url, reason):
@@ -165,6 +176,23 @@ def test_an_address_that_cannot_be_asked_is_a_reason(url, reason):
         (outcome,) = fetch_all(server, url)
         assert reason_of(outcome) == reason
         assert not server.log
+        assert isinstance(outcome, Failed)
+        assert outcome.is_hosts == (reason in ("dns_failure", "connect_failure"))
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://inside.test/1", "inside.test is at 127.0.0.1, not a public address"),
+        ("http://unknown.test/1", "unknown.test is not known"),
+        ("http://images.test:1/1", "Connect call failed"),
+    ],
+)
+def test_the_message_says_what_happened_and_not_only_that_there_was_no_connection(url, words):
+    with ImageServer() as server:
+        (outcome,) = fetch_all(server, url)
+    assert isinstance(outcome, Failed)
+    assert words in outcome.message
 
 
 def test_a_name_that_moves_inside_after_the_check_leads_nowhere():
@@ -260,6 +288,62 @@ def test_a_long_wait_is_cut():
         assert time.monotonic() - start < 5
 
 
+def test_a_busy_host_that_others_redirect_to_is_left_alone_as_well():
+    pages = {
+        "/a": redirect("http://other.test:{port}/1"),
+        "/b": redirect("http://other.test:{port}/2"),
+        "/1": answer("429 Too Many Requests", b"", "Retry-After: 1"),
+    }
+    allowed = rules(allowed_hosts=("images.test", "other.test"))
+
+    async def at_home(host: str) -> list[str]:
+        return ["127.0.0.1"]
+
+    async def run(port: int) -> tuple[bytes | Failed, float]:
+        network = Network(allowed, lookup=at_home)
+        fetcher = Fetcher(allowed, network)
+        try:
+            await fetcher.fetch(f"http://images.test:{port}/a")
+            start = time.monotonic()
+            second = await fetcher.fetch(f"http://images.test:{port}/b")
+            return second, time.monotonic() - start
+        finally:
+            await network.close()
+
+    with ImageServer(pages) as server:
+        outcome, seconds = asyncio.run(run(server.port))
+    assert outcome == photo(2)
+    assert seconds > 0.8
+
+
+def test_names_that_are_looked_up_for_long_do_not_keep_others_from_being_looked_up(monkeypatch):
+    look = socket.getaddrinfo
+
+    def slow_when_dead(host: Any, *rest: Any, **more: Any) -> Any:
+        if str(host).startswith("dead"):
+            time.sleep(1.5)
+            raise socket.gaierror(socket.EAI_AGAIN, "no server answers")
+        return look("127.0.0.1" if host == "images.test" else host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_when_dead)
+    of = rules(timeouts=FAST.model_copy(update={"dns": 0.5}), concurrency=200)
+
+    async def run(port: int) -> bytes | Failed:
+        network = Network(of)
+        fetcher = Fetcher(of, network)
+        dead = [asyncio.create_task(fetcher.fetch(f"http://dead{n}.test/1")) for n in range(100)]
+        try:
+            await asyncio.sleep(0.2)
+            live = await fetcher.fetch(f"http://images.test:{port}/1")
+            assert {reason_of(item) for item in await asyncio.gather(*dead)} == {"dns_failure"}
+            return live
+        finally:
+            await network.close()
+
+    with ImageServer() as server:
+        assert asyncio.run(run(server.port)) == photo(1)
+
+
 def test_what_is_the_images_fault_is_not_asked_again():
     with ImageServer({"/a": answer("404 Not Found")}) as server:
         fetch_all(server, "/a", of=rules(attempts=5))
@@ -312,6 +396,37 @@ def test_a_proxy_of_the_environment_is_used_and_asks_names_itself(monkeypatch):
         assert [outcome, direct] == [photo(9), photo(8)]
         assert reason_of(inside) == "address_refused"
         assert {line.path for line in proxy.log} == {"http://far.test/9", "/8"}
+
+
+@pytest.mark.parametrize(
+    "host", ["0x7f.1", "2130706433", "[fec0::1]", "localhost", "metadata.google.internal", "router"]
+)
+def test_a_proxy_is_not_asked_for_what_is_inside_its_network(monkeypatch, host):
+    with ImageServer() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        (outcome,) = fetch_all(proxy, f"http://{host}/9")
+        assert reason_of(outcome) == "address_refused"
+        assert not proxy.log
+        allowed = host.strip("[]")
+        (outcome,) = fetch_all(proxy, f"http://{host}/9", of=rules(allowed_hosts=(allowed,)))
+        assert isinstance(outcome, bytes)
+        assert len(proxy.log) == 1
+
+
+def test_an_exception_from_the_proxy_is_known_with_a_password_in_the_url(monkeypatch):
+    with ImageServer() as server:
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+        monkeypatch.setenv("no_proxy", "images.test")
+        assert fetch_all(server, "http://user:word@images.test:{port}/1") == [photo(1)]
+
+
+def test_a_proxy_of_another_kind_is_said_once_and_not_for_every_image(monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1080")
+    with ImageServer() as server, pytest.raises(CauldronError, match=r"all_proxy .*socks5://"):
+        fetch_all(server, "/1")
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,25 @@ def test_answers_are_found_again_by_url(folder):
     assert len(read_index(folder, 4)) == 0
 
 
+def test_an_upload_that_fails_is_not_forgotten_by_the_next_partition(monkeypatch):
+    folder = f"memory://{uuid.uuid4().hex}"
+    writer = StoreWriter(folder, 1)
+    put(writer, 3, "http://a/1", photo(1))
+    put(writer, 4, "http://b/1", photo(2))
+    with monkeypatch.context() as broken:
+
+        def fail(path: str, data: bytes) -> None:
+            raise OSError("503")
+
+        broken.setattr(storage, "write_bytes", fail)
+        for partition in (3, 4):
+            with pytest.raises(OSError, match="503"):
+                writer.close_partition(partition)
+    writer.close_partition(4)
+    assert read_images(folder, read_index(folder, 3)) == [photo(1)]
+    assert read_images(folder, read_index(folder, 4)) == [photo(2)]
+
+
 def test_a_record_file_is_a_tar_of_images_by_their_digest(folder):
     writer = StoreWriter(folder, 1)
     for number in range(3):

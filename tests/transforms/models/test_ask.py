@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
+from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
 
@@ -11,10 +13,10 @@ import apache_beam as beam
 import pytest
 from cauldron.transforms.models import ask, calls
 from cauldron.transforms.models.ask import AskModel, ask_all, close_callers
-from cauldron.transforms.models.budget import Limits, Price
+from cauldron.transforms.models.budget import Budget, Limits, Price
 from cauldron.transforms.models.calls import EndpointError
 from cauldron.transforms.models.endpoint import Endpoint, parse_retry_after
-from cauldron.transforms.models.questions import Answer, Failure, Message, Question
+from cauldron.transforms.models.questions import Answer, Failure, Message, Picture, Question
 from cauldron.transforms.models.store import AnswerStore
 
 from cauldron.core.errors import CauldronError, UsageError
@@ -188,6 +190,72 @@ def test_retry_after_is_seconds_or_a_date():
     assert 25 < parse_retry_after(formatdate(time.time() + 30, usegmt=True)) <= 30
     assert parse_retry_after(formatdate(time.time() - 30, usegmt=True)) == 0
     assert parse_retry_after("soon") == parse_retry_after(None) == 0
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2027 00:00:00 +9999999999999",
+        "Mon, 01 Jan 0001 00:00:00 -0000",
+        "Mon, 99 Foo",
+        "nan",
+    ],
+)
+def test_a_retry_after_that_means_nothing_is_none(value):
+    """A server of images that sends one must not end the build."""
+    assert parse_retry_after(value) == 0
+
+
+def test_a_forbidden_question_among_answered_ones_is_refused(server, endpoint, tmp_path):
+    list(ask_all(questions(1), endpoint(), str(tmp_path)))
+    server.behaviour = Behaviour(faults={"403": 0.2}, faulty_attempts=1000)
+    got = dict(ask_all(questions(60), endpoint(), str(tmp_path)))
+    assert {o.reason for o in got.values() if isinstance(o, Failure)} == {"refused"}
+    # A key that no longer counts is told from that.
+    server.behaviour = Behaviour(faults={"403": 1.0}, faulty_attempts=1000)
+    with pytest.raises(EndpointError, match="answers 403"):
+        list(ask_all(questions(500)[100:], endpoint(), str(tmp_path)))
+
+
+def test_a_forbidden_key_stops_the_job(server, endpoint, tmp_path):
+    server.behaviour = Behaviour(faults={"403": 1.0}, faulty_attempts=1000)
+    with pytest.raises(EndpointError, match="answers 403"):
+        list(ask_all(questions(5), endpoint(), str(tmp_path)))
+
+
+def test_an_address_from_which_nothing_comes_back_is_down_and_costs_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(calls, "_CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(calls, "_FIRST_WAIT", 0.01)
+    with ExitStack() as stack:
+        # Its queue of connections is full, so the system answers no more.
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        stack.callback(close_callers)
+        start = time.monotonic()
+        with pytest.raises(EndpointError, match="does not answer"):
+            list(ask_all(questions(1), Endpoint(url, MODEL, attempts=2), str(tmp_path)))
+        assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("parts", "extra", "least"),
+    [
+        # A long text beside a picture, and a limit that goes by another name.
+        (("x" * 100_000, Picture("0" * 64, "image/png", b"png")), {}, 50_000 + 4_096 + 2_000),
+        (("x",), {"max_tokens": None, "max_completion_tokens": 9_000}, 9_000),
+    ],
+)
+def test_what_a_question_may_cost_counts_all_of_it(tmp_path, parts, extra, least):
+    budget = Budget(Limits(max_cost=1, price=Price(1e6, 1e6)), str(tmp_path))
+    question = Question("", (Message("user", parts),))
+    assert least <= budget.most(question, MODEL.model_copy(update={"extra": extra})) < 2 * least
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 100])

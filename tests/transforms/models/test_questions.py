@@ -99,8 +99,18 @@ def test_a_null_answer_is_an_empty_one():
     assert parse_answer(completion(content=None)).text == ""
 
 
+def test_an_answer_that_is_cut_within_an_emoji_can_be_written_to_files():
+    whole, half = parse_answer(completion(content="a\U0001f600")), completion(content="a\ud83d")
+    assert whole.text == "a\U0001f600"
+    assert parse_answer(half).text == "a\ufffd"
+
+
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"choices": []}', completion(content=7), completion(), b"\xff"]
+    "body",
+    [
+        *(b"", b"[]", b"{}", b'{"choices": []}', b"\xff", b"[" * 100_000),
+        *(completion(content=7), completion()),
+    ],
 )
 def test_anything_else_is_not_an_answer(body):
     with pytest.raises(ValueError, match="not a chat completion"):
@@ -114,6 +124,8 @@ def test_anything_else_is_not_an_answer(body):
         ("http://h:8000/v1/", "http://h:8000/v1/chat/completions"),
         ("https://h/api/openai", "https://h/api/openai/chat/completions"),
         ("https://h/v1/chat/completions", "https://h/v1/chat/completions"),
+        ("https://h/d/name?api-version=1", "https://h/d/name/chat/completions?api-version=1"),
+        ("https://h/chat/completions?v=1", "https://h/chat/completions?v=1"),
     ],
 )
 def test_the_address_of_a_server_or_of_its_api_will_do(url, called):

@@ -21,7 +21,7 @@ import numpy as np
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.arrays import I64, Flags, smallest_of_component
-from cauldron.transforms.matching.records import Limits
+from cauldron.transforms.matching.records import DIFFERENT, Limits
 
 # How many times the pixels of the leader the best picture may have.
 _MOST_LARGER = 2
@@ -64,7 +64,7 @@ def choose_leaders(
         members, compared: `MEMBER` and `COMPARED` records.
         first, second: places of the members of each pair.
     """
-    same = compared["same"] == 1
+    same = compared["same"] != DIFFERENT
     component = smallest_of_component(first[same], second[same], len(members))
     order = best_first(members)
     best = _first_of_each(component, order)
@@ -138,7 +138,7 @@ def supported(leaders: Leaders, first: I64, second: I64, compared: Array, stays:
     inside = np.flatnonzero(
         may[first] & may[second] & (leaders.component[first] == leaders.component[second])
     )
-    votes = np.tile(np.where(compared["same"][inside] == 1, 1, -1), 2)
+    votes = np.tile(np.where(compared["same"][inside] != DIFFERENT, 1, -1), 2)
     if (votes > 0).all():
         return stays
     ends = np.concatenate([first[inside], second[inside]])
@@ -158,7 +158,7 @@ def with_representatives(
     """With the best member that is the same as all others of its cluster in place of the leader."""
     if not leaders.replaced.any():
         return leaders
-    inside = stays[first] & stays[second] & (compared["same"] == 1)
+    inside = stays[first] & stays[second] & (compared["same"] != DIFFERENT)
     alike = np.bincount(np.concatenate([first[inside], second[inside]]), minlength=len(stays))
     size = np.bincount(leaders.component[stays], minlength=len(stays))[leaders.component]
     may = stays & (alike == size - 1)

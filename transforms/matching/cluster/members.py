@@ -15,8 +15,8 @@ from cauldron.transforms.matching.arrays import (
 )
 from cauldron.transforms.matching.cluster.components import EDGE, forest
 from cauldron.transforms.matching.cluster.representatives import COMPARED, MEMBER
-from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, MatchJob
-from cauldron.transforms.matching.reviews import same_pairs, verdicts_of
+from cauldron.transforms.matching.records import BENCHMARK, DIFFERENT, OCCURRENCE, PICTURE, MatchJob
+from cauldron.transforms.matching.reviews import is_same, same_pairs, verdicts_of
 
 # Identifies an image. The smallest is the best.
 IMAGE_KEY = ("source", "id_high", "id_low", "image")
@@ -37,7 +37,7 @@ def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
     """
     outside = benchmarks["number"][benchmarks["kind"] == BENCHMARK]
     found = [np.zeros(0, dtype=EDGE)]
-    for pairs in same_pairs(number, job):
+    for pairs in same_pairs(number, job, job.other_colours):
         pairs = pairs[~(is_in(pairs["first"], outside) | is_in(pairs["second"], outside))]
         edges = np.zeros(len(pairs), dtype=EDGE)
         edges["large"], edges["small"] = pairs["second"], pairs["first"]
@@ -102,6 +102,13 @@ def read_members(labels: Array, number: int, job: MatchJob) -> Array:
     return members
 
 
+def as_compared(verdicts: Array, job: MatchJob) -> Array:
+    """Verdicts as `COMPARED` records, in which `same` is not 0 for what a cluster may hold."""
+    compared = verdicts[list(COMPARED.names or ())].astype(COMPARED)
+    compared["same"][~is_same(verdicts, job.other_colours)] = DIFFERENT
+    return compared
+
+
 def read_compared(labels: Array, number: int, job: MatchJob) -> Iterator[tuple[U64, Array]]:
     """The verdicts of a range on pictures with a label, also those that are not the same.
 
@@ -109,6 +116,6 @@ def read_compared(labels: Array, number: int, job: MatchJob) -> Iterator[tuple[U
         roots, and `COMPARED` records.
     """
     for verdicts in verdicts_of(number, job, COMPARED):
-        compared = verdicts[is_in(verdicts["first"], labels["vertex"])]
+        compared = as_compared(verdicts[is_in(verdicts["first"], labels["vertex"])], job)
         if len(compared):
             yield labels["root"][np.searchsorted(labels["vertex"], compared["first"])], compared

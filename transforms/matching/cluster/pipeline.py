@@ -34,7 +34,12 @@ from cauldron.transforms.matching.cluster.files import (
     with_origins,
     write_file,
 )
-from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
+from cauldron.transforms.matching.cluster.members import (
+    as_compared,
+    read_compared,
+    read_edges,
+    read_members,
+)
 from cauldron.transforms.matching.cluster.representatives import (
     COMPARED,
     MEMBER,
@@ -107,8 +112,7 @@ class _Compare(beam.DoFn):
     def process(self, element: bytes) -> Iterator[tuple[int, bytes]]:
         missing = from_bytes([element], MISSING)
         verdicts = self._comparer.compare(missing[list(PAIR.names or ())].astype(PAIR))
-        compared = verdicts[list(COMPARED.names or ())].astype(COMPARED)
-        yield from cut_by(compared, missing["bucket"])
+        yield from cut_by(as_compared(verdicts, self._job), missing["bucket"])
 
 
 def _count_splits(element: tuple[int, bytes], files: int) -> Iterator[tuple[int, tuple[int, int]]]:

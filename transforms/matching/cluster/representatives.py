@@ -35,7 +35,14 @@ from cauldron.transforms.matching.cluster.leader import (
     with_representatives,
 )
 from cauldron.transforms.matching.cluster.reviewed import Units, units_of
-from cauldron.transforms.matching.records import OCCURRENCE, PAIR, PICTURE, MatchJob
+from cauldron.transforms.matching.records import (
+    DIFFERENT,
+    OCCURRENCE,
+    OTHER_COLOURS,
+    PAIR,
+    PICTURE,
+    MatchJob,
+)
 from cauldron.transforms.matching.reviews import reviewed_pairs
 
 SPLITS = 4
@@ -54,17 +61,20 @@ MEMBER = np.dtype(
     ]
 )
 
-# A pair whose pixels were compared.
+# A pair whose pixels were compared. `same` as in `VERDICT`, but 0 for a pair that is the same only
+# in other colours, if that does not count.
 COMPARED = np.dtype(
     [("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("score", "<f4"), ("same", "u1")]
 )
 
-# The result for a picture. `key_*` are of its representative, `place` is one of those below.
-# Pictures that were never in a component of several are left out.
+# The result for a picture. `key_*` are of its representative, `place` is one of those below,
+# `other_colours` is 1 if it shows its representative in other colours. Pictures that were never in
+# a component of several are left out.
 SETTLED = np.dtype(
     [
         *[("number", "<u8"), ("key_high", "<u8"), ("key_low", "<u8")],
-        *[("distance", "u1"), ("score", "<f4"), ("place", "u1"), ("splits", "u1")],
+        *[("distance", "u1"), ("score", "<f4"), ("other_colours", "u1")],
+        *[("place", "u1"), ("splits", "u1")],
     ]
 )
 REPRESENTATIVE, FOLLOWER, ALONE, UNSETTLED = range(4)
@@ -136,7 +146,7 @@ def _obey(
     compared: Array,
 ) -> tuple[Leaders, Flags]:
     """Leaders and who stays with them, as reviews say. Arguments as in `Units.obey`."""
-    obeyed, held = units.obey(leaders, stays, settles, first, second, compared["same"] == 1)
+    obeyed, held = units.obey(leaders, stays, settles, first, second, compared["same"] != DIFFERENT)
     seen = stays & obeyed
     leaders = with_representatives(leaders, first, second, compared, seen)
     known = np.where(obeyed & ~seen, held, leaders.known)
@@ -192,13 +202,14 @@ def _records(members: Array, representatives: Array, pairs: Array, place: Any) -
     follows = place == FOLLOWER
     settled["distance"] = np.where(follows, pairs["distance"], 0)
     settled["score"] = np.where(follows, pairs["score"], 1)
+    settled["other_colours"] = follows & (pairs["same"] == OTHER_COLOURS)
     settled["place"] = place
     return settled
 
 
 def _take_in_order(members: Array, compared: Array, reviewed: Array) -> Array:
     """Settle members with the known pairs: the best takes all that are the same, and so on."""
-    first, second, compared = _inside(members, compared[compared["same"] == 1])
+    first, second, compared = _inside(members, compared[compared["same"] != DIFFERENT])
     ends, others = np.concatenate([first, second]), np.concatenate([second, first])
     order = np.argsort(ends, kind="stable")
     start = np.searchsorted(ends[order], np.arange(len(members) + 1))

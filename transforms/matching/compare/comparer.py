@@ -9,9 +9,18 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import smallest_of_component
-from cauldron.transforms.matching.compare.comparison import compare
+from cauldron.transforms.matching.compare.colours import compare_colours
+from cauldron.transforms.matching.compare.comparison import Comparison, compare
 from cauldron.transforms.matching.compare.prepared import Prepared, prepare
-from cauldron.transforms.matching.records import PAIR, PICTURE, VERDICT, MatchJob
+from cauldron.transforms.matching.records import (
+    DIFFERENT,
+    OTHER_COLOURS,
+    PAIR,
+    PICTURE,
+    SAME,
+    VERDICT,
+    MatchJob,
+)
 
 from cauldron.core import storage
 
@@ -65,6 +74,15 @@ class _Recent(Generic[K, V]):
         return value
 
 
+def verdict(first: Prepared, second: Prepared) -> tuple[Comparison, int]:
+    """The comparison of two pictures, and `same` of a `VERDICT` record."""
+    found = compare(first, second)
+    if found.same:
+        return found, SAME
+    recoloured = compare_colours(first, second, found)
+    return (found, DIFFERENT) if recoloured is None else (recoloured, OTHER_COLOURS)
+
+
 class PictureComparer:
     """Compares pictures by number. Keeps a few tables and decoded pictures; not thread-safe."""
 
@@ -85,9 +103,9 @@ class PictureComparer:
             self._fetch(pairs[start:stop])
             for at in range(start, stop):
                 first, second = (int(pairs[name][at]) for name in ("first", "second"))
-                found = compare(self._prepared.get(first), self._prepared.get(second))
+                found, same = verdict(self._prepared.get(first), self._prepared.get(second))
                 verdicts["score"][at] = found.score
-                verdicts["drawing"][at], verdicts["same"][at] = found.drawing, found.same
+                verdicts["drawing"][at], verdicts["same"][at] = found.drawing, same
         return verdicts
 
     def without_scores(self, pairs: Array) -> Array:

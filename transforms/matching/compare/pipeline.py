@@ -15,7 +15,7 @@ import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, read_array, write_array
 from cauldron.transforms.matching.compare.comparer import PictureComparer, batches
 from cauldron.transforms.matching.join import found_candidates
-from cauldron.transforms.matching.records import PAIR, VERDICT, MatchJob
+from cauldron.transforms.matching.records import OTHER_COLOURS, PAIR, SAME, VERDICT, MatchJob
 
 from cauldron.core import storage
 
@@ -114,7 +114,8 @@ def write_verdicts(number: int, packed: Iterable[Compared], job: MatchJob) -> No
         "range": number,
         "verdicts": write_array(job.verdicts(number), verdicts),
         "compared": sum(len(piece) for new, piece in pieces if new) // VERDICT.itemsize,
-        "same": int(verdicts["same"].sum()),
+        "same": int((verdicts["same"] == SAME).sum()),
+        "other_colours": int((verdicts["same"] == OTHER_COLOURS).sum()),
     }
     storage.write_json(job.marker("verdicts", number), marker)
 

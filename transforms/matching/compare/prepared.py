@@ -8,6 +8,7 @@ most 1.4 MB. A smaller limit would be faster, but single digits could no longer 
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +31,11 @@ _GROUND = 2
 
 _THREE = np.ones((3, 3), np.uint8)
 
+# The most colours of a palette, and how many pixels are looked at: a few tell most pictures.
+PALETTE = 256
+_PALETTE_SAMPLES = (2_048, 16_384)
+_PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
@@ -45,6 +51,7 @@ class Prepared:
         sharpness: mean strength of edges; a blurred copy of the same scale has less.
         drawing: text or line art: a large part has one grey level.
         blank: without structure, see `is_blank`.
+        palette: of `PALETTE` colours at most.
     """
 
     size: tuple[int, int]
@@ -55,11 +62,21 @@ class Prepared:
     sharpness: float
     drawing: bool
     blank: bool
+    palette: bool
 
 
 def prepare(data: bytes) -> Prepared:
     """Decode a stored picture: JPEG, PNG or WebP, RGB or L."""
-    pixels, size, decoded = _decoded(data)
+    return _prepared(*_decoded(data))
+
+
+def prepare_pixels(pixels: Plane) -> Prepared:
+    """A picture that was decoded to (height, width) or (height, width, 3), RGB."""
+    return _prepared(pixels, (pixels.shape[1], pixels.shape[0]), 1.0)
+
+
+def _prepared(pixels: Plane, size: tuple[int, int], decoded: float) -> Prepared:
+    """Args: as `_decoded` returns them."""
     greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
     factor = _factor(*size)
     target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
@@ -81,6 +98,7 @@ def prepare(data: bytes) -> Prepared:
         round(cv2.norm(cv2.Laplacian(greys, cv2.CV_16S), cv2.NORM_L1) / greys.size, 4),
         ground >= DRAWING_GROUND,
         is_blank(int(ground)),
+        _has_palette(pixels),
     )
 
 
@@ -108,6 +126,18 @@ def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
             if found is not None:
                 return found, size, scale
         return np.asarray(image if image.mode == "L" else image.convert("RGB")), size, scale
+
+
+def _has_palette(pixels: Plane) -> bool:
+    """Whether the colours of evenly spaced pixels are few. A grey picture has no palette."""
+    if pixels.ndim == 2:
+        return False
+    for samples in _PALETTE_SAMPLES:
+        step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // samples))
+        packed = pixels[::step, ::step].astype(np.uint32) @ _PACKED
+        if len(np.unique(packed)) > PALETTE:
+            return False
+    return True
 
 
 def _coloured(plane: Plane) -> Plane:

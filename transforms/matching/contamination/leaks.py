@@ -3,10 +3,11 @@
 A training picture is a leak of a benchmark picture
 
   - that has the same content: distance 0, score 1;
-  - that a verdict calls the same;
+  - that a verdict calls the same, or the same in other colours (kind ``colours``);
   - indirectly, if a verdict calls it the same as another training picture, which a verdict calls
     the same as the benchmark's. Only pictures without a leak of the first two kinds are looked at,
-    and only one step is taken. The leak has the distance and score of the weaker verdict.
+    and only one step is taken. The leak has the distance and score of the weaker verdict, and is of
+    kind ``picture`` only if both verdicts are.
 
 The third kind exists because a leak is often an altered copy of an altered copy. A crop of a
 re-encoded copy may miss the threshold against the benchmark's own file, its hash may be outside the
@@ -29,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.matching.arrays import U64, Flags, equal_pairs, is_in, starts
-from cauldron.transforms.matching.records import BENCHMARK, LEAK, TRAINING
+from cauldron.transforms.matching.records import BENCHMARK, COLOURS, LEAK, OTHER_COLOURS, TRAINING
 
 # A training picture keeps its strongest leaks over all benchmarks. Only nearly blank pictures have
 # more: all other pictures of a benchmark that are the same as it are one picture.
@@ -43,7 +44,7 @@ def leaks_by_content(benchmarks: Array) -> Array:
         benchmarks: `BENCHMARK_PICTURE` records.
     """
     both = benchmarks["number"][benchmarks["kind"] == TRAINING | BENCHMARK]
-    return _leaks(both, both, 0, 1.0)
+    return _leaks(both, both, 0, 1.0, 0)
 
 
 def leaks_by_verdict(pairs: Array, benchmarks: Array) -> Array:
@@ -89,14 +90,15 @@ def _either_way(pairs: Array, training: dict[str, Flags], benchmark: dict[str, F
     leaks = []
     for one, other in (("first", "second"), ("second", "first")):
         chosen = pairs[training[one] & benchmark[other]]
-        leaks.append(_leaks(chosen[one], chosen[other], chosen["distance"], chosen["score"]))
+        kind = np.where(chosen["same"] == OTHER_COLOURS, COLOURS, 0)
+        leaks.append(_leaks(chosen[one], chosen[other], chosen["distance"], chosen["score"], kind))
     return np.concatenate(leaks)
 
 
-def _leaks(training: Any, benchmark: Any, distance: Any, score: Any) -> Array:
+def _leaks(training: Any, benchmark: Any, distance: Any, score: Any, kind: Any) -> Array:
     leaks = np.zeros(len(training), dtype=LEAK)
     leaks["training"], leaks["benchmark"] = training, benchmark
-    leaks["distance"], leaks["score"] = distance, score
+    leaks["distance"], leaks["score"], leaks["kind"] = distance, score, kind
     return leaks
 
 
@@ -106,9 +108,8 @@ def indirect_leaks(steps: Array, leaks: Array) -> Array:
     step, leak = equal_pairs(steps["benchmark"], leaks["training"])
     near, far = steps[step], leaks[leak]
     weaker = np.where(_is_weaker(near, far), near, far)
-    leaks = _leaks(near["training"], far["benchmark"], weaker["distance"], weaker["score"])
-    leaks["kind"] = far["kind"]
-    return leaks
+    kind = np.where(far["kind"] > 0, far["kind"], near["kind"])
+    return _leaks(near["training"], far["benchmark"], weaker["distance"], weaker["score"], kind)
 
 
 def _is_weaker(near: Array, far: Array) -> Flags:

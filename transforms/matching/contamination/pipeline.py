@@ -57,7 +57,7 @@ def _direct_leaks(
     pictures = unpack_benchmarks(benchmarks)
     own = pictures[pictures["number"] >> np.uint64(32) == element]
     yield from _by_range(leaks_by_content(own), "training")
-    for pairs in same_pairs(element, job):
+    for pairs in same_pairs(element, job, other_colours=True):
         yield from _by_range(leaks_by_verdict(pairs, pictures), "training")
 
 
@@ -77,7 +77,7 @@ def _find_steps(
 ) -> Iterator[tuple[int, bytes]]:
     """Steps of a range, split by the range of the picture that they lead to."""
     pictures, numbers = unpack_benchmarks(benchmarks), sorted_numbers(chain(*leaked))
-    for pairs in same_pairs(element, job):
+    for pairs in same_pairs(element, job, other_colours=True):
         yield from _by_range(steps(pairs, pictures, numbers), "benchmark")
 
 

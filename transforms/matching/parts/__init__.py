@@ -11,7 +11,8 @@ are looked up, and what meets is decided on pixels (`compare.compare`).
     of up to 20 % an edge, borders, captions, screens, collages.
   - ``mirrored``: the whole picture, mirrored or upside down. Proposed by its hashes.
   - ``colours``: the same picture, or part of it, in other colours: grey, a palette, more or less
-    saturated.
+    saturated, more or less contrast.
+  - ``watermark``: the same picture, or part of it, under a half-transparent mark.
 
 Every leak becomes evidence like any other (`contamination`). Equal pictures give equal leaks on
 every runner and number of workers: samples are drawn with fixed seeds, and batches do not matter.

@@ -18,6 +18,10 @@ from PIL import Image
 
 # Pixels on the longest side.
 SIDE = 640
+# A picture of so many pixels on the longest side is scaled to these, with more features: it may be
+# a collage, whose tiles have too few at `SIDE`.
+LARGE = 1000
+LARGE_FEATURES = 1600
 # Of a picture in all of its `CELLS` x `CELLS` cells.
 MOST_FEATURES = 800
 CELLS = 8
@@ -62,6 +66,13 @@ def read_grey(data: bytes, side: int = SIDE) -> tuple[Grey, tuple[int, int]]:
         if factor < 1:
             image.draft("L", (max(1, int(size[0] * factor)), max(1, int(size[1] * factor))))
         return np.asarray(image.convert("L")), size
+
+
+def searched_features(data: bytes, size: tuple[int, int]) -> Features:
+    """The features of a training picture of this width and height."""
+    if max(size) >= LARGE:
+        return features_of(data, LARGE_FEATURES, (LARGE,))
+    return features_of(data)
 
 
 def features_of(

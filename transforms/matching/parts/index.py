@@ -21,8 +21,8 @@ CROWD = 48
 NEAR = 44
 # Features of a picture that must meet those of a benchmark's picture before it is looked at.
 FEWEST = 8
-# Benchmark pictures that are looked at for one training picture.
-MOST = 6
+# Benchmark pictures that are looked at for one training picture, and for a large one.
+MOST, MOST_LARGE = 6, 12
 
 _SEED = 20_261_129
 
@@ -76,9 +76,9 @@ class FeatureIndex:
         return keys[keep], order[keep].astype(np.uint32)
 
     def proposals(
-        self, points: npt.NDArray[np.float32], descriptors: npt.NDArray[np.uint8]
+        self, points: npt.NDArray[np.float32], descriptors: npt.NDArray[np.uint8], most: int = MOST
     ) -> list[Proposal]:
-        """The pictures with most features in common, at most `MOST`, the best first."""
+        """The pictures with most features in common, at most `most`, the best first."""
         ours, theirs, apart = self._met(descriptors)
         if len(ours) < FEWEST:
             return []
@@ -95,7 +95,7 @@ class FeatureIndex:
         enough = np.bincount(pictures) >= FEWEST
         best = np.argsort(-np.round(votes, 6), kind="stable")
         found = []
-        for picture in best[enough[best]][:MOST].tolist():
+        for picture in best[enough[best]][:most].tolist():
             here = pictures == picture
             found.append(Proposal(picture, points[ours[here]], self._points[theirs[here]]))
         return found

@@ -4,12 +4,8 @@ The part that both show is cut out of both, and the two cuttings are compared li
 pictures (`compare.compare`): every cell of 8 x 8 pixels must agree. So a logo, a heading or a frame
 in common is not enough, because the rest of what both should show disagrees.
 
-Cuttings that are not the same are compared once more without colours. They are the same picture in
-other colours if grey agrees everywhere, and the colours of one are those of the other, more or less
-strong, everywhere: two series of a chart that exchange their colours are not.
-
-A photograph of at most 256 colours has edges where its original has none. It is a copy of the other
-picture if no place of them is far apart.
+Cuttings that are not the same may be the same in other colours (`compare.colours`).
+Those on the same grid of pixels may be copies with other levels (`altered`).
 """
 
 from __future__ import annotations
@@ -21,8 +17,10 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import compare
-from cauldron.transforms.matching.compare.prepared import Prepared, prepare
+from cauldron.transforms.matching.compare.prepared import prepare_pixels
+from cauldron.transforms.matching.parts.altered import marked_copy, tone_copy
 from cauldron.transforms.matching.parts.geometry import Placed
 from PIL import Image
 
@@ -37,19 +35,7 @@ _UNSCALED = 0.012
 _INSET = 0.006
 _NUDGE = 2
 
-# Pixels a side at which colours are compared, and how far apart they may be.
-_COLOUR_SIDE = 96
-_LEAST_APART = 1.5
-_MOST_APART = 14.0
-
-# Copies of nine photographs with 256 colours are up to 34 grey levels apart, averaged over 7 x 7
-# pixels; with an object moved, removed or in another colour the same photographs are 46 or more.
-_PALETTE = 256
-_AROUND = (7, 7)
-_MOST_LEVELS = 36.0
-_LEVELS_OF_CONTRAST = 0.9
-
-Kind = Literal["picture", "colours"]
+Kind = Literal["picture", "colours", "watermark"]
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
@@ -58,7 +44,8 @@ class Judged(NamedTuple):
     """Two cuttings that are the same.
 
     Attributes:
-        kind: ``picture``, or ``colours`` if only grey agrees.
+        kind: ``picture``; ``colours`` if only grey agrees, or contrast was changed; ``watermark``
+            if a half-transparent mark lies over the training picture.
         score: 0.5 to 1.
     """
 
@@ -142,57 +129,21 @@ def nudged(ours: Pixels, theirs: Pixels, boxes: tuple[Box, Box]) -> tuple[Box, B
 
 def judge(ours: Pixels, theirs: Pixels) -> Judged | None:
     """Compare two pictures; None if they are not the same."""
-    found = compare(_prepared(ours), _prepared(theirs))
+    first, second = prepare_pixels(ours), prepare_pixels(theirs)
+    found = compare(first, second)
     if found.same:
         return Judged("picture", found.score)
-    if _other_colours(ours, theirs):
-        found = compare(_prepared(_grey(ours)), _prepared(_grey(theirs)))
-        if found.same:
-            return Judged("colours", found.score)
-    return None if found.drawing else _palette_copy(ours, theirs)
-
-
-def _palette_copy(ours: Pixels, theirs: Pixels) -> Judged | None:
-    if not (_few_colours(ours) or _few_colours(theirs)):
+    recoloured = compare_colours(first, second, found)
+    if recoloured is not None:
+        return Judged("colours", recoloured.score)
+    if ours.shape != theirs.shape or first.blank or second.blank:
         return None
-    size = min(ours.shape[1], theirs.shape[1]), min(ours.shape[0], theirs.shape[0])
-    a, b = (
-        cv2.resize(_grey(one), size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        for one in (ours, theirs)
-    )
-    apart = float(np.abs(cv2.blur(a - b, _AROUND)).max())
-    most = min(_MOST_LEVELS, _LEVELS_OF_CONTRAST * float(min(a.std(), b.std())))
-    return Judged("colours", round(1 - 0.5 * apart / most, 4)) if apart <= most else None
-
-
-def _few_colours(pixels: Pixels) -> bool:
-    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-    return len(np.unique(packed)) <= _PALETTE
-
-
-def _prepared(pixels: Pixels) -> Prepared:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
-    return prepare(buffer.getvalue())
+    score = tone_copy(ours, theirs, first, second)
+    if score is not None:
+        return Judged("colours", score)
+    score = marked_copy(first, second)
+    return None if score is None else Judged("watermark", score)
 
 
 def _grey(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-
-
-def _other_colours(ours: Pixels, theirs: Pixels) -> bool:
-    """Whether the colours of one are those of the other, weaker or stronger by one factor, and not
-    the same."""
-    a, b = (_chroma(pixels) for pixels in (ours, theirs))
-    if float(np.quantile(np.abs(a - b), 0.99)) < _LEAST_APART:
-        return False
-    weak, strong = sorted((a, b), key=lambda plane: float((plane * plane).sum()))
-    factor = float((weak * strong).sum()) / max(float((strong * strong).sum()), 1.0)
-    apart = np.abs(weak - max(factor, 0.0) * strong).max(axis=2)
-    return float(apart.max()) <= _MOST_APART
-
-
-def _chroma(pixels: Pixels) -> npt.NDArray[np.float32]:
-    small = cv2.resize(pixels, (_COLOUR_SIDE, _COLOUR_SIDE), interpolation=cv2.INTER_AREA)
-    both = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)[:, :, 1:].astype(np.float32) - 128
-    return np.asarray(cv2.blur(both, (3, 3)), dtype=np.float32)

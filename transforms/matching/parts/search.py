@@ -8,9 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from cauldron.transforms.matching.parts.features import features_of
+from cauldron.transforms.matching.parts.features import LARGE, features_of, searched_features
 from cauldron.transforms.matching.parts.geometry import place
-from cauldron.transforms.matching.parts.index import FeatureIndex
+from cauldron.transforms.matching.parts.index import MOST, MOST_LARGE, FeatureIndex
 from cauldron.transforms.matching.parts.judge import Pixels, common, cut, judge, nudged, pixels_of
 from cauldron.transforms.matching.parts.records import MIRRORS, Tested, packed
 from cauldron.transforms.matching.records import Limits, MatchJob
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
     Attributes:
         benchmark: number of the benchmark picture.
-        kind: ``part``, ``mirrored`` or ``colours``.
+        kind: ``part``, ``mirrored``, ``colours`` or ``watermark``.
         distance: of the 64-bit hashes, of the mirrored picture for ``mirrored``.
         score: 0.5 to 1.
     """
@@ -84,10 +84,12 @@ class Search:
         """
         if not self._tested:
             return []
-        features = features_of(data)
+        size = int(stored["width"]), int(stored["height"])
+        features = searched_features(data, size)
         pixels = lru_cache(maxsize=1)(lambda: pixels_of(data))
+        most = MOST_LARGE if max(size) >= LARGE else MOST
         found = [self._mirror(at, how, pixels(), stored) for at, how in self._mirrors(stored)]
-        for proposal in self._index.proposals(features.points, features.descriptors):
+        for proposal in self._index.proposals(features.points, features.descriptors, most):
             theirs = self._tested[proposal.picture]
             placed = place(proposal.ours, proposal.theirs, features.size, theirs.size)
             boxes = placed and common(placed, features.size, theirs.size)
@@ -123,7 +125,7 @@ class Search:
         if judged is None:
             return None
         distance = int(np.bitwise_count(self._hashes[at] ^ stored["phash"]))
-        kind = "colours" if judged.kind == "colours" else "part"
+        kind = "part" if judged.kind == "picture" else judged.kind
         return Found(self._number(at), kind, distance, judged.score)
 
     def _number(self, at: int) -> int:

@@ -22,6 +22,7 @@ from cauldron.transforms.matching.reviews.resolve import (
     write_asked,
 )
 from cauldron.transforms.matching.reviews.verdicts import (
+    is_same,
     kept_apart,
     reviewed_pairs,
     same_pairs,
@@ -32,6 +33,7 @@ __all__ = [
     "REVIEW_VERSION",
     "ResolveReviews",
     "ReviewJob",
+    "is_same",
     "kept_apart",
     "reviewed_pairs",
     "same_pairs",

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import Flags, row_groups
-from cauldron.transforms.matching.records import REVIEWED, VERDICT, MatchJob
+from cauldron.transforms.matching.records import OTHER_COLOURS, REVIEWED, SAME, VERDICT, MatchJob
 
 _PAIR = ("first", "second", "distance", "score", "same")
 _VERDICT = np.dtype([(name, VERDICT[name]) for name in _PAIR])
@@ -44,12 +44,22 @@ def verdicts_of(number: int, job: MatchJob, dtype: np.dtype[np.void]) -> Iterato
         yield spoken
 
 
-def same_pairs(number: int, job: MatchJob) -> Iterator[Array]:
-    """The pairs of a range that are the same: first, second, distance, score, same."""
+def same_pairs(number: int, job: MatchJob, other_colours: bool) -> Iterator[Array]:
+    """The pairs of a range that are the same: first, second, distance, score, same.
+
+    Args:
+        other_colours: also those that are the same in other colours.
+    """
     for verdicts in verdicts_of(number, job, _VERDICT):
-        same = verdicts[verdicts["same"] == 1]
+        same = verdicts[is_same(verdicts, other_colours)]
         if len(same):
             yield same
+
+
+def is_same(verdicts: Array, other_colours: bool) -> Flags:
+    """Which verdicts are `SAME`, or `OTHER_COLOURS` if that counts."""
+    same: Flags = verdicts["same"] == SAME
+    return same | (verdicts["same"] == OTHER_COLOURS) if other_colours else same
 
 
 def is_reviewed(pairs: Array, reviewed: Array) -> Flags:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from cauldron.transforms.matching.cluster.members import as_compared
 from cauldron.transforms.matching.cluster.representatives import ALONE, MEMBER, advance
+from cauldron.transforms.matching.records import DIFFERENT, OTHER_COLOURS, SAME, VERDICT
 
 from tests.transforms.matching.cluster.plain import (
     JOB,
@@ -39,6 +43,24 @@ def test_those_known_to_be_the_same_follow_without_being_asked_for():
         101: (100, 4, 0.75),
         102: (100, 4, 0.75),
     }
+
+
+def test_a_picture_that_follows_in_other_colours_is_marked():
+    records = alike(3)
+    pairs = compared((0, 1), (0, 2))
+    pairs["same"][1] = OTHER_COLOURS
+    settled = drive(records, pairs, Judge(never))
+    assert set(leads(settled, records)) == {100, 101, 102}
+    settled = settled[np.argsort(settled["number"])]
+    assert settled["other_colours"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_other_colours_are_the_same_picture_only_where_the_recipe_says_so(counts):
+    verdicts = np.zeros(3, dtype=VERDICT)
+    verdicts["same"] = DIFFERENT, SAME, OTHER_COLOURS
+    found = as_compared(verdicts, replace(JOB, other_colours=counts))
+    assert found["same"].tolist() == [DIFFERENT, SAME, OTHER_COLOURS if counts else DIFFERENT]
 
 
 @pytest.mark.parametrize("same", [True, False])

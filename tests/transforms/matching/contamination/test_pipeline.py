@@ -23,7 +23,13 @@ from cauldron.transforms.matching.contamination.leaks import (
     steps,
     strongest,
 )
-from cauldron.transforms.matching.records import BENCHMARK, TRAINING, VERDICT
+from cauldron.transforms.matching.records import (
+    BENCHMARK,
+    OTHER_COLOURS,
+    SAME,
+    TRAINING,
+    VERDICT,
+)
 from PIL import Image
 
 from cauldron.core.errors import CauldronError
@@ -110,6 +116,25 @@ def test_a_leaks_by_verdict_whichever_picture_comes_first(tmp_path):
         record = found[row_id(f"r{n}")]
         assert record["benchmark_id"] == row_id(f"t{n}")
         assert (record["distance"], record["score"]) == (2, 0.5 + n / 16)
+
+
+def test_a_leak_in_other_colours_says_so_and_takes_its_copies_along(tmp_path):
+    tested, grey, copy = (make(seed) for seed in range(3))
+    matching = set_up(
+        tmp_path,
+        {"vqa": [[Row("grey", [grey]), Row("copy", [copy])]]},
+        {"mmmu": [[Row("t", [tested])]]},
+    )
+    matching.judge(
+        Verdict(tested, grey, 2, 0.875, OTHER_COLOURS), Verdict(grey, copy, 6, 0.625, SAME)
+    )
+    found = {r["id"]: r for r in evidence(find(matching, tmp_path / "out"))}
+    assert {name: found[row_id(name)]["kind"] for name in ("grey", "copy")} == {
+        "grey": "colours",
+        "copy": "colours",
+    }
+    assert found[row_id("copy")]["score"] == 0.625
+    assert all(record["removed"] for record in found.values())
 
 
 def test_a_verdict_below_the_bar_links_nothing(tmp_path):

@@ -54,7 +54,7 @@ class Verdict:
     second: bytes
     distance: int = 4
     score: float = 0.75
-    same: bool = True
+    same: int = True
 
 
 @dataclass

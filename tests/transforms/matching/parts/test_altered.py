@@ -1,0 +1,99 @@
+"""Copies with other levels: more contrast, a mark. Changed content is none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from cauldron.transforms.matching.compare.prepared import prepare_pixels
+from cauldron.transforms.matching.parts.altered import marked_copy, tone_copy
+from cauldron.transforms.matching.parts.judge import Pixels, judge
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
+
+from tests.transforms.made_pictures import chart, decoded, encoded, page, photograph
+
+PICTURES: dict[str, Callable[[], Image.Image]] = {
+    "photograph": lambda: photograph(1, 640, 480),
+    "page": lambda: page(2).convert("RGB"),
+    "chart": lambda: chart(3).convert("RGB"),
+}
+
+
+def jpeg(image: Image.Image) -> Pixels:
+    return np.asarray(decoded(encoded(image, "JPEG", quality=88)).convert("RGB"))
+
+
+def marked(image: Image.Image, grey: int = 128, opaque: int = 110) -> Image.Image:
+    mask = Image.new("L", image.size, 0)
+    font = ImageFont.load_default(max(14, image.width // 12))
+    for line in range(3):
+        place = image.width * 0.1, image.height * (0.15 + 0.3 * line)
+        ImageDraw.Draw(mask).text(place, "(c) example.org", fill=opaque, font=font)
+    return Image.composite(Image.new("RGB", image.size, (grey,) * 3), image, mask)
+
+
+@pytest.mark.parametrize(
+    ("name", "grey", "opaque"),
+    [
+        ("photograph", 200, 140),
+        ("page", 128, 110),
+        ("page", 60, 120),
+        ("page", 200, 140),
+        ("chart", 128, 110),
+        ("chart", 200, 140),
+    ],
+)
+def test_a_picture_under_a_mark_is_found(name, grey, opaque):
+    image = PICTURES[name]()
+    ours, theirs = jpeg(marked(image, grey, opaque)), np.asarray(image)
+    score = marked_copy(prepare_pixels(ours), prepare_pixels(theirs))
+    assert score is not None
+    assert 0.5 <= score <= 1
+    judged = judge(ours, theirs)
+    assert judged is not None
+    assert name == "photograph" or judged.kind == "watermark"
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_another_picture_under_a_mark_is_not_found(name):
+    others = {"photograph": photograph(9, 640, 480), "page": page(9), "chart": chart(9)}
+    other = others[name].convert("RGB")
+    assert judge(jpeg(marked(other)), np.asarray(PICTURES[name]())) is None
+
+
+def test_a_changed_word_is_found_under_a_mark():
+    image = PICTURES["page"]()
+    changed = image.copy()
+    draw = ImageDraw.Draw(changed)
+    draw.rectangle((200, 400, 300, 425), fill="white")
+    draw.text((202, 403), "otherwise", "black", ImageFont.load_default(16))
+    assert judge(jpeg(marked(changed)), np.asarray(image)) is None
+
+
+def test_ink_that_was_added_is_no_mark():
+    """A form that somebody filled in with a pencil: nothing is seen through the letters."""
+    image = PICTURES["page"]()
+    form = image.copy()
+    draw = ImageDraw.Draw(form)
+    for line in range(4):
+        draw.rectangle((40, 90 + 190 * line, 580, 160 + 190 * line), fill="white")
+    filled = form.copy()
+    draw = ImageDraw.Draw(filled)
+    for line in range(4):
+        where = 60, 105 + 190 * line
+        draw.text(where, "filled in by hand", (150, 150, 150), ImageFont.load_default(36))
+    first, second = (prepare_pixels(jpeg(one)) for one in (filled, form))
+    assert marked_copy(first, second) is None
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+@pytest.mark.parametrize("name", PICTURES)
+def test_more_or_less_contrast_is_explained(name, factor):
+    image = PICTURES[name]()
+    altered, pixels = jpeg(ImageEnhance.Contrast(image).enhance(factor)), np.asarray(image)
+    first = prepare_pixels(altered)
+    assert tone_copy(altered, pixels, first, prepare_pixels(pixels)) is not None
+    other = {"photograph": photograph(8, 640, 480), "page": page(8), "chart": chart(8)}[name]
+    pixels = np.asarray(other.convert("RGB"))
+    assert tone_copy(altered, pixels, first, prepare_pixels(pixels)) is None

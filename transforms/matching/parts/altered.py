@@ -1,0 +1,193 @@
+"""Copies whose levels were changed pixel by pixel, on the grid of pixels of the original.
+
+What `compare` refuses for its levels is looked at once more, under a model that says for each
+pixel which levels a copy may have. What the model does not explain is measured in cells of 8 x 8
+pixels, in multiples of the noise, and the worst cell decides, as in `compare`. A changed digit
+takes ink away at one place and adds it at another, which none of the models explains.
+
+  - *tone*: all levels times a factor, plus another, and clipped: more or less contrast.
+  - *mark*: a half-transparent mark of one grey lies over a part of the picture: under it each level
+    moves by one share towards the mark's, and elsewhere stays. So that added ink is no mark, the
+    picture must be seen through it: where there is ink under the mark, it is as faint as the mark
+    says.
+
+For contamination only: a wrong one costs a training row. Nothing is merged for it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from cauldron.transforms.matching.compare.colours import colours_follow
+from cauldron.transforms.matching.compare.comparison import BAR
+from cauldron.transforms.matching.compare.prepared import Plane, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.whole_frame import CELL, RIM, inked, noise_of, room
+
+F32 = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.uint8]
+
+# The largest error of a copy, in units of `room`; `compare` has 2 for drawings and 2.3.
+_BAR = 2.0
+_BLUR = (5, 5)
+
+# Factors of tone, and the levels that are not clipped.
+_FACTORS = (0.4, 2.5)
+_UNCLIPPED = (4, 251)
+# Errors beyond this are left out when a line is fitted, and the fewest pixels for one.
+_OUTLIER = 30.0
+_FEWEST = 100
+_SAMPLES = 60_000
+
+# A mark: the least difference, in levels; shares of the picture that it may cover, and its least
+# width and height, and the width of its strokes, as shares of the sides; how much of the levels it
+# may take.
+_MARKED = 14.0
+_COVERED = (0.004, 0.45)
+_WIDE, _HIGH, _STROKE = 0.25, 0.08, 0.04
+_OPAQUE = (0.2, 0.75)
+_OPAQUE_PARTS = 0.9
+_MIDDLE = 0.7
+# Ink under the mark: its contrast with what is most frequent there, how many pixels there must be,
+# how far from their expected level most of them are.
+_INK = 40.0
+_FEWEST_SEEN = 30
+_NEAR, _MOST_NEAR = 24.0, 0.55
+
+
+class Line(NamedTuple):
+    """``factor * level + offset``."""
+
+    factor: float
+    offset: float
+
+    def of(self, levels: F32) -> F32:
+        return np.asarray(self.factor * levels + self.offset, dtype=np.float32)
+
+
+def tone_copy(ours: Pixels, theirs: Pixels, first: Prepared, second: Prepared) -> float | None:
+    """The score of `ours` as `theirs` with another contrast; None if it is not.
+
+    Args:
+        ours, theirs: (height, width, 3), RGB.
+        first, second: the same, prepared.
+    """
+    step = 1 + ours.size // (4 * _SAMPLES)
+    a, b = (one.reshape(-1)[::step].astype(np.float32) for one in (theirs, ours))
+    known = (b >= _UNCLIPPED[0]) & (b <= _UNCLIPPED[1])
+    line = _fit(a[known], b[known])
+    if line is None or not _FACTORS[0] <= line.factor <= _FACTORS[1]:
+        return None
+    levels = np.clip(np.rint(line.of(np.arange(256, dtype=np.float32))), 0, 255).astype(np.uint8)
+    # Channels are clipped one by one, before they make a grey level.
+    expected = cv2.LUT(theirs, levels)
+    if not colours_follow(first.colours, cv2.LUT(second.colours, levels)):
+        return None
+    greys = [cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (ours, expected)]
+    error = greys[0].astype(np.float32) - greys[1]
+    # Where contrast was taken away, as much as it was before.
+    return _score(error / min(line.factor, 1.0), greys[0], greys[1])
+
+
+def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
+    """The score of `ours` as `theirs` under a half-transparent mark; None if it is not."""
+    a, b = (one.greys.astype(np.float32) for one in (theirs, ours))
+    covered = _covered(a, b)
+    if covered is None:
+        return None
+    under, seen = a[covered], b[covered]
+    line = _mark(under, seen)
+    if line is None:
+        return None
+    ink = _is_ink(under)
+    near = np.abs(seen - line.of(under))[ink] <= _NEAR
+    if ink.sum() < _FEWEST_SEEN or near.mean() < _MOST_NEAR:
+        return None
+    if not colours_follow(ours.colours, theirs.colours, line.factor):
+        return None
+    full = line.of(a)
+    low, high = np.minimum(a, full), np.maximum(a, full)
+    return _score(b - np.clip(b, low, high), ours.greys, theirs.greys)
+
+
+def _covered(a: F32, b: F32) -> npt.NDArray[np.bool_] | None:
+    """Where a mark would be, without its edges; None if it would be too small or too large."""
+    apart = np.abs(cv2.blur(b, (3, 3)) - cv2.blur(a, (3, 3))) > _MARKED
+    # Without specks of noise, but with what is as bright as the mark and so does not change.
+    covered = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+    covered = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    if not _COVERED[0] <= covered.mean() <= _COVERED[1] or not _is_drawn(covered):
+        return None
+    return cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0
+
+
+def _mark(under: F32, seen: F32) -> Line | None:
+    """The line of levels under the middle of a mark; None if there is no such line."""
+    fits = (_fit(under, seen), _fit(*_middle(under, seen)))
+    line = next((fit for fit in fits if fit and _OPAQUE[0] <= 1 - fit.factor <= _OPAQUE[1]), None)
+    if line is None:
+        return None
+    level = line.offset / (1 - line.factor)
+    clear = np.abs(level - under) > _INK
+    if not -10 <= level <= 265 or clear.sum() < _FEWEST_SEEN:
+        return None
+    shares = (seen - under)[clear] / (level - under)[clear]
+    opaque = float(np.quantile(shares, _OPAQUE_PARTS))
+    return Line(1 - opaque, opaque * level) if _OPAQUE[0] <= opaque <= _OPAQUE[1] else None
+
+
+def _middle(under: F32, seen: F32) -> tuple[F32, F32]:
+    """Without the edges of thin strokes, which are fainter: what moved least is left out."""
+    moved, ink = np.abs(seen - under), _is_ink(under)
+    middle = np.zeros(len(moved), dtype=bool)
+    for group in (ink, ~ink):
+        if group.any():
+            middle |= group & (moved >= _MIDDLE * np.quantile(moved[group], _OPAQUE_PARTS))
+    return under[middle], seen[middle]
+
+
+def _is_ink(levels: F32) -> npt.NDArray[np.bool_]:
+    return np.abs(levels - np.median(levels)) > _INK
+
+
+def _is_drawn(covered: Pixels) -> bool:
+    """Whether what is covered reaches over enough of the picture, in strokes: an object in another
+    colour is one solid place."""
+    solid = max(5, round(_STROKE * max(covered.shape)))
+    if cv2.erode(covered, np.ones((solid, solid), np.uint8)).any():
+        return False
+    places = [np.flatnonzero(covered.any(axis=axis)) for axis in (0, 1)]
+    height, width = covered.shape
+    wide, high = (int(place[-1] - place[0]) + 1 for place in places)
+    return wide >= _WIDE * width and high >= _HIGH * height
+
+
+def _fit(x: F32, y: F32) -> Line | None:
+    """The line that most values lie on, by least squares without outliers."""
+    step = max(1, len(x) // _SAMPLES)
+    x, y = x[::step].astype(np.float64), y[::step].astype(np.float64)
+    if len(x) < _FEWEST:
+        return None
+    near = np.ones(len(x), dtype=bool)
+    for _ in range(6):
+        mx, my = x[near].mean(), y[near].mean()
+        spread = float(((x[near] - mx) ** 2).mean())
+        if near.sum() < _FEWEST // 2 or spread < 25:
+            return None
+        factor = float(((x[near] - mx) * (y[near] - my)).mean()) / spread
+        error = np.abs(y - my - factor * (x - mx))
+        near = error <= max(_OUTLIER, float(np.median(error)))
+    return Line(factor, float(my - factor * mx))
+
+
+def _score(error: F32, ours: Plane, theirs: Plane) -> float | None:
+    """0.5 to 1 if what is not explained is noise, else None."""
+    blurred = np.abs(cv2.GaussianBlur(error.astype(np.float32), _BLUR, 0.8))
+    blurred[:RIM] = blurred[-RIM:] = 0
+    blurred[:, :RIM] = blurred[:, -RIM:] = 0
+    cells = cell_maxima(blurred, CELL)
+    noise = noise_of(cells[inked(ours, theirs)])
+    worst = float(cells.max()) / room(noise) / _BAR
+    return None if worst > 1 else round(1 - (1 - BAR) * worst, 4)
