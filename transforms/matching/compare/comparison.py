@@ -12,7 +12,7 @@ brightness of larger areas are compared before that, at 256 pixels.
 On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, all
 with a picture at half its size. Found the same as their base are 100 % of re-encoded copies, 99 %
 of scaled ones and of those with another brightness, and 91 % of 2 % crops, including those that
-the hashes did not propose. A pair takes 7 ms of one core of a busy machine, decoding included.
+the hashes did not propose. A pair takes 7 to 8 ms of one core of a busy machine, decoding included.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 6
+COMPARE_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,13 @@ class Comparison:
         score: 0 to 1, to 4 decimals; 1 is equal.
         drawing: whether the thresholds for text and line art applied, as one of the two is such.
         same: whether the score reaches the threshold `BAR`.
+        grey: whether grey levels alone refused it, which no other colours change.
     """
 
     score: float
     drawing: bool
     same: bool
+    grey: bool = False
 
 
 class Difference(NamedTuple):
@@ -104,7 +106,8 @@ def compare(first: Prepared, second: Prepared) -> Comparison:
     apart = difference(first, second)
     worst = max(value / bar for value, bar in zip(apart, bars, strict=True))
     score = round(max(0.0, 1 - worst * (1 - BAR)), 4)
-    return Comparison(score, first.drawing or second.drawing, score >= BAR)
+    grey = apart.structure > bars.structure and not _are_tiny(first, second)
+    return Comparison(score, first.drawing or second.drawing, score >= BAR, grey)
 
 
 def _equal(first: Prepared, second: Prepared) -> bool:
@@ -119,7 +122,7 @@ def _bars(first: Prepared, second: Prepared) -> Difference:
 
 def difference(first: Prepared, second: Prepared) -> Difference:
     """How two pictures differ; structure is 0 if colour or light are over their thresholds."""
-    if min(*first.greys.shape, *second.greys.shape) < SMALLEST:
+    if _are_tiny(first, second):
         return _tiny(first, second)
     first, second = _ordered(first, second)
     whole = small_frames(first, second)
@@ -164,6 +167,10 @@ def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:
 
 # Grey levels per unit of structure, for pictures too small to register.
 _TINY_UNIT = 12
+
+
+def _are_tiny(first: Prepared, second: Prepared) -> bool:
+    return min(*first.greys.shape, *second.greys.shape) < SMALLEST
 
 
 def _tiny(first: Prepared, second: Prepared) -> Difference:
