@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ def read_pdfs(repo: Repo, piece: PdfPiece) -> Iterator[PdfDocument]:
         yield from _tar_documents(repo, piece)
         return
     for file in piece.files:
-        document = PdfDocument(file.path, file.path)
+        # A name may hold bytes that are not UTF-8, and no file can be written with those.
+        name = os.fsencode(file.path).decode("utf-8", "backslashreplace")
+        document = PdfDocument(name, name)
         if file.size > MAX_PDF_BYTES:
             document.reason = "pdf_too_large"
             document.message = f"{file.size} bytes, of {MAX_PDF_BYTES} at most"

@@ -112,8 +112,9 @@ def test_half_a_line_is_cut_off_and_its_answer_not_paid_for_again(
         path = folder / "predictions/mathvista/rank-00000.jsonl"
         whole = path.read_bytes()
         expected, count = scores(folder), len(server.asked)
-        path.write_bytes(whole[:-20])
-        assert run(*arguments(server, root, folder, *more)).exit_code == 0
+        for rest in (whole[:-20], whole + '{"id": "gr\u00f6'.encode()[:-1]):
+            path.write_bytes(rest)  # the second is cut within a character
+            assert run(*arguments(server, root, folder, *more)).exit_code == 0
         assert len(server.asked) == count
     assert sorted(path.read_bytes().splitlines()) == sorted(whole.splitlines())
     assert scores(folder) == expected

@@ -6,6 +6,7 @@ import hashlib
 import io
 import itertools
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -307,8 +308,9 @@ def test_equal_documents_are_asked_once(
     monkeypatch.setattr(pdf_places, "DOCUMENTS", 4)
     (document,) = made_pdfs(1)
     (tmp_path / "pdfs").mkdir()
-    for number in range(16):
+    for number in range(15):
         (tmp_path / "pdfs" / f"{number:02d}.pdf").write_bytes(document.data)
+    (tmp_path / "pdfs" / os.fsdecode(b"caf\xe9.pdf")).write_bytes(document.data)  # in Latin-1
     manifest = made(tmp_path / "pdfs", tmp_path / "out", server)
     assert manifest["documents"] == {"kept": 16}
     assert 1 <= len(server.asked) <= 5  # once for each of the five roles

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def test_files_of_a_folder_are_documents_by_their_path(tmp_path: Path) -> None:
         ("a/x.PDF", b"a/x.PDF"),
         ("b.pdf", b"b.pdf"),
     ]
+
+
+def test_a_file_name_that_is_no_text_can_be_written_to_tables(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.pdf", b"caf\xe8.pdf"):
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_bytes(name)
+    found = {item.key: item.data for item in read(tmp_path)}
+    assert found == {r"caf\xe8.pdf": b"caf\xe8.pdf", r"caf\xe9.pdf": b"caf\xe9.pdf"}
+    for name in found:
+        name.encode()
 
 
 def test_members_of_a_tar_are_documents_with_their_annotation(tmp_path: Path) -> None:

@@ -125,7 +125,9 @@ def _texts(document: PdfDocument, max_pages: int) -> tuple[list[str], str]:
 
 def _clean(text: str) -> str:
     """Without trailing white space of lines, and at most one empty line in a row."""
-    return re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t\r\f\v]+\n", "\n", text)).strip()
+    # From the first sign of a run only: a run without a line end is looked through once.
+    text = re.sub(r"(?<![ \t\r\f\v])[ \t\r\f\v]++\n", "\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def _chunk(texts: Sequence[str], tokens: Sequence[int], pages: range, role: int) -> dict[str, Any]:

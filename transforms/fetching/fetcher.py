@@ -142,7 +142,9 @@ class Fetcher:
             if not place:
                 return Failed("bad_redirect", f"{status} without a place")
             try:
-                return response.url.join(URL(place))
+                target = response.url.join(URL(place))
+                _ = target.host  # raises if it is a name that IDNA cannot read
+                return target
             except ValueError as error:
                 return Failed("bad_redirect", f"a redirect to {place[:200]!r}: {error}")
         if status != 200:

@@ -66,7 +66,8 @@ class Partition:
 
         Returns:
             the URLs without an answer, by host; of the same hosts what was stored before, as
-            (answers, failures of the host); and how often any URL is wanted.
+            (answers, failures of the host), without the URLs that were given up, which the host
+            was not asked for; and how often any URL is wanted.
         """
         hosts: dict[str, list[str]] = {}
         stored: dict[str, list[int]] = {}
@@ -81,7 +82,7 @@ class Partition:
             host, entry = _host_of(url), self.entries.get(key)
             if entry is None:
                 hosts.setdefault(host, []).append(url)
-            else:
+            elif bytes(entry["reason"]) != b"host_given_up":
                 counts = stored.setdefault(host, [0, 0])
                 counts[0] += 1
                 counts[1] += bytes(entry["reason"]) in _HOSTS_FAULT

@@ -31,6 +31,7 @@ _REMOTE_SECONDS = 30.0
 # A local disk that is fuller than this gets no more images: ingest and mix need room too.
 _LEAST_FREE = 1 << 30
 _CHECK_BYTES = 64 * 1024 * 1024
+_MESSAGE_SIGNS = 500
 _BLOCK = tarfile.BLOCKSIZE
 _END = b"\0" * (2 * _BLOCK)
 _ENDINGS = ((b"\xff\xd8", "jpg"), (b"\x89PNG", "png"), (b"RIFF", "webp"), (b"GIF8", "gif"))
@@ -105,7 +106,8 @@ class StoreWriter:
             self._check_free(answer)
             if isinstance(answer, Failed):
                 reason = answer.reason.encode()
-                body = answer.message.encode()
+                # It may repeat what a server said: any number of bytes, of any kind.
+                body = answer.message[:_MESSAGE_SIGNS].encode(errors="replace")
                 place = self._append(_member(f"{key.hex()}.txt", body), len(body))
             else:
                 reason = b""

@@ -169,11 +169,11 @@ def _files(folder: Path, benchmark: str) -> list[Path]:
     return sorted((folder / _FOLDER / benchmark).glob("rank-*.jsonl"))
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Whole lines: the last one counts only if it ends."""
-    with path.open(encoding="utf-8", newline="\n") as file:
+def _lines(path: Path) -> Iterator[bytes]:
+    """Whole lines: the last one counts only if it ends. A kill may cut it within a character."""
+    with path.open("rb") as file:
         for line in file:
-            if line.endswith("\n"):
+            if line.endswith(b"\n"):
                 yield line
 
 

@@ -370,7 +370,7 @@ def test_a_host_that_only_fails_is_given_up_and_one_that_works_is_not():
         outcomes = fetch_all(server, *urls, of=rules(give_up_after=5, per_host=1, concurrency=1))
         reasons = [item.reason for item in outcomes if isinstance(item, Failed)]
         assert len(reasons) == 40
-        # Those that were waiting for their turn still ask; tests/…/test_partition.py bounds them.
+        # Those that were waiting for their turn still ask; test_partition.py bounds them.
         assert set(reasons) <= {"http_server_error", "host_given_up"}
 
 
