@@ -65,7 +65,9 @@ def write_curation(folder: Path, files: Iterable[list[dict[str, Any]]]) -> list[
     buckets = []
     for number, rows in enumerate(files):
         path = folder / f"decisions-{number:05d}.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, schema=DECISION_SCHEMA), path)
+        # Row groups are read one at a time, so there are several.
+        table = pa.Table.from_pylist(rows, schema=DECISION_SCHEMA)
+        pq.write_table(table, path, row_group_size=max(1, len(rows) // 3))
         size = path.stat().st_size
         buckets.append(RowFile(name=path.name, bytes=size, sha256="0" * 64, rows=len(rows)))
     manifest = CurationManifest(

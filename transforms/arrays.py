@@ -6,6 +6,7 @@ are parquet columns, which DuckDB can read.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -90,8 +91,23 @@ def from_table(table: pa.Table, dtype: np.dtype[np.void]) -> Array:
 def write_array(path: str, records: Array) -> dict[str, Any]:
     """Write records as parquet; returns the file's entry in a manifest."""
     with storage.atomic_write(path) as file:
-        pq.write_table(to_table(records), file, compression="zstd", row_group_size=_ROW_GROUP_ROWS)
+        write_groups(file, (to_table(records[rows]) for rows in groups(len(records))))
     return file.entry(path.rpartition("/")[2], len(records))
+
+
+def groups(rows: int) -> Iterator[slice]:
+    """The rows of each row group, at least one. One is a table at a time, because columns of all
+    would take as much memory as the records once more."""
+    for start in range(0, max(1, rows), _ROW_GROUP_ROWS):
+        yield slice(start, start + _ROW_GROUP_ROWS)
+
+
+def write_groups(file: storage.HashingWriter, tables: Iterable[pa.Table]) -> None:
+    """Write tables of one schema as parquet, each as a row group."""
+    first = next(tables := iter(tables))
+    with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
 def read_array(path: str, dtype: np.dtype[np.void]) -> Array:

@@ -7,7 +7,8 @@ without and 0.27 GB/s with zstd.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +28,9 @@ _UNIQUE = {
     "origin.key",
     "origin.row",
 }
+
+
+_ROWS_AT_A_TIME = 1_000
 
 
 def shard_name(shard: int, shards: int) -> str:
@@ -57,9 +61,15 @@ class ShardWriter:
             store_schema=True,
         )
 
-    def write_row_group(self, rows: Sequence[dict[str, Any]]) -> None:
-        table = pa.Table.from_pylist(list(rows), schema=self._schema)
-        self._writer.write_table(table, row_group_size=max(1, len(rows)))
+    def write_row_group(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Rows become Arrow's some at a time: as dictionaries short ones take ten times more."""
+        left = iter(rows)
+        batches = []
+        while some := list(itertools.islice(left, _ROWS_AT_A_TIME)):
+            batches.append(pa.RecordBatch.from_pylist(some, schema=self._schema))
+        # In one piece: where batches end would show in the pages of the file.
+        table = pa.Table.from_batches(batches, self._schema).combine_chunks()
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
 
     def close(self) -> None:
         self._writer.close()

@@ -111,7 +111,8 @@ def _best_set(stem: str, sets: dict[int, dict[int, list[FileInfo]]]) -> Shards:
         what = f"{stem}: sets of {counts} shards lie side by side; only the {best} are read"
         notes.append(f"{what}, not {_names(left)}")
     taken = candidates[best]
-    twins = [file for file in _in_order(sets[best]) if file not in taken.values()]
+    read = frozenset(taken.values())
+    twins = [file for file in _in_order(sets[best]) if file not in read]
     if twins:
         what = f"{stem}: {len(twins)} of {best} shards are there more than once; the larger is read"
         notes.append(f"{what}, not {_names(twins)}")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,11 +37,13 @@ WRITES = {
     "mix": ("mixtures",),
 }
 KILLED = "most likely because memory ran out; the same command goes on where it was"
+TOO_LITTLE = "memory ran out in a worker; the same command goes on where it was"
 STOPPED = "stopped; the same command goes on where it was"
 # Exit code and words of the last line, by kind; a killed launcher says nothing.
 TOLD = {
     "worker SIGKILL": (1, KILLED),
     "full": (1, "No space left on device"),
+    "memory": (1, TOO_LITTLE),
     "launcher SIGTERM": (128 + signal.SIGTERM, STOPPED),
     "launcher SIGKILL": (-signal.SIGKILL, None),
 }
@@ -93,8 +96,14 @@ def as_far_as(step: str, finished: Finished, output: Path) -> Path:
     return output
 
 
-def run(finished: Finished, output: Path, kind: str, below: Path) -> tuple[int, list[str]]:
-    """A build with an accident on two workers: its exit code, and the lines that it said."""
+def run(
+    finished: Finished, output: Path, kind: str, below: Path, *options: str
+) -> tuple[int, list[str]]:
+    """A build with an accident on two workers: its exit code, and the lines that it said.
+
+    Args:
+        kind: ``none`` for an accident that the machine has.
+    """
     fault = {"kind": kind, "below": str(below), "once": f"{output}-struck"}
     environment = os.environ | {
         "FAULT": json.dumps(fault),
@@ -105,6 +114,7 @@ def run(finished: Finished, output: Path, kind: str, below: Path) -> tuple[int, 
         *(sys.executable, "-m", "cauldron", "build", finished.recipe, "--root", finished.root),
         *("--output", str(output), "--direct_running_mode=multi_processing"),
         "--direct_num_workers=2",
+        *options,
     ]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     return done.returncode, done.stderr.splitlines()
@@ -143,6 +153,70 @@ def test_an_accident_is_told_leaves_nothing_and_a_rerun_ends_in_the_same_bytes(
     finish(finished, output)
     assert digests(output) == digests(finished.output)
     assert verify(str(output)) == []
+
+
+class Disk:
+    """A small disk of its own.
+
+    Attributes:
+        place: where it is mounted.
+    """
+
+    def __init__(self, place: Path) -> None:
+        place.mkdir()
+        self.place = place
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)]
+        if subprocess.run(mount, capture_output=True).returncode:
+            pytest.skip("this user may not mount a disk")
+
+    def remount(self, options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", str(self.place)], check=True)
+
+    def fill(self) -> None:
+        """Leave 8 KiB free."""
+        free = shutil.disk_usage(self.place).free - 8192
+        (self.place / "other").write_bytes(bytes(free))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    found = Disk(tmp_path / "disk")
+    yield found
+    subprocess.run(["umount", str(found.place)], check=True)
+
+
+@pytest.mark.parametrize("step", ["ingest", "mix"])
+def test_a_disk_that_is_really_full_is_told_and_a_rerun_ends_in_the_same_bytes(
+    finished: Finished, disk: Disk, step: str
+) -> None:
+    output = as_far_as(step, finished, disk.place / "out")
+    disk.fill()
+    code, said = run(finished, output, "none", output, "--skip-disk-check")
+    assert code == 1, said
+    assert said[-1].startswith("cauldron: ")
+    assert "No space left on device" in said[-1]
+    assert not any(line.startswith("Traceback") for line in said), said
+    (disk.place / "other").unlink()
+    finish(finished, output)
+    assert digests(output) == digests(finished.output)
+    assert verify(str(output)) == []
+
+
+def test_a_disk_that_is_really_read_only_is_told_before_any_work(
+    finished: Finished, disk: Disk
+) -> None:
+    output = as_far_as("mix", finished, disk.place / "out")
+    before = digests(output)
+    disk.remount("ro")
+    code, said = run(finished, output, "none", output)
+    assert code == 1, said
+    assert said[-1].startswith("cauldron: ")
+    assert "Read-only file system" in said[-1]
+    assert not any(line.startswith("Traceback") for line in said), said
+    assert digests(output) == before
+    disk.remount("rw")
+    finish(finished, output)
+    assert digests(output) == digests(finished.output)
 
 
 def test_a_read_only_output_is_told_before_any_work(finished: Finished, tmp_path: Path) -> None:

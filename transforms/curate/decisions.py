@@ -19,8 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
-from cauldron.transforms.arrays import Array, copy_fields, from_bytes, starts
+from cauldron.transforms.arrays import (
+    Array,
+    copy_fields,
+    from_bytes,
+    groups,
+    starts,
+    write_groups,
+)
 from cauldron.transforms.curate.records import (
     CLUSTERED,
     CONTAMINATED,
@@ -213,7 +219,7 @@ def _left_out(rows: Array, left_out: Array) -> U64:
 def decision_table(
     rows: Array, settled: Array, held: Array, without: U64, job: CurateJob
 ) -> pa.Table:
-    """The decisions of a bucket in `DECISION_SCHEMA`, sorted by id.
+    """The decisions on rows of a bucket in `DECISION_SCHEMA`, sorted by id.
 
     Args:
         held: `CONTRIBUTION` records of the rows that took over others.
@@ -292,13 +298,19 @@ def write_bucket(
 ) -> dict[str, Any]:
     """Write the decisions of a bucket and a marker; returns the marker."""
     rows, settled, without = settle(judged, fates, left_out)
-    table = decision_table(rows, settled, from_bytes(held, CONTRIBUTION), without, job)
+    parts = from_bytes(held, CONTRIBUTION)
+    holder = np.searchsorted(_wide(rows), _wide(parts), "left")
+
+    def table(own: slice) -> pa.Table:
+        inside = (holder >= own.start) & (holder < own.stop)
+        return decision_table(rows[own], settled[own], parts[inside], without[own], job)
+
     name = bucket_name(bucket, job.buckets)
     with storage.atomic_write(storage.join(job.folder, name)) as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=65_536)
+        write_groups(file, map(table, groups(len(rows))))
     marker = {
         "bucket": bucket,
-        "file": file.entry(name, table.num_rows),
+        "file": file.entry(name, len(rows)),
         "sources": _counts(rows["source"], settled["kind"], without, job),
     }
     storage.write_json(job.marker(bucket), marker)

@@ -294,10 +294,10 @@ def find_copies(path: str, ready: _Ready) -> Iterator[_Numbered]:
     job, plan = ready.job, ready.plan
     if not plan.missing or ready.stopped:
         return
-    copies = references(path, job)
     begins = np.array(job.bounds, dtype=np.uint64)
-    pieces = split_by(copies, np.searchsorted(begins, copies["position"], side="right"))
-    yield from (piece for piece in pieces if piece[0] not in plan.done)
+    for copies in references(path, job):
+        pieces = split_by(copies, np.searchsorted(begins, copies["position"], side="right"))
+        yield from (piece for piece in pieces if piece[0] not in plan.done)
 
 
 def _write_shard(keyed: tuple[int, Iterable[bytes]], ready: _Ready) -> tuple[int, _Sums]:

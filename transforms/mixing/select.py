@@ -51,7 +51,7 @@ class Held:
 
 @dataclass(slots=True)
 class KeptRows:
-    """The kept rows of one decisions file.
+    """The kept rows of one row group of a decisions file.
 
     Attributes:
         names: sources; the others refer to them by number.
@@ -114,10 +114,9 @@ class Take:
 
 
 def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
-    """Read the kept rows of decisions files, one file at a time."""
-    for path in paths:
-        with storage.open_read(path) as file:
-            table = pq.read_table(file, columns=_COLUMNS)
+    """Read the kept rows of decisions files, one row group at a time: rows take ten times more
+    memory here than on disk."""
+    for table in _row_groups(paths):
         table = table.filter(np.asarray(table["decision"]) == "keep")
         shares = table["contributions"].combine_chunks()
         values = shares.flatten()
@@ -134,6 +133,14 @@ def kept_rows(paths: Iterable[str]) -> Iterator[KeptRows]:
             without=_as_bits(table["dropped_images"].combine_chunks()),
             held=_held(shares, values, names, source, numbers),
         )
+
+
+def _row_groups(paths: Iterable[str]) -> Iterator[pa.Table]:
+    for path in paths:
+        with storage.open_read(path) as file:
+            decisions = pq.ParquetFile(file)
+            for group in range(decisions.num_row_groups):
+                yield decisions.read_row_group(group, columns=_COLUMNS)
 
 
 def _held(

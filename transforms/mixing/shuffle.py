@@ -9,7 +9,7 @@ row group at a time. Where the ranges end follows from the bytes of the copies, 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -148,10 +148,9 @@ def placed(kept: KeptRows, job: MixJob) -> Placed:
     return Placed(rows, epoch, position, repeat)
 
 
-def references(path: str, job: MixJob) -> Array:
-    """The `REFERENCE` records of the copies of one decisions file, unsorted."""
+def references(path: str, job: MixJob) -> Iterator[Array]:
+    """The `REFERENCE` records of the copies of one decisions file, a row group at a time."""
     numbers = {source.name: number for number, source in enumerate(job.sources)}
-    found = [np.zeros(0, dtype=REFERENCE)]
     for kept in kept_rows([path]):
         these = placed(kept, job)
         rows = these.row
@@ -165,8 +164,7 @@ def references(path: str, job: MixJob) -> Array:
         copies["cluster_high"], copies["cluster_low"] = kept.cluster[rows].T
         for name in _COPIED:
             copies[name] = getattr(kept, name)[rows]
-        found.append(copies)
-    return np.concatenate(found)
+        yield copies
 
 
 def in_order(pieces: Iterable[bytes]) -> Array:
@@ -196,9 +194,8 @@ def _fetch(copies: Array, job: MixJob) -> list[tuple[bytes, bytes]]:
 
 def _rows(
     copies: Array, records: list[tuple[bytes, bytes]], job: MixJob, tally: Tallies
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """The mixture rows of copies; what they hold of each source is added to `tally`."""
-    rows = []
     for copy, (record, text) in zip(copies, records, strict=True):
         sample, images = read_record(record)
         due = None
@@ -213,8 +210,7 @@ def _rows(
         edge = job.edge_at(int(copy["position"]))
         row = mixture_row(sample, images, turns, which, job.stage, edge)
         _count(row, sample, turns, tally)
-        rows.append(row)
-    return rows
+        yield row
 
 
 def _due(sample: Sample, epoch: int, job: MixJob) -> frozenset[str]:

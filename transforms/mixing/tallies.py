@@ -52,20 +52,27 @@ class Tally:
 
 def tally(path: str, cap: float | None) -> Iterator[tuple[str, Tally]]:
     """The tallies of a decisions file, by source."""
+    found: dict[str, Tally] = {}
     for kept in kept_rows([path]):
-        held, is_merged = kept.held, kept.merged_length > 0
-        merged = _merged_bytes(kept, np.flatnonzero(is_merged))
-        plain = ~is_merged[held.row]
-        for name, mine in kept.holders():
-            yield (
-                name,
-                Tally(
-                    rows=len(mine),
-                    tokens=_tokens(held.turns[mine], held.answer_tokens[mine], cap),
-                    bytes=int(kept.length[held.row[mine[plain[mine]]]].sum()),
-                    merged=merged.get(name, {}),
-                ),
-            )
+        for name, item in _tally(kept, cap):
+            found[name] = total([found[name], item]) if name in found else item
+    yield from found.items()
+
+
+def _tally(kept: KeptRows, cap: float | None) -> Iterator[tuple[str, Tally]]:
+    held, is_merged = kept.held, kept.merged_length > 0
+    merged = _merged_bytes(kept, np.flatnonzero(is_merged))
+    plain = ~is_merged[held.row]
+    for name, mine in kept.holders():
+        yield (
+            name,
+            Tally(
+                rows=len(mine),
+                tokens=_tokens(held.turns[mine], held.answer_tokens[mine], cap),
+                bytes=int(kept.length[held.row[mine[plain[mine]]]].sum()),
+                merged=merged.get(name, {}),
+            ),
+        )
 
 
 def total(tallies: Iterable[Tally]) -> Tally:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from cauldron.transforms.mixing.select import kept_rows
 from cauldron.transforms.mixing.selection import Passes
 from cauldron.transforms.order import U64, mix64
@@ -35,10 +36,14 @@ def count_prefixes(
     path: str, passes: Mapping[str, Passes], seed: int
 ) -> Iterator[tuple[str, bytes]]:
     """How many rows of a decisions file have which leading bits, for sources with extra rows."""
+    found: dict[str, npt.NDArray[np.int64]] = {}
     for name, hashes in _hashes(path, passes, seed):
-        prefixes, rows = np.unique(hashes >> _SHIFT, return_counts=True)
-        counts = np.zeros(len(rows), dtype=_COUNT)
-        counts["prefix"], counts["rows"] = prefixes, rows
+        rows = np.bincount((hashes >> _SHIFT).astype(np.int64), minlength=1 << _BITS)
+        found[name] = found[name] + rows if name in found else rows
+    for name, rows in found.items():
+        prefixes = np.flatnonzero(rows)
+        counts = np.zeros(len(prefixes), dtype=_COUNT)
+        counts["prefix"], counts["rows"] = prefixes, rows[prefixes]
         yield name, counts.tobytes()
 
 

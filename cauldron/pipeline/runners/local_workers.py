@@ -31,7 +31,8 @@ from apache_beam.runners.portability.local_job_service import SubprocessSdkWorke
 logger = logging.getLogger(__name__)
 
 URN = "cauldron:env:local_worker:v1"
-_GO_ON = "the same command goes on where it was"
+GO_ON = "the same command goes on where it was"
+LESS_MEMORY = "--direct_num_workers=1 takes less memory"
 _READERS = ("beam_control_read", "read_grpc_client_inputs")
 # Why the first lost worker of a job ended, by the job's flag.
 _reasons: dict[str, str] = {}
@@ -141,10 +142,10 @@ def reason_of(code: int) -> str:
     if code == -signal.SIGKILL:
         return (
             "a worker process was killed (SIGKILL), most likely because memory ran out; "
-            f"{_GO_ON}, and --direct_num_workers=1 takes less memory"
+            f"{GO_ON}, and {LESS_MEMORY}"
         )
     if code < 0:
-        return f"a worker process was ended by {_signal_name(-code)}; {_GO_ON}"
+        return f"a worker process was ended by {_signal_name(-code)}; {GO_ON}"
     return f"a worker process ended with exit code {code}; --verbose shows why"
 
 

@@ -21,7 +21,7 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.runners.counted import Count, counted
 from cauldron.pipeline.runners.local_runner import SIGNALS, LocalRunner
-from cauldron.pipeline.runners.local_workers import WorkerLost
+from cauldron.pipeline.runners.local_workers import GO_ON, LESS_MEMORY, WorkerLost
 from cauldron.pipeline.runners.options import LOCAL_RUNNER, is_remote, pipeline_options, runner_name
 from cauldron.pipeline.runners.remote_workers import prepare
 from cauldron.pipeline.runners.watch import watched
@@ -30,6 +30,12 @@ logger = logging.getLogger(__name__)
 
 # Dataflow's messages as Beam logs them: a time, the importance, the text.
 _DATAFLOW_MESSAGE = re.compile(r"^.*?\bJOB_MESSAGE_ERROR: ")
+
+# The last line of the traceback of an allocation that failed: Python's, NumPy's, Arrow's, OpenCV's.
+# Beam wraps an exception without a text in a RuntimeError.
+_MEMORY = re.compile(
+    r"(RuntimeError: )?([\w.]*MemoryError\b|std::bad_alloc|cv2\.error: .*Insufficient memory)"
+)
 
 # Labels of Google Cloud have 63 characters, and ``cauldron-`` comes before ours.
 _NAME_CHARS = 54
@@ -81,7 +87,8 @@ def run(
             raise CauldronError(f"{name} failed: {error}") from None
         except Exception as error:
             logger.debug("%s failed", name, exc_info=True)
-            raise CauldronError(f"{name} failed: {innermost(error, logged)}") from error
+            why = _out_of_memory(error, logged, arguments) or innermost(error, logged)
+            raise CauldronError(f"{name} failed: {why}") from error
     if state is not None and state != PipelineState.DONE:
         why = _cause(logged) or "the runner's log says why"
         raise CauldronError(f"{name} ended as {state}; {why}")
@@ -206,6 +213,20 @@ def _cause(texts: Sequence[str]) -> str | None:
     ]
     causes = [line for line in lines if ": " in line and _last_part(line).isidentifier()]
     return causes[-1].split(" [while running")[0].strip() if causes else None
+
+
+def _out_of_memory(
+    error: BaseException, logged: Sequence[str], arguments: Sequence[str]
+) -> str | None:
+    """What to say if memory ran out in a worker that could still tell, else None."""
+    own = [str(error) or type(error).__name__]
+    # As in `innermost`: what was logged may have been repeated, and gone well.
+    texts = own if _cause(own) else [*own, *logged]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    if not any(_MEMORY.match(_DATAFLOW_MESSAGE.sub("", line)) for line in lines):
+        return None
+    less = "use workers with more" if is_remote(arguments) else LESS_MEMORY
+    return f"memory ran out in a worker; {GO_ON}, and {less}"
 
 
 def _last_part(line: str) -> str:

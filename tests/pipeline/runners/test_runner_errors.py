@@ -91,6 +91,36 @@ def test_the_cause_of_a_failed_job_is_told(ends: Any, name: str) -> None:
     assert "\n" not in str(told.value)
 
 
+FAILED_ALLOCATIONS = {
+    "Python's, wrapped by Beam": "RuntimeError: MemoryError [while running 'Read, write']",
+    "Python's": "MemoryError",
+    "NumPy's": (
+        "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 7.45 GiB for an array with "
+        "shape (1000000000,) and data type int64 [while running 'Judge']"
+    ),
+    "Arrow's": "pyarrow.lib.ArrowMemoryError: malloc of size 4294967296 failed",
+    "OpenCV's": (
+        "cv2.error: OpenCV(4.12.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to "
+        "allocate 8000000000 bytes in function 'OutOfMemoryError'"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILED_ALLOCATIONS)
+def test_a_worker_that_memory_ran_out_in_says_what_helps(ends: Any, name: str) -> None:
+    text = f"Traceback (most recent call last):\n  File 'x.py'\n{FAILED_ALLOCATIONS[name]}\n"
+    for result in (Result(RuntimeError(text)), Result(failed("None"), (text,))):
+        with pytest.raises(CauldronError, match=r"^mix failed: memory ran out in a worker") as told:
+            ends(result)
+        assert str(told.value).endswith("--direct_num_workers=1 takes less memory")
+        assert "\n" not in str(told.value)
+
+
+def test_an_allocation_that_failed_and_was_repeated_is_not_the_cause(ends: Any) -> None:
+    with pytest.raises(CauldronError, match=r"^mix failed: OSError: the disk is gone"):
+        ends(Result(RuntimeError("OSError: the disk is gone"), ("MemoryError",)))
+
+
 def test_a_cancelled_job_is_an_error(ends: Any) -> None:
     with pytest.raises(CauldronError, match="mix ended as CANCELLED"):
         ends(Result(PipelineState.CANCELLED))

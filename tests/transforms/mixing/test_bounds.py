@@ -84,7 +84,7 @@ def write(path: Path, images: list[int], text: int = 2048, turns: int = 1, first
 
 def planned(paths: list[str], found: tuple[int, ...], job: MixJob) -> list[int]:
     """The bytes of images in each shard."""
-    copies = np.concatenate([references(path, job) for path in paths])
+    copies = np.concatenate([found for path in paths for found in references(path, job)])
     cuts = np.array(found, dtype=np.uint64)
     shard = np.searchsorted(cuts, copies["position"], side="right")
     return np.bincount(shard, weights=copies["length"], minlength=len(found) + 1).tolist()
