@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,13 @@ def test_all_stages_together_pay_for_a_corpus_once() -> None:
     assert whole["shuffled_bytes"] == sum(item["shuffled_bytes"] for item in alone)
     mix = sum(item["core_hours_by_step"]["mix"] for item in alone)
     assert whole["core_hours_by_step"]["mix"] == pytest.approx(mix, abs=0.05)
+
+
+def test_the_readme_says_what_plan_says() -> None:
+    whole = together(plans(load_recipe("idefics3"), (), None))
+    told = " ".join((Path(__file__).parents[1] / "README.md").read_text().split())
+    assert f"read {whole['read_bytes'] / 1e9:.0f} GB, fetch" in told
+    assert f"fetch {whole['fetched_images'] / 1e6:.0f} million images" in told
+    assert f"({whole['fetched_bytes'] / 1e12:.1f} TB at 50 kB each)" in told
+    assert f"store {whole['stored_bytes'] / 1e12:.0f} TB" in told
+    assert f"puts it at {whole['core_hours']:.0f} core-hours" in told

@@ -6,6 +6,7 @@ pixels, in multiples of the noise, and the worst cell decides, as in `compare`. 
 takes ink away at one place and adds it at another, which none of the models explains.
 
   - *tone*: all levels times a factor, plus another, and clipped: more or less contrast.
+  - *palette*: each pixel has nearly the nearest of at most 256 colours.
   - *mark*: a half-transparent mark of one grey lies over a part of the picture: under it each level
     moves by one share towards the mark's, and elsewhere stays. So that added ink is no mark, the
     picture must be seen through it: where there is ink under the mark, it is as faint as the mark
@@ -23,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import colours_follow
 from cauldron.transforms.matching.compare.comparison import BAR
-from cauldron.transforms.matching.compare.prepared import Plane, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.prepared import PALETTE, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.whole_frame import CELL, RIM, inked, noise_of, room
 
 F32 = npt.NDArray[np.float32]
@@ -40,6 +42,8 @@ _UNCLIPPED = (4, 251)
 _OUTLIER = 30.0
 _FEWEST = 100
 _SAMPLES = 60_000
+
+_PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 # A mark: the least difference, in levels; shares of the picture that it may cover, and its least
 # width and height, and the width of its strokes, as shares of the sides; how much of the levels it
@@ -91,6 +95,37 @@ def tone_copy(ours: Pixels, theirs: Pixels, first: Prepared, second: Prepared) -
     return _score(error / min(line.factor, 1.0), greys[0], greys[1])
 
 
+def palette_copy(ours: Pixels, theirs: Pixels, first: Prepared) -> float | None:
+    """The score of `ours` as `theirs` with few colours; None if it is not.
+
+    Args:
+        ours, theirs: (height, width, 3), RGB.
+        first: `ours`, prepared.
+    """
+    if not first.palette:
+        return None
+    known = np.unique(ours.astype(np.uint32) @ _PACKED)
+    if len(known) > PALETTE:
+        return None
+    colours = np.stack([known >> 16, known >> 8 & 255, known & 255], axis=1).astype(np.float32)
+    apart = cv2.absdiff(ours, theirs).max(axis=2).astype(np.float32)
+    greys = (cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in (ours, theirs))
+    return _score(np.maximum(apart - _nearest(theirs, colours), 0), *greys)
+
+
+def _nearest(pixels: Pixels, colours: F32) -> F32:
+    """How far each pixel is from the nearest of some colours, in its farthest channel."""
+    cells = (pixels >> 3).astype(np.uint32) @ np.array([1 << 10, 1 << 5, 1], dtype=np.uint32)
+    used, places = np.unique(cells, return_inverse=True)
+    centres = np.stack([used >> 10, used >> 5 & 31, used & 31], axis=1).astype(np.float32) * 8 + 4
+    least = [
+        np.abs(some[:, None] - colours[None]).max(axis=2).min(axis=1)
+        for some in np.array_split(centres, 1 + len(centres) // 1024)
+    ]
+    result: F32 = np.concatenate(least)[places].reshape(pixels.shape[:2])
+    return result
+
+
 def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
     """The score of `ours` as `theirs` under a half-transparent mark; None if it is not."""
     a, b = (one.greys.astype(np.float32) for one in (theirs, ours))
@@ -120,7 +155,7 @@ def _covered(a: F32, b: F32) -> npt.NDArray[np.bool_] | None:
     covered = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     if not _COVERED[0] <= covered.mean() <= _COVERED[1] or not _is_drawn(covered):
         return None
-    return cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0
+    return np.asarray(cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0)
 
 
 def _mark(under: F32, seen: F32) -> Line | None:
@@ -149,7 +184,7 @@ def _middle(under: F32, seen: F32) -> tuple[F32, F32]:
 
 
 def _is_ink(levels: F32) -> npt.NDArray[np.bool_]:
-    return np.abs(levels - np.median(levels)) > _INK
+    return np.asarray(np.abs(levels - np.median(levels)) > _INK)
 
 
 def _is_drawn(covered: Pixels) -> bool:
@@ -161,7 +196,7 @@ def _is_drawn(covered: Pixels) -> bool:
     places = [np.flatnonzero(covered.any(axis=axis)) for axis in (0, 1)]
     height, width = covered.shape
     wide, high = (int(place[-1] - place[0]) + 1 for place in places)
-    return wide >= _WIDE * width and high >= _HIGH * height
+    return bool(wide >= _WIDE * width and high >= _HIGH * height)
 
 
 def _fit(x: F32, y: F32) -> Line | None:

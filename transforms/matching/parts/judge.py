@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import compare
 from cauldron.transforms.matching.compare.prepared import prepare_pixels
-from cauldron.transforms.matching.parts.altered import marked_copy, tone_copy
+from cauldron.transforms.matching.parts.altered import marked_copy, palette_copy, tone_copy
 from cauldron.transforms.matching.parts.geometry import Placed
 from PIL import Image
 
@@ -44,8 +44,8 @@ class Judged(NamedTuple):
     """Two cuttings that are the same.
 
     Attributes:
-        kind: ``picture``; ``colours`` if only grey agrees, or contrast was changed; ``watermark``
-            if a half-transparent mark lies over the training picture.
+        kind: ``picture``; ``colours`` if only grey agrees, or contrast or the number of colours
+            was changed; ``watermark`` if a half-transparent mark lies over the training picture.
         score: 0.5 to 1.
     """
 
@@ -139,6 +139,8 @@ def judge(ours: Pixels, theirs: Pixels) -> Judged | None:
     if ours.shape != theirs.shape or first.blank or second.blank:
         return None
     score = tone_copy(ours, theirs, first, second)
+    if score is None:
+        score = palette_copy(ours, theirs, first)
     if score is not None:
         return Judged("colours", score)
     score = marked_copy(first, second)

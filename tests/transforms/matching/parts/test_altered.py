@@ -1,4 +1,4 @@
-"""Copies with other levels: more contrast, a mark. Changed content is none of them."""
+"""Copies with other levels: more contrast, few colours, a mark. Changed content is none of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from cauldron.transforms.matching.compare.prepared import prepare_pixels
-from cauldron.transforms.matching.parts.altered import marked_copy, tone_copy
+from cauldron.transforms.matching.parts.altered import marked_copy, palette_copy, tone_copy
 from cauldron.transforms.matching.parts.judge import Pixels, judge
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 
@@ -97,3 +97,28 @@ def test_more_or_less_contrast_is_explained(name, factor):
     other = {"photograph": photograph(8, 640, 480), "page": page(8), "chart": chart(8)}[name]
     pixels = np.asarray(other.convert("RGB"))
     assert tone_copy(altered, pixels, first, prepare_pixels(pixels)) is None
+
+
+def smooth_table() -> Image.Image:
+    """Words on a field whose colour changes from left to right: more than 256 colours."""
+    ramp = np.linspace((190, 215, 250), (250, 205, 190), 480)[None].repeat(300, axis=0)
+    image = Image.fromarray(np.rint(ramp).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    for row in range(9):
+        draw.text((20, 10 + 32 * row), f"Row {row}: 1{row}74 of 2{row}31", "black")
+    return image
+
+
+def test_few_colours_are_explained_and_another_digit_is_not():
+    image = smooth_table()
+    few, pixels = (np.asarray(one.convert("RGB")) for one in (image.quantize(16), image))
+    assert palette_copy(few, pixels, prepare_pixels(few)) is not None
+    changed = image.copy()
+    draw = ImageDraw.Draw(changed)
+    draw.rectangle((60, 138, 130, 152), fill=image.getpixel((95, 136)))
+    draw.text((20, 138), "           8474 of 2431", "black")
+    other = np.asarray(changed.quantize(16).convert("RGB"))
+    assert palette_copy(other, pixels, prepare_pixels(other)) is None
+    # Not few colours.
+    many = np.asarray(photograph(1, 640, 480))
+    assert palette_copy(many, many, prepare_pixels(many)) is None

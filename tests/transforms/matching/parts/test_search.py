@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cauldron.transforms.matching.parts.features import MOST_FEATURES, features_of
+from cauldron.transforms.matching.parts.features import (
+    MOST_FEATURES,
+    features_of,
+    searched_features,
+)
 from cauldron.transforms.matching.parts.geometry import place
 from cauldron.transforms.matching.parts.judge import judge
 from cauldron.transforms.matching.parts.records import STORED, unpacked
@@ -116,6 +120,17 @@ def test_features_come_from_all_of_a_picture():
     assert np.ptp(features.points, axis=0).min() > 0.6
     again = features_of(BENCHMARK[11])
     assert np.array_equal(features.descriptors, again.descriptors)
+
+
+def test_a_large_picture_has_more_features_and_shows_a_tile_of_a_collage(search):
+    tiles = [decoded(BENCHMARK[11]), chart(20), page(21), chart(22)]
+    sheet = Image.new("RGB", (1400, 1800), "white")
+    for at, tile in enumerate(tiles):
+        sheet.paste(tile.convert("RGB"), (at % 2 * 700 + 20, at // 2 * 900 + 10))
+    data = encoded(sheet, "JPEG", quality=85)
+    assert len(searched_features(data, sheet.size).points) > MOST_FEATURES
+    assert len(searched_features(data, (640, 823)).points) <= MOST_FEATURES
+    assert found(search, sheet, quality=85) == [(11, "part")]
 
 
 def test_blank_and_tiny_pictures_have_no_features(search):
