@@ -15,7 +15,8 @@ from typing import Any
 from cauldron.sources.base import BadRow, Row
 from cauldron.transforms.documents import DocumentProblem, clean_document, leave_out
 from cauldron.transforms.language import TextClassifier, default_model_path, identify
-from cauldron.transforms.pictures.prepare import ImageProblem, StoredImage, prepare_image
+from cauldron.transforms.pictures.opening import ImageProblem
+from cauldron.transforms.pictures.prepare import StoredImage, prepare_image
 from cauldron.transforms.pictures.signatures import Signature
 from cauldron.transforms.text import clean_text, clean_turns
 from cauldron.transforms.tokens import TokenCounter, token_counter

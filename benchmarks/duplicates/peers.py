@@ -1,4 +1,4 @@
-"""imagededup, Data-Juicer and the project on the same image files, each on one core.
+"""imagededup, Daft, Data-Juicer and the project on the same image files, each on one core.
 
     python -m benchmarks.duplicates.peers [--venv DIR]
 
@@ -14,6 +14,7 @@ is a copy of something else, comparing pairs would be all that is timed.
   - imagededup: ``PHash().encode_images`` and ``find_duplicates`` with its default distance, 10;
     from the same search, pairs at distance 4 and at equal hashes. Its pairs are taken as they are:
     put together into groups they would only be less precise.
+  - Daft: files downloaded, ``imagehash.phash`` in a function of its own (UDF), equal hashes.
   - Data-Juicer: its op ``image_deduplicator``, method phash: equal hashes.
   - the project: bytes, signatures, join, verification, clusters.
 """
@@ -44,10 +45,15 @@ HERE = Path(__file__).parent
 # ray it misses as soon as it is imported.
 PACKAGES = {
     "imagededup": ("imagededup==0.3.3.post2",),
+    "daft": ("daft==0.7.26", "ImageHash==4.3.2"),
     "data_juicer": ("py-data-juicer==1.6.1", "aiohttp", "ray"),
 }
-MODULES = {"imagededup": ("imagededup",), "data_juicer": ("data_juicer", "aiohttp", "ray")}
-TOOLS = ("imagededup", "data_juicer", "ours")
+MODULES = {
+    "imagededup": ("imagededup",),
+    "daft": ("daft", "imagehash"),
+    "data_juicer": ("data_juicer", "aiohttp", "ray"),
+}
+TOOLS = ("imagededup", "daft", "data_juicer", "ours")
 WARM = 48
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FOR")
 

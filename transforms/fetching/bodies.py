@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 import aiohttp
-from cauldron.transforms.pictures.prepare import MAGIC_BYTES, has_image_start
+from cauldron.transforms.pictures.opening import MAGIC_BYTES, has_image_start
 
 from cauldron.core.sections.fetching import FetchRules
 

@@ -29,7 +29,7 @@ from cauldron.transforms.fetching.network import (
 )
 from cauldron.transforms.fetching.robots import is_forbidden
 from cauldron.transforms.models.endpoint import parse_retry_after
-from cauldron.transforms.pictures.prepare import ImageProblem, check_pixels
+from cauldron.transforms.pictures.opening import ImageProblem, check_pixels
 from yarl import URL
 
 from cauldron.core.sections.fetching import FetchRules

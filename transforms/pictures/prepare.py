@@ -16,32 +16,31 @@ that the file is complete and is enough for the hashes. Microseconds on one core
 SHA-256 and the decode cannot be avoided; they are 78 and 88 % of the total. The page was decoded by
 Pillow then; `png.py` takes about a third of that, and checksums by libdeflate a fifth.
 
-Images are not trusted. The format is detected by content, and only the parsers below are used:
-others of Pillow run Ghostscript or parse rare containers. The size in the header is checked before
-any pixel is decoded.
+Images are not trusted: `opening.py` parses them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import math
-import struct
 import types
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cauldron.sources.base import RawImage
-from cauldron.transforms.pictures.announced import announced_size
 from cauldron.transforms.pictures.hashes import SHORTEST_SIDE
 from cauldron.transforms.pictures.loss import loss_of
+from cauldron.transforms.pictures.opening import (
+    JPEG_START,
+    ImageProblem,
+    check_png,
+    decoding,
+    open_image,
+)
 from cauldron.transforms.pictures.pixels import REDUCING_GAP, flat, grey_bits, scaled, target_size
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import Signature, sign
-from deflate import crc32
 from PIL import ExifTags, Image, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -52,23 +51,6 @@ from PIL.WebPImagePlugin import WebPImageFile
 from cauldron.core.schema import ImageInfo
 from cauldron.core.sections.rules import ImageRules
 
-_FORMATS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"RIFF", WebPImageFile),
-    (b"GIF87a", GifImageFile),
-    (b"GIF89a", GifImageFile),
-    (b"BM", BmpImageFile),
-    (b"II*\0", TiffImageFile),
-    (b"MM\0*", TiffImageFile),
-    (b"II+\0", TiffImageFile),
-    (b"MM\0+", TiffImageFile),
-    (b"ftypavif", AvifImageFile),
-    (b"ftypavis", AvifImageFile),
-    (b"ftypmif1", AvifImageFile),
-)
-_BOX_HEADER = 4  # bytes with the length of a box, before its type, in ISO media files
-MAGIC_BYTES = 12  # of a file: enough to tell every format by
 _PASSED = (JpegImageFile, PngImageFile, WebPImageFile)
 _JPEG_END = b"\xff\xd9"
 
@@ -90,21 +72,6 @@ _UNREADABLE = 0
 _lenient_load = types.FunctionType(
     ImageFile.ImageFile.load.__code__, {**vars(ImageFile), "LOAD_TRUNCATED_IMAGES": True}
 )
-
-
-class ImageProblem(Exception):  # noqa: N818 - an outcome of the data, not of the program
-    """An image that cannot be stored.
-
-    Attributes:
-        reason: a code from `cauldron.core.reasons`.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[ImageProblem], tuple[str, str]]:
-        return type(self), (self.reason, str(self))
 
 
 @dataclass(slots=True)
@@ -140,19 +107,19 @@ def prepare_image(raw: RawImage, rules: ImageRules) -> StoredImage:
     published = hashlib.sha256(data).hexdigest()
     digest = raw.digest or published
     try:
-        with _decoding():
+        with decoding():
             return _checked(data, published, digest, rules)
     except ImageProblem as problem:
         if not (rules.accept_truncated and problem.reason == "image_truncated"):
             raise
-    with _decoding():
+    with decoding():
         return _salvaged(data, digest, rules)
 
 
 def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> StoredImage:
-    image = _open(data, rules)
+    image = open_image(data, rules)
     if isinstance(image, PngImageFile):
-        _check_png(data)
+        check_png(data)
     if not _may_pass(image, rules):
         return _reencoded(image, data, digest, rules)
     (width, height), mode, loss = image.size, image.mode, loss_of(image, data)
@@ -180,112 +147,10 @@ def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> Sto
 def _salvaged(data: bytes, digest: str, rules: ImageRules) -> StoredImage:
     """Re-encode the part of a truncated file that decodes. TIFF and WebP decode fully or not."""
     # The decoder of a progressive JPEG needs an end marker.
-    image = _open(data + _JPEG_END if data.startswith(_FORMATS[0][0]) else data, rules)
+    image = open_image(data + _JPEG_END if data.startswith(JPEG_START) else data, rules)
     if isinstance(image, PngImageFile | GifImageFile | BmpImageFile):
         _lenient_load(image)
     return _reencoded(image, data, digest, rules)
-
-
-def _open(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:
-    """Parse the header, with the parser for the content."""
-    parser = next((parser for start, parser in _FORMATS if _starts(data, start)), None)
-    if parser is None:
-        raise ImageProblem("image_unreadable", f"no known image format, it starts {data[:12]!r}")
-    _check_announced(data, rules)
-    # Not Image.open, whose limit on pixels is a global of the process.
-    image = parser(io.BytesIO(data))
-    _check_size(*image.size, rules)
-    return image
-
-
-def has_image_start(data: bytes) -> bool:
-    """Whether a file that begins so has one of the formats that are read."""
-    return any(_starts(data, start) for start, _ in _FORMATS)
-
-
-def check_pixels(data: bytes, most: int) -> None:
-    """Check the size that an image's header announces; a header that cannot be read is let through.
-
-    Raises:
-        ImageProblem: ``image_too_large``.
-    """
-    size = announced_size(data)
-    if size is not None and size[0] * size[1] <= most:
-        return
-    try:
-        with _decoding():
-            _open(data, ImageRules(hard_max_pixels=most)).close()
-    except ImageProblem as problem:
-        if problem.reason == "image_too_large":
-            raise
-
-
-def _starts(data: bytes, start: bytes) -> bool:
-    return data.startswith(start, _BOX_HEADER if start.startswith(b"ftyp") else 0)
-
-
-def _check_announced(data: bytes, rules: ImageRules) -> None:
-    """Check the size of a WebP before Pillow, which allocates its pixels while opening it."""
-    if not data.startswith(b"RIFF"):
-        return
-    if data[8:16] == b"WEBPVP8X" and len(data) >= 30:
-        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
-        _check_size(width, height, rules)
-    announced = int.from_bytes(data[4:8], "little") + 8
-    if announced > len(data):
-        message = f"a WebP of {announced} bytes ends after {len(data)}"
-        raise ImageProblem("image_truncated", message)
-
-
-def _check_size(width: int, height: int, rules: ImageRules) -> None:
-    if width * height > rules.hard_max_pixels:
-        message = f"{width} x {height} pixels, the limit is {rules.hard_max_pixels}"
-        raise ImageProblem("image_too_large", message)
-    if rules.drop_side is not None and max(width, height) > rules.drop_side:
-        message = f"{width} x {height} pixels, the limit for a side is {rules.drop_side}"
-        raise ImageProblem("long_side", message)
-    aspect = max(width, height) / max(1, min(width, height))
-    if rules.max_aspect is not None and aspect > rules.max_aspect:
-        message = f"{width} x {height} is {aspect:.2f} : 1, the limit is {rules.max_aspect:g}"
-        raise ImageProblem("aspect_ratio", message)
-
-
-def _check_png(data: bytes) -> None:
-    """Check the chunks of a PNG: Pillow ignores wrong checksums of pixel data and a missing end."""
-    position, view = 8, memoryview(data)
-    while True:
-        end = position + 12
-        if end <= len(data):
-            length, name = struct.unpack_from(">I4s", data, position)
-            end += length
-        if end > len(data):
-            raise ImageProblem("image_truncated", f"a PNG ends inside a chunk, at {len(data)}")
-        is_critical = not name[0] & 0x20
-        if is_critical and crc32(view[position + 4 : end - 4]) != int.from_bytes(
-            view[end - 4 : end], "big"
-        ):
-            message = f"the checksum of PNG chunk {name!r} at {position} is wrong"
-            raise ImageProblem("image_unreadable", message)
-        if name == b"IEND":
-            return
-        position = end
-
-
-@contextlib.contextmanager
-def _decoding() -> Iterator[None]:
-    """Turn exceptions of decoders into an `ImageProblem`."""
-    try:
-        yield
-    except (ImageProblem, MemoryError):
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageProblem("image_too_large", str(error)) from error
-    except Exception as error:
-        # Pillow raises SyntaxError for a truncated header; the cause tells.
-        ran_out = isinstance(error.__cause__, IndexError | EOFError | struct.error)
-        truncated = ran_out or "truncated" in str(error).lower()
-        reason = "image_truncated" if truncated else "image_unreadable"
-        raise ImageProblem(reason, f"{type(error).__name__}: {error}") from error
 
 
 def _may_pass(image: ImageFile.ImageFile, rules: ImageRules) -> bool:

@@ -27,7 +27,8 @@ from cauldron.sources.benchmarks.places import Place
 from cauldron.sources.benchmarks.values import find_in, first_text, images_in, text_of
 from cauldron.sources.repos.roots import open_root
 from cauldron.sources.values.rows import RowProblem
-from cauldron.transforms.pictures.prepare import ImageProblem, prepare_image
+from cauldron.transforms.pictures.opening import ImageProblem
+from cauldron.transforms.pictures.prepare import prepare_image
 
 _IMAGE_NUMBER = re.compile(r"<image (\d+)>")
 

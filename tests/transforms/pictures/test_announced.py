@@ -6,7 +6,7 @@ import io
 
 import pytest
 from cauldron.transforms.pictures.announced import announced_size
-from cauldron.transforms.pictures.prepare import ImageProblem, check_pixels
+from cauldron.transforms.pictures.opening import ImageProblem, check_pixels
 from PIL import Image
 
 

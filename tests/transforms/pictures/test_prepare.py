@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from cauldron.sources.base import RawImage
 from cauldron.transforms.pictures import pixels
-from cauldron.transforms.pictures.prepare import ImageProblem, StoredImage, prepare_image
+from cauldron.transforms.pictures.opening import ImageProblem
+from cauldron.transforms.pictures.prepare import StoredImage, prepare_image
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from cauldron.core.reasons import DROPPED, QUARANTINED

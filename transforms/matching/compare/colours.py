@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.comparison import BAR, Comparison, compare
-from cauldron.transforms.matching.compare.prepared import Plane, Prepared
+from cauldron.transforms.matching.compare.prepared import Prepared
+from cauldron.transforms.matching.compare.scaling import Plane, averaged
 
 # Differences of colour that noise explains, in levels of Cb and Cr, and the part of the colour
 # around a pixel that clipping and subsampling explain. Of 24 pictures in four alterations the
@@ -47,7 +48,7 @@ def compare_colours(first: Prepared, second: Prepared, known: Comparison) -> Com
     """
     if first.blank or second.blank:
         return None
-    if are_other_colours(first.colours, second.colours):
+    if not known.grey and are_other_colours(first.colours, second.colours):
         found = compare(_without_colours(first), _without_colours(second))
         if found.same:
             return found
@@ -64,7 +65,7 @@ def are_other_colours(first: Plane, second: Plane) -> bool:
         first, second: (height, width, 3), RGB; of the same frame.
     """
     one, other = _chroma(first, second)
-    differ = float(np.quantile(np.abs(one - other), 0.99)) >= _LEAST_APART
+    differ = np.count_nonzero(np.abs(one - other) >= _LEAST_APART) >= 0.01 * one.size
     return differ and colours_follow(first, second)
 
 
@@ -94,7 +95,8 @@ def _chroma(first: Plane, second: Plane) -> tuple[F32, F32]:
     height, width = _smaller(first, second)
     planes = []
     for pixels in (first, second):
-        small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+        same = pixels.shape[:2] == (height, width)
+        small = pixels if same else averaged(pixels, width, height)
         both = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)[:, :, 1:].astype(np.float32) - 128
         planes.append(np.asarray(cv2.blur(both, (3, 3)), dtype=np.float32))
     return planes[0], planes[1]

@@ -1,18 +1,18 @@
 """Whether two pictures are the same: registered onto each other, they must agree everywhere.
 
-Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), which tells most
-look-alikes apart, finds copies that lost nothing, and often gives the geometry. Otherwise one
-picture is located in the other coarsely (`registration.py`), then to a fraction of a pixel, and
-the effect of scaling and compression is fitted as a small kernel (`refinement.py`). The rest of the
-difference is measured in cells of 8 x 8 pixels, and the worst cell decides: a different digit is
-one cell. It is measured in multiples of the noise in other cells with ink, so that strong
-compression does not look like other text. Hue and the brightness of larger areas are compared
-before that, at 256 pixels.
+Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), reduced, then at
+full size, which tells most look-alikes apart, finds copies that lost nothing, and often gives the
+geometry. Otherwise one picture is located in the other coarsely (`registration.py`), then to a
+fraction of a pixel, and the effect of scaling and compression is fitted as a small kernel
+(`refinement.py`). The rest of the difference is measured in cells of 8 x 8 pixels (`cells.py`), and
+the worst cell decides: a different digit is one cell. It is measured in multiples of the noise in
+other cells with ink, so that strong compression does not look like other text. Hue and the
+brightness of larger areas are compared before that, at 256 pixels.
 
 On the labelled set (benchmarks/README.md, Duplicates) 3 of 27,448 pairs found the same are not, all
 with a picture at half its size. Found the same as their base are 100 % of re-encoded copies, 99 %
 of scaled ones and of those with another brightness, and 91 % of 2 % crops, including those that
-the hashes did not propose. A pair takes 11 ms of one core of a busy machine, decoding included.
+the hashes did not propose. A pair takes 7 to 8 ms of one core of a busy machine, decoding included.
 """
 
 from __future__ import annotations
@@ -22,31 +22,33 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from cauldron.transforms.matching.compare.cells import cell_errors
 from cauldron.transforms.matching.compare.prepared import (
-    Plane,
     Prepared,
     cell_maxima,
     strongest,
 )
-from cauldron.transforms.matching.compare.refinement import SMALLEST, Fit, refine
+from cauldron.transforms.matching.compare.refinement import Fit, refine
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
     locate,
     warped,
     whole_frame,
 )
+from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
-    CELL,
-    RIM,
+    MOST_ROOM,
+    SMALLEST,
     inked,
     noise_of,
     room,
+    small_frames,
     whole_frames,
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 6
+COMPARE_VERSION = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +59,13 @@ class Comparison:
         score: 0 to 1, to 4 decimals; 1 is equal.
         drawing: whether the thresholds for text and line art applied, as one of the two is such.
         same: whether the score reaches the threshold `BAR`.
+        grey: whether grey levels alone refused it, which no other colours change.
     """
 
     score: float
     drawing: bool
     same: bool
+    grey: bool = False
 
 
 class Difference(NamedTuple):
@@ -83,6 +87,7 @@ NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
 # The largest differences of copies, for drawings and for photographs. In drawings thin lines have
 # the hue, and lose it when they are scaled and compressed; in photographs areas have it.
 _BARS = {True: Difference(2.0, 2.2, 70.0), False: Difference(2.3, 1.15, 70.0)}
+_MIXED = Difference(*map(min, *_BARS.values()))
 # The score of a pair whose largest difference is just at its threshold.
 BAR = 0.5
 
@@ -101,7 +106,8 @@ def compare(first: Prepared, second: Prepared) -> Comparison:
     apart = difference(first, second)
     worst = max(value / bar for value, bar in zip(apart, bars, strict=True))
     score = round(max(0.0, 1 - worst * (1 - BAR)), 4)
-    return Comparison(score, first.drawing or second.drawing, score >= BAR)
+    grey = apart.structure > bars.structure and not _are_tiny(first, second)
+    return Comparison(score, first.drawing or second.drawing, score >= BAR, grey)
 
 
 def _equal(first: Prepared, second: Prepared) -> bool:
@@ -111,19 +117,24 @@ def _equal(first: Prepared, second: Prepared) -> bool:
 
 def _bars(first: Prepared, second: Prepared) -> Difference:
     """The stricter thresholds if only one of the two is a drawing."""
-    pairs = zip(_BARS[first.drawing], _BARS[second.drawing], strict=True)
-    return Difference(*(min(pair) for pair in pairs))
+    return _BARS[first.drawing] if first.drawing == second.drawing else _MIXED
 
 
 def difference(first: Prepared, second: Prepared) -> Difference:
     """How two pictures differ; structure is 0 if colour or light are over their thresholds."""
-    if min(*first.greys.shape, *second.greys.shape) < SMALLEST:
+    if _are_tiny(first, second):
         return _tiny(first, second)
     first, second = _ordered(first, second)
-    whole = whole_frames(first, second)
+    whole = small_frames(first, second)
+    if whole.apart_small:
+        return Difference(whole.structure, 0.0, 0.0)
+    if not whole.unlike_small:
+        whole = whole_frames(first, second)
     if whole.apart:
         return Difference(whole.structure, 0.0, 0.0)
     geometry = whole_frame(first, second) if whole.right else locate(first, second)
+    if geometry is None:
+        return NOTHING_SHARED
     finer = geometry.across * first.frame[0] / second.frame[0]
     most = min(_MOST_FINER[first.drawing], _MOST_FINER[second.drawing])
     if geometry.shared() < _LEAST_SHARED or not 1 / most <= finer <= most:
@@ -131,8 +142,8 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     scale = geometry.across * first.greys.shape[1] / second.greys.shape[1]
     if scale < 0.98 or (scale < 1.02 and second.sharpness > first.sharpness):
         first, second, geometry = second, first, geometry.inverse()
-    colour, light = _coarse(first, second, geometry)
     bars = _bars(first, second)
+    colour, light = _coarse(first, second, geometry, bars.light)
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
     if whole.faithful and whole.structure <= _ACCEPTED:
@@ -141,7 +152,8 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     if fit is None:
         return NOTHING_SHARED
     scale = fit.geometry.across * first.greys.shape[1] / second.greys.shape[1]
-    return Difference(_structure(fit, scale, first.drawing or second.drawing), colour, light)
+    drawing = first.drawing or second.drawing
+    return Difference(_structure(fit, scale, drawing, bars.structure), colour, light)
 
 
 def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:
@@ -155,6 +167,10 @@ def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:
 
 # Grey levels per unit of structure, for pictures too small to register.
 _TINY_UNIT = 12
+
+
+def _are_tiny(first: Prepared, second: Prepared) -> bool:
+    return min(*first.greys.shape, *second.greys.shape) < SMALLEST
 
 
 def _tiny(first: Prepared, second: Prepared) -> Difference:
@@ -174,8 +190,14 @@ _COLOUR_NOISE = (6.0, 10.0)
 _COLOUR_RANGE = 80
 
 
-def _coarse(first: Prepared, second: Prepared, geometry: Geometry) -> tuple[float, float]:
-    """Differences of colour and brightness, at `COLOUR_SIDE` pixels a side."""
+def _coarse(
+    first: Prepared, second: Prepared, geometry: Geometry, most_light: float
+) -> tuple[float, float]:
+    """Differences of colour and brightness, at `COLOUR_SIDE` pixels a side.
+
+    Args:
+        most_light: colour is not looked at if the brightness differs more, and is 0 then.
+    """
     height, width = second.colours.shape[:2]
     x0, y0, x1, y1 = geometry.window(width, height)
     moved = warped(first.colours, geometry, width, height)
@@ -183,6 +205,8 @@ def _coarse(first: Prepared, second: Prepared, geometry: Geometry) -> tuple[floa
     a, b = fit_tone(*smooth_samples(a, b)).level(a, b)
     apart = cv2.blur(b.astype(np.float32) - a, (3, 3))
     light = float(np.abs(cv2.transform(apart, _MEAN)).max())
+    if light > most_light:
+        return 0.0, light
     error = strongest(np.abs(cv2.transform(apart, _CHROMA)))
     # Scaling and 4:2:0 sampling take a part of its hue from a thin line, not all of it.
     cells = cell_maxima(error / (1 + _hues(a, b) / _COLOUR_RANGE), _COLOUR_CELL)
@@ -200,53 +224,22 @@ def _hues(a: Plane, b: Plane) -> Plane:
     return np.maximum(*ranges)
 
 
-_STRIP = 16 * CELL
-_HALO = 16
-_WINDOW = (17, 17)
-# Variance in grey levels squared below which the contrast at a pixel is not trusted.
-_FLAT = 100
-_GAINS = (0.8, 1.25)
-
-
-def _errors(fit: Fit) -> Plane:
-    """The largest error in each cell, after gain and offset fitted around each pixel.
-
-    Blurred at the scale of a stroke: JPEG noise averages out, an additional stroke does not. In
-    strips, because temporary arrays of whole pages take longer than the arithmetic on them.
-    """
-    predicted = fit.predicted()
-    height = len(predicted)
-    rows = []
-    for top in range(0, height, _STRIP):
-        start, stop = max(top - _HALO, 0), min(top + _STRIP + _HALO, height)
-        a, b = predicted[start:stop], fit.second[start:stop].astype(np.float32)
-        ma, mb = cv2.blur(a, _WINDOW), cv2.blur(b, _WINDOW)
-        variance = np.maximum(cv2.blur(a * a, _WINDOW) - ma * ma, 0)
-        shared = cv2.blur(a * b, _WINDOW) - ma * mb
-        gain = np.clip((shared + _FLAT) / (variance + _FLAT), *_GAINS)
-        error = np.abs(cv2.GaussianBlur((b - mb) - gain * (a - ma), (5, 5), 0.8))
-        if start == 0:
-            error[:RIM] = 0
-        if stop == height:
-            error[-RIM:] = 0
-        error[:, :RIM] = error[:, -RIM:] = 0
-        rows.append(cell_maxima(error[top - start : top - start + _STRIP], CELL))
-    return np.concatenate(rows)
-
-
 _NOISE_OTHER_LIGHT = 9.0
 _HIDDEN = 0.3
 # Structure up to which a copy on the same grid is accepted without a fit. The bar is 2.
 _ACCEPTED = 1.2
 
 
-def _structure(fit: Fit, scale: float, drawing: bool) -> float:
+def _structure(fit: Fit, scale: float, drawing: bool, bar: float) -> float:
     """The largest error, relative to the upper quartile of the errors in cells with ink.
 
     Args:
         scale: how many times finer the first picture is.
+        bar: what no noise explains need not be measured further.
     """
-    errors = _errors(fit)
+    errors, ended = cell_errors(fit.predicted(), fit.second, bar * MOST_ROOM)
+    if ended:
+        return float(errors.max()) / MOST_ROOM
     noise = noise_of(errors[inked(fit.first, fit.second)])
     # Clipped colours leave errors that no tone of grey levels explains.
     unit = max(room(noise), _NOISE_OTHER_LIGHT if fit.other_light else 0.0)

@@ -10,17 +10,13 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from cauldron.transforms.matching.compare.scaling import Plane, averaged
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
-
-# A picture or a channel, of bytes or of 32-bit floats. OpenCV's types say no more than this.
-Plane = npt.NDArray[Any]
 
 MOST_PIXELS = 1_050_000
 # Larger pictures are scaled by a power of this. A picture and its crop then mostly have the same
@@ -165,7 +161,7 @@ def _reduced(plane: Plane, side: int) -> Plane:
     size = max(1, round(width * factor)), max(1, round(height * factor))
     if size == (width, height):
         return plane
-    return cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return averaged(plane, *size)
 
 
 def _ground(greys: Plane) -> float:

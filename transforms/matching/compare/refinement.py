@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compare.prepared import Plane, Prepared, contrast
+from cauldron.transforms.matching.compare.prepared import Prepared, contrast
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
     product,
@@ -21,7 +21,9 @@ from cauldron.transforms.matching.compare.registration import (
     shift_of,
     whole_frame,
 )
+from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import F64, evenly, fit_tone, grey_samples
+from cauldron.transforms.matching.compare.whole_frame import SMALLEST
 from PIL import Image
 
 # Box averaging aliases, so no kernel can turn bicubic into it.
@@ -36,6 +38,7 @@ class Fit:
         cost: mean error at edges, in grey levels.
         resampling: how `first` was brought to the grid of the second picture.
         first, second: the area that both show.
+        edges: places in their flat arrays where either has an edge.
         kernel, offset: make the second from the first; None if there is no edge to fit to.
         relit: whether they have been brought to one brightness.
     """
@@ -45,6 +48,7 @@ class Fit:
     resampling: Image.Resampling
     first: Plane
     second: Plane
+    edges: npt.NDArray[np.int64]
     kernel: Plane | None = None
     offset: float = 0.0
     relit: bool = False
@@ -64,9 +68,6 @@ class Fit:
         )
         return np.clip(plane + np.float32(self.offset), 0, 255)
 
-
-# Pictures with fewer pixels a side are too small to register.
-SMALLEST = 24
 
 # Pictures with fewer edge pixels than this count as blank.
 _FEWEST_EDGES = 100
@@ -152,8 +153,8 @@ class _Refiner:
         b = self._second[y0:y1, x0:x1]
         edges = _edges(a, b)
         if len(edges) < _FEWEST_EDGES or (len(edges) < _MANY_EDGES and _only_in_one(a, b)):
-            return Fit(float("inf"), geometry, resampling, a, b)
-        return _fitted(Fit(0.0, geometry, resampling, a, b), edges)
+            return Fit(float("inf"), geometry, resampling, a, b, edges)
+        return _fitted(Fit(0.0, geometry, resampling, a, b, edges))
 
     def _rendered(
         self, geometry: Geometry, resampling: Image.Resampling, window: tuple[int, int, int, int]
@@ -179,8 +180,7 @@ class _Refiner:
     def _motion(self, fit: Fit) -> F64:
         """The step that aligns the edges best, robust against outliers."""
         x0, y0, *_ = fit.geometry.window(self._width, self._height)
-        edges = _edges(fit.first, fit.second)
-        width = fit.first.shape[1]
+        edges, width = fit.edges, fit.first.shape[1]
         a, b = fit.first.ravel(), fit.second.ravel()
 
         def at(plane: Plane, by: int) -> Plane:
@@ -204,7 +204,7 @@ def _relit(fit: Fit) -> Fit:
     if tone.equal:
         return fit
     a, b = tone.level(fit.first, fit.second)
-    found = _fitted(replace(fit, first=a, second=b, relit=True), _edges(a, b))
+    found = _fitted(replace(fit, first=a, second=b, edges=_edges(a, b), relit=True))
     return found if found.cost < fit.cost else fit
 
 
@@ -236,9 +236,9 @@ _MANY_EDGES = 1500
 _MOST_ERROR = 30.0
 
 
-def _fitted(fit: Fit, edges: npt.NDArray[np.int64]) -> Fit:
+def _fitted(fit: Fit) -> Fit:
     """The fit with the kernel and offset of the least squared error at the edges."""
-    span = range(-_REACH, _REACH + 1)
+    span, edges = range(-_REACH, _REACH + 1), fit.edges
     flat, width = fit.first.ravel(), fit.first.shape[1]
     rows = np.empty((len(span) ** 2 + 2, len(edges)), np.float32)
     for row, by in enumerate(dy * width + dx for dy in span for dx in span):

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.compare.prepared import Plane, contrast, strongest
+from cauldron.transforms.matching.compare.prepared import contrast, strongest
+from cauldron.transforms.matching.compare.scaling import Plane
 
 # 64-bit floats.
 F64 = npt.NDArray[Any]
@@ -16,6 +17,7 @@ F64 = npt.NDArray[Any]
 # Brightness is compared where both pictures are smooth, so that shifted edges do not count.
 _SMOOTH = 40
 _SAMPLES = 400
+_MOST_LOOKED_AT = 25_000
 # White paper and black ink in both pictures say nothing about brightness.
 _WHITE, _BLACK = 250, 5
 _EQUAL = 1.5
@@ -83,8 +85,11 @@ def smooth_samples(first: Plane, second: Plane) -> tuple[F64, F64]:
 
 def grey_samples(first: Plane, second: Plane) -> tuple[F64, F64]:
     """Grey levels of two exactly registered pictures, edges included."""
-    places = evenly(_informative(first.ravel(), second.ravel()), 6 * _SAMPLES)
-    a, b = (plane.ravel()[places].astype(np.float64) for plane in (first, second))
+    # Every third row and column of a large picture: they are as good, in a ninth of the time.
+    step = 3 if first.size > 9 * _MOST_LOOKED_AT else 1
+    one, other = (plane[::step, ::step].ravel() for plane in (first, second))
+    places = evenly(_informative(one, other), 6 * _SAMPLES)
+    a, b = one[places].astype(np.float64), other[places].astype(np.float64)
     return a, b
 
 

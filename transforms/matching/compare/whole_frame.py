@@ -20,16 +20,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from cauldron.transforms.matching.compare.prepared import (
-    Plane,
     Prepared,
     cell_maxima,
     contrast,
 )
+from cauldron.transforms.matching.compare.scaling import Plane, averaged
 
 CELL = 8
 # Grey levels of contrast in a cell that has ink.
 INK = 40
 _FEWEST_INKED = 64
+# Pictures with fewer pixels a side are too small to register.
+SMALLEST = 24
 # Pixels at the edge of the frame that are left out.
 RIM = 2
 
@@ -40,6 +42,18 @@ _AGREE = 8.0
 # thin lines reach 118 levels, but 4.1 units.
 _APART = 50.0
 _APART_UNITS = 8.0
+# The same at 256 pixels a side, for pictures of the same size. 1,296 pairs of copies of the same
+# size, of 204 families with all or one of the alterations, reach 46 levels and 2.6 units; half of
+# 1,495 pairs of look-alikes are told apart. Errors must be local: a copy cropped and scaled
+# back to its size has them everywhere. A photograph with a 2 % crop reaches 93 levels at a
+# noise of 34. Of other sizes, copies with a 1 % crop reach 7.7 units.
+_AGREE_SMALL = 8.0
+_APART_SMALL = 40.0
+_APART_SMALL_UNITS = 5.0
+# The median at 256 pixels from which no pair is laid on each other at full size, which would take
+# 5 ms. Only time depends on it: such pairs are registered. Of 1,256 scaled pairs with a right frame
+# 8 are above, none of them copies.
+_UNLIKE_SMALL = 16.0
 # The largest upper quartile of copies that are accepted without a fit.
 _FAITHFUL = 8.0
 _BLUR = (5, 5)
@@ -48,6 +62,8 @@ _AROUND = (17, 17)
 
 # Least and most noise that is counted.
 _NOISE = (4.0, 14.0)
+# The largest unit of structure.
+MOST_ROOM = sum(_NOISE)
 
 
 class WholeFrame(NamedTuple):
@@ -85,13 +101,39 @@ class WholeFrame(NamedTuple):
         """Whether they are so much alike that no kernel needs to be fitted."""
         return self.right and not self.scaled and self.noise <= _FAITHFUL
 
+    @property
+    def apart_small(self) -> bool:
+        """As `apart`, of reduced pictures, by bars of their own."""
+        large = self.largest >= _APART_SMALL and self.structure >= _APART_SMALL_UNITS
+        local = self.median <= _AGREE_SMALL and self.noise <= _NOISE[1]
+        return large and local and not self.scaled
+
+    @property
+    def unlike_small(self) -> bool:
+        """Whether reduced pictures agree so little that they cannot show the same frame."""
+        return _UNLIKE_SMALL < self.median < float("inf")
+
+
+def small_frames(first: Prepared, second: Prepared) -> WholeFrame:
+    """As `whole_frames`, at the finest of `levels`: a twentieth of the time.
+
+    Which may show that the pictures are different, or on different frames, never that they agree.
+    """
+    found = _laid(first.levels[-1], second.levels[-1])
+    return found._replace(scaled=first.greys.shape != second.greys.shape)
+
 
 def whole_frames(first: Prepared, second: Prepared) -> WholeFrame:
     """Compare two pictures as if both showed the same frame; `first` has no fewer pixels."""
-    a, b = first.greys, second.greys
+    return _laid(first.greys, second.greys)
+
+
+def _laid(a: Plane, b: Plane) -> WholeFrame:
     scaled = a.shape != b.shape
     if scaled:
-        a = cv2.resize(a, b.shape[::-1], interpolation=cv2.INTER_AREA)
+        height, width = b.shape
+        smaller = a.shape[0] >= height and a.shape[1] >= width
+        a = averaged(a, width, height) if smaller else cv2.resize(a, (width, height))
     apart = cv2.subtract(a, b, dtype=cv2.CV_16S)
     # Less the difference of the surroundings, so that another brightness is no other stroke.
     error = cv2.absdiff(cv2.GaussianBlur(apart, _BLUR, 0.8), cv2.blur(apart, _AROUND))

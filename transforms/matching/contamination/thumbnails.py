@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from cauldron.sources.base import RawImage
-from cauldron.transforms.pictures.prepare import ImageProblem, prepare_image
+from cauldron.transforms.pictures.opening import ImageProblem
+from cauldron.transforms.pictures.prepare import prepare_image
 from PIL import Image
 
 from cauldron.core import storage

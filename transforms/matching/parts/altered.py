@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import colours_follow
 from cauldron.transforms.matching.compare.comparison import BAR
-from cauldron.transforms.matching.compare.prepared import PALETTE, Plane, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.prepared import PALETTE, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.whole_frame import CELL, RIM, inked, noise_of, room
 
 F32 = npt.NDArray[np.float32]

@@ -6,7 +6,11 @@ import pytest
 from cauldron.transforms.matching.compare import comparison
 from cauldron.transforms.matching.compare.comparison import compare
 from cauldron.transforms.matching.compare.prepared import prepare
-from cauldron.transforms.matching.compare.whole_frame import WholeFrame, whole_frames
+from cauldron.transforms.matching.compare.whole_frame import (
+    WholeFrame,
+    small_frames,
+    whole_frames,
+)
 from PIL import Image, ImageDraw
 
 from benchmarks.duplicates.labelled import drawn
@@ -15,6 +19,7 @@ from tests.transforms.matching.compare.test_comparison import (
     ALTERATIONS,
     PICTURES,
     chart,
+    cropped,
     page,
     receipt,
     resized,
@@ -105,3 +110,37 @@ def test_pictures_with_next_to_no_ink_tell_nothing_of_their_frame():
     blank, dot = (Image.new("L", (600, 800), 255) for _ in range(2))
     ImageDraw.Draw(dot).rectangle((300, 400, 306, 406), fill=0)
     assert not laid(stored(blank), stored(dot)).right
+
+
+def test_a_large_difference_on_one_grid_is_seen_when_small(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(comparison, "whole_frames", None)
+    one, other = (prepare(stored(picture)) for picture in LOOK_ALIKES["another bar"])
+    assert small_frames(one, other).apart_small
+    assert not compare(one, other).same
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_no_copy_is_told_apart_when_small(kind: str):
+    image = PICTURES[kind]()
+    original = prepare(stored(image))
+    for name, alter in ALTERATIONS.items():
+        pair = sorted([original, prepare(alter(image))], key=lambda p: -p.greys.size)
+        assert not small_frames(*pair).apart_small, name
+
+
+def test_pages_that_agree_nowhere_are_not_laid_on_each_other_at_full_size(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(comparison, "whole_frames", None)
+    smaller = resized(page(1, text=2), 0.6, Image.Resampling.LANCZOS)
+    one, other = prepare(stored(page(1))), prepare(stored(smaller))
+    assert small_frames(one, other).unlike_small
+    assert not compare(one, other).same
+
+
+@pytest.mark.parametrize("share", [0.01, 0.02])
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_crop_scaled_back_to_its_size_is_not_told_apart_when_small(kind: str, share: float):
+    image = PICTURES[kind]()
+    back = cropped(image, share).resize(image.size, Image.Resampling.LANCZOS)
+    assert not small_frames(prepare(stored(image)), prepare(stored(back))).apart_small

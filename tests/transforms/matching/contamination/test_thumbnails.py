@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cauldron.transforms.matching.contamination import thumbnails
 from cauldron.transforms.matching.contamination.thumbnails import Place, Thumbnails, thumbnail
-from cauldron.transforms.pictures.prepare import ImageProblem
+from cauldron.transforms.pictures.opening import ImageProblem
 from PIL import Image
 
 from cauldron.core.errors import CauldronError
