@@ -12,7 +12,7 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, cast
@@ -200,9 +200,13 @@ def write_json(path: str, value: Any) -> None:
     write_bytes(path, json_bytes(value))
 
 
-def json_bytes(value: Any) -> bytes:
-    """With sorted keys: equal values give equal bytes."""
-    encoder = json.JSONEncoder(indent=1, sort_keys=True, ensure_ascii=False)
+def json_bytes(value: Any, default: Callable[[Any], Any] | None = None) -> bytes:
+    """With sorted keys: equal values give equal bytes.
+
+    Args:
+        default: turns an object inside that JSON does not know into one that it does.
+    """
+    encoder = json.JSONEncoder(indent=1, sort_keys=True, ensure_ascii=False, default=default)
     # Piece by piece: `dumps` holds a string for every line, ten times the bytes of a long manifest.
     text = io.BytesIO()
     for piece in encoder.iterencode(value):

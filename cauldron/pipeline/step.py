@@ -14,7 +14,7 @@ from typing import Generic
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.lock import locked
-from cauldron.core.output.manifests import MANIFEST, M, read_manifest
+from cauldron.core.output.manifests import MANIFEST, M, manifest_bytes, read_manifest
 from cauldron.core.output.markers import marker_folder
 from cauldron.core.progress import Say
 from cauldron.core.stores import versioned
@@ -66,7 +66,7 @@ class Step(Generic[M]):
 
     def write(self, manifest: M, replaces: str | None = versioned.ANY) -> None:
         """Raises CauldronError when another build has written one since."""
-        data = storage.json_bytes(manifest.model_dump(mode="json"))
+        data = manifest_bytes(manifest)
         if replaces is not None and versioned.version(self.manifest_path) is None:
             replaces = None  # the step removed it, before it replaced the files
         try:

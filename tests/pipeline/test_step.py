@@ -12,10 +12,17 @@ import pytest
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.lock import LOCK
-from cauldron.core.output.manifests import CurationManifest
+from cauldron.core.output.manifests import (
+    CorpusManifest,
+    CurationManifest,
+    MixtureManifest,
+    manifest_bytes,
+    read_manifest,
+)
 from cauldron.core.output.markers import marker_path
 from cauldron.pipeline import step as steps
 from cauldron.pipeline.step import Step, make_steps
+from tests.fixtures_out import make_out
 
 MADE = CurationManifest(fingerprint="f1", corpora={}, buckets=[], counts={})
 
@@ -119,3 +126,16 @@ def test_of_several_steps_the_missing_ones_are_made_together(tmp_path):
     assert list(make_steps("ingest", wanted, build, said.append)) == ["c", "a", "b"]
     assert (asked, said) == ([["c", "b"]], ["ingest: 1 of 3 done already"])
     assert files(tmp_path) == [f"{name}/manifest.json" for name in "abc"]
+
+
+def test_a_manifest_has_the_bytes_of_one_that_is_a_dictionary_first(tmp_path):
+    make_out(str(tmp_path))
+    kinds = {"corpus": CorpusManifest, "curation": CurationManifest, "mixtures": MixtureManifest}
+    found = [
+        read_manifest(kinds[path.relative_to(tmp_path).parts[0]], str(path.parent))
+        for path in tmp_path.rglob("manifest.json")
+    ]
+    assert {type(manifest) for manifest in found} == {*kinds.values()}
+    for manifest in found:
+        whole = storage.json_bytes(manifest.model_dump(mode="json"))
+        assert manifest_bytes(manifest) == whole

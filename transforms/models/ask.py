@@ -23,12 +23,14 @@ from functools import partial
 
 import aiohttp
 import apache_beam as beam
+from cauldron.transforms.models import packs
 from cauldron.transforms.models.budget import Budget, Limits
 from cauldron.transforms.models.calls import Calls
 from cauldron.transforms.models.endpoint import Endpoint
 from cauldron.transforms.models.questions import Answer, Failure, Question
 from cauldron.transforms.models.store import AnswerStore
 
+from cauldron.core import storage
 from cauldron.core.sections.models import ModelRules
 
 Outcome = Answer | Failure
@@ -56,7 +58,7 @@ class _Caller:
     """Asks the questions of this process. Lives as long as the process."""
 
     def __init__(self, endpoint: Endpoint, answers: str, limits: Limits) -> None:
-        self._endpoint = endpoint
+        self._endpoint, self._answers = endpoint, answers
         api_key = endpoint.read_key()
         self._store = AnswerStore(answers)
         self._budget = Budget(limits, answers)
@@ -71,7 +73,15 @@ class _Caller:
     async def _open(self, api_key: str | None) -> Calls:
         connector = aiohttp.TCPConnector(limit=self._endpoint.concurrency)
         session = aiohttp.ClientSession(connector=connector)
+        if not storage.is_local(self._answers):
+            self._keeping = asyncio.create_task(self._keep())
         return Calls(self._endpoint, api_key, session, self._budget)
+
+    async def _keep(self) -> None:
+        """Write what came since the last write, also while the next answer is long in coming."""
+        while True:
+            await asyncio.sleep(packs.REMOTE_SECONDS)
+            await asyncio.to_thread(self._store.flush)
 
     def ask_all(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
         self._store.refresh(force=False)
@@ -107,6 +117,7 @@ class _Caller:
         """Give up what is in flight, close the connections and end the thread."""
         asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._store.flush()
 
     async def _close(self) -> None:
         left = asyncio.all_tasks() - {asyncio.current_task()}

@@ -32,7 +32,7 @@ ENTRY = np.dtype([("key", "S16"), ("offset", "<i8"), ("length", "<i4"), ("crc", 
 # A local pack is closed at this size; one on an object store, which is rewritten as a whole, here.
 _LOCAL_BYTES = 256 * 1024 * 1024
 _REMOTE_BYTES = 4 * 1024 * 1024
-_REMOTE_SECONDS = 2.0
+REMOTE_SECONDS = 2.0
 
 Entries = npt.NDArray[np.void]
 
@@ -99,6 +99,8 @@ class PackWriter:
         self._size = 0
         self._name = ""
         self._written = time.monotonic()
+        # The pack here has more than the one in the object store.
+        self._is_ahead = False
 
     def add(self, key: str, answer: Answer) -> None:
         line = to_line(key, answer)
@@ -112,6 +114,7 @@ class PackWriter:
             else:
                 self._pack += line
                 self._index += record
+                self._is_ahead = True
             self._size += len(line)
             self._roll()
 
@@ -140,7 +143,7 @@ class PackWriter:
             raise
 
     def _roll(self) -> None:
-        if not self._local and time.monotonic() - self._written > _REMOTE_SECONDS:
+        if not self._local and time.monotonic() - self._written > REMOTE_SECONDS:
             self._write_remote()
         if self._size < (_LOCAL_BYTES if self._local else _REMOTE_BYTES):
             return
@@ -155,10 +158,11 @@ class PackWriter:
 
     def _write_remote(self) -> None:
         self._written = time.monotonic()
-        if self._pack:
+        if self._is_ahead:
             path = storage.join(self._folder, self._name)
             storage.write_bytes(path + ".pack", bytes(self._pack))
             storage.write_bytes(path + ".index", bytes(self._index))
+            self._is_ahead = False
 
 
 def list_packs(folder: str) -> dict[str, tuple[int, int]]:

@@ -7,6 +7,7 @@ counters.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -442,6 +443,16 @@ def ratings_folder(out: str, source: str, fingerprint: str) -> str:
 
 def mixture_folder(out: str, recipe: str, stage: str) -> str:
     return storage.join(out, "mixtures", recipe, stage)
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """As it is written. Entries become dictionaries one at a time, not all beside the manifest."""
+    values = {name: getattr(manifest, name) for name in type(manifest).model_fields}
+    return storage.json_bytes(values, _values)
+
+
+def _values(item: Any) -> Any:
+    return item.model_dump(mode="json") if isinstance(item, BaseModel) else asdict(item)
 
 
 def read_manifest(kind: type[M], folder: str) -> M:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import time
+import uuid
 from contextlib import ExitStack
 from email.utils import formatdate
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from cauldron.transforms.models import ask, calls
+from cauldron.transforms.models import ask, calls, packs
 from cauldron.transforms.models.ask import AskModel, ask_all, close_callers
 from cauldron.transforms.models.budget import Budget, Limits, Price
 from cauldron.transforms.models.calls import EndpointError
@@ -48,6 +49,21 @@ def test_nothing_is_asked_twice(server, endpoint, tmp_path):
 def test_an_answer_is_kept_before_it_is_returned(server, endpoint, tmp_path):
     for question, _ in ask_all(questions(20), endpoint(concurrency=1), str(tmp_path)):
         assert AnswerStore(str(tmp_path)).get(question.key(MODEL))
+
+
+def test_on_an_object_store_an_answer_is_kept_while_the_next_is_long_in_coming(
+    server, endpoint, monkeypatch
+):
+    monkeypatch.setattr(packs, "REMOTE_SECONDS", 0.2)
+    answers = f"memory://{uuid.uuid4().hex}"
+    asking = ask_all(questions(2), endpoint(concurrency=1), answers)
+    question, _ = next(asking)
+    server.behaviour.delay = 30.0
+    end = time.monotonic() + 10
+    while AnswerStore(answers).get(question.key(MODEL)) is None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    close_callers()
 
 
 def test_no_more_requests_are_in_flight_than_allowed(server, endpoint, tmp_path):
