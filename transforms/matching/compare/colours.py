@@ -66,7 +66,7 @@ def are_other_colours(first: Plane, second: Plane) -> bool:
     """
     one, other = _chroma(first, second)
     differ = np.count_nonzero(np.abs(one - other) >= _LEAST_APART) >= 0.01 * one.size
-    return differ and colours_follow(first, second)
+    return bool(differ) and colours_follow(first, second)
 
 
 def colours_follow(first: Plane, second: Plane, least: float | None = None) -> bool:
