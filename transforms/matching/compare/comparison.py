@@ -48,7 +48,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 7
+COMPARE_VERSION = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,10 @@ NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
 # The largest differences of copies, for drawings and for photographs. In drawings thin lines have
 # the hue, and lose it when they are scaled and compressed; in photographs areas have it.
 _BARS = {True: Difference(2.0, 2.2, 70.0), False: Difference(2.3, 1.15, 70.0)}
+# Drawings of one scale keep more of the hue of thin lines. Of 1,728 copies at one scale, of drawings of
+# five classes, the largest difference is 1.72; of 72 charts with other colours the smallest is 1.80.
+_ONE_SCALE = (0.98, 1.02)
+_KEPT_HUE = 1.25  # times the difference, for the same bar
 _MIXED = Difference(*map(min, *_BARS.values()))
 # The score of a pair whose largest difference is just at its threshold.
 BAR = 0.5
@@ -144,6 +148,8 @@ def difference(first: Prepared, second: Prepared) -> Difference:
         first, second, geometry = second, first, geometry.inverse()
     bars = _bars(first, second)
     colour, light = _coarse(first, second, geometry, bars.light)
+    if first.drawing and second.drawing and _ONE_SCALE[0] < scale < _ONE_SCALE[1]:
+        colour *= _KEPT_HUE
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
     if whole.faithful and whole.structure <= _ACCEPTED:

@@ -84,6 +84,20 @@ def chart(heights: tuple[int, ...] = (120, 200, 90, 170), colours: str = "blue r
     return image
 
 
+def curve(colour: str) -> Image.Image:
+    """A chart of one thin line, smoothed as plotting libraries do."""
+    large = Image.new("RGB", (1752, 914), "white")
+    draw, font = ImageDraw.Draw(large), ImageFont.load_default(24)
+    for step in range(6):
+        draw.line((116, 92 + step * 128, 1530, 92 + step * 128), "#dddddd", 3)
+        draw.text((40, 80 + step * 128), str(5000 - 1000 * step), "#555555", font)
+    places = [(292, 486), (646, 502), (998, 204), (1352, 714)]
+    draw.line(places, colour, 6)
+    for x, y in places:
+        draw.ellipse((x - 8, y - 8, x + 8, y + 8), colour)
+    return large.resize((876, 457), Image.Resampling.LANCZOS)
+
+
 def photograph(seed: int = 3, thing: tuple[int, int, int] | None = (190, 60, 50)) -> Image.Image:
     """Hills of noise under a sky, and something round in front of them."""
     rng = np.random.default_rng(seed)
@@ -214,6 +228,7 @@ def test_one_changed_digit_is_seen_in_an_altered_copy(alteration: str) -> None:
         (chart(), chart((90, 170, 120, 200))),
         (chart(), chart(colours="red blue")),
         (chart(colours="#5a5a5a #aaaaaa"), chart(colours="#aaaaaa #5a5a5a")),
+        (curve("#8246a0"), curve("#eb82aa")),
         (receipt(), receipt("34,600")),
         (photograph(3), photograph(4)),
         (photograph(), photograph(thing=None)),
@@ -228,6 +243,7 @@ def test_one_changed_digit_is_seen_in_an_altered_copy(alteration: str) -> None:
         "other bars",
         "colours swapped",
         "greys swapped",
+        "a thin line in another colour",
         "another amount",
         "another scene",
         "something gone",
