@@ -49,13 +49,18 @@ def _shown(error: Exception) -> tuple[str, int]:
     """The line for the user, and the exit code."""
     if isinstance(error, CauldronError):
         return str(error), error.exit_code
-    if isinstance(error, OSError):  # of the disk or the network
+    if isinstance(error, OSError) or _is_of_store(error):  # of the disk or the network
         return " ".join(str(error).split()) or type(error).__name__, 1
     handle, path = tempfile.mkstemp(prefix="cauldron-traceback-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(traceback.format_exception(error))
     what = f"unforeseen {type(error).__name__}: {first_line(error)}"
     return f"{what}; the traceback is in {path}", 1
+
+
+def _is_of_store(error: Exception) -> bool:
+    """Whether it is an error of S3's client, such as missing credentials: they are no OSErrors."""
+    return any(kind.__module__.startswith("botocore.") for kind in type(error).__mro__)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -144,7 +144,7 @@ def test_a_disk_error_is_one_line(monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("build", "s3://bucket/recipe.yaml"),
+        ("build", "nowhere://bucket/recipe.yaml"),
         ("build", "--root", "nowhere://bucket"),
         ("build", "--output", "nowhere://bucket"),
         ("query", "nowhere://bucket", "SELECT 1"),
@@ -158,6 +158,20 @@ def test_an_address_that_no_package_opens_is_a_usage_error(arguments):
     assert found.exit_code == 2, found.output
     assert len(found.output.strip().splitlines()) == 1
     assert "://bucket" in found.output
+
+
+def test_a_store_of_s3_without_credentials_is_one_line(monkeypatch, tmp_path):
+    s3 = pytest.importorskip("s3fs").S3FileSystem
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    s3.clear_instance_cache()
+    found = run("verify", "s3://bucket/out")
+    s3.clear_instance_cache()
+    assert found.exit_code == 1
+    assert found.output == "cauldron: Unable to locate credentials\n"
 
 
 def test_a_root_that_is_not_there_is_one_line(tmp_path):

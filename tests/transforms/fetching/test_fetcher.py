@@ -326,7 +326,7 @@ def test_names_that_are_looked_up_for_long_do_not_keep_others_from_being_looked_
         return look("127.0.0.1" if host == "images.test" else host, *rest, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow_when_dead)
-    of = rules(timeouts=FAST.model_copy(update={"dns": 0.5}), concurrency=200)
+    of = rules(timeouts=FAST.model_copy(update={"dns": 0.5, "response": 30}), concurrency=200)
 
     async def run(port: int) -> bytes | Failed:
         network = Network(of)

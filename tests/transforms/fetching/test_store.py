@@ -132,8 +132,9 @@ def test_what_is_added_during_an_upload_is_kept(monkeypatch):
     def slow(path: str, data: bytes) -> None:
         if path.endswith(".tar") and len(read_index(folder, 3)) == 0:
             assert not writer.is_full
-            put(writer, 3, "http://a/2", photo(2))
-            put(writer, 3, "http://a/3", Failed("noai", "no" * 3000))
+            for number in range(2, 9):
+                put(writer, 3, f"http://a/{number}", photo(number))
+            put(writer, 3, "http://a/9", Failed("noai", "no"))
             assert writer.is_full
         real(path, data)
 
@@ -142,7 +143,7 @@ def test_what_is_added_during_an_upload_is_kept(monkeypatch):
     writer.flush()
     assert len(read_index(folder, 3)) == 1
     writer.close_partition(3)
-    assert len(read_index(folder, 3)) == 3
+    assert len(read_index(folder, 3)) == 9
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(tmp_path, monkeypatch):

@@ -87,8 +87,8 @@ NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
 # The largest differences of copies, for drawings and for photographs. In drawings thin lines have
 # the hue, and lose it when they are scaled and compressed; in photographs areas have it.
 _BARS = {True: Difference(2.0, 2.2, 70.0), False: Difference(2.3, 1.15, 70.0)}
-# Drawings of one scale keep more of the hue of thin lines. Of 1,728 copies at one scale, of drawings of
-# five classes, the largest difference is 1.72; of 72 charts with other colours the smallest is 1.80.
+# Drawings of one scale keep more of the hue of thin lines. Of 1,728 copies at one scale, of five
+# classes, the largest difference is 1.72; of 72 charts with other colours the smallest is 1.80.
 _ONE_SCALE = (0.98, 1.02)
 _KEPT_HUE = 1.25  # times the difference, for the same bar
 _MIXED = Difference(*map(min, *_BARS.values()))
