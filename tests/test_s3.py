@@ -24,7 +24,7 @@ from tests.clusters.world import recipe_of_all_steps, write_world
 
 pytest.importorskip("s3fs")
 server_of_moto = pytest.importorskip("moto.server")
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ PYTHON = clean_python()
 STAGES = ("stage1", "stage2", "stage3", "sft")
 OUTPUT = "gs://bucket/out"
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(not PYTHON, reason="CAULDRON_WORKER_PYTHON unset"),
 ]
 Mixtures = Mapping[str, MixtureManifest]
