@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 
 from cauldron.transforms.text import clean_text
 
+from cauldron.core.errors import NotKept
 from cauldron.core.schema import without_images
 from cauldron.core.sections.rules import TextRules
 
@@ -22,16 +23,8 @@ MAX_IMAGES = 64
 Parts = list[str | None]
 
 
-class DocumentProblem(Exception):  # noqa: N818 - an outcome of the data, not of the program
-    """A document that is not kept.
-
-    Attributes:
-        reason: a code from `cauldron.core.reasons`.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+class DocumentProblem(NotKept):
+    """A document that is not kept."""
 
 
 def clean_document(parts: Sequence[str | None], rules: TextRules, images: int) -> Parts:

@@ -153,16 +153,20 @@ def plan_command(
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
     whole = load_recipe(recipe)
     parent = whole if weights else parent_recipe(recipe)
-    each = [*plan_each(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT, limit or -1)]
+    rows = limit or -1
+    each = [*plan_each(with_weights(whole, weights), stages, output, DEFAULT_OUTPUT, rows)]
     planned = [plan for _, plan in each if isinstance(plan, Plan)]
     unplanned = [f"stage {name}: {why}" for name, why in each if isinstance(why, UnplannedError)]
     if not planned or (stages and unplanned):
         raise CauldronError("; ".join(unplanned))
+    before = {}
+    if parent is not None:
+        shared = tuple(plan.stage for plan in planned if plan.stage in parent.stages)
+        before = {p.stage: p for p in plans(parent, shared, output, limit=rows)} if shared else {}
     for plan in planned:
         change = None
-        if parent is not None and plan.stage in parent.stages:
-            before = plans(parent, (plan.stage,), output, limit=limit or -1)[0]
-            change = difference(parent.name, before, plan)
+        if parent is not None and plan.stage in before:
+            change = difference(parent.name, before[plan.stage], plan)
         if as_json:
             changes = {"difference": change.to_json()} if change else {}
             click.echo(json.dumps(plan.to_json(price) | changes))

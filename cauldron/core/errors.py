@@ -34,6 +34,21 @@ class SourceUnavailable(CauldronError):  # noqa: N818 - a state, not a fault
         return type(self), (self.source, self.why, self.remedy)
 
 
+class NotKept(Exception):  # noqa: N818 - an outcome of the data, not of the program
+    """Something that the data have and that is not kept.
+
+    Attributes:
+        reason: a code from `cauldron.core.reasons`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[NotKept], tuple[str, str]]:
+        return type(self), (self.reason, str(self))
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, at most 300 characters; its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

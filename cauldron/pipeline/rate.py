@@ -34,6 +34,7 @@ from cauldron.pipeline.corpora import BuildOptions, plan_corpora
 from cauldron.pipeline.fetch import with_finished_fetches
 from cauldron.pipeline.runners.options import check_arguments, check_reach
 from cauldron.pipeline.runners.runner import Job, Launcher
+from cauldron.pipeline.runners.watch import beside
 from cauldron.pipeline.step import Step, make_steps
 from cauldron.recipe import Recipe
 from cauldron.transforms.models.budget import Limits, spent_folder
@@ -208,19 +209,14 @@ def _rate(
 @contextlib.contextmanager
 def _answers_told(answers: str, say: Say) -> Iterator[None]:
     """Tell every half a minute how many answers there are since."""
-    stop, before = threading.Event(), count_kept(answers)
+    before = count_kept(answers)
 
-    def watch() -> None:
+    def watch(stop: threading.Event) -> None:
         while not stop.wait(_TELL_SECONDS):
             say(f"rate: {count_kept(answers) - before:,} answers")
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with beside(watch):
         yield
-    finally:
-        stop.set()
-        watcher.join()
 
 
 def _parts(

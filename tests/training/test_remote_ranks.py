@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.training.metrics import read_metrics  # noqa: E402
 
-from cauldron.core.output.lock import LOCK  # noqa: E402
-from cauldron.core.stores.mirror import fetched  # noqa: E402
-from tests.doubles.gcs import FakeGcs  # noqa: E402
-from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
-from tests.training.launch import Ranks, wait_for  # noqa: E402
+from cauldron.core.output.lock import LOCK
+from tests.doubles.gcs import FakeGcs
+from tests.training.data.mixtures import mixed_rows, write_mixture
+from tests.training.exported import check_same_run
+from tests.training.launch import Ranks, wait_for
 
 pytestmark = pytest.mark.slow
 STEPS = 24
@@ -43,8 +42,6 @@ def arguments(mixture: str, output: str) -> list[str]:
 def test_ranks_that_are_killed_go_on_in_a_bucket_to_equal_weights(
     store: FakeGcs, tmp_path: Path
 ) -> None:
-    from safetensors.torch import load_file
-
     rows = mixed_rows(200)
     here, there = write_mixture(tmp_path / "mixture", rows), write_mixture("gs://bucket/mix", rows)
     Ranks(2, *arguments(here.folder, str(tmp_path / "run"))).finish()
@@ -67,10 +64,4 @@ def test_ranks_that_are_killed_go_on_in_a_bucket_to_equal_weights(
     assert not [name for name in store.objects("bucket") if name.endswith(LOCK)]
     assert store.unfinished == 0
 
-    with fetched(RUN) as run:
-        ours = load_file(run / "model" / "model.safetensors")
-        losses = [line["loss"] for line in read_metrics(run / "metrics.jsonl")]
-    theirs = load_file(tmp_path / "run" / "model" / "model.safetensors")
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert losses == [line["loss"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    check_same_run(RUN, tmp_path / "run")

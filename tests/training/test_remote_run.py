@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
-from cauldron.training import command  # noqa: E402
-from cauldron.training.command import TrainOptions  # noqa: E402
-from cauldron.training.metrics import read_metrics  # noqa: E402
+from cauldron.training import command
+from cauldron.training.command import TrainOptions
 
-from cauldron.core.stores.mirror import fetched  # noqa: E402
-from cauldron.recipe import load_recipe  # noqa: E402
-from tests.doubles.gcs import FakeGcs  # noqa: E402
-from tests.training.data.mixtures import mixed_rows, write_mixture  # noqa: E402
+from cauldron.recipe import load_recipe
+from tests.doubles.gcs import FakeGcs
+from tests.training.data.mixtures import mixed_rows, write_mixture
+from tests.training.exported import check_same_run
 
 PACKAGED = load_recipe("idefics3").training
 SMALL = ("batch=2", "sequence_length=1024", "precision=fp32", "checkpoint_every=1", "keep=2",
@@ -76,12 +75,4 @@ def test_a_run_in_a_bucket_goes_on_and_ends_with_the_weights_of_a_local_one(
         "step-000003",
         "step-000004",
     }
-    from safetensors.torch import load_file
-
-    with fetched("gs://bucket/run") as run:
-        ours = load_file(run / "model" / "model.safetensors")
-        losses = [line["loss"] for line in read_metrics(run / "metrics.jsonl")]
-    theirs = load_file(tmp_path / "run" / "model" / "model.safetensors")
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert losses == [line["loss"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    check_same_run("gs://bucket/run", tmp_path / "run")

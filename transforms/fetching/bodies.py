@@ -11,6 +11,7 @@ from typing import Protocol
 import aiohttp
 from cauldron.transforms.pictures.opening import MAGIC_BYTES, has_image_start
 
+from cauldron.core.errors import NotKept
 from cauldron.core.sections.fetching import FetchRules
 
 # Bodies up to this size may all be in memory at once, larger ones only a few.
@@ -22,12 +23,8 @@ _STEP = 256 * 1024
 _GZIP = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 
 
-class Unfit(Exception):  # noqa: N818 - an outcome of the answer, not of the program
+class Unfit(NotKept):
     """An answer without a usable image; `reason` is a code of `NOT_FETCHED`."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 class _Decoder(Protocol):

@@ -21,6 +21,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from cauldron.core.errors import NotKept
 from cauldron.core.sections.rules import ImageRules
 
 JPEG_START = b"\xff\xd8\xff"
@@ -44,19 +45,8 @@ _BOX_HEADER = 4  # bytes with the length of a box, before its type, in ISO media
 MAGIC_BYTES = 12  # of a file: enough to tell every format by
 
 
-class ImageProblem(Exception):  # noqa: N818 - an outcome of the data, not of the program
-    """An image that cannot be stored.
-
-    Attributes:
-        reason: a code from `cauldron.core.reasons`.
-    """
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-    def __reduce__(self) -> tuple[type[ImageProblem], tuple[str, str]]:
-        return type(self), (self.reason, str(self))
+class ImageProblem(NotKept):
+    """An image that cannot be stored."""
 
 
 def open_image(data: bytes, rules: ImageRules) -> ImageFile.ImageFile:

@@ -81,10 +81,6 @@ class Tokenizer(_Frozen):
     digest: str | None = None
 
 
-# A source that gave this part of its limit has more rows.
-_NEARLY = 0.9
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT)
 class PublishedFile:
     """A file that a source was read from; `version` is its hash or ETag, "" if unknown."""
@@ -107,6 +103,10 @@ class CorpusPart:
     parquet: RowFile
     pack: HashedFile | None
     quarantine: RowFile | None
+
+
+# A source that gave this part of its limit has more rows.
+_NEARLY = 0.9
 
 
 class CorpusManifest(Manifest):

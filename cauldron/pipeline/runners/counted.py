@@ -6,36 +6,27 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from cauldron.core.progress import Track
+from cauldron.pipeline.runners.watch import beside, pause
 
 # How many parts are done, and of how many; None as long as nobody knows.
 Count = Callable[[], tuple[int, int] | None]
-
-_LEAST_SECONDS = 1.0
-# Of a job's time between two looks: counting lists a folder, which may be large.
-_SHARE = 0.05
 
 
 @contextlib.contextmanager
 def counted(step: str, count: Count, track: Track) -> Iterator[None]:
     """Tell from time to time what `count` says while the block runs."""
-    stop = threading.Event()
-    with track(step, 0):
-        watcher = threading.Thread(target=_watch, args=(step, count, track, stop), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
+    with track(step, 0), beside(partial(_watch, step, count, track)):
+        yield
 
 
 def _watch(step: str, count: Count, track: Track, stop: threading.Event) -> None:
     began, found = time.monotonic(), None
 
     def is_over() -> bool:
-        return stop.wait(max(_LEAST_SECONDS, _SHARE * (time.monotonic() - began)))
+        return stop.wait(pause(time.monotonic() - began))
 
     while found is None and not is_over():
         found = count()

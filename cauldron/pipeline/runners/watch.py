@@ -21,29 +21,36 @@ _SHARE = 0.05
 
 
 def pause(age: float) -> float:
-    """Seconds until the next look at the markers of a job of this age."""
+    """Seconds until the next look at a job of this age: a look lists folders, maybe large ones."""
     return max(_LEAST_SECONDS, _SHARE * age)
+
+
+@contextlib.contextmanager
+def beside(watch: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Run `watch` in a thread while the block runs. It ends soon after its event is set, which is
+    waited for."""
+    stop = threading.Event()
+    watcher = threading.Thread(target=watch, args=(stop,), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        watcher.join()
 
 
 @contextlib.contextmanager
 def watched(step: str, markers: Sequence[str], track: Track) -> Iterator[None]:
     """Tell from time to time how many of `markers` exist while the block runs."""
-    stop = threading.Event()
 
-    def watch(move: Callable[[int], None]) -> None:
+    def watch(stop: threading.Event) -> None:
         began, left = time.monotonic(), _by_folder(markers)
         while left and not stop.wait(pause(time.monotonic() - began)):
             left = _unfinished(left)
             move(len(markers) - sum(map(len, left.values())))
 
-    with track(step, len(markers)) as move:
-        watcher = threading.Thread(target=watch, args=(move,), daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            watcher.join()
+    with track(step, len(markers)) as move, beside(watch):
+        yield
 
 
 def _by_folder(markers: Sequence[str]) -> dict[str, set[str]]:

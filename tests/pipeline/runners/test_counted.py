@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cauldron.pipeline.runners import counted as module
+from cauldron.pipeline.runners import watch
 from cauldron.pipeline.runners.counted import counted
 
 
@@ -25,7 +25,7 @@ class Told:
 
 
 def test_the_total_is_told_as_soon_as_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(watch, "_LEAST_SECONDS", 0.001)
     told, answers = Told(), iter([None, None, (1, 7), (2, 7), None, (5, 7)])
     with counted("mix", lambda: next(answers, (7, 7)), told.track):
         deadline = time.monotonic() + 30

@@ -79,14 +79,17 @@ def colours_follow(first: Plane, second: Plane, least: float | None = None) -> b
     one, other = _chroma(first, second)
     if least is not None:
         low, high = np.minimum(other, least * other), np.maximum(other, least * other)
-        around = cv2.dilate(np.abs(other).max(axis=2), _NEAR)
-        apart = np.abs(one - np.clip(one, low, high)).max(axis=2)
-        return bool((apart <= _NOISE + _EXPLAINED * around).all())
+        return _agree(one, np.clip(one, low, high), other)
     weak, strong = sorted((one, other), key=lambda plane: float((plane * plane).sum()))
     factor = float((weak * strong).sum()) / max(float((strong * strong).sum()), 1.0)
     expected = max(factor, 0.0) * strong
-    around = cv2.dilate(np.abs(expected).max(axis=2), _NEAR)
-    apart = np.abs(weak - expected).max(axis=2)
+    return _agree(weak, expected, expected)
+
+
+def _agree(found: F32, expected: F32, colours: F32) -> bool:
+    """Whether Cb and Cr are as expected, but for noise and what the colours around explain."""
+    around = cv2.dilate(np.abs(colours).max(axis=2), _NEAR)
+    apart = np.abs(found - expected).max(axis=2)
     return bool((apart <= _NOISE + _EXPLAINED * around).all())
 
 

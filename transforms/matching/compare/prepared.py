@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 from cauldron.transforms.matching.compare.scaling import Plane, averaged
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
@@ -128,14 +129,18 @@ def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
         return np.asarray(image if image.mode == "L" else image.convert("RGB")), size, scale
 
 
+def colours_in(pixels: Plane) -> npt.NDArray[np.uint32]:
+    """The colours of (height, width, 3) pixels, each once: ``red << 16 | green << 8 | blue``."""
+    return np.unique(pixels.astype(np.uint32) @ _PACKED)
+
+
 def _has_palette(pixels: Plane) -> bool:
     """Whether the colours of evenly spaced pixels are few. A grey picture has no palette."""
     if pixels.ndim == 2:
         return False
     for samples in _PALETTE_SAMPLES:
         step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // samples))
-        packed = pixels[::step, ::step].astype(np.uint32) @ _PACKED
-        if len(np.unique(packed)) > PALETTE:
+        if len(colours_in(pixels[::step, ::step])) > PALETTE:
             return False
     return True
 

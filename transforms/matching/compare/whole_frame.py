@@ -137,12 +137,17 @@ def _laid(a: Plane, b: Plane) -> WholeFrame:
     apart = cv2.subtract(a, b, dtype=cv2.CV_16S)
     # Less the difference of the surroundings, so that another brightness is no other stroke.
     error = cv2.absdiff(cv2.GaussianBlur(apart, _BLUR, 0.8), cv2.blur(apart, _AROUND))
-    error[:RIM] = error[-RIM:] = 0
-    error[:, :RIM] = error[:, -RIM:] = 0
-    cells = cell_maxima(error, CELL)
+    cells = inner_maxima(error)
     ink = cells[inked(a, b)]
     median = float(np.median(ink)) if len(ink) >= _FEWEST_INKED else float("inf")
     return WholeFrame(float(cells.max()), median, noise_of(ink), scaled)
+
+
+def inner_maxima(errors: Plane) -> Plane:
+    """The largest error in each cell. Those at the rim count as 0, also in `errors`."""
+    errors[:RIM] = errors[-RIM:] = 0
+    errors[:, :RIM] = errors[:, -RIM:] = 0
+    return cell_maxima(errors, CELL)
 
 
 def inked(first: Plane, second: Plane) -> Plane:

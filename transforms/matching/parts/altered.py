@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import colours_follow
 from cauldron.transforms.matching.compare.comparison import BAR
-from cauldron.transforms.matching.compare.prepared import PALETTE, Prepared, cell_maxima
+from cauldron.transforms.matching.compare.prepared import PALETTE, Prepared, colours_in
 from cauldron.transforms.matching.compare.scaling import Plane
-from cauldron.transforms.matching.compare.whole_frame import CELL, RIM, inked, noise_of, room
+from cauldron.transforms.matching.compare.whole_frame import inked, inner_maxima, noise_of, room
 
 F32 = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -42,8 +42,6 @@ _UNCLIPPED = (4, 251)
 _OUTLIER = 30.0
 _FEWEST = 100
 _SAMPLES = 60_000
-
-_PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 # A mark: the least difference, in levels; shares of the picture that it may cover, and its least
 # width and height, and the width of its strokes, as shares of the sides; how much of the levels it
@@ -104,7 +102,7 @@ def palette_copy(ours: Pixels, theirs: Pixels, first: Prepared) -> float | None:
     """
     if not first.palette:
         return None
-    known = np.unique(ours.astype(np.uint32) @ _PACKED)
+    known = colours_in(ours)
     if len(known) > PALETTE:
         return None
     colours = np.stack([known >> 16, known >> 8 & 255, known & 255], axis=1).astype(np.float32)
@@ -220,9 +218,7 @@ def _fit(x: F32, y: F32) -> Line | None:
 def _score(error: F32, ours: Plane, theirs: Plane) -> float | None:
     """0.5 to 1 if what is not explained is noise, else None."""
     blurred = np.abs(cv2.GaussianBlur(error.astype(np.float32), _BLUR, 0.8))
-    blurred[:RIM] = blurred[-RIM:] = 0
-    blurred[:, :RIM] = blurred[:, -RIM:] = 0
-    cells = cell_maxima(blurred, CELL)
+    cells = inner_maxima(blurred)
     noise = noise_of(cells[inked(ours, theirs)])
     worst = float(cells.max()) / room(noise) / _BAR
     return None if worst > 1 else round(1 - (1 - BAR) * worst, 4)
