@@ -132,7 +132,8 @@ def _edges(pictures: Array) -> list[Any]:
     has = pictures["content_width"] > 0
     edges = []
     for start, side in (("left", "width"), ("top", "height")):
-        low = pictures["content_" + start] / pictures[side]
-        high = low + pictures["content_" + side] / pictures[side]
+        frame = np.maximum(pictures[side], 1)
+        low = pictures["content_" + start] / frame
+        high = low + pictures["content_" + side] / frame
         edges += [np.where(has, low, 0.0), np.where(has, high, 1.0)]
     return edges

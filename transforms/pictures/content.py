@@ -21,7 +21,8 @@ from PIL import Image
 # differences up to here either: the least unit of structure is 4 levels, and the bar is 2 of them.
 RIM_LEVELS = 8
 
-# The share of a side that must be rim for the content to have hashes of its own: less moves no hash.
+# The share of a side that must be rim for the content to have hashes of its own: less moves few
+# bits.
 LEAST_RIM = 0.01
 # The share of each side, and the pixels, that the content must have. A line of text in the middle
 # of an empty page says too little.
@@ -52,7 +53,7 @@ def is_content(box: Box, width: int, height: int) -> bool:
 
 
 def content_box(picture: GreyPicture) -> Box | None:
-    """Where the content is, in pixels of `picture.grey`; None without a rim, or with little content.
+    """Where the content is, in pixels of `picture.grey`; None without a rim, or with too little.
 
     Of two corners of different colours, top left and bottom right, the one with more rim counts.
     Edges are looked for in averages over blocks, then in the rows and columns of the block found.

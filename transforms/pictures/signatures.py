@@ -2,7 +2,8 @@
 
 A signature holds the 256-bit hash, a digest of the pixels if all were decoded, and `ground`, which
 distinguishes drawings (text, tables, charts, line art) from photographs, how lossy the published
-file was, and the hashes of what is inside a border of one colour. Signatures stay in the corpus; a mixture has only the 64-bit hash.
+file was, and the hashes of what is inside a border of one colour. Signatures stay in the corpus; a
+mixture has only the 64-bit hash.
 """
 
 from __future__ import annotations

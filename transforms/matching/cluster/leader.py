@@ -15,7 +15,7 @@ the best picture that is the same as all others of the cluster represents it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from cauldron.transforms.arrays import Array

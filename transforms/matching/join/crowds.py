@@ -108,7 +108,8 @@ def _benchmarks(kinds: npt.NDArray[np.uint8], crowds: I64) -> Flags:
 def read_signatures(number: int, job: MatchJob) -> Array:
     """The `SIGNATURE` records of a range, ascending by number; hashes are spread.
 
-    Pictures with a content have two, the whole first. Without those of blank pictures, which are the same as no other.
+    Pictures with a content have two, the whole first. Without those of blank pictures, which are
+    the same as no other.
     """
     pictures = read_array(job.pictures(number), _READ)
     numbers = (np.uint64(number) << _HALF) | np.arange(len(pictures), dtype=np.uint64)

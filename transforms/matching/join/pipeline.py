@@ -4,8 +4,8 @@
 
 A signature of 52 bytes crosses the shuffle radius + 1 times (`blocks.py`). A key's worker needs
 nothing else (`search.py`). `find_candidates` runs one job for each pass. Every pair of hashes is
-found in exactly one pass, and the pairs do not depend on the cut into passes, on the number of workers, or
-on the order of bundles.
+found in exactly one pass, and the pairs do not depend on the cut into passes, on the number of
+workers, or on the order of bundles.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tu
 
 
 def distinct_pairs(pairs: Array) -> Array:
-    """Pairs sorted, each once, with its least distances. Two hashes of a picture may find it twice."""
+    """Pairs sorted, each once with its least distances: two views of a picture may find it twice."""
     order = ("distance256", "distance", "second", "first")
     pairs = pairs[np.lexsort([pairs[name] for name in order])]
     return pairs[starts(pairs, "first", "second")]
