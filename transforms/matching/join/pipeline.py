@@ -108,7 +108,7 @@ def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tu
 
 
 def distinct_pairs(pairs: Array) -> Array:
-    """Pairs sorted, each once with its least distances: two views of a picture may find it twice."""
+    """Pairs sorted, each once with its least distances: two views may have found it twice."""
     order = ("distance256", "distance", "second", "first")
     pairs = pairs[np.lexsort([pairs[name] for name in order])]
     return pairs[starts(pairs, "first", "second")]
