@@ -23,7 +23,7 @@ _SIZE = [("width", "<i4"), ("height", "<i4")]
 # What is inside a border of one colour (`pictures.content`), and its hashes; 0 if there is none.
 _BOX = [(f"content_{name}", "<i4") for name in ("left", "top", "width", "height")]
 _CONTENT = [("content_phash", "<u8"), ("content_phash256", "<u8", (4,)), *_BOX]
-CONTENT_FIELDS = tuple(field[0] for field in _CONTENT)
+CONTENT_FIELDS = tuple(str(field[0]) for field in _CONTENT)
 _BYTES = [("offset", "<i8"), ("length", "<i8")]
 
 # One image of one row. `key_*` identify the picture; `images` is how many the row has; `offset` and

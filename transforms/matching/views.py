@@ -105,10 +105,10 @@ def views_to_compare(first: Array, second: Array, limits: Limits) -> list[list[t
     Args:
         first, second: `PICTURE` records.
     """
-    hashes = [np.zeros(len(records), dtype=HASHES) for records in (first, second)]
-    for records, filled in zip((first, second), hashes, strict=True):
-        hashes_of(records, filled)
-    found = near_views(*hashes, limits)
+    one, other = (np.zeros(len(records), dtype=HASHES) for records in (first, second))
+    hashes_of(first, one)
+    hashes_of(second, other)
+    found = near_views(one, other, limits)
     alike = np.ones(len(first), dtype=bool)
     for edges in zip(_edges(first), _edges(second), strict=True):
         alike &= np.abs(edges[0] - edges[1]) <= _AT_ONE_PLACE

@@ -119,8 +119,8 @@ class PictureComparer:
         Pairs with a picture in common should be near each other.
         """
         verdicts = self.without_scores(pairs)
-        pictures = (self._pictures(pairs[name]) for name in ("first", "second"))
-        views = views_to_compare(*pictures, self._job.limits)
+        ours, theirs = (self._pictures(pairs[name]) for name in ("first", "second"))
+        views = views_to_compare(ours, theirs, self._job.limits)
         for start, stop in self._stretches(pairs):
             self._fetch(pairs[start:stop], views[start:stop])
             for at in range(start, stop):
