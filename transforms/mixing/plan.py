@@ -17,6 +17,7 @@ from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MixJob
 
 from cauldron.core import storage
+from cauldron.core.output.compact import CompactList
 from cauldron.core.output.manifests import RowFile
 from cauldron.core.output.markers import list_markers, marker_folder
 from cauldron.core.shares import SourceCounts
@@ -138,13 +139,13 @@ class MixSummary(NamedTuple):
     """
 
     sources: dict[str, Counter[str]]
-    shards: list[RowFile]
+    shards: CompactList[RowFile]
 
     @classmethod
     def read(cls, path: str) -> MixSummary:
         with storage.open_read(path) as file:
             sources = {name: Counter[str](sums) for name, sums in json.loads(next(file)).items()}
-            return cls(sources, [RowFile(**json.loads(line)) for line in file])
+            return cls(sources, CompactList(RowFile, (RowFile(**json.loads(n)) for n in file)))
 
 
 def write_summary(path: str, sums: dict[str, Any]) -> None:
