@@ -87,6 +87,6 @@ def _ask(asked: Mapping[int, str], endpoint: Endpoint, folder: Path) -> dict[int
                     failed = answer
     if failed is not None and not found:
         raise CauldronError(
-            f"{endpoint.chat_url} answers no question ({failed.message}): run the same command again"
+            f"{endpoint.chat_url} answers no question ({failed.message}): run this again"
         )
     return found
