@@ -101,6 +101,7 @@ def _ingest(work: PieceWork, jobs: Mapping[str, SourceJob]) -> tuple[str, int]:
 
 def _sum_up(element: tuple[str, Iterable[int]], markers: Mapping[str, Markers]) -> Iterator[str]:
     markers[element[0]].sum_up()
+    markers[element[0]].remove()
     yield markers[element[0]].summary
 
 
