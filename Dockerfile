@@ -14,9 +14,9 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps . -w /wheels
 
 FROM python:3.11-slim-bookworm
-COPY --from=build /wheels /wheels
-RUN pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \
-    && rm -r /wheels \
+# Mounted, not copied: a layer of wheels would stay in the image, though a later one removes them.
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir --no-index --no-deps /wheels/*.whl \
     && python -m pip check \
     && python -c "import cauldron.pipeline.build"
 COPY --from=build /opt/apache/beam /opt/apache/beam
