@@ -141,6 +141,10 @@ class WorkerPool:
             time.sleep(0.2)
         raise AssertionError(f"no worker pool: {self.log.read_text()}")
 
+    def works(self) -> bool:
+        """Whether a worker of it has begun to write the corpus."""
+        return any(self._shared.glob("out/corpus/*/*/*.tar*"))
+
     def kill(self) -> None:
         """All its processes, as when a machine is lost."""
         for process in processes_of(self._shared):
