@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compare.prepared import Prepared, contrast
+from cauldron.transforms.matching.compare.neighbours import contrast
+from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
     product,

@@ -92,7 +92,7 @@ def locate(first: Prepared, second: Prepared) -> Geometry | None:
         None if they are too unlike for it.
     """
     found, best = whole_frame(first, second), -1.0
-    smooth = [(_smooth(a), _smooth(b)) for a, b in zip(first.levels, second.levels, strict=True)]
+    smooth = list(zip(first.smooth, second.smooth, strict=True))
     for start in _starts(first, second):
         # As it is; then from coarse to fine; then, if that failed, from a finer level.
         for level in (3, 0, 1):
@@ -143,10 +143,6 @@ def warped(plane: Plane, geometry: Geometry, width: int, height: int) -> Plane:
     return cv2.warpAffine(
         plane, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
-
-
-def _smooth(plane: Plane) -> Plane:
-    return cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 0.7)
 
 
 def _align(first: Plane, second: Plane, geometry: Geometry, iterations: int) -> Geometry:
