@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.neighbours import ink_of, sharpness_of
-from cauldron.transforms.matching.compare.scaling import Plane, averaged
+from cauldron.transforms.matching.compare.scaling import Plane, averaged, resampled
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
@@ -103,9 +103,9 @@ def _prepared(pixels: Plane, size: tuple[int, int], decoded: float) -> Prepared:
     target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
     frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
     if factor < 1:
-        box = 0, 0, frame[0] * decoded, frame[1] * decoded
-        plain = Image.fromarray(greys).resize(target, Image.Resampling.BICUBIC, box=box)
-        greys = np.asarray(plain)
+        greys = resampled(
+            greys, *target, (0.0, 0.0, frame[0] * decoded, frame[1] * decoded), cubic=True
+        )
     levels = [greys]
     for side in reversed(LEVELS):
         levels.append(_reduced(levels[-1], side))
