@@ -12,6 +12,11 @@ import pytest
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Worker processes of `pytest -n auto`: one a core, and few, because each takes about 1 GB."""
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The miniature hub."""

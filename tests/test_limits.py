@@ -108,7 +108,7 @@ def test_a_limit_that_is_too_small_is_told_by_the_build_and_its_card(
     hub: Path, tmp_path: Path
 ) -> None:
     recipe = limited(url_recipe(), pixelprose=2)
-    many = {"sft": {"mixture": {"pixelprose": 1}, "budget": {"samples": 9}}}
+    many: dict[str, Any] = {"sft": {"mixture": {"pixelprose": 1}, "budget": {"samples": 9}}}
     recipe = Recipe.model_validate(recipe.model_dump(exclude_unset=True) | {"stages": many})
     path = tmp_path / "recipe.json"
     path.write_text(json.dumps(recipe.model_dump(mode="json", exclude_unset=True)))
@@ -121,6 +121,14 @@ def test_a_limit_that_is_too_small_is_told_by_the_build_and_its_card(
     # A trial with --limit repeats too, which nobody asked the recipe about.
     found = CliRunner().invoke(main, [*command[:-1], str(tmp_path / "trial"), "--limit", "1"])
     assert found.exit_code == 0, found.output
+    assert "passed over" not in found.output
+    # Nor is a limit too small for passes that the recipe asks for.
+    many["sft"]["mixture"] = {"pixelprose": {"epochs": 2}, "dolly": 1}
+    recipe = Recipe.model_validate(recipe.model_dump(exclude_unset=True) | {"stages": many})
+    path.write_text(json.dumps(recipe.model_dump(mode="json", exclude_unset=True)))
+    found = CliRunner().invoke(main, command)
+    assert found.exit_code == 0, found.output
+    assert mixture(tmp_path / "out").sources["pixelprose"].epochs == 2
     assert "passed over" not in found.output
 
 

@@ -48,13 +48,16 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Unanswered:
-    """The engine refuses a question, and would refuse it again.
+    """A question without an answer.
 
     Attributes:
         message: why, in one line.
+        reason: a key of `cauldron.core.reasons.NO_ANSWER`. A question with `refused` would be
+            refused again; one with another reason may be answered another time.
     """
 
     message: str
+    reason: str = "refused"
 
 
 class Engine(Protocol):

@@ -99,10 +99,12 @@ def evaluate(options: EvalOptions, say: Say) -> tuple[Path, EvaluationManifest] 
     if options.score_only:
         return folder, score(folder, options.model, say, options.extractor)
     with _launched(say) as launch:
-        _predict_all(options, choice, folder, launch, say if launch.rank == 0 else _silent)
+        asked = _predict_all(options, choice, folder, launch, say if launch.rank == 0 else _silent)
         launch.wait()
         if launch.rank:
             return None
+        for name in asked:
+            _check_answered(folder, name, say)
         return folder, score(folder, options.model, say, options.extractor)
 
 
@@ -132,7 +134,8 @@ def _launched(say: Say) -> Iterator[Launch]:
 
 def _predict_all(
     options: EvalOptions, choice: Choice, folder: Path, launch: Launch, say: Say
-) -> None:
+) -> list[str]:
+    """The names of the benchmarks whose items were asked."""
     header = header_of(choice, options.root)
     if options.known_as is not None:
         header = header.model_copy(update={"model": options.known_as})
@@ -141,7 +144,8 @@ def _predict_all(
     with opened(choice, folder) as engine:
         for name, total in totals.items():
             benchmark = BENCHMARKS[name]
-            done = read_predictions(folder, name).keys()
+            records = read_predictions(folder, name)
+            done = {index for index, record in records.items() if record.is_final}
             if done:
                 say(f"{benchmark.title}: {len(done):,} items are answered already")
             items = islice(read_items(name, options.root), options.limit)
@@ -151,6 +155,26 @@ def _predict_all(
                 predict(benchmark, items, engine, writer, options.batch, share, done, progress)
             if launch.rank == 0:
                 options.sent()
+    return list(totals)
+
+
+def _check_answered(folder: Path, name: str, say: Say) -> None:
+    """Say which items the model's server failed on.
+
+    Raises:
+        CauldronError: it failed on all of a benchmark's items, so the fault is not in an item.
+    """
+    records = read_predictions(folder, name).values()
+    failed = [record for record in records if not record.is_final]
+    if not failed:
+        return
+    title, again = BENCHMARKS[name].title, "the same command asks again"
+    if all(record.text is None for record in records):
+        raise CauldronError(
+            f"{title}: the model's server answers none of {len(failed):,} questions "
+            f"({failed[0].message}); {again}"
+        )
+    say(f"{title}: the model's server fails on {len(failed):,} of {len(records):,} items; {again}")
 
 
 def _totals(options: EvalOptions, say: Say) -> Mapping[str, int | None]:

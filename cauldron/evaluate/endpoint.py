@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from cauldron.core.errors import CauldronError
 from cauldron.core.generation import Decoding, Question, Unanswered
 from cauldron.transforms.models import questions as asked
 from cauldron.transforms.models.ask import Outcome, ask_all, close_callers
@@ -41,15 +40,14 @@ class EndpointEngine:
         return 0
 
     def generate(self, questions: Sequence[Question], decoding: Decoding) -> list[str | Unanswered]:
-        """Raises CauldronError if a question has no answer yet; the answers to others are kept."""
+        """Raises CauldronError if the endpoint is down; the answers so far are kept."""
         endpoint = self._decoding_as(decoding)
         messages = (_question(str(place), question) for place, question in enumerate(questions))
-        # All of them are asked before one that failed ends the evaluation.
         outcomes = {
             int(question.name): outcome
             for question, outcome in ask_all(messages, endpoint, self._answers)
         }
-        return [self._text(outcomes[place], decoding) for place in range(len(questions))]
+        return [_text(outcomes[place], decoding) for place in range(len(questions))]
 
     def close(self) -> None:
         """Gives up what is in flight."""
@@ -64,16 +62,11 @@ class EndpointEngine:
         model = self._endpoint.model.model_copy(update=parameters)
         return replace(self._endpoint, model=model)
 
-    def _text(self, outcome: Outcome, decoding: Decoding) -> str | Unanswered:
-        if isinstance(outcome, asked.Answer):
-            return decoding.cut(outcome.text)
-        if outcome.reason == "refused":
-            return Unanswered(outcome.message)
-        raise CauldronError(
-            f"{self._endpoint.chat_url} has no answer to a question after "
-            f"{self._endpoint.attempts} attempts ({outcome.message}); the answers so far are kept: "
-            "run the same command again"
-        )
+
+def _text(outcome: Outcome, decoding: Decoding) -> str | Unanswered:
+    if isinstance(outcome, asked.Answer):
+        return decoding.cut(outcome.text)
+    return Unanswered(outcome.message, outcome.reason)
 
 
 def _question(name: str, question: Question) -> asked.Question:

@@ -18,12 +18,18 @@ def limits_told(manifest: MixtureManifest) -> dict[str, str]:
 
 
 def repeated(manifest: MixtureManifest) -> list[str]:
-    """The sources whose limit in the recipe is too small for what the stage takes of them."""
+    """The sources whose limit in the recipe is too small for what the stage takes of them.
+
+    Passes that the recipe asks for in epochs repeat rows under any limit.
+    """
     own = manifest.recipe.get("sources", {})
+    portions = manifest.recipe.get("stages", {}).get(manifest.stage, {}).get("mixture", {})
     return [
         name
         for name, source in sorted(manifest.sources.items())
-        if source.epochs > 1 and 0 <= source.limit == own.get(name, {}).get("limit")
+        if source.epochs > 1
+        and 0 <= source.limit == own.get(name, {}).get("limit")
+        and portions.get(name, {}).get("epochs") is None
     ]
 
 

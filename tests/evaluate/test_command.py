@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cauldron.transforms.models import calls
 from click.testing import CliRunner, Result
 
 from cauldron.cli import main
@@ -89,6 +90,60 @@ def test_a_rerun_asks_nothing_again_and_a_larger_limit_goes_on(root: Path, tmp_p
     assert found.exit_code == 2
     assert "has predictions of another model or other settings: model was 'm at " in found.output
     assert found.output.count("\n") == 1
+
+
+def test_an_item_that_the_server_always_fails_on_is_a_reason_and_the_rest_is_scored(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_FIRST_WAIT", 0.001)
+    first: list[str] = []
+
+    def fails_on_one(number: int, body: dict[str, Any]) -> Reply:
+        first.append(text_of(body))
+        return Reply(status=500) if text_of(body) == first[0] else by_rule(number, body)
+
+    more = ("--benchmark", "mathvista", "--batch", "1")
+    with ChatServer(by_rule) as server:
+        assert run(*arguments(server, root, tmp_path / "whole", *more)).exit_code == 0
+        count = len(server.asked)
+    server, folder = ChatServer(fails_on_one), tmp_path / "e"
+    with server:
+        for again in range(2):  # the second time nothing else is asked
+            found = run(*arguments(server, root, folder, *more))
+            assert found.exit_code == 0, found.output
+            assert "MathVista: the model's server fails on 1 of 4 items" in found.output
+            assert "items not scored: 1 bad_row, 1 endpoint_error." in found.output
+            result = scores(folder)["mathvista"]
+            assert result["refused"] == {"bad_row": 1, "endpoint_error": 1}
+            assert result["overall"]["size"] == count - 1
+            assert len(server.asked) == count - 1 + 6 * (again + 1)
+        first[0] = "the server is mended"
+        assert run(*arguments(server, root, folder, *more)).exit_code == 0
+        assert len(server.asked) == count - 1 + 6 * 2 + 1
+    assert scores(folder) == scores(tmp_path / "whole")
+
+
+def test_a_server_that_fails_on_every_item_ends_in_one_line_and_is_asked_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "_FIRST_WAIT", 0.001)
+    broken = True
+
+    def rule(number: int, body: dict[str, Any]) -> Reply:
+        return Reply(status=500, body=b"no\nmemory") if broken else by_rule(number, body)
+
+    with ChatServer(rule) as server:
+        given = arguments(server, root, tmp_path / "e", "--benchmark", "mathvista")
+        found = run(*given)
+        assert found.exit_code == 1
+        assert found.output == (
+            "cauldron: MathVista: the model's server answers none of 3 questions "
+            "(status 500: no memory); the same command asks again\n"
+        )
+        assert not (tmp_path / "e/manifest.json").exists()
+        broken = False
+        assert run(*given).exit_code == 0
+    assert scores(tmp_path / "e")["mathvista"]["refused"] == {"bad_row": 1}
 
 
 def test_scores_can_be_made_again_without_model_and_benchmark(root: Path, tmp_path: Path) -> None:

@@ -117,28 +117,46 @@ def test_a_question_that_the_server_refuses_stays_unanswered(tmp_path: Path) -> 
     assert found == [Unanswered("status 400: too long"), "B"]
 
 
-def test_a_question_that_fails_for_now_ends_the_evaluation_and_costs_no_other_answer(
-    tmp_path: Path,
+@pytest.mark.parametrize("status", [500, 504])
+def test_a_question_that_always_fails_has_no_answer_and_is_not_kept(
+    tmp_path: Path, status: int
 ) -> None:
-    """It is not recorded as wrong: the next run asks it again, and only it."""
+    """The next run asks it again, and only it, even if nothing else is asked."""
     broken = True
 
     def rule(number: int, body: dict[str, Any]) -> Reply:
-        return Reply(status=500) if broken and text_of(body) == "3" else Reply(text_of(body))
+        if broken and text_of(body) == "3":
+            return Reply(status=status, body=b"no")
+        return Reply(text_of(body))
 
     questions = [Question((str(number),)) for number in range(9)]
+    expected: list[str | Unanswered] = [str(number) for number in range(9)]
+    failed = Unanswered(f"status {status}: no", "endpoint_error")
     with ChatServer(rule) as server:
-        with (
-            opened(server.url, tmp_path) as engine,
-            pytest.raises(CauldronError, match=r"after 3 attempts \(status 500"),
-        ):
-            engine.generate(questions, DECODING)
-        assert len(AnswerStore(str(tmp_path))) == 8
+        for _ in range(2):
+            with opened(server.url, tmp_path, concurrency=1) as engine:
+                found = engine.generate(questions, DECODING)
+            assert found == [*expected[:3], failed, *expected[4:]]
+            assert len(AnswerStore(str(tmp_path))) == 8
+        assert len(server.asked) == 8 + 2 * 3
         broken = False
-        server.asked.clear()
         with opened(server.url, tmp_path) as engine:
-            assert engine.generate(questions, DECODING) == [str(number) for number in range(9)]
-        assert len(server.asked) == 1
+            assert engine.generate(questions, DECODING) == expected
+        assert len(server.asked) == 8 + 2 * 3 + 1
+
+
+@pytest.mark.parametrize(("status", "most"), [(503, 2), (500, 32)])
+def test_a_server_that_fails_on_all_is_not_asked_for_long(
+    tmp_path: Path, status: int, most: int
+) -> None:
+    questions = [Question((str(number),)) for number in range(50)]
+    with (
+        ChatServer(lambda number, body: Reply(status=status, body=b"no")) as server,
+        opened(server.url, tmp_path, attempts=1, concurrency=1) as engine,
+        pytest.raises(CauldronError, match=rf"does not answer: status {status}: no"),
+    ):
+        engine.generate(questions, DECODING)
+    assert len(server.asked) == most
 
 
 @pytest.mark.parametrize("status", [302, 401, 403, 404])

@@ -146,8 +146,42 @@ def test_texts_that_it_refuses_are_read_by_rules(tmp_path: Path) -> None:
         found = evaluated(model, root, tmp_path / "e", *more)
         evaluated(model, root, tmp_path / "rules")
     assert found.exit_code == 0, found.output
-    assert "MathVista: it refuses 3 texts, which are read by rules" in found.output
+    assert "MathVista: it does not answer on 3 texts, which are read by rules" in found.output
     assert overall(tmp_path / "e")["overall"] == overall(tmp_path / "rules")["overall"]
+
+
+def test_a_text_that_it_always_fails_on_is_read_by_rules_and_asked_again(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def fails_on_one(number: int, body: dict[str, Any]) -> Reply:
+        seen.append(text_of(body))
+        return Reply(status=500) if text_of(body) == seen[0] else finds(number, body)
+
+    root, folder = publish(tmp_path / "root"), tmp_path / "e"
+    with ChatServer(talks) as model:
+        with ChatServer(fails_on_one) as extractor:
+            more = ("--extractor", extractor.url, "--extractor-model", "reader")
+            found = evaluated(model, root, folder, *more)
+        assert found.exit_code == 0, found.output
+        assert "it does not answer on 1 texts, which are read by rules" in found.output
+        assert overall(folder)["extracted"] == 2
+        with ChatServer(finds) as extractor:
+            more = ("--extractor", extractor.url, "--extractor-model", "reader")
+            assert evaluated(model, root, folder, *more).exit_code == 0
+            assert len(extractor.asked) == 1
+    assert overall(folder)["extracted"] == 3
+
+
+def test_an_extractor_that_fails_on_all_ends_the_scoring(tmp_path: Path) -> None:
+    root = publish(tmp_path / "root")
+    with (
+        ChatServer(talks) as model,
+        ChatServer(lambda number, body: Reply(status=500)) as extractor,
+    ):
+        more = ("--extractor", extractor.url, "--extractor-model", "reader")
+        found = evaluated(model, root, tmp_path / "e", *more)
+    assert found.exit_code == 1
+    assert "answers no question (status 500" in found.output.splitlines()[-1]
 
 
 def test_an_extractor_that_is_down_ends_the_scoring_and_a_rerun_asks_the_rest(

@@ -7,8 +7,10 @@ What an endpoint says                        what happens
 other 4xx                                    no answer (`refused`), the job goes on
 401, 403, 404, 405, a redirect               the job stops: key, model or address is wrong
 403 after answers, not many in a row         no answer (`refused`): some moderate questions so
-no connection, 429, 502 to 504, while        the job stops: the endpoint is down
-nothing else is answered either
+no connection, while nothing else is         the job stops: the endpoint is down
+answered either
+429, 502 to 504, of two questions in a row   the job stops: the endpoint is down. Of one alone
+while nothing else is answered either        it may be the question: a proxy's 504 on a long answer
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ _MAX_BODY = 16 * 1024 * 1024
 _CONNECT_SECONDS = 30.0
 # So many questions in a row without an answer are the endpoint's fault, whatever it says.
 _IN_A_ROW = 32
+# And so many, if it says that it is busy or down.
+_BUSY_IN_A_ROW = 2
 
 
 NOT_ASKED = Failure("not_asked", "the limit of requests or cost is reached")
@@ -52,6 +56,7 @@ class Retry:
     Attributes:
         reason: a key of `cauldron.core.reasons.NO_ANSWER`.
         is_down: the endpoint itself may be down or overloaded.
+        is_gone: there is not even a connection.
         after: seconds to wait, as the endpoint asks.
         is_billed: the model may have answered, and the answer was lost.
     """
@@ -59,6 +64,7 @@ class Retry:
     reason: str
     message: str
     is_down: bool = False
+    is_gone: bool = False
     after: float = 0.0
     is_billed: bool = False
 
@@ -99,7 +105,8 @@ class Circuit:
         """
         self._failed_in_a_row += 1
         alone = self.answers == answers_before
-        if alone and (last.is_down or self._failed_in_a_row >= _IN_A_ROW):
+        most = 1 if last.is_gone else _BUSY_IN_A_ROW if last.is_down else _IN_A_ROW
+        if alone and self._failed_in_a_row >= most:
             raise self._error("does not answer", last.message)
         return Failure(last.reason, last.message)
 
@@ -197,7 +204,7 @@ class Calls:
                     data += await response.content.read(_MAX_BODY - len(data))
                 return self._judge(response.status, response.headers.get("Retry-After"), data)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Retry("endpoint_error", _plain(error), is_down=True)
+            return Retry("endpoint_error", _plain(error), is_down=True, is_gone=True)
         except TimeoutError:
             return Retry(
                 "endpoint_error", f"no answer in {self._endpoint.timeout:g} s", is_billed=True
@@ -215,7 +222,12 @@ class Calls:
                 return Retry("broken_answer", self._said(str(error)), is_billed=True)
         message = self._said(f"status {status}: {data[:2000].decode(errors='replace')}")
         if status in _RETRIED or status >= 500:
-            return Retry("endpoint_error", message, status in _BUSY, parse_retry_after(after))
+            return Retry(
+                "endpoint_error",
+                message,
+                is_down=status in _BUSY,
+                after=parse_retry_after(after),
+            )
         if status == 403:
             return self.circuit.forbidden(message)
         if status in _MISCONFIGURED or status < 400:

@@ -20,6 +20,7 @@ from typing import IO
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cauldron.core.errors import CauldronError, UsageError, first_line
+from cauldron.core.generation import Unanswered
 from cauldron.core.schema import Origin
 from cauldron.evaluate.items.read import Item, Refused
 
@@ -27,6 +28,8 @@ from cauldron.evaluate.items.read import Item, Refused
 PROMPTS_VERSION = 1
 # The reason of an item that the model's server refuses to answer.
 NO_ANSWER = "no_answer"
+# Of an item on which the server failed at every attempt: the next run asks it again.
+FAILED = frozenset({"endpoint_error", "broken_answer"})
 
 _FOLDER = "predictions"
 
@@ -62,7 +65,8 @@ class Record(_Frozen):
     Attributes:
         index: its place in the benchmark.
         text: what the model said; None if the item is refused.
-        reason: a code of `cauldron.core.reasons` or `NO_ANSWER`; "" if it is not refused.
+        reason: a code of `cauldron.core.reasons`, `NO_ANSWER`, or one of `FAILED`; "" if it is
+            answered.
         rows: how many items a refusal stands for; -1 if unknown.
     """
 
@@ -92,9 +96,10 @@ class Record(_Frozen):
         )
 
     @classmethod
-    def unanswered(cls, index: int, item: Item, message: str) -> Record:
+    def unanswered(cls, index: int, item: Item, why: Unanswered) -> Record:
         found = cls.answered(index, item, "")
-        return found.model_copy(update={"text": None, "reason": NO_ANSWER, "message": message})
+        reason = why.reason if why.reason in FAILED else NO_ANSWER
+        return found.model_copy(update={"text": None, "reason": reason, "message": why.message})
 
     @classmethod
     def refused(cls, index: int, refused: Refused) -> Record:
@@ -106,6 +111,11 @@ class Record(_Frozen):
             message=refused.message,
             rows=refused.rows,
         )
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the item need not be asked again."""
+        return self.reason not in FAILED
 
     def item(self, benchmark: str) -> Item:
         """The item without its pictures, as parsers and metrics need it."""
@@ -135,8 +145,10 @@ def read_predictions(folder: Path, benchmark: str) -> dict[int, Record]:
     found: dict[int, Record] = {}
     for path in _files(folder, benchmark):
         for record in _records(path):
-            # Two ranks may both have an item after a run on another number of ranks.
-            found.setdefault(record.index, record)
+            # Two ranks may both have an item after a run on another number of ranks. One that
+            # failed may have been answered since.
+            if record.index not in found or not found[record.index].is_final:
+                found[record.index] = record
     return dict(sorted(found.items()))
 
 

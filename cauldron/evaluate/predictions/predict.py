@@ -87,7 +87,7 @@ def predict(
 def _record(place: tuple[int, Item], answer: str | Unanswered) -> Record:
     index, item = place
     if isinstance(answer, Unanswered):
-        return Record.unanswered(index, item, answer.message)
+        return Record.unanswered(index, item, answer)
     return Record.answered(index, item, answer)
 
 

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cauldron.core.errors import CauldronError
 from cauldron.core.generation import Decoding, Question, Unanswered
 from cauldron.evaluate.benchmarks.catalog import Benchmark
 from cauldron.evaluate.benchmarks.extraction import MAX_TOKENS
@@ -51,7 +52,7 @@ def extract(
         folder: of the evaluation.
 
     Raises:
-        CauldronError: the endpoint does not answer; the answers so far are kept.
+        CauldronError: the endpoint is down or answers nothing; the answers so far are kept.
     """
     if benchmark.extract is None:
         return NOTHING
@@ -65,19 +66,27 @@ def extract(
     say(f"{benchmark.title}: {by} is asked for the answers in {len(asked):,} texts")
     found = _ask(asked, endpoint, folder)
     if len(found) < len(asked):
-        refused = len(asked) - len(found)
-        say(f"{benchmark.title}: it refuses {refused:,} texts, which are read by rules")
+        left = len(asked) - len(found)
+        say(f"{benchmark.title}: it does not answer on {left:,} texts, which are read by rules")
     return Extracted(by, found)
 
 
 def _ask(asked: Mapping[int, str], endpoint: Endpoint, folder: Path) -> dict[int, str]:
     decoding = Decoding(longest_edge=0, max_new_tokens=MAX_TOKENS)
     found: dict[int, str] = {}
+    failed: Unanswered | None = None
     numbers, size = list(asked), endpoint.concurrency * _WINDOW
     with closing(EndpointEngine(endpoint, answers_folder(str(folder)))) as engine:
         for start in range(0, len(numbers), size):
             part = numbers[start : start + size]
             answers = engine.generate([Question((asked[number],)) for number in part], decoding)
-            pairs = zip(part, answers, strict=True)
-            found |= {n: text for n, text in pairs if not isinstance(text, Unanswered)}
+            for number, answer in zip(part, answers, strict=True):
+                if not isinstance(answer, Unanswered):
+                    found[number] = answer
+                elif answer.reason != "refused":
+                    failed = answer
+    if failed is not None and not found:
+        raise CauldronError(
+            f"{endpoint.chat_url} answers no question ({failed.message}): run this again"
+        )
     return found

@@ -1,8 +1,9 @@
 """``cauldron verify``: prove from the files that no row vanished and no byte changed.
 
 Everything is read again. Each file is checked against its SHA-256, each record of a record file
-against its row, each image against its digest. Rows, tokens and reasons are counted and compared
-with the manifests, and the manifests with each other. Each thread holds one record or row group in
+against its row, each image against its digest, a few images of each part against their perceptual
+hashes. Rows, tokens and reasons are counted and compared with the manifests, and the manifests
+with each other. Each thread holds one record or row group in
 memory; DuckDB's joins spill to disk.
 """
 

@@ -18,6 +18,7 @@ from cauldron.core.output.manifests import CorpusManifest, CorpusPart, HashedFil
 from cauldron.core.output.mixture import read_row_groups
 from cauldron.core.reasons import outcome_of
 from cauldron.core.schema import CORPUS_SCHEMA, QUARANTINE_SCHEMA, ImageInfo, Sample
+from cauldron.inspect.verify import hashes
 from cauldron.inspect.verify.files import (
     HashedReader,
     check_file,
@@ -34,12 +35,13 @@ _SUMS = ("turns", "images", "answer_tokens", "text_tokens")
 
 @dataclass
 class Counted:
-    """The counts and problems of one part."""
+    """The counts and problems of one part, and how far hashes of its first pictures are off."""
 
     kept: int = 0
     sums: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     quarantined: Counter[str] = field(default_factory=Counter)
+    hash_distances: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -107,11 +109,13 @@ def _check_record_file(
     path = f"{folder}/{entry.name}"
     with reading(path, found.problems), storage.open_read(storage.join(out, path)) as file:
         tar = HashedReader(file)
-        found.problems += first_few(path, _tar_problems(tar, rows, entry.name))
+        found.problems += first_few(path, _tar_problems(tar, rows, entry.name, found))
         found.problems += hash_problems(path, entry, tar)
 
 
-def _tar_problems(tar: HashedReader, rows: Iterable[dict[str, Any]], name: str) -> Iterator[str]:
+def _tar_problems(
+    tar: HashedReader, rows: Iterable[dict[str, Any]], name: str, found: Counted
+) -> Iterator[str]:
     """Compare records and rows, both in order. Ends at the first record that is not in place."""
     number = 0
     try:
@@ -120,7 +124,9 @@ def _tar_problems(tar: HashedReader, rows: Iterable[dict[str, Any]], name: str) 
                 yield f"row {number} points into {row['pack']}"
             if row["offset"] != tar.position:
                 raise ValueError(f"its record is at {tar.position}, not at {row['offset']}")
-            yield from (f"row {number}: {line}" for line in _record_problems(tar, row, number))
+            yield from (
+                f"row {number}: {line}" for line in _record_problems(tar, row, number, found)
+            )
             end = row["offset"] + row["length"]
             if tar.position != end:
                 raise ValueError(f"its record ends at {tar.position}, not at {end}")
@@ -134,7 +140,9 @@ def _tar_problems(tar: HashedReader, rows: Iterable[dict[str, Any]], name: str) 
         pass
 
 
-def _record_problems(tar: HashedReader, row: dict[str, Any], number: int) -> Iterator[str]:
+def _record_problems(
+    tar: HashedReader, row: dict[str, Any], number: int, found: Counted
+) -> Iterator[str]:
     stem = f"{number:08d}"
     record = json.loads(_member(tar, f"{stem}.json", row["length"]))
     if [info["length"] for info in row["image_info"]] != record["lengths"]:
@@ -153,6 +161,10 @@ def _record_problems(tar: HashedReader, row: dict[str, Any], number: int) -> Ite
             yield f"image {k} is {len(data)} bytes at {start}, the row says otherwise"
         if hashlib.sha256(data).hexdigest() != info["sha256"]:
             yield f"image {k} has changed: its SHA-256 is not {info['sha256']}"
+        elif len(found.hash_distances) < hashes.CHECKED:
+            off = hashes.distance(data, info)
+            if off is not None:
+                found.hash_distances.append(off)
 
 
 def _member(tar: HashedReader, name: str, limit: int) -> bytes:
@@ -210,6 +222,7 @@ def corpus_problems(corpus: Place, parts: list[Counted]) -> list[str]:
     read = counts.rows_in - sum(counts.quarantined.values())
     if 0 <= most < read:
         problems.append(f"{where}: {read:,} rows were read, its limit is {most:,}")
+    problems += hashes.hash_problems(where, [off for part in parts for off in part.hash_distances])
     return problems + differences(
         where,
         [

@@ -201,7 +201,9 @@ def test_one_bad_entry_of_the_directory_costs_its_member_alone(
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"PK", b"not a zip" * 1000, zipped({"a": b"x" * 9999})[:-30]]
+    "data",
+    [b"", b"PK", b"not a zip" * 1000, zipped({"a": b"x" * 9999})[:-30]],
+    ids=["empty", "two bytes", "text", "cut"],
 )
 def test_what_is_no_zip_is_an_unreadable_file(data: bytes) -> None:
     with pytest.raises(ArchiveError) as caught:

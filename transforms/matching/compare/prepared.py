@@ -2,21 +2,23 @@
 
 A `Prepared` picture has its grey levels at up to `MOST_PIXELS` (A4 at about 100 dpi, where 10-point
 type is 14 pixels high), a pyramid of them for registration, and its colours at `COLOUR_SIDE`: at
-most 1.4 MB. A smaller limit would be faster, but single digits could no longer be told apart.
+most 1.8 MB. A smaller limit would be faster, but single digits could no longer be told apart.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.neighbours import ink_of, sharpness_of
 from cauldron.transforms.matching.compare.scaling import Plane, averaged, resampled
+from cauldron.transforms.pictures.content import RIM_LEVELS, Box, is_content
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
@@ -38,6 +40,18 @@ _SAMPLES = 16_384
 _PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 
+class Rim(NamedTuple):
+    """What is around the content of a picture: one colour, nothing else.
+
+    Attributes:
+        colour: red, green, blue; or three times grey.
+        around: whether it is at all four sides.
+    """
+
+    colour: tuple[int, int, int]
+    around: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A decoded picture. What only some comparisons need is computed when it is first asked for.
@@ -53,6 +67,7 @@ class Prepared:
         drawing: text or line art: a large part has one grey level.
         blank: without structure, see `is_blank`.
         sample: evenly spaced pixels, of which `palette` is told.
+        rim: what was cut off around it, if it is the content of a picture.
     """
 
     size: tuple[int, int]
@@ -64,6 +79,7 @@ class Prepared:
     drawing: bool
     blank: bool
     sample: Plane
+    rim: Rim | None = None
 
     @cached_property
     def palette(self) -> bool:
@@ -89,6 +105,57 @@ class Prepared:
 def prepare(data: bytes) -> Prepared:
     """Decode a stored picture: JPEG, PNG or WebP, RGB or L."""
     return _prepared(*_decoded(data))
+
+
+def prepare_views(data: bytes, drawing: bool) -> tuple[Prepared, Prepared | None]:
+    """A stored picture, and its content without the rim; None if it has no rim.
+
+    The content is found again, in all pixels that were decoded: what is outside must be of one
+    colour, as it is not compared.
+
+    Args:
+        drawing: whether the whole picture is one. Its content then is one too, though it has less
+            paper.
+    """
+    pixels, size, decoded = _decoded(data)
+    whole = _prepared(pixels, size, decoded)
+    found = without_rim(pixels)
+    if found is None:
+        return whole, None
+    inside, rim = found
+    width, height = (int(side / decoded) for side in (inside.shape[1], inside.shape[0]))
+    content = _prepared(np.ascontiguousarray(inside), (width, height), decoded)
+    return whole, replace(content, drawing=drawing or content.drawing, rim=rim)
+
+
+def without_rim(pixels: Plane) -> tuple[Plane, Rim] | None:
+    """The content of a picture; None without a rim, or with little inside it.
+
+    As `pictures.content.content_box`, of all pixels and in colour.
+    """
+    height, width = pixels.shape[:2]
+    best, rim = Box(0, 0, width, height), None
+    for corner in (pixels[0, 0], pixels[-1, -1]):
+        levels = np.broadcast_to(corner, 3).astype(int)
+        low, high = (
+            np.clip(levels + by, 0, 255).tolist()[: pixels[0, 0].size]
+            for by in (-RIM_LEVELS, RIM_LEVELS)
+        )
+        inside = cv2.inRange(pixels, np.array(low, np.uint8), np.array(high, np.uint8))
+        lines = (cv2.reduce(inside, axis, cv2.REDUCE_MIN).ravel() == 0 for axis in (0, 1))
+        columns, rows = (np.flatnonzero(line) for line in lines)
+        if not len(rows):
+            return None
+        x0, y0, x1, y1 = (int(at) for at in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+        box = Box(x0, y0, x1 - x0, y1 - y0)
+        if box.width * box.height < best.width * best.height:
+            around = min(x0, y0, width - x1, height - y1) > 0
+            red, green, blue = levels.tolist()
+            best, rim = box, Rim((red, green, blue), around)
+    if rim is None or not is_content(best, width, height):
+        return None
+    x0, y0 = best.left, best.top
+    return pixels[y0 : y0 + best.height, x0 : x0 + best.width], rim
 
 
 def prepare_pixels(pixels: Plane) -> Prepared:
