@@ -46,7 +46,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 10
+COMPARE_VERSION = 11
 
 
 @dataclass(frozen=True, slots=True)
