@@ -1,8 +1,8 @@
 """The other ranks of a machine wait for the first one, before torch is loaded and they can meet.
 
-The first rank prepares a folder, which may fail: another process has its lock, or the store does not
-answer. The others cannot see that, and would wait for it to join them until their launcher ends
-them. So it writes what it has come to into a file of this machine:
+The first rank prepares a folder, which may fail: another process has its lock, or the store does
+not answer. The others cannot see that, and would wait for it to join them until their launcher
+ends them. So it writes what it has come to into a file of this machine:
 
     <path>    {"launch": …, "pid": …, "state": "begun" | "ready" | "failed"}
 """

@@ -130,7 +130,7 @@ def working_folder(
 ) -> Iterator[Mirror]:
     """The local copy of a folder while the block runs, the same for all ranks of a machine.
 
-    The first rank fetches, sends, and holds the folder's lock. The others wait until it has fetched.
+    The first rank fetches, sends, and holds the folder's lock. The others wait for the fetch.
 
     Raises:
         UsageError: the ranks are on several machines.
