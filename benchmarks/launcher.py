@@ -4,11 +4,11 @@
 
 A source of so many published files of 500 MB (10^9 pictures of 150 kB are 300,000) is planned,
 ingested, curated and mixed by the project's own launcher. Instead of a job another process writes
-what the job's workers would leave for the launcher: a marker for each piece and each shard, and
-their summaries. No picture and no shard is written. A listing takes no request here, on a store
-one for each 1,000 names; so the table counts the names that were listed and the files that were
-deleted. The published files are a list in this process, as after asking a store or the hub. See
-README.md for the figures.
+what the job's workers would leave for the launcher: summaries of the markers, which workers remove
+themselves. No picture and no shard is written, and a listing of the markers of a job that runs is
+made up: all of them are there. A listing takes no request here, on a store one for each 1,000
+names; so the table counts the names that were listed and the files that were deleted. The published
+files are a list in this process, as after asking a store or the hub. See README.md for the figures.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from benchmarks.join import peak_bytes
 from cauldron.core import storage
 from cauldron.core.output.counts import CurationCounts
 from cauldron.core.output.manifests import MANIFEST, CurationManifest, RowFile
-from cauldron.core.output.markers import marker_path
+from cauldron.core.output.markers import Markers, marker_folder
 from cauldron.core.shares import SourceCounts
 from cauldron.pipeline import corpora, ingest
 from cauldron.pipeline.build import BuildOptions
@@ -126,18 +126,25 @@ def leave(transform: beam.PTransform, rows: int) -> None:
     subprocess.run(command, input=pickle.dumps(_work(transform)), check=True)
 
 
+def shown(transform: beam.PTransform, rows: int) -> dict[str, Markers]:
+    """The markers of a job that is nearly done, by their folder."""
+    if isinstance(transform, IngestPieces):
+        every = list(transform._markers.values())
+    else:
+        assert isinstance(transform, MixRows)
+        every = [Markers(transform._run.job.folder, "", shards_of(rows), with_count=True)]
+    return {marker_folder(one.folder): one for one in every}
+
+
+def shards_of(rows: int) -> int:
+    return max(1, rows * PICTURE_BYTES // SHARD_BYTES)
+
+
 def _work(transform: beam.PTransform) -> tuple[Any, ...]:
     if isinstance(transform, IngestPieces):
         return transform._work, transform._markers
     assert isinstance(transform, MixRows)
     return (transform._run,)
-
-
-def put(path: str, value: Any) -> None:
-    """Write a marker, without the care that a worker takes: there are 675,000."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "w") as file:
-        json.dump(value, file)
 
 
 def leave_parts(work: str, markers: Any, rows: int) -> None:
@@ -155,7 +162,6 @@ def leave_parts(work: str, markers: Any, rows: int) -> None:
             "counts": counts.to_json(),
             "lost_bytes": 0,
         }
-        put(names.marker, marker)
         lines[item.corpus, item.part] = json.dumps(marker)
     for folder, one in markers.items():
         own = "\n".join(lines[folder, number] for number in range(one.count))
@@ -163,7 +169,7 @@ def leave_parts(work: str, markers: Any, rows: int) -> None:
 
 
 def leave_shards(run: Any, rows: int) -> None:
-    shards = max(1, rows * PICTURE_BYTES // SHARD_BYTES)
+    shards = shards_of(rows)
     each = SourceCounts(rows // len(SOURCES), rows * 2.0, rows * 2.0)
     plan = MixPlan(dict.fromkeys(SOURCES, each), rows * PICTURE_BYTES, shards)
     storage.write_bytes(run.plan_path, plan.text().encode())
@@ -173,23 +179,30 @@ def leave_shards(run: Any, rows: int) -> None:
         entry |= {"sha256": f"{shard:064x}", "rows": rows // shards}
         sources = {name: {"rows": 100, "answer_tokens": 2_000} for name in SOURCES}
         marks.append({"shards": [(shard, entry)], "sources": sources})
-        path = marker_path(run.job.folder, "", shard, shards)
-        put(path, {"shard": shard, "file": entry, "sources": sources})
     write_summary(run.summary_path, sum_markers(marks))
 
 
 class Counts:
-    """Names that were listed and files that were read and deleted by this process."""
+    """Names that were listed and files that were read and deleted by this process.
+
+    Attributes:
+        shown: how many markers of which kind a listing shows, by folder.
+    """
 
     def __init__(self) -> None:
         self.listed = self.read = self.deleted = 0
+        self.shown: dict[str, Markers] = {}
+
+    def _made_up(self, folder: str) -> list[str]:
+        markers = self.shown.get(folder)
+        return [path.rpartition("/")[2] for path in markers.paths()] if markers else []
 
     @contextmanager
     def installed(self) -> Iterator[None]:
         names, opened, remove = storage._names, storage.open_read, storage.remove
 
         def listing(folder: str, kind: str) -> list[str]:
-            found = names(folder, kind)
+            found = names(folder, kind) + self._made_up(folder)
             self.listed += len(found)
             return found
 
@@ -223,7 +236,9 @@ def launch(folder: str, files: int) -> list[dict[str, Any]]:
         pipeline = beam.Pipeline()
         args[1](pipeline)
         graph[0] = len(pipeline.to_runner_api().SerializeToString())
+        counts.shown = shown(transform, rows)
         leave(transform, rows)
+        counts.shown = {}
         # Of the wait nothing counts but what this process works: it looks at the markers.
         waited[0] += time.monotonic() - began - (time.process_time() - cores)
 
@@ -271,7 +286,7 @@ def launch(folder: str, files: int) -> list[dict[str, Any]]:
             recipe(), "sft", folder, dict(zip(names, made, strict=True)), curation, [], False
         )
         mixture = measured("mix", lambda: mix(request, launcher))
-    assert len(mixture.shards) == max(1, rows * PICTURE_BYTES // SHARD_BYTES)
+    assert len(mixture.shards) == shards_of(rows)
     return lines
 
 

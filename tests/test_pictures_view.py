@@ -37,3 +37,8 @@ def test_hashes_are_hex_of_imagehash(tmp_path):
         wide = imagehash.hex_to_hash(row["phash256"])
         assert wide.hash.shape == (16, 16)
         assert wide - imagehash.phash(image, hash_size=16) <= 40
+        content = info["content"]
+        assert (row["content_phash"] is None) == (content is None)
+        if content is not None:
+            assert int(row["content_phash"], 16) == content["phash"]
+            assert imagehash.hex_to_hash(row["content_phash256"]).hash.shape == (16, 16)

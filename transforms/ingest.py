@@ -27,7 +27,7 @@ from cauldron.core.output.markers import Markers
 
 # Part of every corpus fingerprint. Raise it if a change alters the bytes of corpora; the golden
 # test of the sample hub fails until that is done.
-INGEST_VERSION = 6
+INGEST_VERSION = 7
 
 
 class PieceWork(NamedTuple):
@@ -101,6 +101,7 @@ def _ingest(work: PieceWork, jobs: Mapping[str, SourceJob]) -> tuple[str, int]:
 
 def _sum_up(element: tuple[str, Iterable[int]], markers: Mapping[str, Markers]) -> Iterator[str]:
     markers[element[0]].sum_up()
+    markers[element[0]].remove()
     yield markers[element[0]].summary
 
 

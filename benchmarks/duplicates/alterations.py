@@ -65,8 +65,8 @@ def cropped(image: Image.Image, percent: int) -> Image.Image:
 
 
 def bordered(image: Image.Image, rng: Rng) -> Image.Image:
-    """An even border of 1 to 3 % of the longer side, white or black."""
-    wide = max(round(max(image.size) * float(rng.uniform(0.01, 0.03))), 1)
+    """An even border of 1 to 8 % of the longer side, white or black."""
+    wide = max(round(max(image.size) * float(rng.uniform(0.01, 0.08))), 1)
     colour = 255 if rng.integers(2) else 0
     return ImageOps.expand(image, wide, colour if image.mode == "L" else (colour,) * 3)
 

@@ -29,7 +29,7 @@ from cauldron.transforms.matching.cluster.representatives import (
 from cauldron.transforms.matching.compare import PictureComparer, batches
 from cauldron.transforms.matching.compare.pipeline import write_verdicts
 from cauldron.transforms.matching.join.crowds import prepare_range
-from cauldron.transforms.matching.join.pipeline import join_key
+from cauldron.transforms.matching.join.pipeline import distinct_pairs, join_key
 from cauldron.transforms.matching.join.plan import plan_blocks
 from cauldron.transforms.matching.pictures import write_range
 from cauldron.transforms.matching.records import (
@@ -121,6 +121,11 @@ def _ingest(datas: Sequence[bytes], job: MatchJob) -> Array:
             record["phash256"] = np.frombuffer(signature.phash256, dtype="<u8")
             record["ground"] = signature.ground
             record["width"], record["height"] = info.width, info.height
+            content = signature.content
+            if content is not None:
+                for name in ("left", "top", "width", "height", "phash"):
+                    record[f"content_{name}"] = getattr(content, name)
+                record["content_phash256"] = np.frombuffer(content.phash256, dtype="<u8")
             record["offset"], record["length"] = offset, len(stored.data)
             record_file.write(stored.data)
             offset += len(stored.data)
@@ -134,7 +139,7 @@ def _join(job: MatchJob) -> Array:
     for sent in plan.assign(left.records["phash"]):
         for key, records in split_by(left.records[sent.rows], sent.keys):
             found.append(join_key(key, [records], plan, job)[0])
-    return np.concatenate(found)
+    return distinct_pairs(np.concatenate(found))
 
 
 def _verdicts_on(pairs: Array, comparer: PictureComparer) -> Array:

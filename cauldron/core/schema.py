@@ -248,12 +248,21 @@ _IMAGE_FIELDS = [
     ("bits", pa.uint8()),
 ]
 
+# What is inside a border, in pixels, and its hashes.
+CONTENT_BOX = pa.struct(
+    [
+        *((name, pa.int32()) for name in ("left", "top", "width", "height")),
+        *[("phash", pa.uint64()), ("phash256", pa.binary(32))],
+    ]
+)
+
 # For finding near-duplicates, see `cauldron.transforms.pictures.signatures`. Only in a corpus.
 _SIGNATURE_FIELDS = [
     ("pixels", _STRING),  # null if not all pixels were decoded
     ("phash256", pa.binary(32)),
     ("ground", pa.uint8()),
     ("loss", pa.uint16()),
+    ("content", CONTENT_BOX),  # null without a border or padding of one colour
 ]
 
 _PLACE_FIELDS = [("offset", pa.int64()), ("length", pa.int64())]

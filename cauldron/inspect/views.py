@@ -48,12 +48,16 @@ PICTURE_SCHEMA = pa.schema(
         ("format", pa.string()),
         ("phash", pa.string()),
         ("phash256", pa.string()),
+        ("content_phash", pa.string()),
+        ("content_phash256", pa.string()),
     ]
 )
 _PICTURES = """
 SELECT source, id, image, benchmark, coalesce(info.pixels, info.sha256[1:32]) AS picture,
        info.width, info.height, info.format, lpad(lower(to_hex(info.phash)), 16, '0') AS phash,
-       lower(hex(info.phash256)) AS phash256
+       lower(hex(info.phash256)) AS phash256,
+       lpad(lower(to_hex(info.content.phash)), 16, '0') AS content_phash,
+       lower(hex(info.content.phash256)) AS content_phash256
 FROM (SELECT source, id, {benchmark} AS benchmark, unnest(image_info) AS info,
              unnest(range(len(image_info)))::INTEGER AS image FROM {files})"""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable, UsageError
 from cauldron.core.fingerprints import file_digest, fingerprint
 from cauldron.core.names import did_you_mean
+from cauldron.core.output.compact import CompactList
 from cauldron.core.output.manifests import (
     CorpusManifest,
     Unavailable,
@@ -85,7 +86,7 @@ class PlannedCorpus(Step[CorpusManifest]):
     kind: type[CorpusManifest] = CorpusManifest
     source: Source
     repo: Repo
-    files: list[FileInfo]
+    files: Sequence[FileInfo]
     settings: SourceSettings
     revision: str | None
     limit: int = -1
@@ -213,7 +214,7 @@ def _plan(source: Source, root: Root, repos: Repos, options: BuildOptions) -> Pl
     return PlannedCorpus(
         source=source,
         repo=repo,
-        files=files,
+        files=CompactList(FileInfo, files),
         settings=settings,
         revision=revision,
         limit=limit,

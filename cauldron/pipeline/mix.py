@@ -6,7 +6,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow
@@ -110,22 +110,28 @@ def _write_card(mixture: MixtureManifest, step: Step[MixtureManifest]) -> None:
 
 
 def _mix(request: MixRequest, step: Step[MixtureManifest], launcher: Launcher) -> MixtureManifest:
-    """Run the job; a run that was killed left shards that this one keeps."""
+    """Run the job, unless a build that was killed after it left all shards; if it was killed
+    before, the job keeps those that are there."""
     run = _run(request, step)
+    earlier = run.finished()
+    if earlier is not None:
+        run = replace(run, name=earlier)
     name = f"mix {request.stage}"
     sources = [source.name for source in run.job.sources]
     rows = sum(request.curation.counts[source].kept for source in sources)
     about = f"{rows:,} rows of {len(sources)} sources"
     size, work = _expected_bytes(request, run.terms), [run.job.curation]
     called = job_name(request.recipe.name, (request.stage,), "mix", request.output)
-    launcher.submit(Job(name, called, about, work, MixRows(run), size, count=run.progress))
+    if earlier is None:
+        launcher.submit(Job(name, called, about, work, MixRows(run), size, count=run.progress))
     plan = MixPlan.read(run.plan_path)
     allocations = run.terms.solve(plan.counts)
     if not plan.shards:
         raise CauldronError(f"the budget of stage {request.stage} is less than one row")
     launcher.say(f"{name}: {plan.shards} shards, {plan.bytes / 1e6:,.0f} MB")
     what = f"the mixture of stage {request.stage}"
-    check_room(request.output, run.room, {what: plan.missing_bytes})
+    if earlier is None:
+        check_room(request.output, run.room, {what: plan.missing_bytes})
     summary = MixSummary.read(run.summary_path)
     manifest = _manifest(request, allocations, step.fingerprint, summary)
     _write_card(manifest, step)

@@ -1,7 +1,7 @@
 """From corpora to pictures: every content once, however many rows show it.
 
 Only the signatures that ingest stored are read, never pixels. Images are grouped by content key in
-ranges of keys; a range becomes two files, its pictures and their occurrences. An image is 130
+ranges of keys; a range becomes two files, its pictures and their occurrences. An image is 186
 bytes in the shuffle, and two million of them take about 300 MB in the worker of a range: hence
 `PICTURES_PER_RANGE`.
 """
@@ -14,11 +14,19 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cauldron.transforms.arrays import Array, from_bytes, range_of, split_by, write_array
 from cauldron.transforms.graph import Each
 from cauldron.transforms.matching.arrays import repeated, starts
-from cauldron.transforms.matching.records import BENCHMARK, OCCURRENCE, PICTURE, TRAINING, MatchJob
+from cauldron.transforms.matching.records import (
+    BENCHMARK,
+    CONTENT_FIELDS,
+    OCCURRENCE,
+    PICTURE,
+    TRAINING,
+    MatchJob,
+)
 from cauldron.transforms.order import id_halves
 
 from cauldron.core import storage
@@ -56,9 +64,22 @@ def read_occurrences(part: PicturePart) -> Array:
     records["key_high"], records["key_low"] = keys[:, 0], keys[:, 1]
     for name in _COPIED:
         records[name] = images.field(name).to_numpy(zero_copy_only=False)
-    wide = b"".join(images.field("phash256").to_pylist())
-    records["phash256"] = np.frombuffer(wide, dtype="<u8").reshape(-1, 4)
+    records["phash256"] = _words(images.field("phash256").to_pylist())
+    contents = images.field("content")
+    for name in ("left", "top", "width", "height", "phash"):
+        values = pc.fill_null(contents.field(name), 0)
+        records[f"content_{name}"] = values.to_numpy(zero_copy_only=False)
+    # Values of a null struct may be anything.
+    none = contents.is_null().to_numpy(zero_copy_only=False)
+    wide = contents.field("phash256").to_pylist()
+    records["content_phash256"] = _words([one or bytes(32) for one in wide])
+    for name in CONTENT_FIELDS:
+        records[name][none] = 0
     return records
+
+
+def _words(hashes: list[bytes]) -> Any:
+    return np.frombuffer(b"".join(hashes), dtype="<u8").reshape(-1, 4)
 
 
 def _keys(images: pa.StructArray) -> Any:

@@ -20,6 +20,10 @@ from cauldron.core.output.markers import Markers
 _KEY = [("key_high", "<u8"), ("key_low", "<u8")]
 _HASHES = [("phash", "<u8"), ("phash256", "<u8", (4,))]
 _SIZE = [("width", "<i4"), ("height", "<i4")]
+# What is inside a border of one colour (`pictures.content`), and its hashes; 0 if there is none.
+_BOX = [(f"content_{name}", "<i4") for name in ("left", "top", "width", "height")]
+_CONTENT = [("content_phash", "<u8"), ("content_phash256", "<u8", (4,)), *_BOX]
+CONTENT_FIELDS = tuple(str(field[0]) for field in _CONTENT)
 _BYTES = [("offset", "<i8"), ("length", "<i8")]
 
 # One image of one row. `key_*` identify the picture; `images` is how many the row has; `offset` and
@@ -32,6 +36,7 @@ OCCURRENCE = np.dtype(
         *_HASHES,
         *[("ground", "u1"), ("loss", "<u2")],
         *_SIZE,
+        *_CONTENT,
         *_BYTES,
     ]
 )
@@ -44,6 +49,7 @@ PICTURE = np.dtype(
         *_HASHES,
         *[("ground", "u1"), ("loss", "<u2"), ("kind", "u1")],
         *_SIZE,
+        *_CONTENT,
         *[("source", "<u2"), ("part", "<u4")],
         *_BYTES,
         ("occurrences", "<u4"),
@@ -51,13 +57,21 @@ PICTURE = np.dtype(
 )
 TRAINING, BENCHMARK = 1, 2
 
-# The part of a picture that the join needs, 52 bytes. `aspect` is round(1000 * log2(width /
-# height)).
+# The part of a picture that the join needs, 52 bytes, and as many for its content if it has one:
+# two records with one number. `aspect` is round(1000 * log2(width / height)).
 SIGNATURE = np.dtype(
     [*_HASHES, ("aspect", "<i2"), ("kind", "u1"), ("ground", "u1"), ("number", "<u8")]
 )
 
-# Two pictures, `first` < `second`, and the Hamming distances of their hashes.
+# The hashes of both views of a picture (`matching.views`).
+VIEW_FIELDS = [
+    *[*_HASHES, ("aspect", "<i2")],
+    *[("content_phash", "<u8"), ("content_phash256", "<u8", (4,)), ("content_aspect", "<i2")],
+    ("has_content", "u1"),
+]
+
+# Two pictures, `first` < `second`, and the Hamming distances of those of their hashes that are
+# nearest.
 PAIR = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("distance256", "<u2")])
 
 # A pair of which a person says whether its pictures are the same.

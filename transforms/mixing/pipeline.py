@@ -26,7 +26,6 @@ from cauldron.transforms.mixing.plan import (
     MixRun,
     finished_shards,
     sum_markers,
-    write_summary,
 )
 from cauldron.transforms.mixing.select import Take
 from cauldron.transforms.mixing.selection import Passes, Selection, select
@@ -170,7 +169,8 @@ class MixRows(beam.PTransform):
             curation
             | "Finished shards" >> beam.FlatMap(_finished, ready).with_output_types(int)
             | "Spread shards" >> beam.Reshuffle()
-            | "Read markers" >> beam.Map(_read_marker, ready).with_output_types(marked)
+            | "Read markers"
+            >> beam.FlatMap(_read_marker, ready, self._run).with_output_types(marked)
         )
         return (
             (written, done)
@@ -308,8 +308,15 @@ def _finished(_: str, ready: _Ready) -> Iterator[int]:
     yield from sorted(ready.plan.done)
 
 
-def _read_marker(shard: int, ready: _Ready) -> tuple[int, _Sums]:
-    return _grouped(storage.read_json(ready.job.marker_path(shard)))
+def _read_marker(shard: int, ready: _Ready, run: MixRun) -> Iterator[tuple[int, _Sums]]:
+    try:
+        marker = storage.read_json(ready.job.marker_path(shard))
+    except FileNotFoundError:
+        # In a repeated step: the summary is there, and markers are gone.
+        if run.finished() is None:
+            raise
+    else:
+        yield _grouped(marker)
 
 
 def _grouped(marker: dict[str, Any]) -> tuple[int, _Sums]:
@@ -323,5 +330,8 @@ def _sum_group(keyed: tuple[int, Iterable[_Sums]]) -> _Sums:
 
 
 def _write_summary(_: str, run: MixRun, sums: Iterable[_Sums]) -> str:
-    write_summary(run.summary_path, sum_markers(sums))
+    # A repeated step may find no marker to add up.
+    if run.finished() is None:
+        run.finish(sum_markers(sums))
+    run.remove_markers()
     return run.summary_path

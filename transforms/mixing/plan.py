@@ -2,7 +2,8 @@
 
 The plan says how much will be written; shards follow. The summary adds up what was written. Both
 grow with the shards, by some 200 bytes each, and not with rows. They lie beside the markers of the
-shards and are removed with them.
+shards. When all shards are written, a third file names the run, and the markers are removed: a
+build that is killed after that goes on from the run's plan and summary.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from cauldron.transforms.mixing.selection import Terms
 from cauldron.transforms.mixing.shuffle import MixJob
 
 from cauldron.core import storage
+from cauldron.core.output.compact import CompactList
 from cauldron.core.output.manifests import RowFile
-from cauldron.core.output.markers import list_markers, marker_folder
+from cauldron.core.output.markers import Markers, list_markers, marker_folder
 from cauldron.core.shares import SourceCounts
 
 
@@ -42,8 +44,33 @@ class MixRun:
         return storage.join(marker_folder(self.job.folder), f"plan-{self.name}.json")
 
     @property
+    def finished_path(self) -> str:
+        """Names the run whose summary is complete. After it the markers of the shards are gone."""
+        return storage.join(marker_folder(self.job.folder), "finished.json")
+
+    @property
     def summary_path(self) -> str:
         return storage.join(marker_folder(self.job.folder), f"summary-{self.name}.jsonl")
+
+    def finished(self) -> str | None:
+        """The name of the run, this one or one before it, that has written all shards."""
+        try:
+            return str(storage.read_json(self.finished_path)["run"])
+        except FileNotFoundError:
+            return None
+
+    def finish(self, sums: dict[str, Any]) -> None:
+        """Write the summary of a run, and if it is that of all shards, that it is."""
+        write_summary(self.summary_path, sums)
+        count = MixPlan.read(self.plan_path).shards
+        if count and len(sums["shards"]) == count:
+            storage.create(self.finished_path, json.dumps({"run": self.name}).encode())
+
+    def remove_markers(self) -> None:
+        """Remove those of all shards, if a run is finished."""
+        if self.finished() is not None:
+            count = MixPlan.read(self.plan_path).shards
+            Markers(self.job.folder, "", count, with_count=True).remove()
 
     def progress(self) -> tuple[int, int] | None:
         """How many shards are done, and of how many; None before they are planned."""
@@ -51,6 +78,8 @@ class MixRun:
             plan = MixPlan.read(self.plan_path)
         except FileNotFoundError:
             return None
+        if self.finished() is not None:  # there are no markers any more
+            return plan.shards, plan.shards
         # The markers' names begin with a number.
         names = (path.rpartition("/")[2] for path in list_markers(self.job.folder))
         return sum(name[0].isdigit() for name in names), plan.shards
@@ -138,13 +167,13 @@ class MixSummary(NamedTuple):
     """
 
     sources: dict[str, Counter[str]]
-    shards: list[RowFile]
+    shards: CompactList[RowFile]
 
     @classmethod
     def read(cls, path: str) -> MixSummary:
         with storage.open_read(path) as file:
             sources = {name: Counter[str](sums) for name, sums in json.loads(next(file)).items()}
-            return cls(sources, [RowFile(**json.loads(line)) for line in file])
+            return cls(sources, CompactList(RowFile, (RowFile(**json.loads(n)) for n in file)))
 
 
 def write_summary(path: str, sums: dict[str, Any]) -> None:

@@ -131,7 +131,10 @@ def _checked(data: bytes, published: str, digest: str, rules: ImageRules) -> Sto
         if isinstance(image, PngImageFile) and _orientation(image) != 1:
             return _reencoded(image, data, digest, rules)  # a PNG may have it after the pixels
     phash, signature = sign(
-        image if pixels is None else pixels, whole=not isinstance(image, JpegImageFile), loss=loss
+        image if pixels is None else pixels,
+        whole=not isinstance(image, JpegImageFile),
+        loss=loss,
+        size=(width, height),
     )
     info = ImageInfo(
         width=width,

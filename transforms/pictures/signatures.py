@@ -1,8 +1,9 @@
 """Signatures for finding near-duplicates, computed at ingest from the only decode of an image.
 
 A signature holds the 256-bit hash, a digest of the pixels if all were decoded, and `ground`, which
-distinguishes drawings (text, tables, charts, line art) from photographs, and how lossy the
-published file was. Signatures stay in the corpus; a mixture has only the 64-bit hash.
+distinguishes drawings (text, tables, charts, line art) from photographs, how lossy the published
+file was, and the hashes of what is inside a border of one colour. Signatures stay in the corpus; a
+mixture has only the 64-bit hash.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import xxhash
+from cauldron.transforms.pictures.content import content_box
 from cauldron.transforms.pictures.hashes import GreyPicture, phash64, phash256, raw_pixels
 from cauldron.transforms.pictures.png import Pixels, luma
 from PIL import Image
@@ -42,6 +44,23 @@ _PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What is inside a border or beside padding, see `cauldron.transforms.pictures.content`.
+
+    Attributes:
+        left, top, width, height: in pixels of the stored picture.
+        phash, phash256: as of a picture that is no more than this.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    phash: int
+    phash256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Signature:
     """What is compared of an image, besides its 64-bit hash.
 
@@ -50,12 +69,14 @@ class Signature:
         phash256: 256-bit perceptual hash, in the bit order of ``imagehash``.
         ground: see `ground_of`.
         loss: see `cauldron.transforms.pictures.loss.loss_of`.
+        content: None if the picture has no rim of one colour, or too little inside it.
     """
 
     pixels: str | None
     phash256: bytes
     ground: int
     loss: int
+    content: Content | None = None
 
 
 def is_blank(ground: Any) -> Any:
@@ -69,18 +90,37 @@ def is_blank(ground: Any) -> Any:
     return ground >= BLANK_GROUND
 
 
-def sign(image: Image.Image | Pixels, whole: bool, loss: int = 0) -> tuple[int, Signature]:
+def sign(
+    image: Image.Image | Pixels,
+    whole: bool,
+    loss: int = 0,
+    size: tuple[int, int] | None = None,
+) -> tuple[int, Signature]:
     """The 64-bit hash and the signature.
 
     Args:
         image: RGB or grey, at full or reduced size, see `GreyPicture`.
         whole: `image` holds exactly the stored pixels.
         loss: of the published file.
+        size: width and height of the stored picture, if `image` is reduced.
     """
     picture = GreyPicture.of(_grey(image))
-    wide = phash256(picture)
+    wide, ground = phash256(picture), ground_of(picture)
     pixels = pixel_digest(image, wide) if whole else None
-    return phash64(picture), Signature(pixels, wide, ground_of(picture), loss)
+    content = None if is_blank(ground) else _content(picture, size or picture.grey.size)
+    return phash64(picture), Signature(pixels, wide, ground, loss, content)
+
+
+def _content(picture: GreyPicture, size: tuple[int, int]) -> Content | None:
+    box = content_box(picture)
+    if box is None:
+        return None
+    right, below = box.left + box.width, box.top + box.height
+    inside = GreyPicture.of(picture.grey.crop((box.left, box.top, right, below)))
+    if is_blank(ground_of(inside)):
+        return None
+    stored = box.scaled(size[0] / picture.grey.width, size[1] / picture.grey.height)
+    return Content(*stored, phash64(inside), phash256(inside))
 
 
 def _grey(image: Image.Image | Pixels) -> Image.Image:

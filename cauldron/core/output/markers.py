@@ -2,8 +2,9 @@
 
 A killed build resumes after its markers. When all markers of one kind are there, the job adds them
 up into one file beside them, the summary. The process that submits the job reads the summary and
-lists the folder, and never opens every marker. All of them are removed once the folder has its
-manifest.
+lists the folder, and never opens every marker. Where there are as many as shards, the job removes
+them after that, as a store takes minutes for it: the summary says all that they did. What is left
+of them is removed once the folder has its manifest.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class Markers:
         return [self.path(number) for number in range(self.count)]
 
     def missing(self) -> list[int]:
-        """The numbers of those that do not exist yet."""
-        return missing(self.paths())
+        """The numbers of those that do not exist yet; none when there is a summary."""
+        return [] if self.is_summed() else missing(self.paths())
 
     @property
     def summary(self) -> str:
@@ -77,10 +78,21 @@ class Markers:
         return storage.exists(self.summary)
 
     def sum_up(self) -> None:
-        """Write the summary. Raises FileNotFoundError if a marker is missing."""
-        with ThreadPoolExecutor(_READS) as pool, storage.atomic_write(self.summary) as file:
-            for value in pool.map(storage.read_json, self.paths()):
-                file.write(json.dumps(value, sort_keys=True).encode() + b"\n")
+        """Write the summary if there is none. Raises FileNotFoundError if a marker is missing."""
+        if self.is_summed():
+            return
+        try:
+            with ThreadPoolExecutor(_READS) as pool, storage.atomic_write(self.summary) as file:
+                for value in pool.map(storage.read_json, self.paths()):
+                    file.write(json.dumps(value, sort_keys=True).encode() + b"\n")
+        except FileNotFoundError:
+            # Runners run copies of a step at once: another one may have removed the markers since.
+            if not self.is_summed():
+                raise
+
+    def remove(self) -> None:
+        """Remove the markers, of which there is a summary, or another file that says as much."""
+        storage.remove_files(self.paths())
 
     def read(self) -> Iterator[Any]:
         """What the markers hold, in the order of their numbers, from the summary."""

@@ -140,6 +140,17 @@ def delete_all(path: str) -> None:
             bucket, prefix=f"{name.rstrip('/')}/", fields="items(name),nextPageToken"
         )
         names = [name.rstrip("/"), *(blob.name for blob in below)]
+    _delete_names(bucket, names, path)
+
+
+def delete_objects(paths: Sequence[str]) -> None:
+    """Delete objects of one bucket, those that are there, `BATCH` in one request."""
+    _delete_names(_split(paths[0])[0], [_split(path)[1] for path in paths], paths[0])
+
+
+def _delete_names(bucket: str, names: Sequence[str], path: str) -> None:
+    """Args: path: for messages."""
+    client = _client(bucket)
     batches = [names[start : start + BATCH] for start in range(0, len(names), BATCH)]
 
     def delete(batch: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 from cauldron.core.errors import CauldronError
 from cauldron.core.progress import Say, Track, lines
 from cauldron.pipeline.runners import quick_graphs
+from cauldron.pipeline.runners.connection import lost, quiet_threads
 from cauldron.pipeline.runners.counted import Count, counted
 from cauldron.pipeline.runners.local_runner import SIGNALS, LocalRunner
 from cauldron.pipeline.runners.local_workers import GO_ON, LESS_MEMORY, WorkerLost
@@ -77,7 +78,7 @@ def run(
     """
     quick_graphs.install()
     options = pipeline_options(arguments, full_name or name, work_bytes)
-    with _interrupts(), _beam_errors() as logged:
+    with _interrupts(), quiet_threads(), _beam_errors() as logged:
         try:
             pipeline = beam.Pipeline(_own_runner(options), options=options)
             build(pipeline)
@@ -205,7 +206,7 @@ def innermost(error: BaseException, logged: Sequence[str] = ()) -> str:
     headline = next((line for line in lines if not line.endswith("Error:")), lines[0])
     if headline == "None":
         headline = "the runner gives no reason; its log may"
-    return _cause([text]) or _cause(logged) or headline
+    return _cause([text]) or _cause(logged) or lost(error) or headline
 
 
 def _cause(texts: Sequence[str]) -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import pytest
 from apache_beam.runners.runner import PipelineState
 
@@ -119,6 +121,56 @@ def test_a_worker_that_memory_ran_out_in_says_what_helps(ends: Any, name: str) -
 def test_an_allocation_that_failed_and_was_repeated_is_not_the_cause(ends: Any) -> None:
     with pytest.raises(CauldronError, match=r"^mix failed: OSError: the disk is gone"):
         ends(Result(RuntimeError("OSError: the disk is gone"), ("MemoryError",)))
+
+
+class Gone(grpc.RpcError, grpc.Call):  # type: ignore[misc]
+    """As gRPC raises it when a runner's process ends: its text has five lines."""
+
+    def details(self) -> str:
+        return "Stream removed (Socket closed)"
+
+    def __str__(self) -> str:
+        return (
+            "<_MultiThreadedRendezvous of RPC that terminated with:\n"
+            "\tstatus = StatusCode.UNAVAILABLE\n"
+            f'\tdetails = "{self.details()}"\n'
+            '\tdebug_error_string = "UNAVAILABLE:Stream removed (Socket closed)"\n>'
+        )
+
+
+Gone.__abstractmethods__ = frozenset()
+
+
+def test_a_runner_that_ends_is_one_line(ends: Any) -> None:
+    with pytest.raises(CauldronError) as told:
+        ends(Result(Gone()))
+    assert str(told.value) == (
+        "mix failed: the runner ended or cannot be reached (Stream removed (Socket closed)); its "
+        "log may say why; the same command goes on where it was"
+    )
+
+
+def test_a_thread_of_beam_that_loses_the_runner_prints_nothing(
+    ends: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beam reads messages in a thread; another thread's error is still shown."""
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+
+    class Threads(Result):
+        def wait_until_finish(self) -> str:
+            for error in (Gone(), ValueError("of another")):
+                thread = threading.Thread(target=fail, args=(error,))
+                thread.start()
+                thread.join()
+            return super().wait_until_finish()
+
+    def fail(error: BaseException) -> None:
+        raise error
+
+    ends(Threads(PipelineState.DONE))
+    said = capfd.readouterr().err
+    assert "of another" in said
+    assert "Socket closed" not in said
 
 
 def test_a_cancelled_job_is_an_error(ends: Any) -> None:

@@ -20,6 +20,7 @@ from cauldron.transforms.pictures.loss import PALETTE_LOSS
 from cauldron.transforms.pictures.prepare import prepare_image
 from cauldron.transforms.pictures.signatures import (
     DRAWING_GROUND,
+    Content,
     Signature,
     is_blank,
     pixel_digest,
@@ -253,10 +254,14 @@ def test_a_corpus_row_has_the_signatures_of_its_images_in_order(tmp_path: Path):
     row, _ = write_part(tmp_path)
     wanted = [signature(encoded(PHOTO, "JPEG")), signature(encoded(CHART, "PNG"))]
     found = [
-        Signature(*(info[name] for name in ("pixels", "phash256", "ground", "loss")))
+        Signature(
+            *(info[name] for name in ("pixels", "phash256", "ground", "loss")),
+            Content(**info["content"]) if info["content"] else None,
+        )
         for info in row["image_info"]
     ]
     assert found == wanted
+    assert found[1].content is not None
 
 
 def test_records_and_mixtures_do_not_know_them(tmp_path: Path):

@@ -15,13 +15,14 @@ the best picture that is the same as all others of the cluster represents it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.arrays import I64, Flags, smallest_of_component
 from cauldron.transforms.matching.records import DIFFERENT, Limits
+from cauldron.transforms.matching.views import near_views
 
 # How many times the pixels of the leader the best picture may have.
 _MOST_LARGER = 2
@@ -109,22 +110,9 @@ def _pairs_with(leader: I64, first: I64, second: I64) -> I64:
     return known
 
 
-def distances(members: Array, others: Array) -> tuple[Any, Any]:
-    """Hamming distances of the 64- and the 256-bit hashes."""
-    wide = np.bitwise_count(members["phash256"] ^ others["phash256"])
-    return (
-        np.bitwise_count(members["phash"] ^ others["phash"]),
-        wide.sum(axis=1, dtype=np.uint16),
-    )
-
-
 def _near(members: Array, others: Array, limits: Limits) -> Flags:
     """Whether hashes and shapes are near enough for two pictures to be the same."""
-    distance, distance256 = distances(members, others)
-    apart = np.abs(members["aspect"].astype(np.int64) - others["aspect"])
-    near: Flags = (
-        (distance <= limits.radius) & (distance256 <= limits.radius256) & (apart <= limits.aspect)
-    )
+    near: Flags = near_views(members, others, limits).near.any(axis=0)
     return near
 
 

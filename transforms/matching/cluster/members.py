@@ -17,6 +17,7 @@ from cauldron.transforms.matching.cluster.components import EDGE, forest
 from cauldron.transforms.matching.cluster.representatives import COMPARED, MEMBER
 from cauldron.transforms.matching.records import BENCHMARK, DIFFERENT, OCCURRENCE, PICTURE, MatchJob
 from cauldron.transforms.matching.reviews import is_same, same_pairs, verdicts_of
+from cauldron.transforms.matching.views import HASHED_PICTURE, hashes_of
 
 # Identifies an image. The smallest is the best.
 IMAGE_KEY = ("source", "id_high", "id_low", "image")
@@ -25,8 +26,8 @@ BEST = np.dtype(
     [("number", "<u8"), ("count", "<i8"), *((name, OCCURRENCE[name]) for name in IMAGE_KEY)]
 )
 
-_SAME = ("key_high", "key_low", "phash", "phash256")
-_PICTURE = np.dtype([(name, PICTURE[name]) for name in (*_SAME, "loss", "width", "height")])
+_SAME = ("key_high", "key_low", "loss")
+_PICTURE = np.dtype([*((name, PICTURE[name]) for name in _SAME), *HASHED_PICTURE.descr])
 
 
 def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
@@ -92,13 +93,13 @@ def read_members(labels: Array, number: int, job: MatchJob) -> Array:
     best = best_images(numbers, number, job)
     members = np.zeros(len(numbers), dtype=MEMBER)
     members["number"] = numbers
-    for name in (*_SAME, "loss"):
+    for name in _SAME:
         members[name] = pictures[name]
+    hashes_of(pictures, members)
     for name in IMAGE_KEY:
         members[name] = best[name]
     width, height = (pictures[name].astype(np.int64) for name in ("width", "height"))
     members["pixels"] = width * height
-    members["aspect"] = np.round(1000 * np.log2(width / height))
     return members
 
 

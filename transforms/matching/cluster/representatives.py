@@ -13,8 +13,8 @@ that are known to be the same. A picture that is left alone though it was the sa
 counted as unsettled.
 
 The result of a component depends only on its own pictures and pairs, not on the worker or on other
-components. A picture takes `MEMBER`, 97 bytes, and each of its pairs `COMPARED`, 22 bytes. A
-component of a million pictures needs up to 535 bytes a picture with one pair for each, and 766
+components. A picture takes `MEMBER`, 140 bytes, and each of its pairs `COMPARED`, 22 bytes. A
+component of a million pictures needs up to 664 bytes a picture with one pair for each, and 895
 bytes with four.
 """
 
@@ -30,7 +30,6 @@ from cauldron.transforms.matching.cluster.leader import (
     Leaders,
     best_first,
     choose_leaders,
-    distances,
     supported,
     with_representatives,
 )
@@ -40,22 +39,25 @@ from cauldron.transforms.matching.records import (
     OCCURRENCE,
     OTHER_COLOURS,
     PAIR,
-    PICTURE,
+    VIEW_FIELDS,
+    Limits,
     MatchJob,
 )
 from cauldron.transforms.matching.reviews import reviewed_pairs
+from cauldron.transforms.matching.views import near_views
 
 SPLITS = 4
 # How often components are advanced. Between two passes missing pairs are compared.
 PASSES = 5
 
 # A picture in a component. `source`, `id_*` and `image` are of its best occurrence, `pixels` is
-# width * height, `aspect` as in `records.SIGNATURE`, `splits` is how often it was split off.
+# width * height, `splits` is how often it was split off.
 MEMBER = np.dtype(
     [
         ("number", "<u8"),
-        *((name, PICTURE[name]) for name in ("key_high", "key_low", "phash", "phash256")),
-        *[("aspect", "<i2"), ("pixels", "<i8"), ("loss", "<u2")],
+        *[("key_high", "<u8"), ("key_low", "<u8")],
+        *VIEW_FIELDS,
+        *[("pixels", "<i8"), ("loss", "<u2")],
         *((name, OCCURRENCE[name]) for name in ("source", "id_high", "id_low", "image")),
         ("splits", "u1"),
     ]
@@ -116,7 +118,7 @@ def advance(members: Array, compared: Array, job: MatchJob, last: bool) -> Advan
             settled.append(_take_in_order(members[ends], compared, reviewed))
             members = members[~ends]
             continue
-        missing.append(_missing_pairs(members, leaders))
+        missing.append(_missing_pairs(members, leaders, job.limits))
         waiting.append(members[waits])
         own = leaders.component[first] == leaders.component[second]
         their_pairs.append(compared[own & waits[first]])
@@ -170,12 +172,12 @@ def _places(numbers: U64, wanted: U64) -> I64:
     return np.where(numbers[places] == wanted, places, -1)
 
 
-def _missing_pairs(members: Array, leaders: Leaders) -> Array:
+def _missing_pairs(members: Array, leaders: Leaders, limits: Limits) -> Array:
     one, other = members[leaders.missing], members[leaders.leader[leaders.missing]]
     pairs = np.zeros(len(one), dtype=PAIR)
     pairs["first"] = np.minimum(one["number"], other["number"])
     pairs["second"] = np.maximum(one["number"], other["number"])
-    pairs["distance"], pairs["distance256"] = distances(one, other)
+    pairs["distance"], pairs["distance256"] = near_views(one, other, limits).least()
     return pairs
 
 

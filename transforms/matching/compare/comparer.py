@@ -11,7 +11,12 @@ from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import smallest_of_component
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import Comparison, compare
-from cauldron.transforms.matching.compare.prepared import Prepared, prepare
+from cauldron.transforms.matching.compare.prepared import (
+    FINE_PIXELS,
+    Prepared,
+    prepare,
+    prepare_views,
+)
 from cauldron.transforms.matching.records import (
     DIFFERENT,
     OTHER_COLOURS,
@@ -21,6 +26,8 @@ from cauldron.transforms.matching.records import (
     VERDICT,
     MatchJob,
 )
+from cauldron.transforms.matching.views import CONTENT, PAIRINGS, WHOLE, views_to_compare
+from cauldron.transforms.pictures.signatures import DRAWING_GROUND
 
 from cauldron.core import storage
 
@@ -31,6 +38,11 @@ BATCH = 256
 _FETCH_BYTES = 64 * 1024 * 1024
 _KEPT_PICTURES = 256
 _KEPT_RANGES = 4
+# At up to 6 MB each.
+_KEPT_FINE = 8
+
+# A picture and one of its views.
+Key = tuple[int, int]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -74,6 +86,21 @@ class _Recent(Generic[K, V]):
         return value
 
 
+# Levels that the rims of two contents may differ by. Rims of other colours must be at all four
+# sides: a bar of one colour along one side may be what a picture is about.
+_LIKE_RIMS = 24
+
+
+def comparable(first: Prepared, second: Prepared) -> bool:
+    """Whether what was cut off around two contents says nothing against them."""
+    assert first.rim is not None
+    assert second.rim is not None
+    apart = max(
+        abs(one - other) for one, other in zip(first.rim.colour, second.rim.colour, strict=True)
+    )
+    return apart <= _LIKE_RIMS or (first.rim.around and second.rim.around)
+
+
 def verdict(first: Prepared, second: Prepared) -> tuple[Comparison, int]:
     """The comparison of two pictures, and `same` of a `VERDICT` record."""
     found = compare(first, second)
@@ -81,6 +108,22 @@ def verdict(first: Prepared, second: Prepared) -> tuple[Comparison, int]:
         return found, SAME
     recoloured = compare_colours(first, second, found)
     return (found, DIFFERENT) if recoloured is None else (recoloured, OTHER_COLOURS)
+
+
+# The least score at which a pair is in doubt. Of 16 scaled pages and screenshots that were refused
+# the lowest has 0.21.
+_IN_DOUBT = 0.15
+
+
+def in_doubt(found: Comparison, first: Prepared, second: Prepared) -> bool:
+    """Whether the full resolution may show that two pictures are the same after all.
+
+    Averages of areas alias. A copy that was scaled so cannot be made from a picture that was
+    reduced before, only from all of its pixels.
+    """
+    if not found.grey or found.score < _IN_DOUBT or first.size == second.size:
+        return False
+    return (first.reduced or second.reduced) and first.can_be_fine and second.can_be_fine
 
 
 class PictureComparer:
@@ -91,7 +134,8 @@ class PictureComparer:
         self._tables = _Recent[int, Array](
             lambda number: read_array(job.pictures(number), PICTURE), _KEPT_RANGES
         )
-        self._prepared = _Recent[int, Prepared](self._read, _KEPT_PICTURES)
+        self._prepared = _Recent[Key, Prepared | None](self._read, _KEPT_PICTURES)
+        self._fine = _Recent[Key, Prepared | None](self._read_fine, _KEPT_FINE)
 
     def compare(self, pairs: Array) -> Array:
         """Compare `PAIR` records; returns `VERDICT` records in the same order.
@@ -99,14 +143,56 @@ class PictureComparer:
         Pairs with a picture in common should be near each other.
         """
         verdicts = self.without_scores(pairs)
+        ours, theirs = (self._pictures(pairs[name]) for name in ("first", "second"))
+        views = views_to_compare(ours, theirs, self._job.limits)
         for start, stop in self._stretches(pairs):
-            self._fetch(pairs[start:stop])
+            self._fetch(pairs[start:stop], views[start:stop])
             for at in range(start, stop):
                 first, second = (int(pairs[name][at]) for name in ("first", "second"))
-                found, same = verdict(self._prepared.get(first), self._prepared.get(second))
+                found, same = self._verdict(first, second, views[at])
                 verdicts["score"][at] = found.score
                 verdicts["drawing"][at], verdicts["same"][at] = found.drawing, same
         return verdicts
+
+    def _verdict(
+        self, first: int, second: int, pairings: list[tuple[int, int]]
+    ) -> tuple[Comparison, int]:
+        """Of the first views that are the same, or else of the nearest to it."""
+        best: tuple[Comparison, int] | None = None
+        for pairing in pairings:
+            one, other = (
+                self._prepared.get((number, view))
+                for number, view in zip((first, second), pairing, strict=True)
+            )
+            if one is None or other is None:
+                continue
+            if pairing == (CONTENT, CONTENT) and not comparable(one, other):
+                continue
+            found, same = verdict(one, other)
+            if same == DIFFERENT and in_doubt(found, one, other):
+                found, same = self._fine_verdict(first, second, pairing) or (found, same)
+            if same == SAME:
+                return found, same
+            if best is None or (same != DIFFERENT, found.score) > (
+                best[1] != DIFFERENT,
+                best[0].score,
+            ):
+                best = found, same
+        # Without any view that can be compared, they are compared as they are.
+        return best or self._verdict(first, second, [PAIRINGS[0]])
+
+    def _fine_verdict(
+        self, first: int, second: int, pairing: tuple[int, int]
+    ) -> tuple[Comparison, int] | None:
+        """That they are the same at full resolution; None if they are not."""
+        one, other = (
+            self._fine.get((number, view))
+            for number, view in zip((first, second), pairing, strict=True)
+        )
+        if one is None or other is None:
+            return None
+        found, same = verdict(one, other)
+        return None if same == DIFFERENT else (found, same)
 
     def without_scores(self, pairs: Array) -> Array:
         """`VERDICT` records with only the numbers, distances and content keys of pairs."""
@@ -142,21 +228,49 @@ class PictureComparer:
         if len(pairs):
             yield start, len(pairs)
 
-    def _fetch(self, pairs: Array) -> None:
+    def _fetch(self, pairs: Array, views: list[list[tuple[int, int]]]) -> None:
         """Read the pictures of pairs that are not cached, near ranges together."""
-        numbers = np.unique(np.concatenate([pairs["first"], pairs["second"]]))
-        missing = np.array([n for n in numbers if int(n) not in self._prepared], dtype=np.uint64)
-        for number in set(numbers.tolist()) - set(missing.tolist()):
-            self._prepared.get(number)  # mark as used, so that the new ones do not replace it
-        for number, data in zip(missing, self._bytes(missing), strict=True):
-            self._prepared.put(int(number), prepare(data))
+        wanted = {
+            (int(pair[name]), pairing[side])
+            for pair, pairings in zip(pairs, views, strict=True)
+            for pairing in pairings
+            for side, name in enumerate(("first", "second"))
+        }
+        missing = sorted(key for key in wanted if key not in self._prepared)
+        for key in sorted(wanted.difference(missing)):
+            self._prepared.get(key)  # mark as used, so that the new ones do not replace it
+        numbers = sorted({number for number, _ in missing})
+        with_content = {number for number, view in missing if view == CONTENT}
+        pictures = self._pictures(np.array(numbers, dtype=np.uint64))
+        for number, picture, data in zip(numbers, pictures, self._bytes(pictures), strict=True):
+            if number in with_content:
+                self._put_views(number, picture, data)
+            else:
+                self._prepared.put((number, WHOLE), prepare(data))
 
-    def _read(self, number: int) -> Prepared:
-        return prepare(self._bytes(np.array([number], dtype=np.uint64))[0])
+    def _put_views(self, number: int, picture: np.void, data: bytes) -> Prepared | None:
+        whole, content = prepare_views(data, bool(picture["ground"] >= DRAWING_GROUND))
+        self._prepared.put((number, WHOLE), whole)
+        return self._prepared.put((number, CONTENT), content)
 
-    def _bytes(self, numbers: Any) -> list[bytes]:
+    def _read(self, key: Key) -> Prepared | None:
+        number, view = key
+        pictures = self._pictures(np.array([number], dtype=np.uint64))
+        (data,) = self._bytes(pictures)
+        return self._put_views(number, pictures[0], data) if view == CONTENT else prepare(data)
+
+    def _read_fine(self, key: Key) -> Prepared | None:
+        number, view = key
+        pictures = self._pictures(np.array([number], dtype=np.uint64))
+        (data,) = self._bytes(pictures)
+        if view == WHOLE:
+            return prepare(data, FINE_PIXELS)
+        drawing = bool(pictures[0]["ground"] >= DRAWING_GROUND)
+        return prepare_views(data, drawing, FINE_PIXELS)[1]
+
+    def _bytes(self, pictures: Array) -> list[bytes]:
         ranges = []
-        for picture in self._pictures(numbers):
+        for picture in pictures:
             path = self._job.sources[picture["source"]].record_file(int(picture["part"]))
             ranges.append(storage.Range(path, int(picture["offset"]), int(picture["length"])))
         return storage.read_ranges(ranges)

@@ -14,7 +14,7 @@ import apache_beam as beam
 import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, read_array, write_array
 from cauldron.transforms.matching.compare.comparer import PictureComparer, batches
-from cauldron.transforms.matching.join import found_candidates
+from cauldron.transforms.matching.join import distinct_pairs, found_candidates
 from cauldron.transforms.matching.records import OTHER_COLOURS, PAIR, SAME, VERDICT, MatchJob
 
 from cauldron.core import storage
@@ -96,7 +96,7 @@ def read_candidates(element: RangeFiles, job: CompareJob) -> tuple[Array, Array]
     """The pairs of a range: `VERDICT` records of the known ones, `PAIR` records of the others."""
     number, paths = element
     files = [read_array(path, PAIR) for path in paths]
-    pairs = np.concatenate(files) if files else np.zeros(0, dtype=PAIR)
+    pairs = distinct_pairs(np.concatenate([np.zeros(0, dtype=PAIR), *files]))
     verdicts = PictureComparer(job.match).without_scores(pairs)
     known = np.zeros(len(pairs), dtype=bool)
     for path in job.known(number):

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.scaling import Plane, averaged
+from cauldron.transforms.pictures.content import RIM_LEVELS, Box, is_content
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
 
 MOST_PIXELS = 1_050_000
+# As many at most if two pictures are in doubt and one of them was reduced to that: A4 at 200 dpi.
+FINE_PIXELS = 4 * MOST_PIXELS
 # Larger pictures are scaled by a power of this. A picture and its crop then mostly have the same
 # scale, and need no resampling to be compared.
 _STEP = 2**-0.25
@@ -38,6 +42,18 @@ _PALETTE_SAMPLES = (2_048, 16_384)
 _PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 
+class Rim(NamedTuple):
+    """What is around the content of a picture: one colour, nothing else.
+
+    Attributes:
+        colour: red, green, blue; or three times grey.
+        around: whether it is at all four sides.
+    """
+
+    colour: tuple[int, int, int]
+    around: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
     """A decoded picture.
@@ -53,6 +69,7 @@ class Prepared:
         drawing: text or line art: a large part has one grey level.
         blank: without structure, see `is_blank`.
         palette: of `PALETTE` colours at most.
+        rim: what was cut off around it, if it is the content of a picture.
     """
 
     size: tuple[int, int]
@@ -64,11 +81,79 @@ class Prepared:
     drawing: bool
     blank: bool
     palette: bool
+    rim: Rim | None = None
+
+    @property
+    def reduced(self) -> bool:
+        """Whether `greys` has fewer pixels than the picture."""
+        return self.greys.shape[1] < self.size[0]
+
+    @property
+    def can_be_fine(self) -> bool:
+        """Whether `FINE_PIXELS` are enough for all of it."""
+        return self.size[0] * self.size[1] <= FINE_PIXELS
 
 
-def prepare(data: bytes) -> Prepared:
-    """Decode a stored picture: JPEG, PNG or WebP, RGB or L."""
-    return _prepared(*_decoded(data))
+def prepare(data: bytes, most: int = MOST_PIXELS) -> Prepared:
+    """Decode a stored picture: JPEG, PNG or WebP, RGB or L.
+
+    Args:
+        most: pixels of `greys`; a larger picture is reduced.
+    """
+    return _prepared(*_decoded(data, most), most)
+
+
+def prepare_views(
+    data: bytes, drawing: bool, most: int = MOST_PIXELS
+) -> tuple[Prepared, Prepared | None]:
+    """A stored picture, and its content without the rim; None if it has no rim.
+
+    The content is found again, in all pixels that were decoded: what is outside must be of one
+    colour, as it is not compared.
+
+    Args:
+        drawing: whether the whole picture is one. Its content then is one too, though it has less
+            paper.
+    """
+    pixels, size, decoded = _decoded(data, most)
+    whole = _prepared(pixels, size, decoded, most)
+    found = without_rim(pixels)
+    if found is None:
+        return whole, None
+    inside, rim = found
+    width, height = (int(side / decoded) for side in (inside.shape[1], inside.shape[0]))
+    content = _prepared(np.ascontiguousarray(inside), (width, height), decoded, most)
+    return whole, replace(content, drawing=drawing or content.drawing, rim=rim)
+
+
+def without_rim(pixels: Plane) -> tuple[Plane, Rim] | None:
+    """The content of a picture; None without a rim, or with little inside it.
+
+    As `pictures.content.content_box`, of all pixels and in colour.
+    """
+    height, width = pixels.shape[:2]
+    best, rim = Box(0, 0, width, height), None
+    for corner in (pixels[0, 0], pixels[-1, -1]):
+        levels = np.broadcast_to(corner, 3).astype(int)
+        low, high = (
+            np.clip(levels + by, 0, 255).tolist()[: pixels[0, 0].size]
+            for by in (-RIM_LEVELS, RIM_LEVELS)
+        )
+        inside = cv2.inRange(pixels, np.array(low, np.uint8), np.array(high, np.uint8))
+        lines = (cv2.reduce(inside, axis, cv2.REDUCE_MIN).ravel() == 0 for axis in (0, 1))
+        columns, rows = (np.flatnonzero(line) for line in lines)
+        if not len(rows):
+            return None
+        x0, y0, x1, y1 = (int(at) for at in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
+        box = Box(x0, y0, x1 - x0, y1 - y0)
+        if box.width * box.height < best.width * best.height:
+            around = min(x0, y0, width - x1, height - y1) > 0
+            red, green, blue = levels.tolist()
+            best, rim = box, Rim((red, green, blue), around)
+    if rim is None or not is_content(best, width, height):
+        return None
+    x0, y0 = best.left, best.top
+    return pixels[y0 : y0 + best.height, x0 : x0 + best.width], rim
 
 
 def prepare_pixels(pixels: Plane) -> Prepared:
@@ -76,10 +161,12 @@ def prepare_pixels(pixels: Plane) -> Prepared:
     return _prepared(pixels, (pixels.shape[1], pixels.shape[0]), 1.0)
 
 
-def _prepared(pixels: Plane, size: tuple[int, int], decoded: float) -> Prepared:
-    """Args: as `_decoded` returns them."""
+def _prepared(
+    pixels: Plane, size: tuple[int, int], decoded: float, most: int = MOST_PIXELS
+) -> Prepared:
+    """Args: as `_decoded` returns them; and as `prepare`."""
     greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
-    factor = _factor(*size)
+    factor = _factor(*size, most)
     target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
     frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
     if factor < 1:
@@ -103,7 +190,7 @@ def _prepared(pixels: Plane, size: tuple[int, int], decoded: float) -> Prepared:
     )
 
 
-def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
+def _decoded(data: bytes, most: int) -> tuple[Plane, tuple[int, int], float]:
     """Pixels, grey or RGB; width and height of the picture; by what the pixels are scaled.
 
     Of a large JPEG libjpeg decodes a half, a quarter or an eighth in less time. Otherwise the
@@ -115,7 +202,7 @@ def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
         return pixels, (pixels.shape[1], pixels.shape[0]), 1.0
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
         size, scale = image.size, 1.0
-        factor = _factor(*size)
+        factor = _factor(*size, most)
         if factor < 1:
             target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
             drafted = image.draft(None, target)
@@ -149,9 +236,9 @@ def _coloured(plane: Plane) -> Plane:
     return plane if plane.ndim == 3 else cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
 
 
-def _factor(width: int, height: int) -> float:
+def _factor(width: int, height: int, most: int) -> float:
     factor = 1.0
-    while width * factor * height * factor > MOST_PIXELS:
+    while width * factor * height * factor > most:
         factor *= _STEP
     return factor
 

@@ -18,15 +18,14 @@ from cauldron.transforms.matching.join.blocks import spread
 from cauldron.transforms.matching.join.kernel import I64, Required, sort_neighbours
 from cauldron.transforms.matching.join.search import DELEGATE, Counts, Search
 from cauldron.transforms.matching.records import BENCHMARK, PAIR, PICTURE, SIGNATURE, MatchJob
+from cauldron.transforms.matching.views import HASHED_PICTURE, HASHES, hashes_of
 from cauldron.transforms.pictures.signatures import is_blank
 
 CROWD = 256
 DELEGATES = 32
 MOST_BENCHMARKS = 4_096
 
-_READ = np.dtype(
-    [(name, PICTURE[name]) for name in ("phash", "phash256", "ground", "kind", "width", "height")]
-)
+_READ = np.dtype([*HASHED_PICTURE.descr, ("kind", PICTURE["kind"])])
 _HALF = np.uint64(32)
 _ALL_BITS = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -109,18 +108,24 @@ def _benchmarks(kinds: npt.NDArray[np.uint8], crowds: I64) -> Flags:
 def read_signatures(number: int, job: MatchJob) -> Array:
     """The `SIGNATURE` records of a range, ascending by number; hashes are spread.
 
-    Without those of blank pictures, which are the same as no other.
+    Pictures with a content have two, the whole first. Without those of blank pictures, which are
+    the same as no other.
     """
     pictures = read_array(job.pictures(number), _READ)
-    records = np.zeros(len(pictures), dtype=SIGNATURE)
-    records["phash"] = spread(pictures["phash"])
-    records["phash256"] = pictures["phash256"]
-    records["kind"] = pictures["kind"]
-    ratio = np.log2(pictures["width"] / pictures["height"])
-    records["aspect"] = np.clip(np.rint(1000 * ratio), -(2**15), 2**15 - 1)
-    records["number"] = (np.uint64(number) << _HALF) | np.arange(len(pictures), dtype=np.uint64)
-    with_evidence: Array = records[~is_blank(pictures["ground"])]
-    return with_evidence
+    numbers = (np.uint64(number) << _HALF) | np.arange(len(pictures), dtype=np.uint64)
+    some = ~is_blank(pictures["ground"])
+    pictures, numbers = pictures[some], numbers[some]
+    inside = np.flatnonzero(pictures["content_width"] > 0)
+    rows = np.concatenate([np.arange(len(pictures)), inside])
+    hashes = np.zeros(len(pictures), dtype=HASHES)
+    hashes_of(pictures, hashes)
+    records = np.zeros(len(rows), dtype=SIGNATURE)
+    records["kind"], records["number"] = pictures["kind"][rows], numbers[rows]
+    for name in ("phash", "phash256", "aspect"):
+        records[name] = np.concatenate([hashes[name], hashes["content_" + name][inside]])
+    records["phash"] = spread(records["phash"])
+    ordered: Array = records[np.argsort(records["number"], kind="stable")]
+    return ordered
 
 
 def prepare_range(number: int, job: MatchJob, within_crowds: bool) -> Thinned:

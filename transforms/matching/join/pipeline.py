@@ -3,9 +3,9 @@
     pictures ──signatures by key──▶ GroupByKey ──pairs by range of `first`──▶ candidates files
 
 A signature of 52 bytes crosses the shuffle radius + 1 times (`blocks.py`). A key's worker needs
-nothing else (`search.py`). `find_candidates` runs one job for each pass. Every pair is found in
-exactly one pass, and the pairs do not depend on the cut into passes, on the number of workers, or
-on the order of bundles.
+nothing else (`search.py`). `find_candidates` runs one job for each pass. Every pair of hashes is
+found in exactly one pass, and the pairs do not depend on the cut into passes, on the number of
+workers, or on the order of bundles.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from cauldron.transforms.arrays import Array, from_bytes, split_by, write_array
+from cauldron.transforms.arrays import Array, from_bytes, split_by, starts, write_array
 from cauldron.transforms.matching.join.blocks import Plan
 from cauldron.transforms.matching.join.crowds import prepare_range, thin
 from cauldron.transforms.matching.join.plan import (
@@ -107,12 +107,16 @@ def join_key(key: int, pieces: Iterable[bytes], plan: Plan, job: MatchJob) -> tu
     return np.concatenate([left.pairs, pairs]), add_counts([size, left.counts, counts])
 
 
+def distinct_pairs(pairs: Array) -> Array:
+    """Pairs sorted, each once with its least distances: two views may have found it twice."""
+    order = ("distance256", "distance", "second", "first")
+    pairs = pairs[np.lexsort([pairs[name] for name in order])]
+    return pairs[starts(pairs, "first", "second")]
+
+
 def write_pairs(number: int, packed: Iterable[bytes], job: PassJob, of: str = "") -> dict[str, Any]:
     """Write pairs whose first picture is in a range, sorted; returns the file's entry."""
-    pairs = from_bytes(packed, PAIR)
-    pairs = pairs[np.lexsort([pairs["second"], pairs["first"]])]
-    both = pairs[["first", "second"]]
-    assert (both[1:] != both[:-1]).all(), "a pair was found twice"
+    pairs = distinct_pairs(from_bytes(packed, PAIR))
     return {"range": number, **write_array(job.path(number, of), pairs)}
 
 
@@ -215,9 +219,9 @@ class Candidates:
     """What the join found.
 
     Attributes:
-        files: for each range the files of `PAIR` records whose first picture is in it. Each pair
-            is in one file.
-        counts: of all passes.
+        files: for each range the files of `PAIR` records whose first picture is in it. A pair may
+            be in several, see `distinct_pairs`.
+        counts: of all passes; a pair counts in each file.
     """
 
     files: tuple[tuple[str, ...], ...]

@@ -74,7 +74,7 @@ class Search:
     """The pairs found so far among some pictures, and the working arrays.
 
     Args:
-        records: `SIGNATURE`, ascending by number.
+        records: `SIGNATURE`, ascending by number; several of one number are no pair.
         apart: pictures with equal values of 0 or more are no pairs at distance 0.
     """
 
@@ -171,6 +171,8 @@ class Search:
         pairs["second"] = self._numbers[(found & _LOW).astype(np.int64)]
         pairs["distance"] = near >> np.uint64(16)
         pairs["distance256"] = near & np.uint64(0xFFFF)
+        pairs = pairs[pairs["first"] != pairs["second"]]  # a picture and its own content
+        count = len(pairs)
         counts = {
             "comparisons": self.compared,
             "pairs": count,
