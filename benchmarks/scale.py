@@ -1,6 +1,7 @@
 """What each step of a build costs, by the number of rows.
 
     python benchmarks/scale.py --folder /tmp/bench-scale --rows 1e3 1e4 1e5
+    python benchmarks/scale.py --folder /tmp/bench-scale --rows 1e5 1e6 1e7 --made-up
 
 A row has one picture of 64 x 64 pixels, drawn for it alone or, for one in five, a copy of an
 earlier one at another JPEG quality; a benchmark holds fifty of the pictures. All of it goes through
@@ -9,8 +10,9 @@ step a job. The table has a line for each step: core-seconds of all its processe
 what a build of 100 rows takes (starts and imports), the largest memory of the submitting process
 (which is also Beam's runner here, and holds what is shuffled) and of a worker, and the bytes that
 were grouped by key, from the sizes that Beam samples. With ``--store`` the output is a bucket on a
-local double of Google Cloud Storage, and requests to it are counted; use it up to 1e4 rows. See
-README.md for the figures.
+local double of Google Cloud Storage, and requests to it are counted; use it up to 1e4 rows. With
+``--made-up`` corpora are written without pictures (`made_rows.py`) and go through matching and
+curation alone; of the mix see `scale_mix.py`. See README.md for the figures.
 """
 
 from __future__ import annotations
@@ -40,8 +42,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from benchmarks.corpus import PHOTOS, REPO, SCHEMA
 from benchmarks.join import peak_bytes, tree
+from benchmarks.made_rows import FINGERPRINT, write_corpus
 from cauldron.core import storage
+from cauldron.core.output.manifests import CorpusManifest, corpus_folder, read_manifest
 from cauldron.pipeline.build import BuildOptions, build
+from cauldron.pipeline.curate import CurateRequest, curate_stage
 from cauldron.pipeline.runners import local_runner, runner
 from cauldron.recipe import Recipe
 
@@ -99,12 +104,13 @@ def write_world(folder: str, rows: int) -> None:
             out.write(jpeg(picture(number), 70))
 
 
-def recipe(folder: str) -> Recipe:
+def recipe(folder: str, made_up: bool) -> Recipe:
+    against = {"ours": os.path.join(folder, "benchmark")}
     return Recipe.model_validate(
         {
             "name": NAME,
-            "duplicates": {"action": "merge"},
-            "against": {"benchmarks": {"ours": os.path.join(folder, "benchmark")}},
+            "duplicates": {"action": "drop" if made_up else "merge"},
+            **({} if made_up else {"against": {"benchmarks": against}}),
             "stages": {
                 "sft": {
                     "mixture": {SOURCE: {"share": 1.0}},
@@ -246,8 +252,12 @@ def integers(payload: bytes) -> list[int]:
     return found
 
 
-def build_once(folder: str, store: bool) -> dict[str, Any]:
-    """Build from a written world, and measure."""
+def build_once(folder: str, store: bool, made_up: bool) -> dict[str, Any]:
+    """Build from a written world, and measure.
+
+    Args:
+        made_up: the world is a corpus in the output; match and curate it.
+    """
     if store:
         from tests.doubles.gcs import FakeGcs
 
@@ -256,25 +266,42 @@ def build_once(folder: str, store: bool) -> dict[str, Any]:
             os.environ |= {"STORAGE_EMULATOR_HOST": double.url, "NO_PROXY": "127.0.0.1"}
         output = "gs://bucket/out" if store else storage.join(folder, "out")
         meter = Meter(double.log if store else None)
-        options = BuildOptions(
-            recipe(folder), (), os.path.join(folder, "hub"), output, beam_args=BEAM
-        )
+        wanted = recipe(folder, made_up)
         before = core_seconds()
         with meter.installed():
-            (mixture,) = build(options, lambda line: None)
+            kept = curated(wanted, output) if made_up else built(wanted, folder, output)
         whole = core_seconds() - before
     jobs = sum(step["core_seconds"] for step in meter.steps)
     names = dict.fromkeys(("seconds", "launcher", "worker", "shuffled", "requests"), 0)
     between = names | {"step": "between jobs", "core_seconds": whole - jobs}
-    return {"kept": mixture.totals.rows, "steps": [*meter.steps, between]}
+    return {"kept": kept, "steps": [*meter.steps, between]}
 
 
-def measured(folder: str, rows: int, store: bool) -> dict[str, Any]:
+def built(wanted: Recipe, folder: str, output: str) -> int:
+    """A whole build; returns the rows of the mixture."""
+    hub = os.path.join(folder, "hub")
+    (mixture,) = build(BuildOptions(wanted, (), hub, output, beam_args=BEAM), lambda line: None)
+    return mixture.totals.rows
+
+
+def curated(wanted: Recipe, output: str) -> int:
+    """Match and curate the corpus that is there; returns the rows that are kept."""
+    folder = corpus_folder(output, SOURCE, FINGERPRINT)
+    corpora = {SOURCE: read_manifest(CorpusManifest, folder)}
+    launcher = runner.Launcher(BEAM, lambda line: None)
+    request = CurateRequest(wanted, output, corpora, {})
+    return curate_stage(request, "sft", launcher).counts[SOURCE].kept
+
+
+def measured(folder: str, rows: int, store: bool, made_up: bool) -> dict[str, Any]:
     """Write a world and build from it, in a process of its own."""
     shutil.rmtree(folder, ignore_errors=True)
-    write_world(folder, rows)
+    if made_up:
+        write_corpus(storage.join(folder, "out"), SOURCE, rows)
+    else:
+        write_world(folder, rows)
     command = [sys.executable, os.path.abspath(__file__), "--folder", folder, "--only"]
-    command += ["--store"] * store
+    command += ["--store"] * store + ["--made-up"] * made_up
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -320,7 +347,7 @@ def report(results: list[dict[str, Any]]) -> None:
             cells += [f"{step['shuffled'] / 1e6:.2f}", f"{step['requests']:,}"]
             print("| " + " | ".join(cells) + " |")
     for result in results[1:]:
-        print(f"{result['rows']:,} rows: {result['kept']:,} in the mixture")
+        print(f"{result['rows']:,} rows: {result['kept']:,} are kept")
 
 
 def main() -> None:
@@ -328,14 +355,16 @@ def main() -> None:
     parser.add_argument("--folder", required=True)
     parser.add_argument("--rows", nargs="*", type=float, default=[1e3, 1e4, 1e5])
     parser.add_argument("--store", action="store_true")
+    parser.add_argument("--made-up", action="store_true")
     parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(build_once(options.folder, options.store)))
+        print(json.dumps(build_once(options.folder, options.store, options.made_up)))
         return
     sizes = [int(rows) for rows in options.rows]
-    measured(options.folder, START, options.store)  # compiles what is kept for later processes
-    report([measured(options.folder, rows, options.store) for rows in (START, *sizes)])
+    how = (options.store, options.made_up)
+    measured(options.folder, START, *how)  # compiles what is kept for later processes
+    report([measured(options.folder, rows, *how) for rows in (START, *sizes)])
 
 
 if __name__ == "__main__":

@@ -216,6 +216,19 @@ def test_a_folder_is_deleted_a_hundred_objects_at_a_time(store: FakeGcs) -> None
     assert not store.asked(method="DELETE")
 
 
+def test_files_of_known_names_are_deleted_a_hundred_at_a_time_without_a_listing(
+    store: FakeGcs,
+) -> None:
+    paths = [f"gs://bucket/out/_done/{number:03}.json" for number in range(250)]
+    for path in [*paths[::2], "gs://bucket/out/_done/all.jsonl"]:
+        store.put("bucket", path.removeprefix("gs://bucket/"), b"1")
+    storage.remove_files(paths)  # half of them are gone already
+    assert list(store.objects("bucket")) == ["out/_done/all.jsonl"]
+    assert len(store.asked("/batch/", "POST")) == 3
+    assert not store.asked("/b/bucket/o", "GET")
+    storage.remove_files([])
+
+
 def test_an_emulator_needs_no_credentials_and_no_kind_of_bucket(store: FakeGcs) -> None:
     """In a fresh process, with nothing set but the emulator's address."""
     code = (

@@ -312,10 +312,11 @@ def _read_marker(shard: int, ready: _Ready, run: MixRun) -> Iterator[tuple[int, 
     try:
         marker = storage.read_json(ready.job.marker_path(shard))
     except FileNotFoundError:
+        # In a repeated step: the summary is there, and markers are gone.
         if run.finished() is None:
             raise
-        return  # a repeated step: the summary is there, and markers are gone
-    yield _grouped(marker)
+    else:
+        yield _grouped(marker)
 
 
 def _grouped(marker: dict[str, Any]) -> tuple[int, _Sums]:

@@ -30,13 +30,13 @@ class CompactList(Sequence[T], Generic[T]):
     """
 
     def __init__(self, kind: type[T], items: Iterable[T] = ()) -> None:
-        self._kind = kind
+        self._kind: Any = kind
         self._chunks: list[bytes] = []
         self._rest: list[T] = []
         for item in items:
             self._rest.append(item)
             if len(self._rest) == _CHUNK:
-                self._chunks.append(zlib.compress(_adapter(kind).dump_json(self._rest), 1))
+                self._chunks.append(zlib.compress(_adapter(self._kind).dump_json(self._rest), 1))
                 self._rest = []
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ class CompactList(Sequence[T], Generic[T]):
 
 @lru_cache(maxsize=16)
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(list[kind])
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]
 
 
 class Compact:
@@ -94,7 +94,7 @@ class Compact:
         def serialize(value: Any, inner: core_schema.SerializerFunctionWrapHandler) -> Any:
             return inner(list(value))
 
-        plain = handler.generate_schema(list[kind])
+        plain = handler.generate_schema(list[kind])  # type: ignore[valid-type]
         return core_schema.no_info_wrap_validator_function(
             validate,
             plain,

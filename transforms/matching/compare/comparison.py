@@ -48,7 +48,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 9
+COMPARE_VERSION = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
 from PIL import Image
 
 MOST_PIXELS = 1_050_000
+# As many at most if two pictures are in doubt and one of them was reduced to that: A4 at 200 dpi.
+FINE_PIXELS = 4 * MOST_PIXELS
 # Larger pictures are scaled by a power of this. A picture and its crop then mostly have the same
 # scale, and need no resampling to be compared.
 _STEP = 2**-0.25
@@ -81,13 +83,29 @@ class Prepared:
     palette: bool
     rim: Rim | None = None
 
+    @property
+    def reduced(self) -> bool:
+        """Whether `greys` has fewer pixels than the picture."""
+        return self.greys.shape[1] < self.size[0]
 
-def prepare(data: bytes) -> Prepared:
-    """Decode a stored picture: JPEG, PNG or WebP, RGB or L."""
-    return _prepared(*_decoded(data))
+    @property
+    def can_be_fine(self) -> bool:
+        """Whether `FINE_PIXELS` are enough for all of it."""
+        return self.size[0] * self.size[1] <= FINE_PIXELS
 
 
-def prepare_views(data: bytes, drawing: bool) -> tuple[Prepared, Prepared | None]:
+def prepare(data: bytes, most: int = MOST_PIXELS) -> Prepared:
+    """Decode a stored picture: JPEG, PNG or WebP, RGB or L.
+
+    Args:
+        most: pixels of `greys`; a larger picture is reduced.
+    """
+    return _prepared(*_decoded(data, most), most)
+
+
+def prepare_views(
+    data: bytes, drawing: bool, most: int = MOST_PIXELS
+) -> tuple[Prepared, Prepared | None]:
     """A stored picture, and its content without the rim; None if it has no rim.
 
     The content is found again, in all pixels that were decoded: what is outside must be of one
@@ -97,14 +115,14 @@ def prepare_views(data: bytes, drawing: bool) -> tuple[Prepared, Prepared | None
         drawing: whether the whole picture is one. Its content then is one too, though it has less
             paper.
     """
-    pixels, size, decoded = _decoded(data)
-    whole = _prepared(pixels, size, decoded)
+    pixels, size, decoded = _decoded(data, most)
+    whole = _prepared(pixels, size, decoded, most)
     found = without_rim(pixels)
     if found is None:
         return whole, None
     inside, rim = found
     width, height = (int(side / decoded) for side in (inside.shape[1], inside.shape[0]))
-    content = _prepared(np.ascontiguousarray(inside), (width, height), decoded)
+    content = _prepared(np.ascontiguousarray(inside), (width, height), decoded, most)
     return whole, replace(content, drawing=drawing or content.drawing, rim=rim)
 
 
@@ -143,10 +161,12 @@ def prepare_pixels(pixels: Plane) -> Prepared:
     return _prepared(pixels, (pixels.shape[1], pixels.shape[0]), 1.0)
 
 
-def _prepared(pixels: Plane, size: tuple[int, int], decoded: float) -> Prepared:
-    """Args: as `_decoded` returns them."""
+def _prepared(
+    pixels: Plane, size: tuple[int, int], decoded: float, most: int = MOST_PIXELS
+) -> Prepared:
+    """Args: as `_decoded` returns them; and as `prepare`."""
     greys = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
-    factor = _factor(*size)
+    factor = _factor(*size, most)
     target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
     frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
     if factor < 1:
@@ -170,7 +190,7 @@ def _prepared(pixels: Plane, size: tuple[int, int], decoded: float) -> Prepared:
     )
 
 
-def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
+def _decoded(data: bytes, most: int) -> tuple[Plane, tuple[int, int], float]:
     """Pixels, grey or RGB; width and height of the picture; by what the pixels are scaled.
 
     Of a large JPEG libjpeg decodes a half, a quarter or an eighth in less time. Otherwise the
@@ -182,7 +202,7 @@ def _decoded(data: bytes) -> tuple[Plane, tuple[int, int], float]:
         return pixels, (pixels.shape[1], pixels.shape[0]), 1.0
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
         size, scale = image.size, 1.0
-        factor = _factor(*size)
+        factor = _factor(*size, most)
         if factor < 1:
             target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
             drafted = image.draft(None, target)
@@ -216,9 +236,9 @@ def _coloured(plane: Plane) -> Plane:
     return plane if plane.ndim == 3 else cv2.cvtColor(plane, cv2.COLOR_GRAY2RGB)
 
 
-def _factor(width: int, height: int) -> float:
+def _factor(width: int, height: int, most: int) -> float:
     factor = 1.0
-    while width * factor * height * factor > MOST_PIXELS:
+    while width * factor * height * factor > most:
         factor *= _STEP
     return factor
 
