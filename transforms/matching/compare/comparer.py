@@ -11,7 +11,12 @@ from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import smallest_of_component
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import Comparison, compare
-from cauldron.transforms.matching.compare.prepared import Prepared, prepare, prepare_views
+from cauldron.transforms.matching.compare.prepared import (
+    FINE_PIXELS,
+    Prepared,
+    prepare,
+    prepare_views,
+)
 from cauldron.transforms.matching.records import (
     DIFFERENT,
     OTHER_COLOURS,
@@ -33,6 +38,8 @@ BATCH = 256
 _FETCH_BYTES = 64 * 1024 * 1024
 _KEPT_PICTURES = 256
 _KEPT_RANGES = 4
+# At up to 6 MB each.
+_KEPT_FINE = 8
 
 # A picture and one of its views.
 Key = tuple[int, int]
@@ -103,6 +110,22 @@ def verdict(first: Prepared, second: Prepared) -> tuple[Comparison, int]:
     return (found, DIFFERENT) if recoloured is None else (recoloured, OTHER_COLOURS)
 
 
+# The least score at which a pair is in doubt. Of 16 scaled pages and screenshots that were refused
+# the lowest has 0.21.
+_IN_DOUBT = 0.15
+
+
+def in_doubt(found: Comparison, first: Prepared, second: Prepared) -> bool:
+    """Whether the full resolution may show that two pictures are the same after all.
+
+    Averages of areas alias. A copy that was scaled so cannot be made from a picture that was
+    reduced before, only from all of its pixels.
+    """
+    if not found.grey or found.score < _IN_DOUBT or first.size == second.size:
+        return False
+    return (first.reduced or second.reduced) and first.can_be_fine and second.can_be_fine
+
+
 class PictureComparer:
     """Compares pictures by number. Keeps a few tables and decoded pictures; not thread-safe."""
 
@@ -112,6 +135,7 @@ class PictureComparer:
             lambda number: read_array(job.pictures(number), PICTURE), _KEPT_RANGES
         )
         self._prepared = _Recent[Key, Prepared | None](self._read, _KEPT_PICTURES)
+        self._fine = _Recent[Key, Prepared | None](self._read_fine, _KEPT_FINE)
 
     def compare(self, pairs: Array) -> Array:
         """Compare `PAIR` records; returns `VERDICT` records in the same order.
@@ -145,6 +169,8 @@ class PictureComparer:
             if pairing == (CONTENT, CONTENT) and not comparable(one, other):
                 continue
             found, same = verdict(one, other)
+            if same == DIFFERENT and in_doubt(found, one, other):
+                found, same = self._fine_verdict(first, second, pairing) or (found, same)
             if same == SAME:
                 return found, same
             if best is None or (same != DIFFERENT, found.score) > (
@@ -154,6 +180,19 @@ class PictureComparer:
                 best = found, same
         # Without any view that can be compared, they are compared as they are.
         return best or self._verdict(first, second, [PAIRINGS[0]])
+
+    def _fine_verdict(
+        self, first: int, second: int, pairing: tuple[int, int]
+    ) -> tuple[Comparison, int] | None:
+        """That they are the same at full resolution; None if they are not."""
+        one, other = (
+            self._fine.get((number, view))
+            for number, view in zip((first, second), pairing, strict=True)
+        )
+        if one is None or other is None:
+            return None
+        found, same = verdict(one, other)
+        return None if same == DIFFERENT else (found, same)
 
     def without_scores(self, pairs: Array) -> Array:
         """`VERDICT` records with only the numbers, distances and content keys of pairs."""
@@ -219,6 +258,15 @@ class PictureComparer:
         pictures = self._pictures(np.array([number], dtype=np.uint64))
         (data,) = self._bytes(pictures)
         return self._put_views(number, pictures[0], data) if view == CONTENT else prepare(data)
+
+    def _read_fine(self, key: Key) -> Prepared | None:
+        number, view = key
+        pictures = self._pictures(np.array([number], dtype=np.uint64))
+        (data,) = self._bytes(pictures)
+        if view == WHOLE:
+            return prepare(data, FINE_PIXELS)
+        drawing = bool(pictures[0]["ground"] >= DRAWING_GROUND)
+        return prepare_views(data, drawing, FINE_PIXELS)[1]
 
     def _bytes(self, pictures: Array) -> list[bytes]:
         ranges = []

@@ -10,7 +10,7 @@ takes ink away at one place and adds it at another, which none of the models exp
   - *mark*: a half-transparent mark of one grey lies over a part of the picture: under it each level
     moves by one share towards the mark's, and elsewhere stays. So that added ink is no mark, the
     picture must be seen through it: where there is ink under the mark, it is as faint as the mark
-    says.
+    says; in a photograph texture is enough.
 
 For contamination only: a wrong one costs a training row. Nothing is merged for it.
 """
@@ -50,6 +50,9 @@ _MARKED = 14.0
 _COVERED = (0.004, 0.45)
 _WIDE, _HIGH, _STROKE = 0.25, 0.08, 0.04
 _OPAQUE = (0.2, 0.75)
+# Below this many pixels a side the strokes of a mark are so near each other that closing gaps of 5
+# pixels would make them one solid place.
+_SMALL = 400
 _OPAQUE_PARTS = 0.9
 _MIDDLE = 0.7
 # Ink under the mark: its contrast with what is most frequent there, how many pixels there must be,
@@ -57,6 +60,9 @@ _MIDDLE = 0.7
 _INK = 40.0
 _FEWEST_SEEN = 30
 _NEAR, _MOST_NEAR = 24.0, 0.55
+# Texture under the mark: the fewest pixels, their least standard deviation in levels, and how well
+# those with and without the mark correlate.
+_FEWEST_TEXTURED, _TEXTURE, _SEEN_TEXTURE = 200, 5.0, 0.65
 
 
 class Line(NamedTuple):
@@ -134,9 +140,8 @@ def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
     line = _mark(under, seen)
     if line is None:
         return None
-    ink = _is_ink(under)
-    near = np.abs(seen - line.of(under))[ink] <= _NEAR
-    if ink.sum() < _FEWEST_SEEN or near.mean() < _MOST_NEAR:
+    drawing = ours.drawing or theirs.drawing
+    if not _has_ink_below(under, seen, line) and (drawing or not _has_texture_below(under, seen)):
         return None
     if not colours_follow(ours.colours, theirs.colours, line.factor):
         return None
@@ -145,12 +150,27 @@ def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
     return _score(b - np.clip(b, low, high), ours.greys, theirs.greys)
 
 
+def _has_ink_below(under: F32, seen: F32, line: Line) -> bool:
+    """Whether there is ink under the mark, as faint as the mark says."""
+    ink = _is_ink(under)
+    near = np.abs(seen - line.of(under))[ink] <= _NEAR
+    return bool(ink.sum() >= _FEWEST_SEEN and near.mean() >= _MOST_NEAR)
+
+
+def _has_texture_below(under: F32, seen: F32) -> bool:
+    """Whether the texture of a photograph, which may be less than ink, is seen through the mark."""
+    if len(under) < _FEWEST_TEXTURED or min(under.std(), seen.std()) < _TEXTURE:
+        return False
+    return bool(np.corrcoef(under, seen)[0, 1] >= _SEEN_TEXTURE)
+
+
 def _covered(a: F32, b: F32) -> npt.NDArray[np.bool_] | None:
     """Where a mark would be, without its edges; None if it would be too small or too large."""
     apart = np.abs(cv2.blur(b, (3, 3)) - cv2.blur(a, (3, 3))) > _MARKED
     # Without specks of noise, but with what is as bright as the mark and so does not change.
     covered = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    covered = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    gap = 5 if max(a.shape) >= _SMALL else 3
+    covered = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     if not _COVERED[0] <= covered.mean() <= _COVERED[1] or not _is_drawn(covered):
         return None
     return np.asarray(cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0)

@@ -55,6 +55,27 @@ def test_a_picture_under_a_mark_is_found(name, grey, opaque):
     assert name == "photograph" or judged.kind == "watermark"
 
 
+def dull(seed: int) -> Image.Image:
+    """A photograph about as grey as the mark."""
+    return photograph(seed, 640, 480).point(lambda level: round(100 + (level - 128) * 0.5))
+
+
+def test_a_photograph_about_as_grey_as_the_mark_is_seen_through_it_by_its_texture():
+    image = dull(2)
+    first, second = prepare_pixels(jpeg(marked(image))), prepare_pixels(np.asarray(image))
+    score = marked_copy(first, second)
+    assert score is not None
+    assert score >= 0.5
+    # Letters that hide what is below have another texture.
+    mask = Image.new("L", image.size, 0)
+    font = ImageFont.load_default(image.width // 12)
+    for line in range(3):
+        place = image.width * 0.1, image.height * (0.15 + 0.3 * line)
+        ImageDraw.Draw(mask).text(place, "(c) example.org", fill=255, font=font)
+    hidden = Image.composite(dull(9), image, mask)
+    assert marked_copy(prepare_pixels(jpeg(hidden)), second) is None
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_another_picture_under_a_mark_is_not_found(name):
     others = {"photograph": photograph(9, 640, 480), "page": page(9), "chart": chart(9)}
