@@ -30,6 +30,6 @@ RUN pip install --no-cache-dir --no-index --no-deps /opt/cauldron/*.whl \
     && python -m pip check \
     && python -c "import cauldron.pipeline.build"
 # Else each worker first makes a virtual environment, for packages that a job brings. Jobs with this
-# image bring none, and it takes longer than all else that a worker does before it works.
+# image bring none, and it takes longer than to import Beam and Cauldron.
 ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1
 ENTRYPOINT ["/opt/apache/beam/boot"]

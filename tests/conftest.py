@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +20,35 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
 
 
+# A folder by its name, and by what fills it.
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The miniature hub."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a folder once for all of xdist's processes, which wait for the one that makes it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (shared / f"{name}.done").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                (shared / f"{name}.done").touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def sample(once: Once) -> Path:
+    """The miniature hub, to be read only."""
     from cauldron.sample import write_sample_hub
 
-    folder = tmp_path_factory.mktemp("sample") / "hub"
-    write_sample_hub(str(folder))
-    return folder
+    return once("hub", lambda folder: write_sample_hub(str(folder)))
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +58,19 @@ def truth(sample: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def built(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """The output folder of a build of the miniature hub, and its mixture's manifest."""
+def built(
+    sample: Path,
+    once: Once,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Any]:
+    """The output folder of a build of the miniature hub, and its mixture's manifest.
+
+    Each process has a copy, because some tests build further mixtures there.
+    """
+    from cauldron.core.output.mixture import load_mixture
     from tests.hubs import build_sample
 
+    whole = once("built", lambda folder: build_sample(sample, folder))
     output = tmp_path_factory.mktemp("built") / "out"
-    return output, build_sample(sample, output)
+    shutil.copytree(whole, output)
+    return output, load_mixture(str(output / "mixtures/sample/sft")).manifest

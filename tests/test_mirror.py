@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from cauldron.training.remote import MARKS, to_answer, to_resume
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.lock import LOCK
+from cauldron.core.stores import first_rank
 from cauldron.core.stores.mirror import Mirror, fetched, working_folder
 from tests.doubles.gcs import FakeGcs
 
@@ -121,12 +123,56 @@ def test_one_process_at_a_time_works_on_a_folder(
 ) -> None:
     # The double's clock does not run.
     monkeypatch.setattr("cauldron.core.output.lock.STALE_SECONDS", float("inf"))
-    with (
-        working_folder(URL),
-        pytest.raises(CauldronError, match="is building here"),
-        working_folder(URL),
-    ):
+    with working_folder(URL) as mirror:
+        with pytest.raises(CauldronError, match="is building here"), working_folder(URL):
+            pass
+        # The second one has not taken the files of the first one for those of a dead process.
+        assert (mirror.folder / "config.json").exists()
+
+
+def test_another_rank_has_the_folder_when_the_first_one_has_filled_it(
+    store: FakeGcs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_rank, "PATIENCE", 0.0)
+    with working_folder(URL):
+        monkeypatch.setenv("RANK", "1")
+        with working_folder(URL) as mirror:
+            assert (mirror.folder / "config.json").exists()
+        monkeypatch.setenv("RANK", "0")
+    # Nothing is left that a later rank could take for its own first rank.
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(CauldronError, match="has not begun"), working_folder(URL):
         pass
+
+
+def test_when_the_first_rank_fails_early_the_others_do_not_wait(
+    store: FakeGcs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.fail(403, "/o/", times=99)
+    with pytest.raises(OSError, match="Forbidden"), working_folder(URL):
+        pass
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(CauldronError, match="the first rank failed"), working_folder(URL):
+        pass
+    # A later start is not told of it.
+    monkeypatch.setattr(first_rank, "PATIENCE", 0.0)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    monkeypatch.setattr(first_rank, "_lives", lambda pid: False)
+    with pytest.raises(CauldronError, match="has not begun"), working_folder(URL):
+        pass
+
+
+def test_a_rank_waits_while_the_first_one_prepares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_rank, "PATIENCE", 0.0)  # of one that is dead
+    path = tmp_path / "first"
+    with ThreadPoolExecutor(1) as pool:
+        with first_rank.preparing(path):
+            waiting = pool.submit(first_rank.wait_for_first, path)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.2)
+        waiting.result(10)
 
 
 def test_ranks_on_several_machines_are_refused(

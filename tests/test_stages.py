@@ -184,7 +184,8 @@ def test_verify_finds_nothing_wrong_with_the_stages(staged: Built) -> None:
     assert verify(str(staged[0])) == []
 
 
-@pytest.mark.slow
+# In CI other builds show these runners: tests/test_build.py and tests/clusters.
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "beam_args",
     [
@@ -204,7 +205,7 @@ def test_other_runners_write_the_same_stages(
         assert again[name].shards == manifest.shards, name
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_cluster_of_dask_writes_the_same_stages(
     sample: Path, staged: Built, tmp_path: Path, cluster: Cluster
 ) -> None:

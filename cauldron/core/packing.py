@@ -36,26 +36,37 @@ def subset_sums(lengths: Sequence[int], capacity: int) -> list[list[int]]:
 
     Bit s of an integer says that some of the items looked at so far add up to s; one shift and
     one "or" add an item to all sums at once. Items are looked at longest first, which leaves the
-    short ones for later bins, and only until the bin is full: usually some 20 of 1,024.
+    short ones for later bins, and only until the bin is full: usually some 20 of 1,024. Items of
+    few lengths may never fill it, so once one adds no sum, others of its length are passed over.
     """
     left = _longest_first(lengths)
     slack = int(capacity * _FULL)
     bins = []
     while left:
         room = capacity - lengths[left[0]]
-        within, sums = (1 << (room + 1)) - 1, [1]
-        for item in left[1:]:
-            if sums[-1] >> max(0, room - slack):
+        within, full = (1 << (room + 1)) - 1, max(0, room - slack)
+        sums, places, useless = [1], [0], 0
+        for place in range(1, len(left)):
+            length = lengths[left[place]]
+            if length == useless:
+                continue
+            if sums[-1] >> full:
                 break
-            sums.append(sums[-1] | (sums[-1] << lengths[item]) & within)
-        chosen = {0, *_summands(sums, [lengths[item] for item in left[: len(sums)]])}
+            more = sums[-1] | (sums[-1] << length) & within
+            if more == sums[-1]:
+                useless = length
+            else:
+                sums.append(more)
+                places.append(place)
+        summands = _summands(sums, [lengths[left[place]] for place in places])
+        chosen = {0, *(places[number] for number in summands)}
         bins.append([left[place] for place in sorted(chosen)])
         left = [item for place, item in enumerate(left) if place not in chosen]
     return bins
 
 
 def _summands(sums: Sequence[int], lengths: Sequence[int]) -> list[int]:
-    """Places of the items that add up to the largest sum. `sums[i]`: sums of items up to i."""
+    """Numbers of the items that add up to the largest sum. `sums[i]`: sums of items up to i."""
     total = sums[-1].bit_length() - 1
     places = []
     for place in range(len(sums) - 1, 0, -1):

@@ -16,7 +16,6 @@ from tests.clusters.dask_cluster import Cluster, cluster
 from tests.clusters.world import recipe_of_all_steps, write_world
 
 __all__ = ["cluster"]
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +60,7 @@ def expected(world: Path) -> list[str]:
     return Build(world, world / "local").run()
 
 
+@pytest.mark.thorough
 def test_two_worker_processes_give_the_bytes_of_a_local_build(
     world: Path, expected: list[str], cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -68,6 +68,7 @@ def test_two_worker_processes_give_the_bytes_of_a_local_build(
     assert verify(str(tmp_path / "out")) == []
 
 
+@pytest.mark.slow
 def test_a_build_goes_on_by_itself_when_workers_are_killed(
     world: Path, expected: list[str], cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_build_goes_on_by_itself_when_workers_are_killed(
     assert verify(str(tmp_path / "out")) == []
 
 
+@pytest.mark.thorough
 def test_a_dead_scheduler_is_one_line_and_the_next_build_goes_on(
     world: Path, expected: list[str], cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -41,7 +41,6 @@ RECIPE = {
         "vision": {"name": "viewer", "max_tokens": 4},
     },
 }
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +126,7 @@ def check(files: Mapping[str, bytes], world: Path, server: ModelServer) -> None:
     assert sum(manifest["documents"].values()) == COUNT
 
 
+@pytest.mark.thorough
 def test_two_worker_processes_of_dask_give_the_bytes_of_the_local_runner(
     world: Path, tmp_path: Path, server: ModelServer, cluster: Cluster
 ) -> None:
@@ -135,6 +135,7 @@ def test_two_worker_processes_of_dask_give_the_bytes_of_the_local_runner(
     check(on_disk(tmp_path), world, server)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not PRISM, reason="CAULDRON_PRISM unset")
 def test_prism_gives_the_bytes_of_the_local_runner(
     world: Path, tmp_path: Path, server: ModelServer
@@ -145,6 +146,7 @@ def test_prism_gives_the_bytes_of_the_local_runner(
     check(on_disk(tmp_path), world, server)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not PYTHON, reason="CAULDRON_WORKER_PYTHON unset")
 def test_jobs_on_dataflow_give_the_bytes_of_the_local_runner_and_read_the_key_themselves(
     world: Path, tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import aiohttp
 from cauldron.transforms.models.budget import Budget
-from cauldron.transforms.models.endpoint import Endpoint, parse_retry_after
+from cauldron.transforms.models.endpoint import Endpoint, parse_retry_after, proxy_for
 from cauldron.transforms.models.questions import Answer, Failure, parse_answer
 
 from cauldron.core.errors import CauldronError
@@ -141,6 +141,7 @@ class Calls:
         self._key = key
         self._session = session
         self._budget = budget
+        self._proxy = proxy_for(endpoint.chat_url)
         self.circuit = Circuit(endpoint)
 
     async def ask(self, body: bytes, most: float) -> Answer | Failure:
@@ -193,6 +194,7 @@ class Calls:
                 self._endpoint.chat_url,
                 data=body,
                 headers=headers,
+                proxy=self._proxy,
                 timeout=aiohttp.ClientTimeout(
                     total=self._endpoint.timeout,
                     sock_connect=min(_CONNECT_SECONDS, self._endpoint.timeout),
@@ -203,6 +205,10 @@ class Calls:
                 while not response.content.at_eof() and len(data) < _MAX_BODY:
                     data += await response.content.read(_MAX_BODY - len(data))
                 return self._judge(response.status, response.headers.get("Retry-After"), data)
+        except aiohttp.ClientHttpProxyError as error:
+            # Its own text has the proxy's address, which may hold a password.
+            said = f"the proxy of the environment answers {error.status}"
+            return Retry("endpoint_error", said, is_down=True, is_gone=True)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Retry("endpoint_error", _plain(error), is_down=True, is_gone=True)
         except TimeoutError:

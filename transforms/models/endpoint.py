@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import email.utils
+import ipaddress
 import os
 import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.secrets import read_secret
@@ -81,6 +83,25 @@ def chat_url(url: str) -> str:
     if not path.endswith("/chat/completions"):
         path = (path or "/v1") + "/chat/completions"
     return parts._replace(path=path).geturl()  # some have a query: ?api-version=…
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that HTTP_PROXY or HTTPS_PROXY names for an address, unless NO_PROXY excepts it.
+
+    Addresses of this machine need no NO_PROXY: a proxy elsewhere could not reach them.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host == "localhost" or _is_loopback(host) or proxy_bypass(parts.netloc):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
 
 
 def parse_retry_after(value: str | None) -> float:

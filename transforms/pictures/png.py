@@ -96,10 +96,16 @@ def _luma(pixels: Any, grey: Any) -> None:
 
 @compiled
 def _left(row: Any, step: int, out: Any) -> None:
-    for x in range(step):
-        out[x] = row[x]
-    for x in range(step, len(out)):
-        out[x] = row[x] + out[x - step]
+    if step == 3:
+        red = green = blue = np.uint8(0)
+        for x in range(0, len(out), 3):
+            red, green, blue = red + row[x], green + row[x + 1], blue + row[x + 2]
+            out[x], out[x + 1], out[x + 2] = red, green, blue
+        return
+    left = np.uint8(0)
+    for x in range(len(out)):
+        left += row[x]
+        out[x] = left
 
 
 @compiled
@@ -111,22 +117,37 @@ def _average(row: Any, above: Any, step: int, out: Any) -> None:
 
 
 @compiled
+def _nearest(left: Any, up: Any, corner: Any) -> Any:
+    """Paeth's choice among three neighbours."""
+    by_up, by_left = up - corner, left - corner
+    to_left, to_up, to_corner = abs(by_up), abs(by_left), abs(by_up + by_left)
+    best = up if to_up <= to_corner else corner
+    return left if to_left <= to_up and to_left <= to_corner else best
+
+
+@compiled
 def _paeth(row: Any, above: Any, step: int, out: Any) -> None:
-    for x in range(step):
-        out[x] = row[x] + above[x]
-    for x in range(step, len(out)):
-        left, up, corner = out[x - step], above[x], above[x - step]
-        # Plain areas and edges along rows need none of the arithmetic.
-        if up == corner:
-            best = left
-        elif left == corner:
-            best = up
-        else:
-            by_up, by_left = np.int32(up) - corner, np.int32(left) - corner
-            to_left, to_up, to_corner = abs(by_up), abs(by_left), abs(by_up + by_left)
-            best = up if to_up <= to_corner else corner
-            best = left if to_left <= to_up and to_left <= to_corner else best
-        out[x] = row[x] + best
+    """The pixel to the left is kept in registers: reading it back from `out` takes longer."""
+    if step == 3:
+        r = g = b = r0 = g0 = b0 = np.int32(0)
+        for x in range(0, len(out), 3):
+            r1, g1, b1 = np.int32(above[x]), np.int32(above[x + 1]), np.int32(above[x + 2])
+            if r1 != r0 or g1 != g0 or b1 != b0:
+                r, g, b = _nearest(r, r1, r0), _nearest(g, g1, g0), _nearest(b, b1, b0)
+            r = (np.int32(row[x]) + r) & np.int32(255)
+            g = (np.int32(row[x + 1]) + g) & np.int32(255)
+            b = (np.int32(row[x + 2]) + b) & np.int32(255)
+            out[x], out[x + 1], out[x + 2] = r, g, b
+            r0, g0, b0 = r1, g1, b1
+        return
+    left = corner = np.int32(0)
+    for x in range(len(out)):
+        up = np.int32(above[x])
+        # Plain areas need none of the arithmetic.
+        best = left if up == corner else up if left == corner else _nearest(left, up, corner)
+        left = (np.int32(row[x]) + best) & np.int32(255)
+        out[x] = left
+        corner = up
 
 
 @compiled

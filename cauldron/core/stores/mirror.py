@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.lock import LOCK, locked
+from cauldron.core.stores.first_rank import preparing, wait_for_first
 
 # Of all the names in a folder, those to fetch.
 Wanted = Callable[[Sequence[str]], Iterable[str]]
@@ -129,38 +130,41 @@ def working_folder(
 ) -> Iterator[Mirror]:
     """The local copy of a folder while the block runs, the same for all ranks of a machine.
 
-    The first rank fetches, sends, and holds the folder's lock.
+    The first rank fetches, sends, and holds the folder's lock. The others wait for the fetch.
 
     Raises:
         UsageError: the ranks are on several machines.
-        CauldronError: another process works on the folder.
+        CauldronError: another process works on the folder, or the first rank failed.
     """
     world = os.environ.get("WORLD_SIZE", "1")
     if os.environ.get("LOCAL_WORLD_SIZE", world) != world:
         raise UsageError(f"{url}: ranks on several machines need a folder that all of them share")
     mirror = Mirror(url, _scratch(url), marks)
+    scratch = mirror.folder.parent
+    progress = scratch.with_name(f"{scratch.name}.first")
     if os.environ.get("RANK", "0") != "0":
+        wait_for_first(progress)
         yield mirror
         return
-    scratch = mirror.folder.parent
-    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
-    try:
-        with locked([url]) as lock:
+    with contextlib.ExitStack() as stack:
+        with preparing(progress):
+            lock = stack.enter_context(locked([url]))
+            shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed
+            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             scratch.mkdir(mode=0o700)
             mirror.folder.mkdir()
             mirror.fetch(wanted)
-            try:
-                yield mirror
-            except CauldronError as error:
-                if type(error) not in (CauldronError, UsageError):
-                    raise
-                raise type(error)(mirror.shown(str(error))) from error
-            finally:
-                mirror.wait()
-                lock.confirm(url)
-                mirror.send()
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        stack.callback(progress.unlink, missing_ok=True)
+        try:
+            yield mirror
+        except CauldronError as error:
+            if type(error) not in (CauldronError, UsageError):
+                raise
+            raise type(error)(mirror.shown(str(error))) from error
+        finally:
+            mirror.wait()
+            lock.confirm(url)
+            mirror.send()
 
 
 @contextlib.contextmanager

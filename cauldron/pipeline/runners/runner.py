@@ -19,6 +19,7 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.progress import Say, Track, lines
+from cauldron.pipeline.runners import quick_graphs
 from cauldron.pipeline.runners.connection import lost, quiet_threads
 from cauldron.pipeline.runners.counted import Count, counted
 from cauldron.pipeline.runners.local_runner import SIGNALS, LocalRunner
@@ -75,6 +76,7 @@ def run(
     Raises:
         CauldronError: the job failed; the message is the innermost error's.
     """
+    quick_graphs.install()
     options = pipeline_options(arguments, full_name or name, work_bytes)
     with _interrupts(), quiet_threads(), _beam_errors() as logged:
         try:

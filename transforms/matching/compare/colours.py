@@ -14,10 +14,13 @@ the grey copy of the picture itself.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.comparison import BAR, Comparison, compare
 from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.scaling import Plane, averaged
@@ -27,7 +30,7 @@ from cauldron.transforms.matching.compare.scaling import Plane, averaged
 # largest difference was 0.9 times this; with an object or a series in another colour 1.14 or more.
 _NOISE = 5.0
 _EXPLAINED = 0.35
-_NEAR = np.ones((5, 5), np.uint8)
+_NEAR = 2
 # The least difference that is one of colours.
 _LEAST_APART = 1.5
 
@@ -65,8 +68,8 @@ def are_other_colours(first: Plane, second: Plane) -> bool:
         first, second: (height, width, 3), RGB; of the same frame.
     """
     one, other = _chroma(first, second)
-    differ = np.count_nonzero(np.abs(one - other) >= _LEAST_APART) >= 0.01 * one.size
-    return bool(differ) and colours_follow(first, second)
+    products = _products(one, other, _LEAST_APART)
+    return products[0] >= 0.01 * one.size and _follow(one, other, products)
 
 
 def colours_follow(first: Plane, second: Plane, least: float | None = None) -> bool:
@@ -80,17 +83,51 @@ def colours_follow(first: Plane, second: Plane, least: float | None = None) -> b
     if least is not None:
         low, high = np.minimum(other, least * other), np.maximum(other, least * other)
         return _agree(one, np.clip(one, low, high), other)
-    weak, strong = sorted((one, other), key=lambda plane: float((plane * plane).sum()))
-    factor = float((weak * strong).sum()) / max(float((strong * strong).sum()), 1.0)
-    expected = max(factor, 0.0) * strong
+    return _follow(one, other, _products(one, other, _LEAST_APART))
+
+
+def _follow(one: F32, other: F32, products: tuple[int, float, float, float]) -> bool:
+    """Args: products: as `_products` returns them."""
+    _, square, shared, other_square = products
+    weak, strong = (other, one) if other_square < square else (one, other)
+    expected = strong * np.float32(max(shared, 0.0) / max(square, other_square, 1.0))
     return _agree(weak, expected, expected)
 
 
-def _agree(found: F32, expected: F32, colours: F32) -> bool:
+@partial(compiled, fast=True)
+def _products(one: Any, other: Any, least: float) -> tuple[int, float, float, float]:
+    """How many values are at least so far apart; sums of squares of one, of both, of the other."""
+    differing, square, shared, other_square = 0, 0.0, 0.0, 0.0
+    for y in range(len(one)):
+        aa = ab = bb = np.float32(0)
+        for x in range(one.shape[1]):
+            for channel in range(2):
+                a, b = one[y, x, channel], other[y, x, channel]
+                aa, ab, bb = aa + a * a, ab + a * b, bb + b * b
+                differing += abs(a - b) >= least
+        square, shared, other_square = square + aa, shared + ab, other_square + bb
+    return differing, square, shared, other_square
+
+
+@compiled
+def _agree(found: Any, expected: Any, colours: Any) -> bool:
     """Whether Cb and Cr are as expected, but for noise and what the colours around explain."""
-    around = cv2.dilate(np.abs(colours).max(axis=2), _NEAR)
-    apart = np.abs(found - expected).max(axis=2)
-    return bool((apart <= _NOISE + _EXPLAINED * around).all())
+    height, width = found.shape[:2]
+    for y in range(height):
+        for x in range(width):
+            apart = max(
+                abs(found[y, x, 0] - expected[y, x, 0]), abs(found[y, x, 1] - expected[y, x, 1])
+            )
+            if apart <= _NOISE:
+                continue
+            strongest = np.float32(0)
+            for row in range(max(y - _NEAR, 0), min(y + _NEAR + 1, height)):
+                for column in range(max(x - _NEAR, 0), min(x + _NEAR + 1, width)):
+                    for channel in range(2):
+                        strongest = max(strongest, abs(colours[row, column, channel]))
+            if apart > _NOISE + _EXPLAINED * strongest:
+                return False
+    return True
 
 
 def _chroma(first: Plane, second: Plane) -> tuple[F32, F32]:
@@ -100,8 +137,8 @@ def _chroma(first: Plane, second: Plane) -> tuple[F32, F32]:
     for pixels in (first, second):
         same = pixels.shape[:2] == (height, width)
         small = pixels if same else averaged(pixels, width, height)
-        both = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)[:, :, 1:].astype(np.float32) - 128
-        planes.append(np.asarray(cv2.blur(both, (3, 3)), dtype=np.float32))
+        both = cv2.cvtColor(small, cv2.COLOR_RGB2YCrCb)
+        planes.append(cv2.boxFilter(both, cv2.CV_32F, (3, 3))[:, :, 1:] - np.float32(128))
     return planes[0], planes[1]
 
 

@@ -17,16 +17,15 @@ many copies end in one cluster is in benchmarks/README.md, Duplicates. A pair ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.cells import cell_errors
-from cauldron.transforms.matching.compare.prepared import (
-    Prepared,
-    cell_maxima,
-    strongest,
-)
+from cauldron.transforms.matching.compare.neighbours import cell_maxima
+from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.refinement import Fit, refine
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
@@ -34,7 +33,6 @@ from cauldron.transforms.matching.compare.registration import (
     warped,
     whole_frame,
 )
-from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
     MOST_ROOM,
@@ -47,7 +45,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 10
+COMPARE_VERSION = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +185,6 @@ def _tiny(first: Prepared, second: Prepared) -> Difference:
     return Difference(worst / _TINY_UNIT, 0.0, 0.0)
 
 
-_MEAN = np.full((1, 3), 1 / 3, np.float32)
-_CHROMA = np.eye(3, dtype=np.float32) - 1 / 3
 _AROUND = np.ones((7, 7), np.uint8)
 _COLOUR_CELL = 4
 _COLOUR_NOISE = (6.0, 10.0)
@@ -209,25 +205,64 @@ def _coarse(
     moved = warped(first.colours, geometry, width, height)
     a, b = (np.ascontiguousarray(plane[y0:y1, x0:x1]) for plane in (moved, second.colours))
     a, b = fit_tone(*smooth_samples(a, b)).level(a, b)
-    apart = cv2.blur(b.astype(np.float32) - a, (3, 3))
-    light = float(np.abs(cv2.transform(apart, _MEAN)).max())
+    apart = cv2.boxFilter(cv2.subtract(b, a, dtype=cv2.CV_16S), cv2.CV_32F, (3, 3))
+    error = np.empty(apart.shape[:2], np.float32)
+    light = _hue_errors(apart, error)
     if light > most_light:
         return 0.0, light
-    error = strongest(np.abs(cv2.transform(apart, _CHROMA)))
     # Scaling and 4:2:0 sampling take a part of its hue from a thin line, not all of it.
-    cells = cell_maxima(error / (1 + _hues(a, b) / _COLOUR_RANGE), _COLOUR_CELL)
+    ranges = np.zeros_like(error)  # of hues around each pixel, in either picture
+    for plane in (a, b):
+        hues = _hues(plane)
+        _add_range(cv2.dilate(hues, _AROUND), cv2.erode(hues, _AROUND), ranges)
+    cells = cell_maxima(error / (1 + ranges * np.float32(1 / _COLOUR_RANGE)), _COLOUR_CELL)
     noise = float(np.sort(cells, axis=None)[int(cells.size * 0.95)])
     least, most = _COLOUR_NOISE
     return float(cells.max()) / (min(noise, most) + least), light
 
 
-def _hues(a: Plane, b: Plane) -> Plane:
-    """The range of hues around each pixel, in either picture."""
-    ranges = []
-    for plane in (a, b):
-        chroma = cv2.transform(plane.astype(np.float32), _CHROMA)
-        ranges.append(strongest(cv2.dilate(chroma, _AROUND) - cv2.erode(chroma, _AROUND)))
-    return np.maximum(*ranges)
+@partial(compiled, fast=True)
+def _hue_errors(apart: Any, error: Any) -> float:
+    """The largest difference of brightness; `error` gets the largest of hue of each pixel."""
+    third, light = np.float32(1 / 3), np.float32(0)
+    for y in range(len(apart)):
+        line, out = apart[y], error[y]
+        for x in range(apart.shape[1]):
+            red, green, blue = line[x, 0], line[x, 1], line[x, 2]
+            mean = (red + green + blue) * third
+            light = max(light, abs(mean))
+            out[x] = max(abs(red - mean), abs(green - mean), abs(blue - mean))
+    return float(light)
+
+
+@compiled
+def _hues(plane: Any) -> Any:
+    """Each channel less the mean of all, in thirds of a grey level."""
+    out = np.empty(plane.shape, np.int16)
+    for y in range(len(plane)):
+        for x in range(plane.shape[1]):
+            red, green, blue = (
+                np.int16(plane[y, x, 0]),
+                np.int16(plane[y, x, 1]),
+                np.int16(plane[y, x, 2]),
+            )
+            total = red + green + blue
+            out[y, x, 0], out[y, x, 1] = 3 * red - total, 3 * green - total
+            out[y, x, 2] = 3 * blue - total
+    return out
+
+
+@partial(compiled, fast=True)
+def _add_range(high: Any, low: Any, ranges: Any) -> None:
+    """Raise `ranges` to the largest range of a channel, in grey levels."""
+    for y in range(len(high)):
+        for x in range(high.shape[1]):
+            most = max(
+                high[y, x, 0] - low[y, x, 0],
+                high[y, x, 1] - low[y, x, 1],
+                high[y, x, 2] - low[y, x, 2],
+            )
+            ranges[y, x] = max(ranges[y, x], np.float32(most) * np.float32(1 / 3))
 
 
 _NOISE_OTHER_LIGHT = 9.0

@@ -2,7 +2,7 @@
 
 A `Prepared` picture has its grey levels at up to `MOST_PIXELS` (A4 at about 100 dpi, where 10-point
 type is 14 pixels high), a pyramid of them for registration, and its colours at `COLOUR_SIDE`: at
-most 1.4 MB. A smaller limit would be faster, but single digits could no longer be told apart.
+most 1.8 MB. A smaller limit would be faster, but single digits could no longer be told apart.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compare.scaling import Plane, averaged
+from cauldron.transforms.matching.compare.neighbours import ink_of, sharpness_of
+from cauldron.transforms.matching.compare.scaling import Plane, averaged, resampled
 from cauldron.transforms.pictures.content import RIM_LEVELS, Box, is_content
 from cauldron.transforms.pictures.png import decode_png
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND, is_blank
@@ -34,11 +36,9 @@ COLOUR_SIDE = 256
 # Grey levels to each side of the most frequent one that count as background, as at ingest.
 _GROUND = 2
 
-_THREE = np.ones((3, 3), np.uint8)
-
-# The most colours of a palette, and how many pixels are looked at: a few tell most pictures.
+# The most colours of a palette, and about how many pixels are looked at.
 PALETTE = 256
-_PALETTE_SAMPLES = (2_048, 16_384)
+_SAMPLES = 16_384
 _PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 
 
@@ -54,9 +54,9 @@ class Rim(NamedTuple):
     around: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Prepared:
-    """A decoded picture.
+    """A decoded picture. What only some comparisons need is computed when it is first asked for.
 
     Attributes:
         size: width and height of the stored picture.
@@ -68,7 +68,7 @@ class Prepared:
         sharpness: mean strength of edges; a blurred copy of the same scale has less.
         drawing: text or line art: a large part has one grey level.
         blank: without structure, see `is_blank`.
-        palette: of `PALETTE` colours at most.
+        sample: evenly spaced pixels, of which `palette` is told.
         rim: what was cut off around it, if it is the content of a picture.
     """
 
@@ -80,8 +80,28 @@ class Prepared:
     sharpness: float
     drawing: bool
     blank: bool
-    palette: bool
+    sample: Plane
     rim: Rim | None = None
+
+    @cached_property
+    def palette(self) -> bool:
+        """Whether there are `PALETTE` colours at most. A grey picture has no palette."""
+        return self.sample.ndim == 3 and len(colours_in(self.sample)) <= PALETTE
+
+    @cached_property
+    def smooth(self) -> tuple[Plane, ...]:
+        """`levels` in 32-bit floats, blurred for registration."""
+        return tuple(cv2.GaussianBlur(p.astype(np.float32), (0, 0), 0.7) for p in self.levels)
+
+    @cached_property
+    def ink(self) -> Plane:
+        """The largest contrast in each cell of `greys`."""
+        return ink_of(self.greys)
+
+    @cached_property
+    def ink_small(self) -> Plane:
+        """The same of the finest of `levels`."""
+        return ink_of(self.levels[-1])
 
     @property
     def reduced(self) -> bool:
@@ -170,9 +190,9 @@ def _prepared(
     target = max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
     frame = min(target[0] / factor, size[0]), min(target[1] / factor, size[1])
     if factor < 1:
-        box = 0, 0, frame[0] * decoded, frame[1] * decoded
-        plain = Image.fromarray(greys).resize(target, Image.Resampling.BICUBIC, box=box)
-        greys = np.asarray(plain)
+        greys = resampled(
+            greys, *target, (0.0, 0.0, frame[0] * decoded, frame[1] * decoded), cubic=True
+        )
     levels = [greys]
     for side in reversed(LEVELS):
         levels.append(_reduced(levels[-1], side))
@@ -183,10 +203,10 @@ def _prepared(
         greys,
         tuple(levels[:0:-1]),
         _coloured(_reduced(pixels, COLOUR_SIDE)),
-        round(cv2.norm(cv2.Laplacian(greys, cv2.CV_16S), cv2.NORM_L1) / greys.size, 4),
+        sharpness_of(greys),
         ground >= DRAWING_GROUND,
         is_blank(int(ground)),
-        _has_palette(pixels),
+        _sampled(pixels),
     )
 
 
@@ -221,15 +241,9 @@ def colours_in(pixels: Plane) -> npt.NDArray[np.uint32]:
     return np.unique(pixels.astype(np.uint32) @ _PACKED)
 
 
-def _has_palette(pixels: Plane) -> bool:
-    """Whether the colours of evenly spaced pixels are few. A grey picture has no palette."""
-    if pixels.ndim == 2:
-        return False
-    for samples in _PALETTE_SAMPLES:
-        step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // samples))
-        if len(colours_in(pixels[::step, ::step])) > PALETTE:
-            return False
-    return True
+def _sampled(pixels: Plane) -> Plane:
+    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _SAMPLES))
+    return pixels[::step, ::step].copy()
 
 
 def _coloured(plane: Plane) -> Plane:
@@ -261,25 +275,3 @@ def _ground(greys: Plane) -> float:
     counts = np.bincount(greys.ravel(), minlength=256)
     around = np.convolve(counts, np.ones(2 * _GROUND + 1, np.int64), "same")
     return float(around.max() * 255 / greys.size)
-
-
-def contrast(plane: Plane) -> Plane:
-    """The range of values among the 3 x 3 neighbours of each pixel, by channel."""
-    return cv2.absdiff(cv2.dilate(plane, _THREE), cv2.erode(plane, _THREE))
-
-
-def strongest(plane: Plane) -> Plane:
-    """The largest channel of each pixel; NumPy takes ten times as long."""
-    one, two, three = cv2.split(plane)
-    return cv2.max(cv2.max(one, two), three)
-
-
-def cell_maxima(plane: Plane, side: int) -> Plane:
-    """The largest value in each cell of `side` x `side` pixels, `side` even."""
-    height, width = plane.shape
-    padded = cv2.copyMakeBorder(
-        plane, 0, -height % side, 0, -width % side, cv2.BORDER_CONSTANT, value=0
-    )
-    # Dilation by a square of even side covers side / 2 pixels before and one less after.
-    spread = cv2.dilate(padded, np.ones((side, side), np.uint8))
-    return spread[side // 2 :: side, side // 2 :: side]

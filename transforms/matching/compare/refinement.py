@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compare.prepared import Prepared, contrast
+from cauldron.transforms.matching.compare.neighbours import contrast
+from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.registration import (
     Geometry,
     product,
@@ -21,7 +22,7 @@ from cauldron.transforms.matching.compare.registration import (
     shift_of,
     whole_frame,
 )
-from cauldron.transforms.matching.compare.scaling import Plane
+from cauldron.transforms.matching.compare.scaling import Plane, resampled
 from cauldron.transforms.matching.compare.tone import F64, evenly, fit_tone, grey_samples
 from cauldron.transforms.matching.compare.whole_frame import SMALLEST
 from PIL import Image
@@ -174,8 +175,7 @@ class _Refiner:
             abs(value - near) < 1e-4 for value, near in zip(box, whole, strict=True)
         ):
             return self._first[whole[1] : whole[3], whole[0] : whole[2]]
-        image = Image.fromarray(self._first)
-        return np.asarray(image.resize((x1 - x0, y1 - y0), resampling, box=box))
+        return resampled(self._first, x1 - x0, y1 - y0, box, cubic=resampling == BICUBIC)
 
     def _motion(self, fit: Fit) -> F64:
         """The step that aligns the edges best, robust against outliers."""

@@ -92,7 +92,7 @@ def locate(first: Prepared, second: Prepared) -> Geometry | None:
         None if they are too unlike for it.
     """
     found, best = whole_frame(first, second), -1.0
-    smooth = [(_smooth(a), _smooth(b)) for a, b in zip(first.levels, second.levels, strict=True)]
+    smooth = list(zip(first.smooth, second.smooth, strict=True))
     for start in _starts(first, second):
         # As it is; then from coarse to fine; then, if that failed, from a finer level.
         for level in (3, 0, 1):
@@ -132,9 +132,14 @@ def whole_frame(first: Prepared, second: Prepared) -> Geometry:
     return Geometry(across, (across - 1) / 2, down, (down - 1) / 2)
 
 
+_AS_IT_IS = Geometry(1.0, 0.0, 1.0, 0.0)
+
+
 def warped(plane: Plane, geometry: Geometry, width: int, height: int) -> Plane:
     """The first picture on the grid of the second, bilinearly; both have about the same scale."""
     high, wide = plane.shape[:2]
+    if geometry == _AS_IT_IS and (wide, high) == (width, height):
+        return plane
     x = wide * (geometry.across * (0.5 / width - 0.5) + geometry.right + 0.5) - 0.5
     y = high * (geometry.down * (0.5 / height - 0.5) + geometry.below + 0.5) - 0.5
     across, down = geometry.across * wide / width, geometry.down * high / height
@@ -143,10 +148,6 @@ def warped(plane: Plane, geometry: Geometry, width: int, height: int) -> Plane:
     return cv2.warpAffine(
         plane, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
-
-
-def _smooth(plane: Plane) -> Plane:
-    return cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 0.7)
 
 
 def _align(first: Plane, second: Plane, geometry: Geometry, iterations: int) -> Geometry:
@@ -333,7 +334,7 @@ def _likeness(first: Plane, second: Plane, geometry: Geometry) -> float:
     return round(_correlation(first, second, *geometry), 6)
 
 
-@compiled
+@partial(compiled, fast=True)
 def _correlation(
     first: Any, second: Any, across: float, right: float, down: float, below: float
 ) -> float:

@@ -1,4 +1,8 @@
-"""Pictures made smaller by averages of areas, as by OpenCV's INTER_AREA, in a third of the time."""
+"""Pictures scaled by averages of areas, as by OpenCV's INTER_AREA, or by Pillow's filters.
+
+Pillow's filters have more weights. So eight rows are made at a time, both directions are vectors,
+and it takes half of Pillow's time.
+"""
 
 from __future__ import annotations
 
@@ -64,3 +68,83 @@ def _average(
                 line[x] += shares[x] * row[lefts[x] + by]
         for x in range(len(lefts)):
             out[y, x] = np.uint8(line[x])
+
+
+def resampled(
+    plane: Plane, width: int, height: int, box: tuple[float, float, float, float], cubic: bool
+) -> Plane:
+    """As Pillow's ``resize`` of a grey picture with BICUBIC or BOX, but for rounding.
+
+    Args:
+        box: left, top, right, bottom of the part that is scaled, in pixels.
+    """
+    (high, wide), (left, top, right, bottom) = plane.shape, map(float, box)
+    out = np.empty((height, width), np.uint8)
+    down = _filter_taps(top, bottom, high, height, cubic)
+    across = _filter_taps(left, right, wide, width, cubic)
+    _resample(np.ascontiguousarray(plane), *down, *across, out)
+    return out
+
+
+@compiled
+def _filter_taps(low: float, high: float, pixels: int, wanted: int, cubic: bool) -> Any:
+    """As `_taps`, for a part of a line, with the weights of Pillow's filters."""
+    scale = (high - low) / wanted
+    stretch = max(scale, 1.0)
+    reach = (2.0 if cubic else 0.5) * stretch
+    shares = np.zeros((2 * int(np.ceil(reach)) + 1, wanted), np.float32)
+    first = np.empty(wanted, np.int32)
+    for at in range(wanted):
+        centre = low + (at + 0.5) * scale
+        first[at] = max(int(centre - reach + 0.5), 0)
+        count, total = min(int(centre + reach + 0.5), pixels) - first[at], 0.0
+        for tap in range(count):
+            away = (first[at] + tap - centre + 0.5) * (1 / stretch)
+            share = _cubic(abs(away)) if cubic else 1.0 if -0.5 < away <= 0.5 else 0.0
+            shares[tap, at] = share
+            total += share
+        for tap in range(count):
+            shares[tap, at] /= np.float32(total)
+    return first, shares
+
+
+@compiled
+def _cubic(away: float) -> float:
+    if away < 1:
+        return (1.5 * away - 2.5) * away * away + 1
+    return ((2.5 - 0.5 * away) * away - 4) * away + 2 if away < 2 else 0.0
+
+
+# Rows that are made at a time.
+_ROWS = 8
+
+
+@partial(compiled, fast=True)
+def _resample(plane: Any, tops: Any, down: Any, lefts: Any, across: Any, out: Any) -> None:
+    wide, taps, height = plane.shape[1], len(across), len(tops)
+    row, line = np.empty(wide, np.float32), np.empty(_ROWS, np.float32)
+    # Pixels of the rows, side by side, and zeros beyond their end.
+    rows = np.zeros((wide + taps, _ROWS), np.float32)
+    for start in range(0, height, _ROWS):
+        count = min(_ROWS, height - start)
+        for number in range(count):
+            row[:] = 0
+            for tap in range(len(down)):
+                share = down[tap, start + number]
+                if share == 0:
+                    continue
+                source = plane[tops[start + number] + tap]
+                for x in range(wide):
+                    row[x] += share * np.float32(source[x])
+            for x in range(wide):
+                rows[x, number] = row[x]
+        for x in range(len(lefts)):
+            for number in range(_ROWS):
+                line[number] = np.float32(0.5)
+            for tap in range(taps):
+                share, pixel = across[tap, x], rows[lefts[x] + tap]
+                for number in range(_ROWS):
+                    line[number] += share * pixel[number]
+            for number in range(count):
+                value = line[number]
+                out[start + number, x] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.compare.prepared import contrast, strongest
+from cauldron.transforms.matching.compare.neighbours import contrast, strongest
 from cauldron.transforms.matching.compare.scaling import Plane
 
 # 64-bit floats.

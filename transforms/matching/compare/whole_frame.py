@@ -15,18 +15,15 @@ go through the full comparison.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from cauldron.transforms.matching.compare.prepared import (
-    Prepared,
-    cell_maxima,
-    contrast,
-)
+from cauldron.transforms.matching.compare.neighbours import CELL, cell_maxima, ink_of
+from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.scaling import Plane, averaged
 
-CELL = 8
 # Grey levels of contrast in a cell that has ink.
 INK = 40
 _FEWEST_INKED = 64
@@ -119,16 +116,19 @@ def small_frames(first: Prepared, second: Prepared) -> WholeFrame:
 
     Which may show that the pictures are different, or on different frames, never that they agree.
     """
-    found = _laid(first.levels[-1], second.levels[-1])
+    found = _laid(first.levels[-1], second.levels[-1], lambda: first.ink_small, second.ink_small)
     return found._replace(scaled=first.greys.shape != second.greys.shape)
 
 
 def whole_frames(first: Prepared, second: Prepared) -> WholeFrame:
     """Compare two pictures as if both showed the same frame; `first` has no fewer pixels."""
-    return _laid(first.greys, second.greys)
+    return _laid(first.greys, second.greys, lambda: first.ink, second.ink)
 
 
-def _laid(a: Plane, b: Plane) -> WholeFrame:
+def _laid(a: Plane, b: Plane, first_ink: Callable[[], Plane], second_ink: Plane) -> WholeFrame:
+    """Args:
+    first_ink: of `a`, not called if it is scaled.
+    """
     scaled = a.shape != b.shape
     if scaled:
         height, width = b.shape
@@ -138,7 +138,7 @@ def _laid(a: Plane, b: Plane) -> WholeFrame:
     # Less the difference of the surroundings, so that another brightness is no other stroke.
     error = cv2.absdiff(cv2.GaussianBlur(apart, _BLUR, 0.8), cv2.blur(apart, _AROUND))
     cells = inner_maxima(error)
-    ink = cells[inked(a, b)]
+    ink = cells[np.maximum(ink_of(a) if scaled else first_ink(), second_ink) > INK]
     median = float(np.median(ink)) if len(ink) >= _FEWEST_INKED else float("inf")
     return WholeFrame(float(cells.max()), median, noise_of(ink), scaled)
 
@@ -152,7 +152,8 @@ def inner_maxima(errors: Plane) -> Plane:
 
 def inked(first: Plane, second: Plane) -> Plane:
     """Which cells have ink in either picture."""
-    return cell_maxima(cv2.max(contrast(first), contrast(second)), CELL) > INK
+    both: Plane = np.maximum(ink_of(first), ink_of(second)) > INK
+    return both
 
 
 def noise_of(errors: Plane) -> float:

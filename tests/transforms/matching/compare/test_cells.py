@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from cauldron.transforms.matching.compare.cells import cell_errors
-from cauldron.transforms.matching.compare.prepared import cell_maxima
+from cauldron.transforms.matching.compare.neighbours import cell_maxima
 from cauldron.transforms.matching.compare.scaling import Plane
 
 

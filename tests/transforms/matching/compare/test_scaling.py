@@ -1,11 +1,12 @@
-"""Averages of areas are those of OpenCV."""
+"""Averages of areas are those of OpenCV, other filters those of Pillow."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 import pytest
-from cauldron.transforms.matching.compare.scaling import averaged
+from cauldron.transforms.matching.compare.scaling import averaged, resampled
+from PIL import Image
 
 SHAPES = [
     ((300, 200), (300, 200)),
@@ -35,3 +36,25 @@ def test_a_part_of_a_larger_picture_may_be_given():
     plane = np.arange(200 * 200, dtype=np.uint32).astype(np.uint8).reshape(200, 200)
     part = plane[10:110, 20:140]
     assert np.array_equal(averaged(part, 60, 50), averaged(part.copy(), 60, 50))
+
+
+@pytest.mark.parametrize("cubic", [True, False])
+@pytest.mark.parametrize(
+    ("size", "box"),
+    [
+        ((50, 60), (0, 0, 77, 101)),
+        ((50, 60), (3.25, 2.5, 70.75, 99.5)),
+        ((77, 101), (0, 0, 77, 101)),
+        ((90, 130), (1.3, 0, 75, 100.2)),
+        ((24, 24), (0, 0, 76.9, 100.9)),
+    ],
+)
+def test_other_filters_are_pillows(
+    size: tuple[int, int], box: tuple[float, float, float, float], cubic: bool
+):
+    plane = np.random.default_rng(2).integers(80, 160, (101, 77), dtype=np.uint8)  # not clipped
+    found = resampled(plane, *size, box, cubic)
+    kind = Image.Resampling.BICUBIC if cubic else Image.Resampling.BOX
+    expected = np.asarray(Image.fromarray(plane).resize(size, kind, box=box))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(np.int16) - expected).max() <= 1

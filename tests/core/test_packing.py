@@ -48,3 +48,32 @@ def test_a_window_of_1024_rows_wastes_less_than_a_percent():
 def test_packing_never_needs_more_bins_than_best_fit_decreasing():
     for lengths in (lengths_like_sft(500), [3600] * 40 + [2900] * 30 + [4500] * 50):
         assert len(pack(lengths, CAPACITY)) <= len(best_fit(lengths, CAPACITY))
+
+
+def plain_subset_sums(lengths: list[int], capacity: int) -> list[list[int]]:
+    """As `subset_sums`, by sets: one bin after the other, longest items first, until it is full."""
+    left = sorted(range(len(lengths)), key=lambda item: -lengths[item])
+    bins = []
+    while left:
+        first, *others = left
+        room = capacity - lengths[first]
+        # The items that were chosen for a sum, when it was first found.
+        found: dict[int, list[int]] = {0: []}
+        for item in others:
+            if max(found) >= max(0, room - capacity // 1024):
+                break
+            for total, items in list(found.items()):
+                if total + lengths[item] <= room:
+                    found.setdefault(total + lengths[item], [*items, item])
+        chosen = [first, *found[max(found)]]
+        bins.append(chosen)
+        left = [item for item in left if item not in chosen]
+    return bins
+
+
+@pytest.mark.parametrize("kinds", [[7], [7, 11], [3, 3, 40], [97, 310, 455, 99], [0, 5, 100]])
+def test_equal_lengths_are_packed_as_if_each_item_was_looked_at(kinds):
+    rng = np.random.Generator(np.random.Philox(len(kinds)))
+    for capacity in (100, 1000):
+        lengths = [min(capacity, int(n)) for n in rng.choice(kinds, 60)]
+        assert subset_sums(lengths, capacity) == plain_subset_sums(lengths, capacity)
