@@ -120,9 +120,9 @@ def views_to_compare(first: Array, second: Array, limits: Limits) -> list[list[t
         whole, least = bool(found.near[0, at]), int(rank[best[at], at])
         chosen = [PAIRINGS[0]] if whole or least == 1 << 20 else []
         if least < 1 << 20 and not (whole and alike[at]):
-            other = PAIRINGS[1 + int(best[at])]
+            nearest = PAIRINGS[1 + int(best[at])]
             nearer = least + _NEARER < int(found.distance256[0, at])
-            chosen = [other, *chosen] if nearer else [*chosen, other]
+            chosen = [nearest, *chosen] if nearer else [*chosen, nearest]
         views.append(chosen)
     return views
 
