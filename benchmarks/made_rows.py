@@ -113,6 +113,9 @@ def _images(rng: np.random.Generator, count: int, offsets: np.ndarray) -> pa.Lis
         "phash256": [hash_.tobytes() for hash_ in pictures["phash256"]],
         "ground": np.full(count, 128),
         "loss": np.zeros(count),
+        "content": pa.nulls(
+            count, CORPUS_SCHEMA.field("image_info").type.value_type["content"].type
+        ),
         "offset": offsets,
         "length": np.full(count, IMAGE_BYTES),
     }

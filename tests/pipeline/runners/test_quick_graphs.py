@@ -98,3 +98,14 @@ def test_a_view_parses_once(plain: pytest.MonkeyPatch) -> None:
     options = PipelineOptions(["--own=y"])
     assert [options.view_as(Own).own for _ in range(3)] == ["y"] * 3
     assert len(parsed) == 1
+
+
+def test_an_unknown_beam_is_left_as_it_is(plain: pytest.MonkeyPatch) -> None:
+    read, view = core.get_function_args_defaults, PipelineOptions.view_as
+    plain.setattr(beam, "__version__", "2.78.0")
+    quick_graphs.install()
+    assert core.get_function_args_defaults is read
+    assert PipelineOptions.view_as is view
+    plain.setattr(beam, "__version__", "2.77.0")
+    quick_graphs.install()
+    assert core.get_function_args_defaults is not read
