@@ -30,13 +30,14 @@ class CompactList(Sequence[T], Generic[T]):
     """
 
     def __init__(self, kind: type[T], items: Iterable[T] = ()) -> None:
-        self._kind: Any = kind
+        self._kind = kind
+        adapter = _adapter(cast(Any, kind))
         self._chunks: list[bytes] = []
         self._rest: list[T] = []
         for item in items:
             self._rest.append(item)
             if len(self._rest) == _CHUNK:
-                self._chunks.append(zlib.compress(_adapter(self._kind).dump_json(self._rest), 1))
+                self._chunks.append(zlib.compress(adapter.dump_json(self._rest), 1))
                 self._rest = []
 
     def __len__(self) -> int:
@@ -71,7 +72,7 @@ class CompactList(Sequence[T], Generic[T]):
 
     def _chunk(self, number: int) -> list[T]:
         text = zlib.decompress(self._chunks[number])
-        return cast(list[T], _adapter(self._kind).validate_json(text))
+        return cast(list[T], _adapter(cast(Any, self._kind)).validate_json(text))
 
 
 @lru_cache(maxsize=16)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import imagehash
+import numpy as np
 
 from cauldron.core.errors import NotKept
 from cauldron.core.sections.rules import ImageRules
@@ -47,8 +48,7 @@ def distance(data: bytes, info: Mapping[str, Any]) -> float | None:
             grey = image.convert("L")
     except NotKept:
         return None
-    darkest, lightest = grey.getextrema()
-    if lightest - darkest < _FLAT:
+    if np.ptp(np.asarray(grey)) < _FLAT:
         return None
     return max(
         _share(imagehash.phash(grey), f"{info['phash']:016x}"),

@@ -12,8 +12,9 @@ from typing import Any
 import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
+from cauldron.transforms.matching.compare.neighbours import CELL
 from cauldron.transforms.matching.compare.scaling import Plane
-from cauldron.transforms.matching.compare.whole_frame import CELL, RIM
+from cauldron.transforms.matching.compare.whole_frame import RIM
 
 # Gain and offset are fitted around each pixel, over so many pixels to each side.
 _AROUND = 8

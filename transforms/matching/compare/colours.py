@@ -99,7 +99,9 @@ def _products(one: Any, other: Any, least: float) -> tuple[int, float, float, fl
     """How many values are at least so far apart; sums of squares of one, of both, of the other."""
     differing, square, shared, other_square = 0, 0.0, 0.0, 0.0
     for y in range(len(one)):
-        aa = ab = bb = np.float32(0)
+        aa: Any = np.float32(0)
+        ab: Any = np.float32(0)
+        bb: Any = np.float32(0)
         for x in range(one.shape[1]):
             for channel in range(2):
                 a, b = one[y, x, channel], other[y, x, channel]

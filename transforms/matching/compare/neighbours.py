@@ -62,11 +62,11 @@ def _cell_maxima(plane: Any, side: int, out: Any) -> None:
 
 @compiled
 def _edge_strength(greys: Any) -> int:
-    total = 0
+    total: Any = 0
     for y in range(1, len(greys) - 1):
         above, here, below, line = greys[y - 1], greys[y], greys[y + 1], np.int32(0)
         for x in range(1, greys.shape[1] - 1):
             around = np.int32(above[x]) + np.int32(below[x]) + np.int32(here[x - 1])
             line += np.int32(abs(np.int32(4) * here[x] - around - np.int32(here[x + 1])))
         total += line
-    return total
+    return total  # type: ignore[no-any-return]

@@ -80,9 +80,9 @@ def resampled(
     """
     (high, wide), (left, top, right, bottom) = plane.shape, map(float, box)
     out = np.empty((height, width), np.uint8)
-    down = _filter_taps(top, bottom, high, height, cubic)
-    across = _filter_taps(left, right, wide, width, cubic)
-    _resample(np.ascontiguousarray(plane), *down, *across, out)
+    tops, down = _filter_taps(top, bottom, high, height, cubic)
+    lefts, across = _filter_taps(left, right, wide, width, cubic)
+    _resample(np.ascontiguousarray(plane), tops, down, lefts, across, out)
     return out
 
 
