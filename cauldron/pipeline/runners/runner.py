@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 # Dataflow's messages as Beam logs them: a time, the importance, the text.
 _DATAFLOW_MESSAGE = re.compile(r"^.*?\bJOB_MESSAGE_ERROR: ")
 
+# Errors whose text was written for the user, by whatever path Python names them.
+_OWN_ERROR = re.compile(r"^(\w+\.)*(CauldronError|UsageError|SourceUnavailable): ")
+
 # The last line of the traceback of an allocation that failed: Python's, NumPy's, Arrow's, OpenCV's.
 # Beam wraps an exception without a text in a RuntimeError.
 _MEMORY = re.compile(
@@ -210,12 +213,17 @@ def innermost(error: BaseException, logged: Sequence[str] = ()) -> str:
 
 
 def _cause(texts: Sequence[str]) -> str | None:
-    """The last line that starts with an exception's name, without what Beam adds to it."""
+    """The last line that starts with an exception's name, without what Beam adds to it.
+
+    The names of our own errors are left out.
+    """
     lines = [
         _DATAFLOW_MESSAGE.sub("", line).strip() for text in texts for line in text.splitlines()
     ]
     causes = [line for line in lines if ": " in line and _last_part(line).isidentifier()]
-    return causes[-1].split(" [while running")[0].strip() if causes else None
+    if not causes:
+        return None
+    return _OWN_ERROR.sub("", causes[-1].split(" [while running")[0].strip())
 
 
 def _out_of_memory(

@@ -73,7 +73,12 @@ CAUSES = {
     "in one line": (
         failed("None"),
         ("2026-11-28T10:00:00Z: JOB_MESSAGE_ERROR: cauldron.core.errors.CauldronError: no",),
-        "CauldronError: no",
+        "mix failed: no",
+    ),
+    "our own, of a worker": (
+        failed("None"),
+        (f"{TRACE}\ncauldron.core.errors.CauldronError: pillow differs [while running 'x']",),
+        "mix failed: pillow differs",
     ),
     "of the service": (
         failed("Workflow failed. Causes: project p has not enough CPUs quota"),
