@@ -138,7 +138,7 @@ def test_alterations_do_what_their_names_say(pictures):
             cut = 2 * round(width * percent / 100)
             assert width - family[f"crop {percent}"].width == cut
         wider = family["border"].width - width
-        assert 2 <= wider <= 2 * round(0.03 * max(width, height))
+        assert 2 <= wider <= 2 * round(0.08 * max(width, height))
         assert family["border"].height - height == wider
         assert _mean(family["darker 20"]) < _mean(family["darker 10"]) < _mean(family["base"])
         assert _mean(family["base"]) <= _mean(family["brighter 10"])

@@ -97,23 +97,26 @@ def _refined(picture: GreyPicture, blocks: tuple[int, int, int, int], level: int
     x0, y0, x1, y1 = 0, 0, width, height
     if left:
         low, end = near(left, across, width)
-        x0 = low + _first(grey.crop((low, 0, end, height)), level, 0)
+        x0 = low + _first(grey, (low, 0, end, height), level, 0)
     if top:
         low, end = near(top, down, height)
-        y0 = low + _first(grey.crop((0, low, width, end)), level, 1)
+        y0 = low + _first(grey, (0, low, width, end), level, 1)
     if right < wide:
         low, end = near(right - 1, across, width)
-        x1 = end - _first(grey.crop((low, 0, end, height)), level, 0, -1)
+        x1 = end - _first(grey, (low, 0, end, height), level, 0, -1)
     if below < high:
         low, end = near(below - 1, down, height)
-        y1 = end - _first(grey.crop((0, low, width, end)), level, 1, -1)
+        y1 = end - _first(grey, (0, low, width, end), level, 1, -1)
     return Box(x0, y0, max(x1 - x0, 0), max(y1 - y0, 0))
 
 
-def _first(strip: Image.Image, level: int, axis: int, step: int = 1) -> int:
+def _first(
+    grey: Image.Image, strip: tuple[int, int, int, int], level: int, axis: int, step: int = 1
+) -> int:
     """How many columns (axis 0) or rows (axis 1) of a strip are rim, from its beginning or end."""
-    data = b"".join(raw_pixels(strip, strip.width * strip.height))
-    pixels = np.frombuffer(data, np.uint8).reshape(strip.height, strip.width)
+    width, height = strip[2] - strip[0], strip[3] - strip[1]
+    data = b"".join(raw_pixels(grey, width * height, strip))
+    pixels = np.frombuffer(data, np.uint8).reshape(height, width)
     found = np.flatnonzero(_is_other(pixels, level).any(axis=axis)[::step])
     return int(found[0]) if len(found) else 0
 

@@ -115,8 +115,10 @@ def _content(picture: GreyPicture, size: tuple[int, int]) -> Content | None:
     box = content_box(picture)
     if box is None:
         return None
-    right, below = box.left + box.width, box.top + box.height
-    inside = GreyPicture.of(picture.grey.crop((box.left, box.top, right, below)))
+    part = (box.left, box.top, box.left + box.width, box.top + box.height)
+    pixels = b"".join(raw_pixels(picture.grey, box.width * box.height, part))
+    size_inside = (box.width, box.height)
+    inside = GreyPicture.of(Image.frombuffer("L", size_inside, pixels, "raw", "L", 0, 1))
     if is_blank(ground_of(inside)):
         return None
     stored = box.scaled(size[0] / picture.grey.width, size[1] / picture.grey.height)
