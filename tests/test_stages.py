@@ -174,9 +174,10 @@ def test_the_sample_s_stages_fill_their_sequences(staged: Built) -> None:
         assert budget.sequences is not None
         totals = manifest.totals
         tokens = totals.text_tokens + totals.image_tokens
-        # The rest are the marks around tiles, the template, and what packing leaves empty.
+        # The rest are the marks around tiles, the template, and what packing leaves empty: much of
+        # a few sequences. Wrong by a tile's tokens or by a pass, it would be a half or twice that.
         filled = tokens / (budget.sequences * recipe.stage(name).sequence_length)
-        assert 0.75 < filled < 1.0, (name, filled)
+        assert 0.65 < filled < 1.0, (name, filled)
 
 
 @pytest.mark.slow
