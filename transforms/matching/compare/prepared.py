@@ -11,11 +11,12 @@ import io
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.neighbours import ink_of, sharpness_of
 from cauldron.transforms.matching.compare.scaling import Plane, averaged, resampled
 from cauldron.transforms.pictures.content import RIM_LEVELS, Box, is_content
@@ -153,18 +154,12 @@ def without_rim(pixels: Plane) -> tuple[Plane, Rim] | None:
     """
     height, width = pixels.shape[:2]
     best, rim = Box(0, 0, width, height), None
-    for corner in (pixels[0, 0], pixels[-1, -1]):
+    channels = pixels.reshape(height, width, -1)
+    for corner in (channels[0, 0], channels[-1, -1]):
         levels = np.broadcast_to(corner, 3).astype(int)
-        low, high = (
-            np.clip(levels + by, 0, 255).tolist()[: pixels[0, 0].size]
-            for by in (-RIM_LEVELS, RIM_LEVELS)
-        )
-        inside = cv2.inRange(pixels, np.array(low, np.uint8), np.array(high, np.uint8))
-        lines = (cv2.reduce(inside, axis, cv2.REDUCE_MIN).ravel() == 0 for axis in (0, 1))
-        columns, rows = (np.flatnonzero(line) for line in lines)
-        if not len(rows):
+        x0, y0, x1, y1 = _bounds(channels, corner.astype(np.int32), RIM_LEVELS)
+        if x1 == 0:
             return None
-        x0, y0, x1, y1 = (int(at) for at in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
         box = Box(x0, y0, x1 - x0, y1 - y0)
         if box.width * box.height < best.width * best.height:
             around = min(x0, y0, width - x1, height - y1) > 0
@@ -174,6 +169,44 @@ def without_rim(pixels: Plane) -> tuple[Plane, Rim] | None:
         return None
     x0, y0 = best.left, best.top
     return pixels[y0 : y0 + best.height, x0 : x0 + best.width], rim
+
+
+@compiled
+def _bounds(pixels: Any, colour: Any, most: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is further from a colour; all 0 if nothing is.
+
+    It reads the rim and little more. OpenCV's `reduce` took 4 ms for the columns of a page.
+    """
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = width, height, 0, 0
+    for y in range(height):
+        for x in range(left):
+            if _is_off(pixels[y, x], colour, most):
+                left, top = x, min(top, y)
+                break
+    if left == width:
+        return 0, 0, 0, 0
+    for y in range(top, height):
+        for x in range(width - 1, right - 1, -1):
+            if _is_off(pixels[y, x], colour, most):
+                right = x + 1
+                break
+    for y in range(height - 1, top - 1, -1):
+        for x in range(left, right):
+            if _is_off(pixels[y, x], colour, most):
+                bottom = y + 1
+                break
+        if bottom:
+            break
+    return left, top, right, bottom
+
+
+@compiled
+def _is_off(pixel: Any, colour: Any, most: int) -> bool:
+    off = False
+    for channel in range(len(colour)):
+        off |= abs(np.int32(pixel[channel]) - colour[channel]) > most
+    return off
 
 
 def prepare_pixels(pixels: Plane) -> Prepared:

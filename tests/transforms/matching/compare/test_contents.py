@@ -6,6 +6,7 @@ import io
 
 import numpy as np
 import pytest
+from cauldron.transforms.matching.compare import prepared
 from cauldron.transforms.matching.compare.comparer import comparable, verdict
 from cauldron.transforms.matching.compare.prepared import prepare, prepare_views, without_rim
 from cauldron.transforms.matching.records import DIFFERENT, PICTURE, SAME, Limits
@@ -111,3 +112,18 @@ FAR = (1 << 40) - 1
 def test_views_whose_hashes_are_near_are_compared(first, second, margins, views):
     both = pictures(first, second, margins=margins)
     assert views_to_compare(both[:1], both[1:], LIMITS) == [views]
+
+
+def test_bounds_are_those_of_every_pixel_that_is_off() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        height, width, channels = *rng.integers(1, 40, 2), rng.choice([1, 3])
+        pixels = np.full((height, width, channels), rng.integers(0, 256), np.uint8)
+        for _ in range(rng.integers(0, 4)):
+            pixels[rng.integers(height), rng.integers(width)] = rng.integers(0, 256, channels)
+        colour = pixels[0, 0].astype(np.int32)
+        rows, columns = np.nonzero((np.abs(pixels - colour) > 8).any(axis=2))
+        expected = (0, 0, 0, 0)
+        if len(rows):
+            expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert prepared._bounds(pixels, colour, 8) == expected
