@@ -157,7 +157,7 @@ def test_when_the_first_rank_fails_early_the_others_do_not_wait(
     # A later start is not told of it.
     monkeypatch.setattr(first_rank, "PATIENCE", 0.0)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    monkeypatch.setattr(first_rank, "_lives", lambda pid: False)
+    monkeypatch.setattr(first_rank, "is_alive", lambda pid: False)
     with pytest.raises(CauldronError, match="has not begun"), working_folder(URL):
         pass
 

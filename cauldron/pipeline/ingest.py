@@ -9,9 +9,8 @@ one file is read for each corpus. Of its lines 0.1 kB each stay, compressed.
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -173,18 +172,19 @@ def _tokenizer(spec: str) -> Tokenizer:
 def _read(markers: Markers) -> _Made:
     total, lost = PartCounts(), 0
 
-    def part(number: int, mark: dict[str, Any]) -> CorpusPart:
+    def counted() -> Iterator[CorpusPart]:
         nonlocal lost
-        assert mark["part"] == number, markers.folder
-        for name, value in mark.pop("counts").items():
-            if isinstance(value, dict):
-                getattr(total, name).update(Counter(value))
-            else:
-                setattr(total, name, getattr(total, name) + value)
-        lost += mark.pop("lost_bytes", 0)  # the marker of an earlier version has none
-        return CorpusPart(**mark)
+        for number, mark in enumerate(markers.read()):
+            assert mark["part"] == number, markers.folder
+            for name, value in mark.pop("counts").items():
+                if isinstance(value, dict):
+                    getattr(total, name).update(Counter(value))
+                else:
+                    setattr(total, name, getattr(total, name) + value)
+            lost += mark.pop("lost_bytes", 0)  # the marker of an earlier version has none
+            yield CorpusPart(**mark)
 
-    parts = CompactList(CorpusPart, itertools.starmap(part, enumerate(markers.read())))
+    parts = CompactList(CorpusPart, counted())
     return _Made(parts, total.to_json(), lost)
 
 

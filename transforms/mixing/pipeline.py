@@ -330,8 +330,8 @@ def _sum_group(keyed: tuple[int, Iterable[_Sums]]) -> _Sums:
 
 
 def _write_summary(_: str, run: MixRun, sums: Iterable[_Sums]) -> str:
+    shards = MixPlan.read(run.plan_path).shards
     # A repeated step may find no marker to add up.
-    if run.finished() is None:
-        run.finish(sum_markers(sums))
-    run.remove_markers()
+    if run.finished() is not None or run.finish(sum_markers(sums), shards):
+        run.remove_markers(shards)
     return run.summary_path

@@ -59,18 +59,17 @@ class MixRun:
         except FileNotFoundError:
             return None
 
-    def finish(self, sums: dict[str, Any]) -> None:
-        """Write the summary of a run, and if it is that of all shards, that it is."""
+    def finish(self, sums: dict[str, Any], shards: int) -> bool:
+        """Write the summary of a run, and if it is that of all shards, that it is; whether so."""
         write_summary(self.summary_path, sums)
-        count = MixPlan.read(self.plan_path).shards
-        if count and len(sums["shards"]) == count:
-            storage.create(self.finished_path, json.dumps({"run": self.name}).encode())
+        if not shards or len(sums["shards"]) != shards:
+            return False
+        storage.create(self.finished_path, json.dumps({"run": self.name}).encode())
+        return True
 
-    def remove_markers(self) -> None:
-        """Remove those of all shards, if a run is finished."""
-        if self.finished() is not None:
-            count = MixPlan.read(self.plan_path).shards
-            Markers(self.job.folder, "", count, with_count=True).remove()
+    def remove_markers(self, shards: int) -> None:
+        """Remove those of all shards, once a run is finished."""
+        Markers(self.job.folder, "", shards, with_count=True).remove()
 
     def progress(self) -> tuple[int, int] | None:
         """How many shards are done, and of how many; None before they are planned."""

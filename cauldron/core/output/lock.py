@@ -139,7 +139,7 @@ def _check_stale(path: str, found: bytes) -> None:
     with contextlib.suppress(ValueError):  # empty for a moment, while its owner creates it
         owner |= json.loads(found)
     here = _here().items() <= owner.items()
-    if age > STALE_SECONDS or (here and not _is_alive(owner["pid"])):
+    if age > STALE_SECONDS or (here and not is_alive(owner["pid"])):
         return
     raise CauldronError(
         f"{path.rpartition('/')[0]}: process {owner['pid']} on {owner['host']} is building here "
@@ -148,7 +148,8 @@ def _check_stale(path: str, found: bytes) -> None:
     )
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there, of whatever user."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

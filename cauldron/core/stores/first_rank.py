@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cauldron.core.errors import CauldronError
+from cauldron.core.output.lock import is_alive
 
 # Between the starts of two ranks.
 PATIENCE = 120.0
@@ -48,7 +49,7 @@ def wait_for_first(path: Path) -> None:
     doubtful, gone = time.monotonic() + _DOUBT, time.monotonic() + PATIENCE
     while True:
         found, now = _read(path), time.monotonic()
-        lives = _lives(found.get("pid"))
+        lives = "pid" in found and is_alive(found["pid"])
         if found.get("launch") == _launch():
             if found["state"] == "failed":
                 raise CauldronError("the first rank failed before the ranks met")
@@ -82,15 +83,3 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     return found
-
-
-def _lives(pid: int | None) -> bool:
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -99,7 +99,7 @@ def test_shards_that_are_there_are_not_written_again(
     write_rows(tmp_path / "c")
     first = Written(monkeypatch)
     with monkeypatch.context() as killed:  # after its summary, before it is said to be finished
-        killed.setattr(MixRun, "remove_markers", lambda run: None)
+        killed.setattr(MixRun, "remove_markers", lambda run, shards: None)
         run = mix(tmp_path, stage_of())
     storage.remove(run.finished_path)
     assert first.job is not None

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.cells import cell_errors
-from cauldron.transforms.matching.compare.neighbours import cell_maxima
+from cauldron.transforms.matching.compare.neighbours import cell_maxima, ink_of
 from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.refinement import Fit, refine
 from cauldron.transforms.matching.compare.registration import (
@@ -281,7 +281,7 @@ def _structure(fit: Fit, scale: float, drawing: bool, bar: float) -> float:
     errors, ended = cell_errors(fit.predicted(), fit.second, bar * MOST_ROOM)
     if ended:
         return float(errors.max()) / MOST_ROOM
-    noise = noise_of(errors[inked(fit.first, fit.second)])
+    noise = noise_of(errors[inked(ink_of(fit.first), ink_of(fit.second))])
     # Clipped colours leave errors that no tone of grey levels explains.
     unit = max(room(noise), _NOISE_OTHER_LIGHT if fit.other_light else 0.0)
     worst = float(errors.max()) / unit

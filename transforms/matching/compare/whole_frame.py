@@ -126,9 +126,7 @@ def whole_frames(first: Prepared, second: Prepared) -> WholeFrame:
 
 
 def _laid(a: Plane, b: Plane, first_ink: Callable[[], Plane], second_ink: Plane) -> WholeFrame:
-    """Args:
-    first_ink: of `a`, not called if it is scaled.
-    """
+    """Lay `a` on `b`. The ink of `a` is asked for only if it need not be scaled."""
     scaled = a.shape != b.shape
     if scaled:
         height, width = b.shape
@@ -138,7 +136,7 @@ def _laid(a: Plane, b: Plane, first_ink: Callable[[], Plane], second_ink: Plane)
     # Less the difference of the surroundings, so that another brightness is no other stroke.
     error = cv2.absdiff(cv2.GaussianBlur(apart, _BLUR, 0.8), cv2.blur(apart, _AROUND))
     cells = inner_maxima(error)
-    ink = cells[np.maximum(ink_of(a) if scaled else first_ink(), second_ink) > INK]
+    ink = cells[inked(ink_of(a) if scaled else first_ink(), second_ink)]
     median = float(np.median(ink)) if len(ink) >= _FEWEST_INKED else float("inf")
     return WholeFrame(float(cells.max()), median, noise_of(ink), scaled)
 
@@ -151,8 +149,8 @@ def inner_maxima(errors: Plane) -> Plane:
 
 
 def inked(first: Plane, second: Plane) -> Plane:
-    """Which cells have ink in either picture."""
-    both: Plane = np.maximum(ink_of(first), ink_of(second)) > INK
+    """Which cells have ink in either picture. Args: as `ink_of` returns them."""
+    both: Plane = np.maximum(first, second) > INK
     return both
 
 

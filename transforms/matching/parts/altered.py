@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.matching.compare.colours import colours_follow
 from cauldron.transforms.matching.compare.comparison import BAR
+from cauldron.transforms.matching.compare.neighbours import ink_of
 from cauldron.transforms.matching.compare.prepared import PALETTE, Prepared, colours_in
 from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.whole_frame import inked, inner_maxima, noise_of, room
@@ -239,6 +240,6 @@ def _score(error: F32, ours: Plane, theirs: Plane) -> float | None:
     """0.5 to 1 if what is not explained is noise, else None."""
     blurred = np.abs(cv2.GaussianBlur(error.astype(np.float32), _BLUR, 0.8))
     cells = inner_maxima(blurred)
-    noise = noise_of(cells[inked(ours, theirs)])
+    noise = noise_of(cells[inked(ink_of(ours), ink_of(theirs))])
     worst = float(cells.max()) / room(noise) / _BAR
     return None if worst > 1 else round(1 - (1 - BAR) * worst, 4)
