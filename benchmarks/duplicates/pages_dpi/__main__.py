@@ -61,7 +61,9 @@ def drawn_pages(count: int, seed: int) -> Iterator[Page]:
         text = [word for *_, word in words]
         at = rng.choice([i for i, word in enumerate(text) if _altered(rng, word) != word])
         changed = [*words[:at], (*words[at][:2], _altered(rng, text[at])), *words[at + 1 :]]
-        yield Page(f"{font} {size}", _pdf(words, font, size), 0, _pdf(changed, font, size))
+        yield Page(
+            f"{font} {size}", pdf_of_words(words, font, size), 0, pdf_of_words(changed, font, size)
+        )
 
 
 def _words(rng: random.Random, size: int) -> list[tuple[float, float, str]]:
@@ -89,7 +91,8 @@ def _altered(rng: random.Random, word: str) -> str:
     return word[:-1] + _LAST.get(word[-1], word[-1])
 
 
-def _pdf(words: list[tuple[float, float, str]], font: str, size: int) -> bytes:
+def pdf_of_words(words: list[tuple[float, float, str]], font: str, size: int) -> bytes:
+    """A page of A4. Args: words: as `_words` returns them."""
     text = "".join(f"1 0 0 1 {x:.2f} {y:.2f} Tm ({word}) Tj\n" for x, y, word in words)
     content = f"BT /F1 {size} Tf\n{text}ET".encode()
     return assembled(
