@@ -38,7 +38,7 @@ from cauldron.pipeline.runners.wheel import write_wheel
 # 60 MB/s and core here (benchmarks/README.md), and starting two workers takes about 4 s.
 SMALL_JOB_BYTES = 256 * 1024 * 1024
 
-# What one job may shuffle. Our local runner keeps it on disk, beside the output (`spilled.py`). Other
+# What one job may shuffle. Our local runner keeps it on disk, in the output (`spilled.py`). Other
 # runners on this machine may keep it in memory, four times over.
 DISK_SHUFFLE_BYTES = 5_000_000_000
 MEMORY_SHUFFLE_BYTES = 250_000_000

@@ -7,8 +7,8 @@ what the runner holds is a reference of some 40 bytes. The worker that gets a gr
 back. So the memory of both grows with the largest group, and no longer with all of them. Our
 transforms know nothing of it: they send arrays of many records as one value.
 
-The files are in ``OUT/_shuffle/<random>`` until the job ends, as large as all values together. What a
-killed build leaves there is removed by the next one with the same output.
+The files are in ``OUT/_shuffle/<random>`` until the job ends, as large as all values together. What
+a killed build leaves there is removed by the next one with the same output.
 """
 
 from __future__ import annotations
