@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from cauldron.sources.catalog import registry
@@ -97,6 +99,17 @@ def test_plan_json_is_one_object_per_stage_with_the_published_figures():
     assert set(line) >= {"rows", "answer_tokens", "weight", "epochs", "cause"}
     assert plan["totals"]["answer_tokens"] == pytest.approx(380_632_226, abs=1)
     assert len(plan["misprints"]) == 6
+
+
+def test_plan_and_sources_do_not_load_beam():
+    """It takes longer to import than both take to answer."""
+    code = (
+        "import sys\nfrom cauldron.cli import main\n"
+        "main(['sources'], standalone_mode=False)\n"
+        "main(['plan', 'idefics3'], standalone_mode=False)\n"
+        "sys.exit('apache_beam' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_sources_lists_all_with_licence_size_and_access():
