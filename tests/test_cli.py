@@ -134,7 +134,7 @@ def test_an_unforeseen_error_is_one_line_that_names_the_traceback(monkeypatch, t
         raise error
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("cauldron.inspect.tables.source_lines", fail)
+    monkeypatch.setattr("cauldron.inspect.tables.sources.source_lines", fail)
     found = run("sources", "--json")
     assert found.exit_code == 1
     (file,) = tmp_path.glob("cauldron-traceback-*")
@@ -148,7 +148,7 @@ def test_a_disk_error_is_one_line(monkeypatch):
     def fail():
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("cauldron.inspect.tables.source_lines", fail)
+    monkeypatch.setattr("cauldron.inspect.tables.sources.source_lines", fail)
     found = run("sources", "--json")
     assert (found.exit_code, len(found.output.splitlines())) == (1, 1)
     assert "No space left" in found.output
