@@ -10,7 +10,7 @@ from cauldron.core.output.docmatix import DocmatixManifest
 from cauldron.core.progress import Progress
 from cauldron.core.sections.docmatix import DocmatixRules
 from cauldron.core.sections.models import ModelRules
-from cauldron.inspect.docmatix_plan import DocmatixPlan, plan_of
+from cauldron.inspect.planning.docmatix import DocmatixPlan, plan_of
 from cauldron.pipeline.docmatix import DocmatixOptions, make_docmatix, select_documents
 from cauldron.pipeline.runners.runner import Launcher
 from cauldron.recipe import Recipe

@@ -8,7 +8,7 @@ from cauldron.core.disk import free_bytes
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import CorpusManifest
 from cauldron.core.shares import SourceCounts, solve
-from cauldron.inspect.basis import expected_lengths, pack_bytes
+from cauldron.inspect.planning.basis import expected_lengths, pack_bytes
 from cauldron.inspect.statistics import (
     expected_counts,
     published,
