@@ -15,7 +15,6 @@ build leaves is removed by the next one with the same output.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -30,7 +29,6 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from cauldron.core import storage
-from cauldron.core.errors import CauldronError
 
 FOLDER = "_shuffle-"
 URN = "cauldron:coder:spilled:v1"
@@ -54,7 +52,7 @@ class Files:
         self._open: dict[str, int] = {}
 
     def write(self, data: bytes) -> bytes:
-        """Keep a value; returns the reference to it. Raises CauldronError if the disk is full."""
+        """Keep a value; returns the reference to it. Raises OSError if the disk is full."""
         name = str(os.getpid())
         with self._lock:
             file, start, left = self._file(name), self._written, memoryview(data)
@@ -63,12 +61,8 @@ class Files:
                     done = os.pwrite(file, left, self._written)
                     left, self._written = left[done:], self._written + done
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise CauldronError(
-                    f"{self._folder}: the disk is full of what the job groups; free some space, "
-                    "and the same command goes on where it was"
-                ) from None
+                error.filename = os.path.join(self._folder, name)
+                raise
         return f"{name} {start} {len(data)}".encode()
 
     def read(self, reference: bytes) -> bytes:
