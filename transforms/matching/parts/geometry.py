@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 # Places that agree lie within this share of the training picture's longest side.
 _TOLERANCE = 0.012
+# Those that agree within this share of the tolerance count twice: in lines of text, letters beside
+# the right ones agree as well, though less closely.
+_CLOSE = 0.35
 _TRIES = 6_000
 # Hypotheses that are counted, of those that two features give.
 _COUNTED = 150
@@ -57,6 +60,7 @@ def place(
     a = theirs.astype(np.float64) * their_size
     b = ours.astype(np.float64) * size
     tolerance = _TOLERANCE * max(size)
+    close = _CLOSE * tolerance
     random = np.random.default_rng(len(a))
     first, second = random.integers(0, len(a), (2, _TRIES))
     span = a[second] - a[first]
@@ -69,34 +73,58 @@ def place(
     off = np.abs(moved - scale[:, None] * span).max(axis=1)
     longest = max(size) / max(their_size)
     good = (off < 2 * tolerance) & (scale > _SCALES[0] * longest) & (scale < _SCALES[1] * longest)
-    best: tuple[int, npt.NDArray[np.bool_]] | None = None
+    best: tuple[int, int, npt.NDArray[np.float64]] | None = None
     for at in np.flatnonzero(good)[:_COUNTED]:
         shift = b[first[at]] - scale[at] * a[first[at]]
-        near = np.abs(scale[at] * a + shift - b).max(axis=1) < tolerance
-        count = _places(a[near], tolerance / scale[at])
-        if best is None or count > best[0]:
-            best = count, near
-    if best is None or best[0] < FEWEST_AGREEING:
+        error = np.abs(scale[at] * a + shift - b).max(axis=1)
+        counts = [_places(a[error < one], tolerance / scale[at]) for one in (tolerance, close)]
+        if best is None or sum(counts) > best[0]:
+            best = sum(counts), counts[0], error
+    if best is None or best[1] < FEWEST_AGREEING:
         return None
-    return _refined(a, b, best[1], tolerance)
+    return _refined(a, b, best[2], tolerance)
 
 
-def _refined(a: F64, b: F64, near: npt.NDArray[np.bool_], tolerance: float) -> Placed | None:
+def _refined(a: F64, b: F64, error: F64, tolerance: float) -> Placed | None:
     """Least squares for each axis, with those that agree, three times."""
     fit = [(1.0, 0.0), (1.0, 0.0)]
     for _ in range(3):
+        near = error < tolerance
+        # Those that agree closely, if there are enough: others are letters beside the right ones.
+        closely = error < _CLOSE * tolerance
+        if _places(a[closely], tolerance) >= FEWEST_AGREEING:
+            near = closely
         if near.sum() < FEWEST_AGREEING:
             return None
         fit = [_line(a[near, axis], b[near, axis]) for axis in (0, 1)]
-        error = [np.abs(fit[axis][0] * a[:, axis] + fit[axis][1] - b[:, axis]) for axis in (0, 1)]
-        near = np.maximum(*error) < tolerance
+        apart = [np.abs(fit[axis][0] * a[:, axis] + fit[axis][1] - b[:, axis]) for axis in (0, 1)]
+        error = np.maximum(*apart)
+    fit, error = _one_scale(a, b, fit, error, tolerance)
     (across, right), (down, below) = fit
     if not 0.9 < across / down < 1 / 0.9:
         return None
-    agreeing = _places(a[near], tolerance / across)
+    agreeing = _places(a[error < tolerance], tolerance / across)
     if agreeing < FEWEST_AGREEING:
         return None
     return Placed(across, right, down, below, agreeing)
+
+
+def _one_scale(
+    a: F64, b: F64, fit: list[tuple[float, float]], error: F64, tolerance: float
+) -> tuple[list[tuple[float, float]], F64]:
+    """The same scale for both axes, if more features agree closely: it is mostly so, and mostly 1.
+
+    Letters beside the right ones pull at the scale along a line of text, not at the other.
+    """
+    near = error < tolerance
+    best, most = (fit, error), _places(a[error < _CLOSE * tolerance], tolerance)
+    for scale in (1.0, fit[0][0], fit[1][0]):
+        shifts = np.median(b[near] - scale * a[near], axis=0)
+        apart = np.abs(scale * a + shifts - b).max(axis=1)
+        agreeing = _places(a[apart < _CLOSE * tolerance], tolerance)
+        if agreeing > most:
+            best, most = ([(scale, float(shift)) for shift in shifts], apart), agreeing
+    return best
 
 
 def _line(x: F64, y: F64) -> tuple[float, float]:
