@@ -1,9 +1,9 @@
 """Where a benchmark picture lies in a training picture: one scale and a shift.
 
 Borders, crops, screens and collages move and scale a picture and do not turn it. So two features
-that met give a hypothesis, and so do many that moved alike if nothing was scaled. The one that most others agree
-with is refined by least squares.
-The pairs that are tried follow from the number of features alone.
+that met give a hypothesis, and so do many that moved alike if nothing was scaled. The one that most
+others agree with is refined by least squares. The pairs that are tried follow from the number of
+features alone.
 """
 
 from __future__ import annotations
