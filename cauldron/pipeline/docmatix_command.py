@@ -52,7 +52,7 @@ class DocmatixCommand:
     def plan(self, progress: Progress) -> DocmatixPlan:
         """Select the documents, and add up the requests on them."""
         options = self._options()
-        launcher = Launcher(options.beam_args, progress.say, progress.track)
+        launcher = Launcher(options.beam_args, progress.say, progress.track, output=options.output)
         selected = select_documents(options, launcher)
         model = options.rules.model
         max_tokens = model.max_tokens if model else _DEFAULT_MAX_TOKENS
@@ -67,7 +67,7 @@ class DocmatixCommand:
             self.url, self._model(options.rules), self.key_from, concurrency=self.concurrency
         )
         limits = Limits(self.max_requests, self.max_cost, self.prices() or Price())
-        launcher = Launcher(options.beam_args, progress.say, progress.track)
+        launcher = Launcher(options.beam_args, progress.say, progress.track, output=options.output)
         return make_docmatix(options, endpoint, limits, launcher)
 
     def prices(self) -> Price | None:
