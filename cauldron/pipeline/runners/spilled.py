@@ -32,8 +32,8 @@ from cauldron.core import storage
 
 FOLDER = "_shuffle-"
 URN = "cauldron:coder:spilled:v1"
-# A smaller value crosses as it is. One in memory takes the launcher six times its bytes, a reference
-# 0.3 kB.
+# A smaller value crosses as it is. One in memory takes the launcher six times its bytes or more, a
+# reference 0.3 to 0.6 kB.
 LEAST_BYTES = 256
 
 _LOCK = "lock"
