@@ -288,7 +288,7 @@ def curated(wanted: Recipe, output: str) -> int:
     """Match and curate the corpus that is there; returns the rows that are kept."""
     folder = corpus_folder(output, SOURCE, FINGERPRINT)
     corpora = {SOURCE: read_manifest(CorpusManifest, folder)}
-    launcher = runner.Launcher(BEAM, lambda line: None)
+    launcher = runner.Launcher(BEAM, lambda line: None, output=output)
     request = CurateRequest(wanted, output, corpora, {})
     return curate_stage(request, "sft", launcher).counts[SOURCE].kept
 

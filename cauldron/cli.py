@@ -68,11 +68,11 @@ def _is_of_store(error: Exception) -> bool:
 @click.option("--verbose", is_flag=True, help="Show logs and tracebacks.")
 def main(verbose: bool) -> None:
     """Build the training mixtures of Idefics3 from their public parts."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    level = logging.DEBUG if verbose else logging.WARNING
+    # The handler has the level too: Beam sets that of Prism's lines after a logger let them pass.
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setLevel(level)
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", handlers=[shown])
     # It has its own handler: each line would be printed twice.
     logging.getLogger("huggingface_hub").propagate = False
     if not verbose:

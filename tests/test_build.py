@@ -25,11 +25,11 @@ from cauldron.transforms.mixing.shuffle import MIX_VERSION
 from cauldron.transforms.tokens import token_counter
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from cauldron.core import storage
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.lock import LOCK
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.core.output.mixture import load_mixture
+from cauldron.core.stores.hashing import HashingWriter
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe
@@ -261,16 +261,16 @@ def test_a_full_disk_is_one_line_and_the_rerun_gives_the_same_bytes(
 ):
     output = tmp_path / "out"
     written = 0
-    real = storage.HashingWriter.write
+    real = HashingWriter.write
 
-    def write(self: storage.HashingWriter, data: bytes) -> int:
+    def write(self: HashingWriter, data: bytes) -> int:
         nonlocal written
         written += memoryview(data).nbytes
         if written > 300_000:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, data)
 
-    monkeypatch.setattr(storage.HashingWriter, "write", write)
+    monkeypatch.setattr(HashingWriter, "write", write)
     with pytest.raises(CauldronError, match="No space left on device") as caught:
         run(root, output)
     assert "\n" not in str(caught.value)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from cauldron.sources.catalog import registry
@@ -99,6 +101,17 @@ def test_plan_json_is_one_object_per_stage_with_the_published_figures():
     assert len(plan["misprints"]) == 6
 
 
+def test_plan_and_sources_do_not_load_beam():
+    """It takes longer to import than both take to answer."""
+    code = (
+        "import sys\nfrom cauldron.cli import main\n"
+        "main(['sources'], standalone_mode=False)\n"
+        "main(['plan', 'idefics3'], standalone_mode=False)\n"
+        "sys.exit('apache_beam' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_sources_lists_all_with_licence_size_and_access():
     lines = json.loads(run("sources", "--json").output)
     assert [line["source"] for line in lines] == list(registry())
@@ -121,7 +134,7 @@ def test_an_unforeseen_error_is_one_line_that_names_the_traceback(monkeypatch, t
         raise error
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("cauldron.inspect.tables.source_lines", fail)
+    monkeypatch.setattr("cauldron.inspect.tables.sources.source_lines", fail)
     found = run("sources", "--json")
     assert found.exit_code == 1
     (file,) = tmp_path.glob("cauldron-traceback-*")
@@ -135,7 +148,7 @@ def test_a_disk_error_is_one_line(monkeypatch):
     def fail():
         raise OSError(28, "No space left on device", "/data/x")
 
-    monkeypatch.setattr("cauldron.inspect.tables.source_lines", fail)
+    monkeypatch.setattr("cauldron.inspect.tables.sources.source_lines", fail)
     found = run("sources", "--json")
     assert (found.exit_code, len(found.output.splitlines())) == (1, 1)
     assert "No space left" in found.output

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cauldron.inspect.basis import find_basis
-from cauldron.inspect.costs import STEPS, Work, total
-from cauldron.inspect.plan import plans, together
+from cauldron.inspect.planning.basis import find_basis
+from cauldron.inspect.planning.costs import STEPS, Work, total
+from cauldron.inspect.planning.plan import plans, together
 from cauldron.inspect.statistics import published
 from cauldron.recipe import load_recipe
 

@@ -17,7 +17,7 @@ from cauldron.core.errors import UsageError
 from cauldron.core.output.manifests import MixtureManifest, read_manifest
 from cauldron.core.shares import SourceCounts
 from cauldron.inspect.card import write_card
-from cauldron.inspect.plan import plans, together
+from cauldron.inspect.planning.plan import plans, together
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import Recipe, load_recipe

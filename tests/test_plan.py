@@ -14,8 +14,8 @@ from cauldron.cli import main
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.core.shares import SourceCounts, solve
 from cauldron.inspect.causes import causes, shortfall
-from cauldron.inspect.plan import Plan, plans
-from cauldron.inspect.plan_difference import difference
+from cauldron.inspect.planning.difference import difference
+from cauldron.inspect.planning.plan import Plan, plans
 from cauldron.inspect.statistics import published, published_counts
 from cauldron.recipe import load_recipe, with_weights
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cauldron.inspect.plan import plans
+from cauldron.inspect.planning.plan import plans
 from tests.published_shares import Hub, make_hub, total_variation
 
 PLOTQA = "the_cauldron/plotqa"

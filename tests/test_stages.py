@@ -14,7 +14,7 @@ from cauldron.cli import main
 from cauldron.core.output.manifests import MixtureManifest
 from cauldron.core.output.mixture import load_mixture
 from cauldron.core.schema import is_document
-from cauldron.inspect.plan import Plan, plans, together
+from cauldron.inspect.planning.plan import Plan, plans, together
 from cauldron.inspect.verify import verify
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import load_recipe

@@ -17,6 +17,7 @@ from google.cloud import storage as google_storage
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError, SourceUnavailable
 from cauldron.core.stores import gcs
+from cauldron.core.stores.ranges import Range, read_ranges
 from tests.doubles.gcs import FakeGcs
 
 MIB = 1024 * 1024
@@ -105,7 +106,7 @@ def test_ranges_come_in_the_order_asked_and_near_ones_travel_together(store: Fak
     store.put("bucket", "b.tar", NOISE[::-1])
     a, b = "gs://bucket/a.tar", "gs://bucket/b.tar"
     wanted = [(b, 5, 10), (a, 9 * MIB, 100), (a, 1000, 100), (a, 1100, 50), (a, 1000, 20)]
-    found = storage.read_ranges([storage.Range(*item) for item in wanted])
+    found = read_ranges([Range(*item) for item in wanted])
     content = {a: NOISE, b: NOISE[::-1]}
     assert found == [content[path][at : at + length] for path, at, length in wanted]
     assert {line.range for line in store.asked(method="GET")} == {
@@ -118,19 +119,19 @@ def test_ranges_come_in_the_order_asked_and_near_ones_travel_together(store: Fak
 def test_a_range_past_the_end_is_an_error(store: FakeGcs) -> None:
     store.put("bucket", "a.tar", b"short")
     with pytest.raises(EOFError, match=r"a\.tar"):
-        storage.read_ranges([storage.Range("gs://bucket/a.tar", 2, 100)])
+        read_ranges([Range("gs://bucket/a.tar", 2, 100)])
 
 
 def test_ranges_of_a_missing_file_are_an_error(store: FakeGcs) -> None:
     with pytest.raises(FileNotFoundError):
-        storage.read_ranges([storage.Range("gs://bucket/absent.tar", 0, 10)])
+        read_ranges([Range("gs://bucket/absent.tar", 0, 10)])
 
 
 def test_ranges_survive_a_store_that_stumbles(store: FakeGcs, slept: list[float]) -> None:
     store.put("bucket", "a.tar", NOISE)
     store.fail(503, "/a.tar", times=2)
     store.fail(429, "/a.tar", times=1)
-    assert storage.read_ranges([storage.Range("gs://bucket/a.tar", 7, 9)]) == [NOISE[7:16]]
+    assert read_ranges([Range("gs://bucket/a.tar", 7, 9)]) == [NOISE[7:16]]
     assert len(slept) == 3
 
 

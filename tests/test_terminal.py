@@ -20,7 +20,7 @@ def on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *arguments: str) 
     def console() -> Console:
         return Console(width=width, color_system=None)
 
-    monkeypatch.setattr("cauldron.inspect.tables.console", console)
+    monkeypatch.setattr("cauldron.inspect.tables.layout.console", console)
     found = CliRunner().invoke(main, list(arguments))
     assert found.exit_code == 0, found.output
     return found.output.splitlines()

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cauldron.core import storage
+from cauldron.core.stores.hashing import HashingWriter
 
 Array = npt.NDArray[np.void]
 
@@ -102,7 +103,7 @@ def groups(rows: int) -> Iterator[slice]:
         yield slice(start, start + _ROW_GROUP_ROWS)
 
 
-def write_groups(file: storage.HashingWriter, tables: Iterable[pa.Table]) -> None:
+def write_groups(file: HashingWriter, tables: Iterable[pa.Table]) -> None:
     """Write tables of one schema as parquet, each as a row group."""
     first = next(tables := iter(tables))
     with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:

@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cauldron.core import storage
 from cauldron.core.schema import mixture_schema_with_features
+from cauldron.core.stores.hashing import HashingWriter
 
 _PIXELS = "images.list.element.bytes"
 # Columns whose values seldom repeat: a dictionary would be useless.
@@ -47,7 +47,7 @@ def _leaves(schema: pa.Schema) -> list[str]:
 class ShardWriter:
     """Writes the rows of one shard, one call per row group."""
 
-    def __init__(self, file: storage.HashingWriter) -> None:
+    def __init__(self, file: HashingWriter) -> None:
         self._schema = mixture_schema_with_features()
         leaves = _leaves(self._schema)
         self._writer = pq.ParquetWriter(

@@ -81,7 +81,7 @@ def build_command(
     Other options are passed to Beam: --runner, --project, --region and so on. Without --runner
     the build runs on this machine, on all cores.
     """
-    from cauldron.inspect.tables import print_mixture
+    from cauldron.inspect.tables.mixture import print_mixture
     from cauldron.pipeline.build import BuildOptions, build
     from cauldron.recipe import with_benchmarks
 
@@ -145,9 +145,9 @@ def plan_command(
     stage whose budget does not fit the sources' sizes is named, and the others are shown.
     """
     from cauldron.core.shares import UnplannedError
-    from cauldron.inspect.plan import CORE_HOUR_PRICE, Plan, plan_each, plans
-    from cauldron.inspect.plan_difference import difference
-    from cauldron.inspect.tables import print_plan, print_plans_together
+    from cauldron.inspect.planning.difference import difference
+    from cauldron.inspect.planning.plan import CORE_HOUR_PRICE, Plan, plan_each, plans
+    from cauldron.inspect.tables.plan import print_plan, print_plans_together
     from cauldron.recipe import load_recipe, parent_recipe, with_weights
 
     price = CORE_HOUR_PRICE if core_hour_price is None else core_hour_price
@@ -183,7 +183,7 @@ def plan_command(
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def sources_command(as_json: bool) -> None:
     """List all sources with licence, size, images and access."""
-    from cauldron.inspect.tables import print_sources, source_lines
+    from cauldron.inspect.tables.sources import print_sources, source_lines
 
     if as_json:
         click.echo(json.dumps(source_lines(), indent=1))

@@ -60,7 +60,7 @@ def docmatix_command(recipe: str, rate: float | None, as_json: bool, **typed: An
     and asks; the same command again goes on where it was. With `plan` no model is asked: it tells
     requests, tokens, hours and dollars.
     """
-    from cauldron.inspect.tables import print_docmatix, print_docmatix_plan
+    from cauldron.inspect.tables.models import print_docmatix, print_docmatix_plan
     from cauldron.pipeline.docmatix_command import DocmatixCommand
     from cauldron.recipe import load_recipe
 
@@ -129,7 +129,7 @@ def rate_command(
     Answers are kept in OUTPUT: the same command again goes on, and pays for nothing twice. Other
     options are passed to Beam, as with `build`.
     """
-    from cauldron.inspect.tables import print_ratings
+    from cauldron.inspect.tables.models import print_ratings
     from cauldron.pipeline.rate import RateOptions, cost_of_whole, rate, rating_rules
     from cauldron.transforms.models.budget import Limits, parse_price
     from cauldron.transforms.models.endpoint import Endpoint

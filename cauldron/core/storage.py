@@ -7,13 +7,11 @@ store shows an object only after its upload is complete, so the final name is wr
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, Any, BinaryIO, cast
 
@@ -23,10 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from cauldron.core.errors import CauldronError, UsageError, first_line
 from cauldron.core.stores import gcs, objects
-
-# Ranges of one file that are closer than this are fetched in one request: a second request costs
-# more than the bytes between them (64 KiB take about 1 ms at 500 Mbit/s).
-COALESCE_GAP = 64 * 1024
+from cauldron.core.stores.hashing import HashingWriter
 
 _TEMPORARY = ".tmp-"
 
@@ -233,68 +228,6 @@ def write_bytes(path: str, data: bytes) -> None:
         file.write(data)
 
 
-class HashingWriter:
-    """A binary file that counts and hashes the bytes written to it.
-
-    Args:
-        checksum: is told the bytes too.
-
-    Attributes:
-        size: bytes written so far.
-    """
-
-    def __init__(self, file: IO[bytes], checksum: objects.Checksum | None = None) -> None:
-        self._file = file
-        self._checksum = checksum
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-        self.closed = False
-        self._abandoned = False
-
-    def write(self, data: bytes | memoryview) -> int:
-        size = memoryview(data).nbytes  # pyarrow passes buffers of its own, not only bytes
-        if self._abandoned:
-            return size
-        self._sha256.update(data)
-        if self._checksum is not None:
-            self._checksum.update(data)
-        self._file.write(data)
-        self.size += size
-        return size
-
-    def tell(self) -> int:
-        return self.size
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def abandon(self) -> None:
-        """Ignore all further writes. After a failure the file is gone, but format writers still
-        flush when they are garbage-collected."""
-        self._abandoned = True
-
-    def close(self) -> None:
-        """Does nothing, for writers that close their file; `atomic_write` closes it."""
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-    def entry(self, name: str, rows: int | None = None) -> dict[str, Any]:
-        """The file's entry in a manifest."""
-        entry = {"name": name, "bytes": self.size, "sha256": self.sha256}
-        return entry if rows is None else entry | {"rows": rows}
-
-
 @contextlib.contextmanager
 def atomic_write(path: str) -> Iterator[HashingWriter]:
     """Write a file atomically. On an exception nothing is left behind."""
@@ -345,72 +278,3 @@ def _local_atomic(path: str) -> Iterator[IO[bytes]]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """`length` bytes of `path` from `offset`."""
-
-    path: str
-    offset: int
-    length: int
-
-
-def read_ranges(ranges: Sequence[Range]) -> list[bytes]:
-    """Fetch byte ranges, in the given order. Ranges that are close together share a request.
-
-    Raises:
-        EOFError: a range goes beyond the end of its file.
-    """
-    order = sorted(range(len(ranges)), key=lambda i: (ranges[i].path, ranges[i].offset))
-    groups: list[list[int]] = []
-    end = -1
-    for index in order:
-        item = ranges[index]
-        near = groups and ranges[groups[-1][0]].path == item.path
-        if near and item.offset <= end + COALESCE_GAP:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-            end = -1
-        end = max(end, item.offset + item.length)
-    spans = []
-    for group in groups:
-        start = ranges[group[0]].offset
-        stop = max(ranges[i].offset + ranges[i].length for i in group)
-        spans.append(Range(ranges[group[0]].path, start, stop - start))
-    result: list[bytes] = [b""] * len(ranges)
-    for group, span, data in zip(groups, spans, _fetch(spans), strict=True):
-        if len(data) != span.length:
-            raise EOFError(f"{span.path}: wanted {span.length} bytes at {span.offset}")
-        for index in group:
-            start = ranges[index].offset - span.offset
-            whole = start == 0 and ranges[index].length == span.length
-            result[index] = data if whole else data[start : start + ranges[index].length]
-    return result
-
-
-def _fetch(spans: Sequence[Range]) -> list[bytes]:
-    if not spans:
-        return []
-    fs, _ = filesystem(spans[0].path)
-    if not isinstance(fs, LocalFileSystem):
-        paths = [filesystem(span.path)[1] for span in spans]
-        starts = [span.offset for span in spans]
-        ends = [span.offset + span.length for span in spans]
-        return list(fs.cat_ranges(paths, starts, ends, on_error="raise"))
-    # Spans are sorted by path, so one open file at a time is enough.
-    result: list[bytes] = []
-    current, handle = "", -1
-    try:
-        for span in spans:
-            if span.path != current:
-                if handle >= 0:
-                    os.close(handle)
-                handle = os.open(filesystem(span.path)[1], os.O_RDONLY)
-                current = span.path
-            result.append(os.pread(handle, span.length, span.offset))
-    finally:
-        if handle >= 0:
-            os.close(handle)
-    return result

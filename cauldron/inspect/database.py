@@ -23,13 +23,14 @@ from fsspec.implementations.local import LocalFileSystem
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
+from cauldron.core.stores.ranges import COALESCE_GAP
 
 SCHEME = "cauldron"
 
 # DuckDB prefetches up to 1 MB, across small gaps between columns. On a disk this only reads images
 # that nobody needs. From a bucket it saves requests, but the gap must be smaller than any image.
 _READ_LOCAL = "SET disable_parquet_prefetching = true"
-_READ_REMOTE = f"SET parquet_prefetch_column_gap = {storage.COALESCE_GAP}"
+_READ_REMOTE = f"SET parquet_prefetch_column_gap = {COALESCE_GAP}"
 
 # Set after the files are named; the second makes the settings final.
 _LOCKED = ("SET enable_external_access = false", "SET lock_configuration = true")

@@ -59,7 +59,7 @@ def build(options: BuildOptions, say: Say, track: Track | None = None) -> list[M
         planned = with_finished_fetches(planned, options.output)
     check_plan(options, planned)
     check_benchmarks_reach(against, options.beam_args, options.shared_folders)
-    launcher = Launcher(options.beam_args, say, track, options.few_jobs)
+    launcher = Launcher(options.beam_args, say, track, options.few_jobs, options.output)
     planned = fetch(planned, options, launcher)
     made = ingest([*planned, *against], options, launcher)
     corpora = {item.source: item for item in made[: len(planned)]}

@@ -10,7 +10,7 @@ from cauldron.core.output.docmatix import DocmatixManifest
 from cauldron.core.progress import Progress
 from cauldron.core.sections.docmatix import DocmatixRules
 from cauldron.core.sections.models import ModelRules
-from cauldron.inspect.docmatix_plan import DocmatixPlan, plan_of
+from cauldron.inspect.planning.docmatix import DocmatixPlan, plan_of
 from cauldron.pipeline.docmatix import DocmatixOptions, make_docmatix, select_documents
 from cauldron.pipeline.runners.runner import Launcher
 from cauldron.recipe import Recipe
@@ -52,7 +52,7 @@ class DocmatixCommand:
     def plan(self, progress: Progress) -> DocmatixPlan:
         """Select the documents, and add up the requests on them."""
         options = self._options()
-        launcher = Launcher(options.beam_args, progress.say, progress.track)
+        launcher = Launcher(options.beam_args, progress.say, progress.track, output=options.output)
         selected = select_documents(options, launcher)
         model = options.rules.model
         max_tokens = model.max_tokens if model else _DEFAULT_MAX_TOKENS
@@ -67,7 +67,7 @@ class DocmatixCommand:
             self.url, self._model(options.rules), self.key_from, concurrency=self.concurrency
         )
         limits = Limits(self.max_requests, self.max_cost, self.prices() or Price())
-        launcher = Launcher(options.beam_args, progress.say, progress.track)
+        launcher = Launcher(options.beam_args, progress.say, progress.track, output=options.output)
         return make_docmatix(options, endpoint, limits, launcher)
 
     def prices(self) -> Price | None:

@@ -31,9 +31,9 @@ from cauldron.core.output.manifests import (
     mixture_folder,
 )
 from cauldron.core.shares import Allocation, SourceCounts
-from cauldron.inspect.basis import pack_bytes
 from cauldron.inspect.card import write_card
 from cauldron.inspect.causes import shortfall
+from cauldron.inspect.planning.basis import pack_bytes
 from cauldron.inspect.statistics import expected_counts, published, published_counts
 from cauldron.pipeline.runners.runner import Job, Launcher, job_name
 from cauldron.pipeline.space import check_room

@@ -98,7 +98,7 @@ def rate(options: RateOptions, say: Say, track: Track | None = None) -> list[Rat
         for source, corpus in corpora.items()
         for digest in [rating_fingerprint(corpus.fingerprint, rules, options.share)]
     }
-    launcher = Launcher(options.beam_args, say, track)
+    launcher = Launcher(options.beam_args, say, track, output=options.output)
 
     def build(sources: list[str]) -> list[RatingManifest]:
         todo = {source: corpora[source] for source in sources}

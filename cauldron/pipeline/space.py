@@ -8,15 +8,13 @@ from cauldron.core.disk import free_bytes
 from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import CorpusManifest
 from cauldron.core.shares import SourceCounts, solve
-from cauldron.inspect.basis import expected_lengths, pack_bytes
+from cauldron.inspect.planning.basis import expected_lengths, pack_bytes, terms_of
 from cauldron.inspect.statistics import (
-    expected_counts,
     published,
     published_counts,
     typical_rows,
 )
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
-from cauldron.transforms.mixing.selection import Terms, is_trial
 
 # Estimates below this are not held against the disk: a small build goes on until its exact size is
 # known, before the mix.
@@ -128,14 +126,12 @@ def _mixture_bytes(
             counts[name] = usual[name].counts(rows)
     if not any(item.delivered for item in counts.values()):
         return 0.0
-    known = published_counts(recipe.statistics)
     if rules.measured:
         lengths = expected_lengths(recipe, stage, table)
-        limits = recipe.limits
-        limited = is_trial({item.source.name: item.limit for item in planned}, limits)
-        expected = expected_counts()
-        terms = Terms(rules, tuple(counts), known, limited, recipe.tokenizer, expected, limits)
         counts = {name: item for name, item in counts.items() if name in lengths}
+        limits = {item.source.name: item.limit for item in planned}
+        terms = terms_of(recipe, stage, counts, table, limits)
         allocations = terms.solve(terms.measured(counts, lengths))
-        return sum(item.epochs * sizes[item.source] for item in allocations)
-    return sum(item.epochs * sizes[item.source] for item in solve(rules, counts, known))
+    else:
+        allocations = solve(rules, counts, published_counts(recipe.statistics))
+    return sum(item.epochs * sizes[item.source] for item in allocations)

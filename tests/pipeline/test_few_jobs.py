@@ -1,4 +1,5 @@
-"""A build as on a remote runner: few jobs, with the same files as in a job for each step."""
+"""A build as on a remote runner: few jobs, with the same files as in a job for each step, and with
+what is joined in memory instead of files."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import Markers
 from cauldron.pipeline import decide, ingest, match
 from cauldron.pipeline.build import BuildOptions, build
-from cauldron.pipeline.runners import runner, watch
+from cauldron.pipeline.runners import runner, spilled, watch
 from cauldron.recipe import Recipe, load_recipe
 from tests.clusters.world import recipe_of_all_steps, write_world
 
@@ -57,7 +58,7 @@ def run(world: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Run:
     real = runner.run
 
     def seen(*args: Any) -> None:
-        names.append(args[-1])
+        names.append(args[4])
         real(*args)
 
     monkeypatch.setattr(runner, "run", seen)
@@ -66,7 +67,10 @@ def run(world: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Run:
         names.clear()
         root = str(world / "hub")
         asked = BuildOptions(recipe, stages, root, str(output), few_jobs=few)
-        build(asked, lambda line: None)
+        with monkeypatch.context() as in_files:
+            if not few:
+                in_files.setattr(spilled, "LEAST_BYTES", 0)
+            build(asked, lambda line: None)
         return list(names)
 
     return build_stages

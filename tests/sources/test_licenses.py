@@ -12,7 +12,7 @@ from cauldron.sources.licenses import refused
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.output.mixture import load_mixture
-from cauldron.inspect.plan import plans
+from cauldron.inspect.planning.plan import plans
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.recipe import Recipe, load_recipe
 from tests.hubs import write_dolly, write_sharegpt

@@ -41,6 +41,7 @@ from cauldron.transforms.shards import batches_by_bytes
 
 from cauldron.core import storage
 from cauldron.core.schema import Sample
+from cauldron.core.stores.ranges import COALESCE_GAP, Range, read_ranges
 
 # Limits of a merged row, before repeated questions are removed. A copy has only a few turns
 # (`turns.cap`), so more would never be read.
@@ -147,7 +148,7 @@ def _contributions(stays: Array, sample: Sample, job: CurateJob) -> Array:
 
 
 def _merged_samples(runs: list[Array], job: CurateJob) -> Iterator[Sample]:
-    costs = [int((run["text"] + np.int64(storage.COALESCE_GAP)).sum()) for run in runs]
+    costs = [int((run["text"] + np.int64(COALESCE_GAP)).sum()) for run in runs]
     for batch in batches_by_bytes(costs, _BATCH_BYTES):
         taken = [_in_order(runs[at]) for at in batch]
         texts = iter(_fetch(np.concatenate(taken), job))
@@ -168,8 +169,8 @@ def _fetch(members: Array, job: CurateJob) -> list[bytes]:
     for member in members:
         source = job.sources[int(member["source"])]
         path = record_file(source.corpus, member["part"], source.parts)
-        ranges.append(storage.Range(path, int(member["offset"]), int(member["text"])))
-    return storage.read_ranges(ranges)
+        ranges.append(Range(path, int(member["offset"]), int(member["text"])))
+    return read_ranges(ranges)
 
 
 def settle_range(number: int, pieces: Iterable[bytes], job: CurateJob) -> tuple[Array, Array]:
@@ -193,7 +194,7 @@ def _by_text(group: Array, job: CurateJob) -> Iterator[Array]:
     if job.max_documents is not None and len(group) > job.max_documents:
         return  # all of their pictures are left out, and so are they
     alike: dict[bytes, list[int]] = {}
-    costs = (group["text"] + np.int64(storage.COALESCE_GAP)).tolist()
+    costs = (group["text"] + np.int64(COALESCE_GAP)).tolist()
     for batch in batches_by_bytes(costs, _BATCH_BYTES):
         for at, text in zip(batch, _fetch(group[batch.start : batch.stop], job), strict=True):
             alike.setdefault(_text_key(read_sample(text)), []).append(at)

@@ -12,6 +12,7 @@ from cauldron.sources.repos.files import Repo
 from cauldron.core import storage
 from cauldron.core.output.markers import marker_path
 from cauldron.core.sections.docmatix import DocmatixRules
+from cauldron.core.stores.hashing import HashingWriter
 
 _CHUNK = pa.struct(
     [
@@ -102,7 +103,7 @@ class TableWriter:
     """
 
     def __init__(
-        self, file: storage.HashingWriter, schema: pa.Schema, stored: tuple[str, ...] = ()
+        self, file: HashingWriter, schema: pa.Schema, stored: tuple[str, ...] = ()
     ) -> None:
         leaves = _leaves(schema)
         text = [leaf for leaf in leaves if leaf not in stored]

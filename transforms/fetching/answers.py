@@ -18,7 +18,7 @@ from cauldron.transforms.fetching.entries import ENTRY, PARTITIONS, Entries
 from cauldron.transforms.fetching.lists import Numbers, headers_of
 
 from cauldron.core import storage
-from cauldron.core.storage import Range
+from cauldron.core.stores.ranges import Range, read_ranges
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Answers:
             Range(self.path(int(number)), int(before[number]) * _SIZE, int(own[number]) * _SIZE)
             for number in np.flatnonzero(own)
         ]
-        entries = np.frombuffer(b"".join(storage.read_ranges(ranges)), ENTRY)
+        entries = np.frombuffer(b"".join(read_ranges(ranges)), ENTRY)
         return entries[np.argsort(entries["key"], kind="stable")]
 
     def summary(self) -> dict[str, Any]:

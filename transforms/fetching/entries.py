@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from cauldron.core import storage
 from cauldron.core.errors import CauldronError
-from cauldron.core.storage import Range
+from cauldron.core.stores.ranges import Range, read_ranges
 
 # Hosts are dealt out to so many partitions. A part of the layout of stores and lists.
 PARTITIONS = 256
@@ -100,7 +100,7 @@ def read_images(store: str, entries: Iterable[Entry]) -> list[bytes]:
         for e in entries
     ]
     try:
-        return storage.read_ranges(ranges)
+        return read_ranges(ranges)
     except (FileNotFoundError, EOFError) as error:
         raise CauldronError(
             f"{store}: a fetched image is gone ({error}); fetch again with --refetch all"

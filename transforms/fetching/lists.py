@@ -19,7 +19,7 @@ from cauldron.transforms.fetching.entries import PARTITIONS, url_key
 from cauldron.transforms.fetching.network import parse, plain_host
 
 from cauldron.core import storage
-from cauldron.core.storage import Range
+from cauldron.core.stores.ranges import Range, read_ranges
 
 Numbers = npt.NDArray[np.int64]
 _HEADER = (2 * PARTITIONS + 1) * 8
@@ -80,7 +80,7 @@ def write_list(path: str, urls: Iterable[str]) -> int:
 
 def read_headers(paths: Sequence[str]) -> list[Header]:
     """The headers of lists, in order."""
-    return [_header(data) for data in storage.read_ranges([Range(p, 0, _HEADER) for p in paths])]
+    return [_header(data) for data in read_ranges([Range(p, 0, _HEADER) for p in paths])]
 
 
 # A worker asks for those of a source once for each of its partitions. 4 kB for each piece.
@@ -99,7 +99,7 @@ def read_partition(folder: str, pieces: int, partition: int) -> list[list[str]]:
         path = storage.join(folder, list_name(piece, pieces))
         ranges.append(Range(path, int(start), int(stop - start)))
     wanted = [item for item in ranges if item.length]
-    found = dict(zip(wanted, storage.read_ranges(wanted), strict=True))
+    found = dict(zip(wanted, read_ranges(wanted), strict=True))
     # Not `splitlines`, which takes more signs than "\n" for the end of a line.
     return [found.get(item, b"").decode().split("\n")[:-1] for item in ranges]
 

@@ -28,6 +28,7 @@ from cauldron.core import storage
 from cauldron.core.output.markers import marker_path
 from cauldron.core.schema import Sample, Turn
 from cauldron.core.sections.stage import StageRecipe
+from cauldron.core.stores.ranges import Range, read_ranges
 
 # Part of every mixture fingerprint. Raise it if a change alters the bytes of mixtures.
 MIX_VERSION = 5
@@ -179,13 +180,13 @@ def _fetch(copies: Array, job: MixJob) -> list[tuple[bytes, bytes]]:
     for copy in copies:
         source = job.sources[copy["source"]]
         path = record_file(source.corpus, copy["part"], source.parts)
-        ranges.append(storage.Range(path, int(copy["offset"]), int(copy["length"])))
+        ranges.append(Range(path, int(copy["offset"]), int(copy["length"])))
     merged = np.flatnonzero(copies["merged_length"])
     for copy in copies[merged]:
         path = job.merged_path(int(copy["merged_file"]))
         length = int(copy["merged_length"])
-        ranges.append(storage.Range(path, int(copy["merged_offset"]), length))
-    found = storage.read_ranges(ranges)
+        ranges.append(Range(path, int(copy["merged_offset"]), length))
+    found = read_ranges(ranges)
     texts = [b""] * len(copies)
     for row, text in zip(merged, found[len(copies) :], strict=True):
         texts[row] = text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cauldron.core.sections.models import ModelRules
-from cauldron.core.storage import Range, read_ranges
+from cauldron.core.stores.ranges import Range, read_ranges
 
 
 @dataclass(frozen=True, slots=True)

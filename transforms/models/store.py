@@ -24,7 +24,7 @@ from cauldron.transforms.models.packs import (
 from cauldron.transforms.models.questions import Answer
 
 from cauldron.core import storage
-from cauldron.core.storage import Range
+from cauldron.core.stores.ranges import Range, read_ranges
 
 _FOUND = np.dtype([*((name, ENTRY[name]) for name in ENTRY.names or ()), ("pack", "<i4")])
 
@@ -128,7 +128,7 @@ class AnswerStore:
     def _read(self, place: Range, crc: int) -> Answer | None:
         """None: the disk lost what the index says; the question is asked again."""
         try:
-            line = storage.read_ranges([place])[0]
+            line = read_ranges([place])[0]
         except (EOFError, FileNotFoundError):
             return None
         return from_line(line)[1] if zlib.crc32(line) == crc else None

@@ -13,7 +13,7 @@ from cauldron.core import storage
 from cauldron.core.output.mixture import read_row_groups
 from cauldron.core.schema import is_document
 from cauldron.core.sections.ratings import TEXT_SCALES, Scale
-from cauldron.core.storage import Range
+from cauldron.core.stores.ranges import Range
 
 _COLUMNS = ("id", "messages", "image_info", "pack")
 

@@ -15,6 +15,7 @@ import duckdb
 from cauldron.core import storage
 from cauldron.core.output.manifests import CurationManifest, MixtureManifest, curation_folder
 from cauldron.core.schema import Sample
+from cauldron.core.stores.ranges import Range, read_ranges
 from cauldron.inspect.database import scan
 from cauldron.inspect.verify.files import first_few
 from cauldron.inspect.verify.relations import decisions_of, has_text
@@ -62,10 +63,10 @@ def _problems(
     folder = curation_folder(out, curation.fingerprint)
     while batch := result.fetchmany(_BATCH):
         ranges = [
-            storage.Range(storage.join(folder, curation.merged[number].name), offset, length)
+            Range(storage.join(folder, curation.merged[number].name), offset, length)
             for *_, number, offset, length in batch
         ]
-        for row, text in zip(batch, storage.read_ranges(ranges), strict=True):
+        for row, text in zip(batch, read_ranges(ranges), strict=True):
             id_, messages, sources, tokens, licence, *_ = row
             sample = Sample.model_validate_json(text)
             for what in _differences(sample, messages, sources, tokens, licence, by_source):

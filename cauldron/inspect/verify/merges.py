@@ -16,6 +16,7 @@ from cauldron.core import storage
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CurationManifest, RowFile, corpus_folder, curation_folder
 from cauldron.core.schema import Sample
+from cauldron.core.stores.ranges import Range, read_ranges
 from cauldron.inspect.verify.files import file_problems
 from cauldron.inspect.verify.relations import corpora_of, decisions_of, has_text, violations
 from cauldron.transforms.curate.merging import merge_samples
@@ -123,17 +124,17 @@ class _Texts:
         names = dict.fromkeys([*curation.priority, *curation.corpora])
         self._priority = {name: number for number, name in enumerate(names)}
 
-    def merged(self, file: RowFile, offset: int, length: int) -> storage.Range:
+    def merged(self, file: RowFile, offset: int, length: int) -> Range:
         folder = curation_folder(self._found.out, self._curation.fingerprint)
         # One more byte: the end of the line.
-        return storage.Range(storage.join(folder, file.name), offset, length + 1)
+        return Range(storage.join(folder, file.name), offset, length + 1)
 
-    def row(self, row: dict[str, Any]) -> storage.Range:
+    def row(self, row: dict[str, Any]) -> Range:
         source, fingerprint = row["source"], self._curation.corpora[row["source"]]
         parts = len(self._found.corpora[source, fingerprint].parts)
         folder = corpus_folder(self._found.out, source, fingerprint)
         length = text_length(row["offset"], row["first_image"])
-        return storage.Range(record_file(folder, row["part"], parts), row["offset"], length)
+        return Range(record_file(folder, row["part"], parts), row["offset"], length)
 
     def in_order(self, stays: dict[str, Any], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows in the order in which their turns are merged."""
@@ -172,7 +173,7 @@ def _text_problems(
                 continue
             rows = texts.in_order(stays, others)
             ranges = [texts.merged(file, offset, length), *(texts.row(row) for row in rows)]
-            line, *found = storage.read_ranges(ranges)
+            line, *found = read_ranges(ranges)
             sample = Sample.model_validate_json(line)
             if not line.endswith(b"\n") or sample != texts.merge(found):
                 yield f"the merged text of {id_} is not what its {len(rows)} rows make"

@@ -1,4 +1,5 @@
-"""Beam's local runner, whose worker processes end with the build, however it ends."""
+"""Beam's local runner, whose worker processes end with the build, however it ends, and which keeps
+large values in files."""
 
 from __future__ import annotations
 
@@ -15,16 +16,26 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from cauldron.pipeline.runners.local_workers import lost_workers, use_local_workers
+from cauldron.pipeline.runners.spilled import folder_for_values, spill
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LocalRunner(FnApiRunner):  # type: ignore[misc]
-    """`FnApiRunner` with the workers of `cauldron.pipeline.runners.local_workers`."""
+    """`FnApiRunner` with the workers of `local_workers.py`, and the coders of `spilled.py`.
+
+    Args:
+        output: of the build; values are kept there while a job runs.
+    """
+
+    def __init__(self, output: str | None = None) -> None:
+        super().__init__()
+        self._output = output
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
-        with _flag() as flag, lost_workers(flag):
+        with _flag() as flag, lost_workers(flag), folder_for_values(self._output) as folder:
             use_local_workers(pipeline_proto, flag)
+            spill(pipeline_proto, folder)
             return super().run_via_runner_api(pipeline_proto, options)
 
 

@@ -38,9 +38,10 @@ from cauldron.pipeline.runners.wheel import write_wheel
 # 60 MB/s and core here (benchmarks/README.md), and starting two workers takes about 4 s.
 SMALL_JOB_BYTES = 256 * 1024 * 1024
 
-# A job that shuffles the first needs 1.4 GiB in this process and twice that in two
-# (benchmarks/README.md, Hamming join); remote runners have room on disk.
-LOCAL_SHUFFLE_BYTES = 250_000_000
+# What one job may shuffle. Our local runner keeps it on disk, in the output (`spilled.py`). Other
+# runners on this machine may keep it in memory, four times over.
+DISK_SHUFFLE_BYTES = 5_000_000_000
+MEMORY_SHUFFLE_BYTES = 250_000_000
 REMOTE_SHUFFLE_BYTES = 1 << 50
 
 LOCAL_RUNNER = "FnApiRunner"
@@ -149,8 +150,11 @@ def _wheel_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def shuffle_limit(arguments: Sequence[str]) -> int:
-    """Bytes that one job may shuffle: a local runner holds them about four times in memory."""
-    return REMOTE_SHUFFLE_BYTES if is_remote(arguments) else LOCAL_SHUFFLE_BYTES
+    """Bytes that one job may shuffle, by where its runner keeps them."""
+    if is_remote(arguments):
+        return REMOTE_SHUFFLE_BYTES
+    own = runner_name(PipelineOptions(list(arguments))) == LOCAL_RUNNER.lower()
+    return DISK_SHUFFLE_BYTES if own else MEMORY_SHUFFLE_BYTES
 
 
 def check_reach(arguments: Sequence[str], places: Mapping[str, str | None], shared: bool) -> None:

@@ -69,12 +69,14 @@ def run(
     arguments: Sequence[str],
     work_bytes: int,
     full_name: str | None = None,
+    output: str | None = None,
 ) -> None:
     """Build and run one pipeline to its end. A remote job is cancelled by Ctrl-C and SIGTERM.
 
     Args:
         name: for messages.
         full_name: as the runner shows it, if not `name`.
+        output: see `Launcher`.
 
     Raises:
         CauldronError: the job failed; the message is the innermost error's.
@@ -83,7 +85,7 @@ def run(
     options = pipeline_options(arguments, full_name or name, work_bytes)
     with _interrupts(), quiet_threads(), _beam_errors() as logged:
         try:
-            pipeline = beam.Pipeline(_own_runner(options), options=options)
+            pipeline = beam.Pipeline(_own_runner(options, output), options=options)
             build(pipeline)
             prepare(pipeline, arguments)
             state = _wait(name, pipeline.run())
@@ -100,11 +102,11 @@ def run(
         raise CauldronError(f"{name} ended as {state}; {why}")
 
 
-def _own_runner(options: PipelineOptions) -> PipelineRunner | None:
+def _own_runner(options: PipelineOptions, output: str | None) -> PipelineRunner | None:
     """Ours, where Beam's own will not do; None: as Beam finds it."""
     name = runner_name(options)
     if name == LOCAL_RUNNER.lower():
-        return LocalRunner()
+        return LocalRunner(output)
     if name != "daskrunner":
         return None
     try:
@@ -277,12 +279,15 @@ class Launcher:
         track: is told how far each job is; by default in lines too.
         few_jobs: steps of a build that can be one job are; None: if the runner is remote, where
             each job takes minutes to start.
+        output: of the build. The local runner keeps there, while a job runs, what would not fit
+            into memory; None: where temporary files are.
     """
 
     beam_args: Sequence[str]
     say: Say
     track: Track | None = None
     few_jobs: bool | None = None
+    output: str | None = None
 
     @property
     def in_one_graph(self) -> bool:
@@ -299,4 +304,4 @@ class Launcher:
         track = self.track or lines(self.say)
         watch = counted(job.step, job.count, track) if job.count else None
         with watch or watched(job.step, job.markers, track):
-            run(job.step, build, self.beam_args, job.size, job.name)
+            run(job.step, build, self.beam_args, job.size, job.name, self.output)

@@ -36,6 +36,8 @@ def main() -> None:
     threading.Thread(target=watch, args=(parent, flag), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main
 
+    import cauldron.pipeline.runners.spilled  # noqa: F401 - a coder that jobs name
+
     sdk_worker_main.main(sys.argv[:1])
 
 

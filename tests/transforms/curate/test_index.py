@@ -17,6 +17,7 @@ from cauldron.transforms.record_files import read_sample
 
 from cauldron.core import storage
 from cauldron.core.output.manifests import corpus_folder
+from cauldron.core.stores.ranges import Range, read_ranges
 from tests.curated import VQA, World, picture, row, write_clusters, write_contamination
 
 ROWS = [
@@ -64,8 +65,8 @@ def test_the_text_of_a_record_is_read_without_its_pictures(world):
     rows = index_part(part_of(world), pictures=True)
     pack = storage.join(corpus_folder(world.out, VQA, "f0"), "images-00001-of-00002.tar")
     for number in (1, 2, 3, 4):
-        where = storage.Range(pack, int(rows["offset"][number]), int(rows["text"][number]))
-        (data,) = storage.read_ranges([where])
+        where = Range(pack, int(rows["offset"][number]), int(rows["text"][number]))
+        (data,) = read_ranges([where])
         assert read_sample(data) == ROWS[number][0]
         assert b"JFIF" not in data
         with pytest.raises(ValueError, match="image record"):

@@ -13,7 +13,7 @@ from cauldron.transforms.models.questions import Answer, Message, Picture, Quest
 
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.sections.models import ModelRules
-from cauldron.core.storage import Range
+from cauldron.core.stores.ranges import Range
 from tests.doubles.secrets import FakeSecrets
 
 MODEL = ModelRules(name="m")

@@ -29,7 +29,7 @@ from cauldron.transforms.matching.records import (
 from cauldron.transforms.matching.views import CONTENT, PAIRINGS, WHOLE, views_to_compare
 from cauldron.transforms.pictures.signatures import DRAWING_GROUND
 
-from cauldron.core import storage
+from cauldron.core.stores.ranges import Range, read_ranges
 
 # At 5 to 15 ms a pair a batch is one to four seconds of work: short enough to balance workers, long
 # enough to share decoded pictures.
@@ -157,7 +157,10 @@ class PictureComparer:
     def _verdict(
         self, first: int, second: int, pairings: list[tuple[int, int]]
     ) -> tuple[Comparison, int]:
-        """Of the first views that are the same, or else of the nearest to it."""
+        """Of the first views that are the same, or else of the nearest to it.
+
+        No other view is compared if two drawings differ on one frame.
+        """
         best: tuple[Comparison, int] | None = None
         for pairing in pairings:
             one, other = (
@@ -178,6 +181,8 @@ class PictureComparer:
                 best[0].score,
             ):
                 best = found, same
+            if found.framed:
+                break
         # Without any view that can be compared, they are compared as they are.
         return best or self._verdict(first, second, [PAIRINGS[0]])
 
@@ -272,5 +277,5 @@ class PictureComparer:
         ranges = []
         for picture in pictures:
             path = self._job.sources[picture["source"]].record_file(int(picture["part"]))
-            ranges.append(storage.Range(path, int(picture["offset"]), int(picture["length"])))
-        return storage.read_ranges(ranges)
+            ranges.append(Range(path, int(picture["offset"]), int(picture["length"])))
+        return read_ranges(ranges)

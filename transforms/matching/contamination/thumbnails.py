@@ -18,9 +18,9 @@ from cauldron.transforms.pictures.opening import ImageProblem
 from cauldron.transforms.pictures.prepare import prepare_image
 from PIL import Image
 
-from cauldron.core import storage
 from cauldron.core.errors import CauldronError
 from cauldron.core.sections.rules import ImageRules
+from cauldron.core.stores.ranges import Range, read_ranges
 
 LONGEST_SIDE = 256
 QUALITY = 80
@@ -81,8 +81,8 @@ class Thumbnails:
         wanted = dict.fromkeys(places)
         result = {place: self._made[place] for place in wanted if place in self._made}
         for batch in _batches(place for place in wanted if place not in result):
-            ranges = [storage.Range(place.path, place.offset, place.length) for place in batch]
-            for place, data in zip(batch, storage.read_ranges(ranges), strict=True):
+            ranges = [Range(place.path, place.offset, place.length) for place in batch]
+            for place, data in zip(batch, read_ranges(ranges), strict=True):
                 result[place] = _made_of(data, place)
         for place in wanted:
             self._made.pop(place, None)  # used last, removed last

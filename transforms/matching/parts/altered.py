@@ -17,6 +17,8 @@ For contamination only: a wrong one costs a training row. Nothing is merged for 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import combinations
 from typing import NamedTuple
 
 import cv2
@@ -31,6 +33,7 @@ from cauldron.transforms.matching.compare.whole_frame import inked, inner_maxima
 
 F32 = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.bool_]
 
 # The largest error of a copy, in units of `room`; `compare` has 2 for drawings and 2.3.
 _BAR = 2.0
@@ -51,9 +54,12 @@ _MARKED = 14.0
 _COVERED = (0.004, 0.45)
 _WIDE, _HIGH, _STROKE = 0.25, 0.08, 0.04
 _OPAQUE = (0.2, 0.75)
-# Below this many pixels a side the strokes of a mark are so near each other that closing gaps of 5
-# pixels would make them one solid place.
-_SMALL = 400
+# The mark's own level; groups of levels, the fewest pixels of one, and how far from the line of a
+# mark a group may be.
+_LEVELS = (-10, 265)
+_GROUP = 16
+_FEWEST_IN_GROUP = 8
+_ON_LINE = 8.0
 _OPAQUE_PARTS = 0.9
 _MIDDLE = 0.7
 # Ink under the mark: its contrast with what is most frequent there, how many pixels there must be,
@@ -137,12 +143,11 @@ def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
     covered = _covered(a, b)
     if covered is None:
         return None
-    under, seen = a[covered], b[covered]
-    line = _mark(under, seen)
+    line = _mark(a[covered], b[covered])
     if line is None:
         return None
-    drawing = ours.drawing or theirs.drawing
-    if not _has_ink_below(under, seen, line) and (drawing or not _has_texture_below(under, seen)):
+    seen = _has_ink_below(a, b, covered, line)
+    if not seen and (ours.drawing or theirs.drawing or not _has_texture_below(a, b, covered)):
         return None
     if not colours_follow(ours.colours, theirs.colours, line.factor):
         return None
@@ -151,59 +156,75 @@ def marked_copy(ours: Prepared, theirs: Prepared) -> float | None:
     return _score(b - np.clip(b, low, high), ours.greys, theirs.greys)
 
 
-def _has_ink_below(under: F32, seen: F32, line: Line) -> bool:
-    """Whether there is ink under the mark, as faint as the mark says."""
-    ink = _is_ink(under)
-    near = np.abs(seen - line.of(under))[ink] <= _NEAR
-    return bool(ink.sum() >= _FEWEST_SEEN and near.mean() >= _MOST_NEAR)
-
-
-def _has_texture_below(under: F32, seen: F32) -> bool:
-    """Whether the texture of a photograph, which may be less than ink, is seen through the mark."""
-    if len(under) < _FEWEST_TEXTURED or min(under.std(), seen.std()) < _TEXTURE:
-        return False
-    return bool(np.corrcoef(under, seen)[0, 1] >= _SEEN_TEXTURE)
-
-
-def _covered(a: F32, b: F32) -> npt.NDArray[np.bool_] | None:
-    """Where a mark would be, without its edges; None if it would be too small or too large."""
+def _covered(a: F32, b: F32) -> Places | None:
+    """Where a mark would be; None if it would be too small or too large, or is not drawn."""
     apart = np.abs(cv2.blur(b, (3, 3)) - cv2.blur(a, (3, 3))) > _MARKED
     # Without specks of noise, but with what is as bright as the mark and so does not change.
     covered = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
-    gap = 5 if max(a.shape) >= _SMALL else 3
-    covered = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     if not _COVERED[0] <= covered.mean() <= _COVERED[1] or not _is_drawn(covered):
         return None
-    return np.asarray(cv2.erode(covered, np.ones((3, 3), np.uint8)) > 0)
+    return np.asarray(cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0)
 
 
 def _mark(under: F32, seen: F32) -> Line | None:
-    """The line of levels under the middle of a mark; None if there is no such line."""
-    fits = (_fit(under, seen), _fit(*_middle(under, seen)))
-    line = next((fit for fit in fits if fit and _OPAQUE[0] <= 1 - fit.factor <= _OPAQUE[1]), None)
-    if line is None:
-        return None
-    level = line.offset / (1 - line.factor)
-    clear = np.abs(level - under) > _INK
-    if not -10 <= level <= 265 or clear.sum() < _FEWEST_SEEN:
-        return None
-    shares = (seen - under)[clear] / (level - under)[clear]
-    opaque = float(np.quantile(shares, _OPAQUE_PARTS))
-    return Line(1 - opaque, opaque * level) if _OPAQUE[0] <= opaque <= _OPAQUE[1] else None
+    """The line of levels under the middle of a mark; None if there is no such line.
+
+    Most of what is covered may be paper, and the edges of strokes are fainter. So each group of
+    levels gives one point, of those that moved most, and the line is the one of most groups.
+    """
+    points = np.array(list(_moved(under, seen)))
+    best, most = None, 0.0
+    for first, second in combinations(range(len(points)), 2):
+        (x0, y0, _), (x1, y1, _) = points[first], points[second]
+        if abs(x1 - x0) < _INK:
+            continue
+        factor = float((y1 - y0) / (x1 - x0))
+        line = Line(factor, float(y0 - factor * x0))
+        if not _OPAQUE[0] <= 1 - factor <= _OPAQUE[1]:
+            continue
+        if not _LEVELS[0] <= line.offset / (1 - factor) <= _LEVELS[1]:
+            continue
+        near = np.abs(points[:, 1] - line.of(points[:, 0])) <= _ON_LINE
+        if (weight := float(points[near, 2].sum())) > most:
+            best, most = line, weight
+    return best
 
 
-def _middle(under: F32, seen: F32) -> tuple[F32, F32]:
-    """Without the edges of thin strokes, which are fainter: what moved least is left out."""
-    moved, ink = np.abs(seen - under), _is_ink(under)
-    middle = np.zeros(len(moved), dtype=bool)
-    for group in (ink, ~ink):
-        if group.any():
-            middle |= group & (moved >= _MIDDLE * np.quantile(moved[group], _OPAQUE_PARTS))
-    return under[middle], seen[middle]
+def _moved(under: F32, seen: F32) -> Iterator[tuple[float, float, float]]:
+    """Of each group of levels: the level, what it became under the mark, and a weight."""
+    group = (under // _GROUP).astype(np.int64)
+    for one in np.unique(group):
+        here = group == one
+        if here.sum() < _FEWEST_IN_GROUP:
+            continue
+        a, b = under[here], seen[here]
+        moved = np.abs(b - a)
+        middle = moved >= _MIDDLE * np.quantile(moved, _OPAQUE_PARTS)
+        yield float(np.median(a[middle])), float(np.median(b[middle])), float(here.sum()) ** 0.5
 
 
-def _is_ink(levels: F32) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.abs(levels - np.median(levels)) > _INK)
+def _has_ink_below(a: F32, b: F32, covered: Places, line: Line) -> bool:
+    """Whether there is ink under the mark, as faint as the mark says.
+
+    Looked at is what has paper under the middle of a stroke beside it.
+    """
+    ground = _GROUP * (float(np.bincount((a[covered] // _GROUP).astype(np.int64)).argmax()) + 0.5)
+    ink = covered & (np.abs(a - ground) > _INK)
+    paper = covered & (np.abs(a - ground) <= _GROUP)
+    full = np.abs(line.of(a) - a)
+    opaque = (paper & (np.abs(b - a) >= _MIDDLE * full)).astype(np.uint8)
+    ink &= cv2.dilate(opaque, np.ones((3, 3), np.uint8)) > 0
+    near = np.abs(b - line.of(a))[ink] <= _NEAR
+    return bool(ink.sum() >= _FEWEST_SEEN and near.mean() >= _MOST_NEAR)
+
+
+def _has_texture_below(a: F32, b: F32, covered: Places) -> bool:
+    """Whether the texture of a photograph, which may be less than ink, is seen through the mark."""
+    inner = cv2.erode(covered.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    under, seen = a[inner], b[inner]
+    if len(under) < _FEWEST_TEXTURED or min(under.std(), seen.std()) < _TEXTURE:
+        return False
+    return bool(np.corrcoef(under, seen)[0, 1] >= _SEEN_TEXTURE)
 
 
 def _is_drawn(covered: Pixels) -> bool:

@@ -1,14 +1,19 @@
 """Local features of a picture: ORB descriptors at one or several working sizes.
 
-A picture is scaled to `SIDE` pixels on the longest side, so that a copy in other pixels has the
-same features. ORB's pyramid of eight levels covers parts that are shown up to 3.6 times smaller.
+A picture is scaled to about `SIDE` pixels on the longest side, so that a copy in other pixels has
+the same features. ORB's pyramid of eight levels covers parts that are shown up to 3.6 times
+smaller. The scale is a power of the pyramid's step: a crop that was not scaled then has levels of
+the same scales as the whole, and small letters look the same in both.
+
 Features are taken from all of the picture, not where it has most corners: text beside a photograph
-would otherwise leave none for the photograph.
+would otherwise leave none for the photograph. And they are taken from all levels: at the fine ones
+letters are all alike, at the coarse ones a feature covers a word.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from typing import Any, NamedTuple
 
 import cv2
@@ -84,19 +89,22 @@ def features_of(
         most: features at each of the sizes.
         sides: working sizes. Those far above the picture's own size are left out.
     """
-    grey, size = read_grey(data, max(sides))
-    longest = max(grey.shape)
+    grey, size = read_grey(data, round(_STEP * max(sides)))
+    longest = max(size)
     wanted = [side for side in sides if side <= 2 * longest] or [min(sides)]
-    found = [_features(_scaled(grey, side), most) for side in wanted]
+    found = [_features(_scaled(grey, _working(size, side)), most) for side in wanted]
     points, descriptors = (np.concatenate(part) for part in zip(*found, strict=True))
     return Features(size, points, descriptors)
 
 
-def _scaled(grey: Grey, side: int) -> Grey:
-    height, width = grey.shape
-    factor = side / max(height, width)
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+def _working(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height with about `side` pixels on the longest side, by a power of `_STEP`."""
+    factor = _STEP ** round(math.log(side / max(size), _STEP))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
+def _scaled(grey: Grey, size: tuple[int, int]) -> Grey:
+    how = cv2.INTER_AREA if size[0] < grey.shape[1] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(grey, size, interpolation=how), dtype=np.uint8)
 
 
@@ -131,15 +139,16 @@ def _corners(grey: Grey, most: int, contrast: int) -> tuple[Any, Any]:
 
 
 def _spread(corners: Any, shape: tuple[int, ...], most: int) -> list[Any]:
-    """The strongest corners of each cell; cells without enough leave their share to the others."""
+    """The strongest corners of each level in each cell; where there are few, others have more."""
     if len(corners) <= most:
         return list(corners)
     height, width = shape
     order = sorted(corners, key=lambda one: (-one.response, one.octave, one.pt))
     points = np.array([one.pt for one in order])
     cell = (points[:, 1] * CELLS // height) * CELLS + points[:, 0] * CELLS // width
-    by_cell = np.argsort(cell, kind="stable")
-    new = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
+    group = cell * _LEVELS + np.array([one.octave for one in order])
+    by_group = np.argsort(group, kind="stable")
+    new = np.flatnonzero(np.diff(group[by_group], prepend=-1))
     rank = np.empty(len(order), dtype=np.int64)
-    rank[by_cell] = np.arange(len(order)) - np.repeat(new, np.diff([*new, len(order)]))
+    rank[by_group] = np.arange(len(order)) - np.repeat(new, np.diff([*new, len(order)]))
     return [order[at] for at in np.lexsort([np.arange(len(order)), rank])[:most]]

@@ -17,7 +17,7 @@ from cauldron.transforms.matching.records import Limits, MatchJob
 from cauldron.transforms.pictures.signatures import sign
 from PIL import Image, ImageOps
 
-from cauldron.core import storage
+from cauldron.core.stores.ranges import Range, read_ranges
 
 # Working sizes of benchmark pictures: with ORB's own pyramid they cover training pictures that show
 # them from a quarter to nearly twice the size of the whole.
@@ -134,9 +134,9 @@ class Search:
 
 def read_stored(stored: Sequence[np.void], job: MatchJob) -> list[bytes]:
     """The bytes of pictures, from their `STORED` records."""
-    return storage.read_ranges(
+    return read_ranges(
         [
-            storage.Range(
+            Range(
                 job.sources[one["source"]].record_file(int(one["part"])),
                 int(one["offset"]),
                 int(one["length"]),

@@ -82,7 +82,7 @@ def test_pictures_come_in_the_order_asked_and_each_is_made_once(pack, monkeypatc
 def test_pictures_are_fetched_in_bounded_batches(pack, monkeypatch):
     places, pictures = pack
     held = []
-    read = thumbnails.storage.read_ranges
+    read = thumbnails.read_ranges
 
     def counted(ranges):
         held.append(sum(item.length for item in ranges))
@@ -90,7 +90,7 @@ def test_pictures_are_fetched_in_bounded_batches(pack, monkeypatch):
 
     limit = 2 * max(len(data) for data in pictures)
     monkeypatch.setattr(thumbnails, "_FETCH_BYTES", limit)
-    monkeypatch.setattr(thumbnails.storage, "read_ranges", counted)
+    monkeypatch.setattr(thumbnails, "read_ranges", counted)
     assert len(Thumbnails(10).get(places)) == 6
     assert len(held) >= 3
     assert max(held) <= limit

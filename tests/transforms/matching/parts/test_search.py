@@ -15,7 +15,7 @@ from cauldron.transforms.matching.parts.records import STORED, unpacked
 from cauldron.transforms.matching.parts.search import Search, describe
 from cauldron.transforms.matching.records import Limits
 from cauldron.transforms.pictures.signatures import sign
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from tests.transforms.made_pictures import chart, decoded, encoded, page, photograph
 
@@ -173,3 +173,45 @@ def test_a_photograph_with_a_palette_is_found_in_other_colours(search):
     other = few.copy()
     other[100:160, 200:260] = other[300:360, 400:460]
     assert judge(pixels, other) is None
+
+
+def window(seed: int) -> Image.Image:
+    """A wide window with a list: small letters, alike at every place, on much empty ground."""
+    rng = np.random.default_rng(seed)
+    words = [
+        "river",
+        "stone",
+        "market",
+        "garden",
+        "window",
+        "paper",
+        "letter",
+        "silver",
+        "northern",
+        "quiet",
+        "signal",
+        "harbour",
+    ]
+    image = Image.new("RGB", (1440, 900), (32, 33, 36))
+    draw = ImageDraw.Draw(image)
+    for row in range(10):
+        name, line = (" ".join(rng.choice(words, count)) for count in (2, 9))
+        draw.text((20, 80 + 64 * row), name.title(), (240, 240, 240), ImageFont.load_default(20))
+        draw.text((20, 108 + 64 * row), line, (140, 140, 144), ImageFont.load_default(17))
+        amount = f"${rng.integers(1000, 99999):,}"
+        draw.text((1340, 80 + 64 * row), amount, (240, 240, 240), ImageFont.load_default(20))
+    return image
+
+
+def test_a_crop_of_a_window_with_small_text_is_found():
+    """Letters are alike, so features must be those of the whole picture, at the same scales."""
+    tested = {number: encoded(window(number), "PNG") for number in range(3)}
+    pieces = [describe(data, stored(number, data)) for number, data in tested.items()]
+    search = Search(unpacked(pieces), LIMITS, lambda one: tested[int(one["number"])])
+    hits = [
+        (number, "part") in found(search, cropped(window(number), share), quality=88)
+        for number in tested
+        for share in (0.1, 0.2)
+    ]
+    assert sum(hits) >= 5, hits
+    assert found(search, cropped(window(99), 0.1), quality=88) == []

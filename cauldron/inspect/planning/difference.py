@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from cauldron.inspect.plan import Plan
+from cauldron.inspect.planning.plan import Plan
 
 # Smaller changes of a share are not listed.
 LISTED = 0.005

@@ -12,9 +12,9 @@ from cauldron.core.errors import UsageError
 from cauldron.core.output.finished import Finished, find_finished
 from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation, UnplannedError, row_parts
-from cauldron.inspect.basis import Basis, find_basis, pack_bytes
-from cauldron.inspect.costs import Work, total
-from cauldron.inspect.planned_source import PlannedSource
+from cauldron.inspect.planning.basis import Basis, find_basis, pack_bytes
+from cauldron.inspect.planning.costs import Work, total
+from cauldron.inspect.planning.source import PlannedSource
 from cauldron.inspect.statistics import published, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry

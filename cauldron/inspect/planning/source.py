@@ -8,7 +8,7 @@ from typing import Any
 from cauldron.core.sections.stage import StageRecipe
 from cauldron.core.shares import Allocation
 from cauldron.inspect.causes import causes, repeated
-from cauldron.inspect.costs import Work
+from cauldron.inspect.planning.costs import Work
 from cauldron.inspect.statistics import Published
 
 # The recipe's promise and the other anchor are the same if they differ by less.

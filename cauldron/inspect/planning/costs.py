@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cauldron.transforms.curate.pipeline import CURATE_ROW_BYTES
+from cauldron.transforms.curate.records import ROW
 from cauldron.transforms.matching.records import OCCURRENCE
 from cauldron.transforms.mixing.shuffle import REFERENCE
 
@@ -33,7 +33,7 @@ MIX_BYTES_PER_CORE_SECOND = 224e6
 
 # Bytes that cross a shuffle: a row of a curation and a copy of a mixture are one record each; a
 # picture has one in each of the nine copies of its signature at 10^8 pictures, see docs/scale.md.
-ROW_SHUFFLED = CURATE_ROW_BYTES
+ROW_SHUFFLED = ROW.itemsize
 COPY_SHUFFLED = REFERENCE.itemsize
 PICTURE_SHUFFLED = 470 + OCCURRENCE.itemsize
 

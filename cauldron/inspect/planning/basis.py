@@ -6,14 +6,14 @@ counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cauldron.core import storage
 from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
-from cauldron.core.reviews import read_reviews, reviews_digest
 from cauldron.core.shares import Allocation, SourceCounts
+from cauldron.inspect.planning.curation import curation_of
 from cauldron.inspect.statistics import Published, Typical, expected_counts, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.base import Source
@@ -80,60 +80,6 @@ def _of_limits(found: Finished, recipe: Recipe, limit: int) -> Finished:
         if corpus.limit == recipe.limit_of(name, limit)
     }
     return replace(found, corpora=corpora)
-
-
-def curation_of(
-    recipe: Recipe, stage: str, allowed: Sequence[str], found: Finished
-) -> CurationManifest | None:
-    """The newest curation that a build of the stage made, or would use; None if there is none.
-
-    Args:
-        allowed: the stage's sources whose licence the recipe allows.
-    """
-    newest = sorted(found.curations, key=lambda name: (-found.modified[f"curation/{name}"], name))
-    return next(
-        (
-            found.curations[name]
-            for name in newest
-            if _fits(found.curations[name], recipe, stage, allowed, found)
-        ),
-        None,
-    )
-
-
-def _fits(
-    curation: CurationManifest,
-    recipe: Recipe,
-    stage: str,
-    allowed: Sequence[str],
-    found: Finished,
-) -> bool:
-    held = curation.corpora
-    read = [name for name in allowed if name in held]
-    if not read or any((name, held[name]) not in found.corpora for name in held):
-        return False
-    if any(name in found.current and name not in held for name in allowed):
-        return False  # a corpus that was added since
-    rules, benchmarks = recipe.duplicate_rules(stage), recipe.against.benchmarks
-    reviews = read_reviews(rules.reviews) if rules and rules.reviews else ()
-    if curation.reviews_digest != (reviews_digest(reviews) if reviews else None):
-        return False
-    if (curation.recoloured is not None) != bool(rules and rules.other_colours):
-        return False
-    if set(curation.benchmarks) != set(benchmarks):
-        return False
-    if rules is None and not benchmarks:
-        return curation.matches is None
-    matches = found.matches.get(curation.matches or "")
-    if matches is None or curation.priority != read:
-        return False
-    if rules is None:
-        return curation.action is None
-    same = ("radius", "radius256", "aspect", "neighbours")
-    decided = ("action", "conflicts", "max_documents")
-    return all(getattr(curation, name) == getattr(rules, name) for name in decided) and all(
-        getattr(matches, name) == getattr(rules, name) for name in same
-    )
 
 
 def _from_decisions(
@@ -241,11 +187,7 @@ def _from_counts(
         for name in wanted
     }
     counts = {name: item.counts for name, item in known.items() if item.counts is not None}
-    published = {name: row.counts() for name, row in table.items()}
-    terms = Terms(
-        rules, tuple(counts), published, is_trial(limits, recipe.limits), recipe.tokenizer,
-        expected_counts(), recipe.limits,
-    )  # fmt: skip
+    terms = terms_of(recipe, stage, counts, table, limits)
     read = {name: corpora[name] for name in wanted if name in corpora}
     if rules.measured:
         lengths = {**expected_lengths(recipe, stage, table)}
@@ -263,6 +205,30 @@ def _from_counts(
         missing=tuple(name for name in wanted if name not in counts),
         limits={name: item.limit for name, item in known.items() if item.limit is not None},
         images={name: item.images for name, item in known.items()},
+    )
+
+
+def terms_of(
+    recipe: Recipe,
+    stage: str,
+    sources: Iterable[str],
+    table: Mapping[str, Published],
+    limits: Mapping[str, int],
+) -> Terms:
+    """What decides how much a stage takes, before its rows are decided on.
+
+    Args:
+        sources: of which something is known.
+        limits: rows that are read of each source, -1 for all.
+    """
+    return Terms(
+        stage=recipe.stage(stage),
+        sources=tuple(sources),
+        published={name: row.counts() for name, row in table.items()},
+        limited=is_trial(limits, recipe.limits),
+        tokenizer=recipe.tokenizer,
+        expected=expected_counts(),
+        limits=recipe.limits,
     )
 
 

@@ -1,0 +1,1 @@
+"""Tables printed to the terminal."""
