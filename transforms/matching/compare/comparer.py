@@ -17,6 +17,7 @@ from cauldron.transforms.matching.compare.prepared import (
     prepare,
     prepare_views,
 )
+from cauldron.transforms.matching.compare.rescaled import needs_second_look, pieces_differ
 from cauldron.transforms.matching.records import (
     DIFFERENT,
     OTHER_COLOURS,
@@ -174,6 +175,10 @@ class PictureComparer:
             found, same = verdict(one, other)
             if same == DIFFERENT and in_doubt(found, one, other):
                 found, same = self._fine_verdict(first, second, pairing) or (found, same)
+            if same == SAME and needs_second_look(found, one, other):
+                datas = self._bytes(self._pictures(np.array([first, second], dtype=np.uint64)))
+                if pieces_differ(datas[0], datas[1], pairing):
+                    return found.refused(), DIFFERENT
             if same == SAME:
                 return found, same
             if best is None or (same != DIFFERENT, found.score) > (
