@@ -33,6 +33,7 @@ _PAD = 2
 _STROKE = 0.7
 # The part of a pixel's width by which PDFium's own averaging of areas blurs.
 _AREA = 0.1
+_MASS = 200.0
 # Quarters of a pixel that a piece is moved by, nearest first.
 _FARTHEST = 7
 _MOVES = np.array(
@@ -66,7 +67,7 @@ def largest_error(
     for of in (coarser, finer):
         pieces = _pieces(of, coarser, edges)
         if pieces is not None:
-            worst = max(worst, _residual(a, b, *pieces, _MOVES if moved else _MOVES[:1], enough))
+            worst = max(worst, _residual(a, b, contrast, *pieces, _MOVES if moved else _MOVES[:1], enough, _MASS))
         if worst > enough:
             break
     return worst
@@ -152,12 +153,12 @@ def _taps(start: int, stop: int, by: float, pixels: int, of: int, first: Any, ta
 
 @partial(compiled, fast=True)
 def _error(
-    a: Any, b: Any, owner: Any, label: int, box: Any, rows: Any, down: Any, columns: Any,
-    across: Any, enough: float,
+    a: Any, b: Any, contrast: Any, owner: Any, label: int, box: Any, rows: Any, down: Any,
+    columns: Any, across: Any, weight: float, enough: float, per_mass: float,
 ) -> float:  # fmt: skip
     """The largest error of one piece, or one that is above `enough`."""
     high, wide = a.shape
-    largest = 0.0
+    largest, more, mass = 0.0, 0.0, 0.0
     for y in range(box[1], box[3]):
         top = rows[y - box[1]]
         if top < 0 or top > high - 4:
@@ -173,17 +174,20 @@ def _error(
                 line = v0 * a[top, at] + v1 * a[top + 1, at]
                 line += v2 * a[top + 2, at] + v3 * a[top + 3, at]
                 value += across[x - box[0], tap] * line
-            error = abs(value - b[y, x])
+            more += value - b[y, x]
+            mass += contrast[y, x]
+            error = weight * abs(value - b[y, x])
             if error > largest:
                 largest = error
                 if error > enough:
                     return float(error)
-    return float(largest)
+    return float(max(largest, per_mass * abs(more) / max(mass, 1.0)))
 
 
 @compiled
 def _residual(
-    a: Any, b: Any, owner: Any, boxes: Any, weights: Any, moves: Any, enough: float
+    a: Any, b: Any, contrast: Any, owner: Any, boxes: Any, weights: Any, moves: Any,
+    enough: float, per_mass: float,
 ) -> float:
     (high, wide), (height, width) = a.shape, b.shape
     rows, columns = np.empty(height, np.int64), np.empty(width, np.int64)
@@ -205,21 +209,21 @@ def _residual(
                 min(width, math.ceil(x + w) + _PAD),
                 min(height, math.ceil(y + h) + _PAD),
             )
-            best, limit = 1e9, enough / weights[at]
+            best = 1e9
             for move in range(len(moves) if turn else 1):
                 _taps(box[0], box[2], moves[move, 1] / 4, width, wide, columns, across)
                 _taps(box[1], box[3], moves[move, 0] / 4, height, high, rows, down)
                 most = best if turn else 1e9
                 found = _error(
-                    a, b, owner, at + 1, box, rows, down, columns, across, most
+                    a, b, contrast, owner, at + 1, box, rows, down, columns, across, weights[at], most, per_mass
                 )
                 best = min(best, found)
-                if best <= limit and enough < 1e9:
+                if best <= enough and enough < 1e9:
                     break
             if turn == 0:
-                plain[at] = best * weights[at]
+                plain[at] = best
             else:
-                worst = max(worst, best * weights[at])
+                worst = max(worst, best)
                 if worst > enough:
                     return worst
     return worst
