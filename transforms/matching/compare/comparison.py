@@ -16,7 +16,7 @@ many copies end in one cluster is in benchmarks/README.md, Duplicates. A pair ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,10 +68,6 @@ class Comparison:
     grey: bool = False
     framed: bool = False
     whole: bool = False
-
-    def refused(self) -> Comparison:
-        """Different after all: the score is just below the threshold."""
-        return replace(self, same=False, whole=False, score=min(self.score, BAR - 1e-4))
 
 
 class Difference(NamedTuple):
@@ -178,7 +174,7 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     drawing = first.drawing or second.drawing
     away = fit.geometry.apart(whole_frame(first, second), *second.greys.shape[::-1])
     structure = _structure(fit, scale, drawing, bars.structure)
-    return Difference(structure, colour, light, whole=away <= _SAME_FRAME)
+    return Difference(structure, colour, light, whole=bool(away <= _SAME_FRAME))
 
 
 def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:

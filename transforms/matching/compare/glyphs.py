@@ -1,9 +1,4 @@
-"""How far two pictures at nearly one scale are apart if each piece of ink may move by itself.
-
-PDFium puts glyphs on whole pixels. So at another resolution each is up to a pixel off its place, and
-errors at its edges hide a changed character. Here each piece of connected ink is moved in quarters
-of a pixel, with all pixels that a picture has, to where its largest error is least.
-"""
+"""The errors of pieces of ink, each moved to where its largest error is least."""
 
 from __future__ import annotations
 
@@ -11,125 +6,13 @@ import math
 from functools import partial
 from typing import Any
 
-import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.compare.scaling import Plane
 
-# Ink is further from its ground than this part of the strongest ink around it, and than so many
-# levels. Beside it, less of that belongs to it.
-_INK, _LEAST_INK = 80 / 255, 32
-_EDGE = 0.5
-_AROUND = np.ones((7, 7), np.uint8)
-# The ground is the median of so many pixels a side, of every fourth pixel.
-_GROUND, _STEP = 31, 4
-# Contrast of strokes of black on white. Errors of fainter pieces count as much more as these are
-# fainter.
-_BLACK = 200.0
-# Pixels around ink that are compared with it, at the coarser resolution.
-_REACH = 2.5
+# Pixels around the box of a piece that may belong to it.
 _PAD = 2
-# The scale of a stroke: noise of JPEG averages out.
-_STROKE = 0.7
-# The part of a pixel's width by which PDFium's own averaging of areas blurs.
-_AREA = 0.1
-_MASS = 200.0
-# Quarters of a pixel that a piece is moved by, nearest first.
-_FARTHEST = 7
-_MOVES = np.array(
-    sorted(
-        ((i, j) for i in range(-_FARTHEST, _FARTHEST + 1) for j in range(-_FARTHEST, _FARTHEST + 1)),
-        key=lambda move: (move[0] % 2 + move[1] % 2 > 0, move[0] ** 2 + move[1] ** 2, move),
-    )
-)
-
-
-def largest_error(
-    finer: Plane, coarser: Plane, enough: float = math.inf, moved: bool = True
-) -> float:
-    """The largest error of a pixel over all pieces of ink of both, each where it has least.
-
-    Args:
-        finer, coarser: greys of one frame, in bytes; the coarser has fewer pixels.
-        moved: whether pieces are moved at all.
-        enough: up to this a piece is not moved further; above it nothing else is looked at.
-
-    Returns:
-        Grey levels, as if ink were black on white. Of no meaning but above `enough` or not.
-    """
-    scale = coarser.shape[1] / finer.shape[1]
-    blur = math.sqrt((_STROKE / scale) ** 2 + _AREA * (1 / scale**2 - 1))
-    a = cv2.GaussianBlur(finer.astype(np.float32), (0, 0), blur)
-    b = cv2.GaussianBlur(coarser.astype(np.float32), (5, 5), _STROKE)
-    contrast = _contrast(coarser)
-    edges = contrast.astype(np.float32) > _EDGE * _threshold(contrast)
-    worst = 0.0
-    for of in (coarser, finer):
-        pieces = _pieces(of, coarser, edges)
-        if pieces is not None:
-            worst = max(worst, _residual(a, b, contrast, *pieces, _MOVES if moved else _MOVES[:1], enough, _MASS))
-        if worst > enough:
-            break
-    return worst
-
-
-def _contrast(greys: Plane) -> Plane:
-    """Levels by which each pixel is off the ground around it."""
-    height, width = greys.shape
-    size = max(1, width // _STEP), max(1, height // _STEP)
-    ground = cv2.medianBlur(cv2.resize(greys, size, interpolation=cv2.INTER_AREA), _GROUND)
-    return cv2.absdiff(greys, cv2.resize(ground, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
-def _threshold(contrast: Plane) -> Plane:
-    strongest = cv2.dilate(contrast, _AROUND).astype(np.float32)
-    return np.maximum(strongest * np.float32(_INK), np.float32(_LEAST_INK))
-
-
-def _pieces(of: Plane, coarser: Plane, edges: Plane) -> tuple[Plane, Plane, Plane] | None:
-    """Which piece each pixel of `coarser` is compared with, from 1; boxes; weights of errors."""
-    height, width = coarser.shape
-    contrast = _contrast(of)
-    ink = (contrast > _threshold(contrast)).astype(np.uint8)
-    labels, boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
-    if len(boxes) < 2:
-        return None
-    across, down = width / of.shape[1], height / of.shape[0]
-    reach = _REACH if of is coarser else _REACH / across + 1
-    distance, nearest = cv2.distanceTransformWithLabels(
-        1 - ink, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
-    )
-    numbers = np.zeros(int(nearest.max()) + 1, np.int32)
-    numbers[nearest[ink > 0]] = labels[ink > 0]
-    strongest = np.zeros(len(boxes), np.uint8)
-    _strongest(labels, contrast, strongest)
-    owner = np.where(distance <= reach, numbers[nearest], 0)
-    if of is not coarser:
-        ys, xs = _places(height, of.shape[0]), _places(width, of.shape[1])
-        owner = owner[ys][:, xs]
-    owner = np.ascontiguousarray(owner).astype(np.int32)
-    # Where two pieces touch, only ink counts: what is beside it may be the other one's.
-    levels = owner.astype(np.float32)
-    kernel = np.ones((3, 3), np.uint8)
-    lowest = cv2.erode(np.where(owner == 0, np.float32(1e9), levels), kernel)
-    owner[(cv2.dilate(levels, kernel) != lowest) & ~edges] = 0
-    places = boxes[1:, :4] * np.array([across, down, across, down])
-    weights = np.maximum(1.0, _BLACK / np.maximum(strongest[1:], 1.0))
-    return owner, places, weights
-
-
-def _places(pixels: int, of: int) -> Any:
-    places = np.round((np.arange(pixels) + 0.5) * of / pixels - 0.5).astype(np.int64)
-    return np.clip(places, 0, of - 1)
-
-
-@compiled
-def _strongest(labels: Any, contrast: Any, out: Any) -> None:
-    for y in range(labels.shape[0]):
-        for x in range(labels.shape[1]):
-            label = labels[y, x]
-            if label:
-                out[label] = max(out[label], contrast[y, x])
+# Levels of a pixel by which JPEG may change the mean of a piece.
+_MEAN = 0.5
 
 
 @partial(compiled, fast=True)
@@ -154,11 +37,11 @@ def _taps(start: int, stop: int, by: float, pixels: int, of: int, first: Any, ta
 @partial(compiled, fast=True)
 def _error(
     a: Any, b: Any, contrast: Any, owner: Any, label: int, box: Any, rows: Any, down: Any,
-    columns: Any, across: Any, weight: float, enough: float, per_mass: float,
+    columns: Any, across: Any, weight: float, per_ink: float, enough: float,
 ) -> float:  # fmt: skip
     """The largest error of one piece, or one that is above `enough`."""
     high, wide = a.shape
-    largest, more, mass = 0.0, 0.0, 0.0
+    largest, more, ink, count = 0.0, 0.0, 0.0, 0
     for y in range(box[1], box[3]):
         top = rows[y - box[1]]
         if top < 0 or top > high - 4:
@@ -175,20 +58,32 @@ def _error(
                 line += v2 * a[top + 2, at] + v3 * a[top + 3, at]
                 value += across[x - box[0], tap] * line
             more += value - b[y, x]
-            mass += contrast[y, x]
+            ink += contrast[y, x]
+            count += 1
             error = weight * abs(value - b[y, x])
             if error > largest:
                 largest = error
                 if error > enough:
                     return float(error)
-    return float(max(largest, per_mass * abs(more) / max(mass, 1.0)))
+    return float(max(largest, per_ink * max(abs(more) - _MEAN * count, 0.0) / max(ink, 1.0)))
 
 
 @compiled
-def _residual(
+def largest_of(
     a: Any, b: Any, contrast: Any, owner: Any, boxes: Any, weights: Any, moves: Any,
-    enough: float, per_mass: float,
-) -> float:
+    per_ink: float, enough: float,
+) -> float:  # fmt: skip
+    """The largest error of all pieces, each where it has least.
+
+    Args:
+        a, b: the finer and the coarser picture, 32-bit floats, blurred.
+        contrast: of the coarser one.
+        owner: which piece a pixel of `b` belongs to, from 1; 0 is none.
+        boxes, weights: of each piece; errors are multiplied with the weight.
+        moves: quarters of a pixel down and across; the first is none.
+        per_ink: levels that a difference of all of a piece's ink counts as.
+        enough: up to this a piece is not moved further; ends at a piece above it.
+    """
     (high, wide), (height, width) = a.shape, b.shape
     rows, columns = np.empty(height, np.int64), np.empty(width, np.int64)
     down, across = np.empty((height, 4), np.float32), np.empty((width, 4), np.float32)
@@ -213,10 +108,10 @@ def _residual(
             for move in range(len(moves) if turn else 1):
                 _taps(box[0], box[2], moves[move, 1] / 4, width, wide, columns, across)
                 _taps(box[1], box[3], moves[move, 0] / 4, height, high, rows, down)
-                most = best if turn else 1e9
                 found = _error(
-                    a, b, contrast, owner, at + 1, box, rows, down, columns, across, weights[at], most, per_mass
-                )
+                    a, b, contrast, owner, at + 1, box, rows, down, columns, across,
+                    weights[at], per_ink, best if turn else 1e9,
+                )  # fmt: skip
                 best = min(best, found)
                 if best <= enough and enough < 1e9:
                     break
