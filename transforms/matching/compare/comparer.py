@@ -179,8 +179,11 @@ class PictureComparer:
             found, same = verdict(one, other)
             if same == DIFFERENT and in_doubt(found, one, other):
                 found, same = self._fine_verdict(first, second, pairing) or (found, same)
-            both = one.drawing and other.drawing
-            if same == SAME and both and self._is_refused(found, first, second, one, other):
+            if (
+                same == SAME
+                and found.drawing
+                and self._is_refused(found, first, second, one, other)
+            ):
                 return refused(found), DIFFERENT
             if same == SAME:
                 return found, same
@@ -198,6 +201,8 @@ class PictureComparer:
         self, found: Comparison, first: int, second: int, one: Prepared, other: Prepared
     ) -> bool:
         """Whether a second look tells two drawings that were found the same apart."""
+        if not (one.drawing and other.drawing):
+            return False
         pictures = self._pictures(np.array([first, second], dtype=np.uint64))
         a, b = ((int(picture["width"]), int(picture["height"])) for picture in pictures)
         contents = None if (one.size, other.size) == (a, b) else (one.size, other.size)

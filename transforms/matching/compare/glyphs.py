@@ -36,7 +36,7 @@ def _taps(start: int, stop: int, by: float, pixels: int, of: int, first: Any, ta
 
 @partial(compiled, fast=True)
 def _error(
-    a: Any, b: Any, contrast: Any, owner: Any, label: int, box: Any, rows: Any, down: Any,
+    a: Any, b: Any, contrast: Any, owner: Any, label: Any, box: Any, rows: Any, down: Any,
     columns: Any, across: Any, weight: float, per_ink: float, enough: float,
 ) -> float:  # fmt: skip
     """The largest error of one piece, or one that is above `enough`."""
