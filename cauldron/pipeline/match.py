@@ -1,7 +1,7 @@
 """The matching step: which pictures of all corpora and benchmarks are the same.
 
 Three steps, each for the work that has no marker yet: pictures, candidate pairs (in as many passes
-as this machine's memory needs), verdicts on pixels. On this machine each is a job, on a remote
+as a runner on this machine needs), verdicts on pixels. On this machine each is a job, on a remote
 runner all are parts of one graph (`MatchPictures`). Verdicts name pictures by content, so those of
 earlier matchings stay valid: a new source costs only its own pairs.
 

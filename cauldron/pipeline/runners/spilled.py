@@ -7,14 +7,14 @@ what the runner holds is a reference of some 40 bytes. The worker that gets a gr
 back. So the memory of both grows with the largest group, and no longer with all of them. Our
 transforms know nothing of it: they send arrays of many records as one value.
 
-The files are in ``OUT/_shuffle/<random>`` until the job ends, as large as all values together. What
-a killed build leaves there is removed by the next one with the same output.
+The files are in ``OUT/_shuffle-<random>`` until the job ends. They are as large as all values
+together, and one that is flattened with others before it is grouped is there twice. What a killed
+build leaves is removed by the next one with the same output.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import shutil
@@ -29,12 +29,12 @@ from apache_beam.portability import common_urns, python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
 from cauldron.core import storage
-from cauldron.core.errors import CauldronError
 
-FOLDER = "_shuffle"
+FOLDER = "_shuffle-"
 URN = "cauldron:coder:spilled:v1"
-# A smaller value crosses as it is: a file would cost more than the memory.
-LEAST_BYTES = 4096
+# A smaller value crosses as it is. One in memory takes the launcher six times its bytes or more, a
+# reference 0.3 to 0.6 kB.
+LEAST_BYTES = 256
 
 _LOCK = "lock"
 _INLINE, _SPILLED = b"\0", b"\1"
@@ -53,7 +53,7 @@ class Files:
         self._open: dict[str, int] = {}
 
     def write(self, data: bytes) -> bytes:
-        """Keep a value; returns the reference to it. Raises CauldronError if the disk is full."""
+        """Keep a value; returns the reference to it. Raises OSError if the disk is full."""
         name = str(os.getpid())
         with self._lock:
             file, start, left = self._file(name), self._written, memoryview(data)
@@ -62,12 +62,8 @@ class Files:
                     done = os.pwrite(file, left, self._written)
                     left, self._written = left[done:], self._written + done
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                    raise
-                raise CauldronError(
-                    f"{self._folder}: the disk is full of what the job groups; free some space, "
-                    "and the same command goes on where it was"
-                ) from None
+                error.filename = os.path.join(self._folder, name)
+                raise
         return f"{name} {start} {len(data)}".encode()
 
     def read(self, reference: bytes) -> bytes:
@@ -177,20 +173,21 @@ def folder_for_values(output: str | None) -> Iterator[str]:
         output: of the build; if it is not on this machine or None, the folder is where temporary
             files are.
     """
-    parent = os.path.join(_place(output), FOLDER)
-    os.makedirs(parent, exist_ok=True)
-    for name in os.listdir(parent):
-        _remove_stale(os.path.join(parent, name))
-    folder = tempfile.mkdtemp(dir=parent)
+    place = _place(output)
+    os.makedirs(place, exist_ok=True)
+    for name in os.listdir(place):
+        if name.startswith(FOLDER):
+            _remove_stale(os.path.join(place, name))
+    folder = tempfile.mkdtemp(prefix=FOLDER, dir=place)
     try:
-        with open(os.path.join(folder, _LOCK), "wb") as lock:
+        path = os.path.join(folder, _LOCK)
+        with open(f"{path}-new", "wb") as lock:
             _hold(lock.fileno())
+            os.rename(lock.name, path)  # held before another build can see it
             yield folder
     finally:
         _files(folder).close()
         shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another job has a folder there
-            os.rmdir(parent)
 
 
 def _place(output: str | None) -> str:

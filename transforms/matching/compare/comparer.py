@@ -157,7 +157,10 @@ class PictureComparer:
     def _verdict(
         self, first: int, second: int, pairings: list[tuple[int, int]]
     ) -> tuple[Comparison, int]:
-        """Of the first views that are the same, or else of the nearest to it."""
+        """Of the first views that are the same, or else of the nearest to it.
+
+        No other view is compared if two drawings differ on one frame.
+        """
         best: tuple[Comparison, int] | None = None
         for pairing in pairings:
             one, other = (
@@ -178,6 +181,8 @@ class PictureComparer:
                 best[0].score,
             ):
                 best = found, same
+            if found.framed:
+                break
         # Without any view that can be compared, they are compared as they are.
         return best or self._verdict(first, second, [PAIRINGS[0]])
 

@@ -45,7 +45,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 11
+COMPARE_VERSION = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,15 @@ class Comparison:
         drawing: whether the thresholds for text and line art applied, as one of the two is such.
         same: whether the score reaches the threshold `BAR`.
         grey: whether grey levels alone refused it, which no other colours change.
+        framed: whether two drawings agree as they lie on each other except in some place, so that
+            they differ without their borders too.
     """
 
     score: float
     drawing: bool
     same: bool
     grey: bool = False
+    framed: bool = False
 
 
 class Difference(NamedTuple):
@@ -72,11 +75,13 @@ class Difference(NamedTuple):
         structure: of strokes and edges, in multiples of the noise elsewhere in the pair.
         colour: of hue, in multiples of the noise.
         light: of the brightness of larger areas, in grey levels.
+        framed: see `Comparison`; of drawings and photographs.
     """
 
     structure: float
     colour: float
     light: float
+    framed: bool = False
 
 
 NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
@@ -106,10 +111,12 @@ def compare(first: Prepared, second: Prepared) -> Comparison:
         return Comparison(float(same), first.drawing or second.drawing, same)
     bars = _bars(first, second)
     apart = difference(first, second)
-    worst = max(value / bar for value, bar in zip(apart, bars, strict=True))
+    worst = max(value / bar for value, bar in zip(apart[:3], bars[:3], strict=True))
     score = round(max(0.0, 1 - worst * (1 - BAR)), 4)
     grey = apart.structure > bars.structure and not _are_tiny(first, second)
-    return Comparison(score, first.drawing or second.drawing, score >= BAR, grey)
+    # A smooth photograph agrees with itself in a frame, too.
+    framed = apart.framed and first.drawing and second.drawing
+    return Comparison(score, first.drawing or second.drawing, score >= BAR, grey, framed)
 
 
 def _equal(first: Prepared, second: Prepared) -> bool:
@@ -129,11 +136,11 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     first, second = _ordered(first, second)
     whole = small_frames(first, second)
     if whole.apart_small:
-        return Difference(whole.structure, 0.0, 0.0)
+        return Difference(whole.structure, 0.0, 0.0, framed=True)
     if not whole.unlike_small:
         whole = whole_frames(first, second)
     if whole.apart:
-        return Difference(whole.structure, 0.0, 0.0)
+        return Difference(whole.structure, 0.0, 0.0, framed=True)
     geometry = whole_frame(first, second) if whole.right else locate(first, second)
     if geometry is None:
         return NOTHING_SHARED

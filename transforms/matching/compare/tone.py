@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,6 +24,8 @@ _WHITE, _BLACK = 250, 5
 _EQUAL = 1.5
 _GAINS = (1.0, 1.12, 1.25, 0.9)
 _CAP = 25.0
+# Pixels a side whose average is looked at by `unexplained`.
+_AROUND = 5
 
 
 class Tone(NamedTuple):
@@ -135,3 +138,44 @@ def _fit_from(start: float, x: Any, y: Any) -> tuple[float, float]:
         gain = min(max((shared + 30 * start) / (spread + 30), 0.6), 1.7)
         offset = min(max(my - gain * mx, -40.0), 40.0)
     return gain, offset
+
+
+def unexplained(first: Plane, second: Plane) -> float:
+    """The largest difference of brightness that the best gain and offset leave, in grey levels.
+
+    Differences are averaged over 5 x 5 pixels. Less than twice that a side says nothing: 0.
+
+    Args:
+        first, second: registered, (height, width), of bytes.
+    """
+    if min(first.shape) <= 2 * _AROUND:
+        return 0.0
+    left = np.empty(first.shape, np.float32)
+    _leave(first, second, left)
+    averages = cv2.boxFilter(left, cv2.CV_32F, (_AROUND, _AROUND))[1:-1, 1:-1]
+    low, high, *_ = cv2.minMaxLoc(averages)
+    return float(max(-low, high))
+
+
+@partial(compiled, fast=True)
+def _leave(first: Any, second: Any, left: Any) -> None:
+    """The lighter picture less the darker one, with the gain and offset of least squares."""
+    height, width = first.shape
+    nothing: Any = np.int64(0)
+    a, b, aa, bb, ab = nothing, nothing, nothing, nothing, nothing
+    for y in range(height):
+        for x in range(width):
+            one, other = np.int64(first[y, x]), np.int64(second[y, x])
+            a, b, aa = a + one, b + other, aa + one * one
+            bb, ab = bb + other * other, ab + one * other
+    count = float(height * width)
+    darker = a <= b
+    square = aa - a * a / count if darker else bb - b * b / count
+    gain = np.float32((ab - a * b / count) / max(square, count))
+    dark, light = (a / count, b / count) if darker else (b / count, a / count)
+    offset = np.float32(light) - gain * np.float32(dark)
+    for y in range(height):
+        for x in range(width):
+            here, there = np.float32(first[y, x]), np.float32(second[y, x])
+            low, high = (here, there) if darker else (there, here)
+            left[y, x] = high - gain * low - offset

@@ -1,9 +1,9 @@
 """How the join is cut: the length of its keys, and the keys that one Beam job takes.
 
-A local runner keeps everything that crosses a shuffle in memory, so a job may shuffle only so many
-bytes. Keys have an order; a *pass* is an interval of keys. A small join is one pass. For a larger
-one the members of every key are counted first (4 s of two cores for ten million pictures). Keys
-with too many members are split, then the keys are cut into passes of bounded size.
+A runner on one machine has only so much room for what crosses a shuffle, so a job may shuffle only
+so many bytes. Keys have an order; a *pass* is an interval of keys. A small join is one pass. For a
+larger one the members of every key are counted first (4 s of two cores for ten million pictures).
+Keys with too many members are split, then the keys are cut into passes of bounded size.
 """
 
 from __future__ import annotations
