@@ -180,7 +180,8 @@ def _mark(under: F32, seen: F32) -> Line | None:
     levels gives one point, of those that moved most, and the line is the one of most groups.
     """
     points = np.array(list(_moved(under, seen)))
-    best, most = None, 0.0
+    best: Line | None = None
+    most = 0.0
     for first, second in combinations(range(len(points)), 2):
         (x0, y0, _), (x1, y1, _) = points[first], points[second]
         if abs(x1 - x0) < _SPAN:
