@@ -161,7 +161,8 @@ def unexplained(first: Plane, second: Plane) -> float:
 def _leave(first: Any, second: Any, left: Any) -> None:
     """The lighter picture less the darker one, with the gain and offset of least squares."""
     height, width = first.shape
-    a, b, aa, bb, ab = 0, 0, 0, 0, 0
+    nothing: Any = np.int64(0)
+    a, b, aa, bb, ab = nothing, nothing, nothing, nothing, nothing
     for y in range(height):
         for x in range(width):
             one, other = np.int64(first[y, x]), np.int64(second[y, x])
@@ -175,6 +176,6 @@ def _leave(first: Any, second: Any, left: Any) -> None:
     offset = np.float32(light) - gain * np.float32(dark)
     for y in range(height):
         for x in range(width):
-            one, other = np.float32(first[y, x]), np.float32(second[y, x])
-            low, high = (one, other) if darker else (other, one)
+            here, there = np.float32(first[y, x]), np.float32(second[y, x])
+            low, high = (here, there) if darker else (there, here)
             left[y, x] = high - gain * low - offset
