@@ -1,6 +1,6 @@
 """The rim of a picture: a border, or padding, of one colour. What is inside is its content.
 
-`pictures.content` finds the same at ingest, on reduced grey levels; here all pixels count, in colour.
+`pictures.content` finds the same at ingest, on reduced grey levels; here all pixels count.
 """
 
 from __future__ import annotations
