@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 # Dataflow's messages as Beam logs them: a time, the importance, the text.
 _DATAFLOW_MESSAGE = re.compile(r"^.*?\bJOB_MESSAGE_ERROR: ")
 
+# What Beam appends to an error's text in a step, before the step's path in the graph.
+_IN_A_STEP = " [while running"
+
 # Errors whose text was written for the user, by whatever path Python names them.
 _OWN_ERROR = re.compile(r"^(\w+\.)*(CauldronError|UsageError|SourceUnavailable): ")
 
@@ -89,8 +92,11 @@ def run(
             build(pipeline)
             prepare(pipeline, arguments)
             state = _wait(name, pipeline.run())
-        except CauldronError:
-            raise
+        except CauldronError as error:
+            told, in_a_step, _ = str(error).partition(_IN_A_STEP)
+            if not in_a_step:
+                raise
+            raise CauldronError(f"{name} failed: {told}") from error
         except WorkerLost as error:
             raise CauldronError(f"{name} failed: {error}") from None
         except Exception as error:
@@ -225,7 +231,7 @@ def _cause(texts: Sequence[str]) -> str | None:
     causes = [line for line in lines if ": " in line and _last_part(line).isidentifier()]
     if not causes:
         return None
-    return _OWN_ERROR.sub("", causes[-1].split(" [while running")[0].strip())
+    return _OWN_ERROR.sub("", causes[-1].partition(_IN_A_STEP)[0].strip())
 
 
 def _out_of_memory(

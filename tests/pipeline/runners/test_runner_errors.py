@@ -113,6 +113,18 @@ FAILED_ALLOCATIONS = {
 }
 
 
+def test_an_own_error_of_a_step_in_this_process_names_the_job_and_not_the_step() -> None:
+    def fail(element: int) -> int:
+        raise CauldronError(f"row {element} is broken")
+
+    def build(pipeline: beam.Pipeline) -> object:
+        return pipeline | beam.Create([7]) | "Inner/Step" >> beam.Map(fail)
+
+    with pytest.raises(CauldronError) as raised:
+        runner.run("mix", build, [], 0)
+    assert str(raised.value) == "mix failed: row 7 is broken"
+
+
 @pytest.mark.parametrize("name", FAILED_ALLOCATIONS)
 def test_a_worker_that_memory_ran_out_in_says_what_helps(ends: Any, name: str) -> None:
     text = f"Traceback (most recent call last):\n  File 'x.py'\n{FAILED_ALLOCATIONS[name]}\n"

@@ -6,9 +6,10 @@ import io
 
 import numpy as np
 import pytest
-from cauldron.transforms.matching.compare import prepared
+from cauldron.transforms.matching.compare import rims
 from cauldron.transforms.matching.compare.comparer import comparable, verdict
-from cauldron.transforms.matching.compare.prepared import prepare, prepare_views, without_rim
+from cauldron.transforms.matching.compare.prepared import prepare, prepare_views
+from cauldron.transforms.matching.compare.rims import without_rim
 from cauldron.transforms.matching.records import DIFFERENT, PICTURE, SAME, Limits
 from cauldron.transforms.matching.views import CONTENT, WHOLE, views_to_compare
 from PIL import Image, ImageDraw, ImageOps
@@ -126,4 +127,4 @@ def test_bounds_are_those_of_every_pixel_that_is_off() -> None:
         expected = (0, 0, 0, 0)
         if len(rows):
             expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-        assert prepared._bounds(pixels, colour, 8) == expected
+        assert rims._bounds(pixels, colour, 8) == expected

@@ -55,6 +55,44 @@ def test_a_picture_under_a_mark_is_found(name, grey, opaque):
     assert name == "photograph" or judged.kind == "watermark"
 
 
+def small_table(digit: int = 4) -> Image.Image:
+    """Letters of a few pixels, most of them under no mark."""
+    image = Image.new("RGB", (260, 220), "white")
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    for row in range(9):
+        draw.text((14, 8 + 23 * row), ("Apples", "Pears", "Plums")[row % 3], (25, 25, 30), font)
+        for column in range(2):
+            amount = f"{row + 3}{digit if row == 3 else 7}{8 * row}"
+            draw.text((110 + 90 * column, 8 + 23 * row), amount, (25, 25, 30), font)
+    return image
+
+
+def test_a_small_table_under_a_mark_is_found_and_another_digit_is_not():
+    table = prepare_pixels(np.asarray(small_table()))
+    assert marked_copy(prepare_pixels(jpeg(marked(small_table()))), table) is not None
+    assert marked_copy(prepare_pixels(jpeg(marked(small_table(6)))), table) is None
+
+
+def test_an_object_in_another_colour_is_no_mark():
+    image = photograph(2, 480, 640)
+    images = image.copy(), image.copy()
+    for one, colour in zip(images, [(215, 190, 40), (215, 120, 160)], strict=True):
+        draw = ImageDraw.Draw(one)
+        draw.ellipse((55, 160, 97, 205), fill=colour)
+        for left in (68, 80):
+            draw.rectangle((left, 162, left + 4, 203), fill=(225, 225, 225))
+    original, other = (prepare_pixels(np.asarray(one)) for one in images)
+    assert marked_copy(prepare_pixels(jpeg(marked(images[0]))), original) is not None
+    assert marked_copy(prepare_pixels(jpeg(marked(images[1]))), original) is None
+    assert marked_copy(other, original) is None
+
+
+def test_letters_that_hide_the_ink_are_no_mark():
+    image = PICTURES["page"]()
+    hidden = prepare_pixels(jpeg(marked(image, 150, 255)))
+    assert marked_copy(hidden, prepare_pixels(np.asarray(image))) is None
+
+
 def dull(seed: int) -> Image.Image:
     """A photograph about as grey as the mark."""
     return photograph(seed, 640, 480).point(lambda level: round(100 + (level - 128) * 0.5))
