@@ -2,10 +2,10 @@ import io
 
 import numpy as np
 import pytest
+from cauldron.transforms.matching.compare.rescaled import largest_error
 from PIL import Image
 
 from benchmarks.duplicates.pages_dpi.__main__ import drawn_pages, pdf_of_words, rendered
-from benchmarks.duplicates.pages_dpi.glyphs import largest_residual
 
 DPI = (144, 150)
 
@@ -24,14 +24,14 @@ def page(amount):
 @pytest.mark.parametrize("changed", ["8,417,73", "3,417.73", "8,417.13", "8 417.73"])
 def test_a_changed_character_leaves_a_larger_residual(changed):
     coarser, finer = (corner(page("8,417.73"), dpi) for dpi in DPI)
-    known = largest_residual(finer, coarser)
+    known = largest_error(finer, coarser)
 
-    assert largest_residual(finer, corner(page(changed), DPI[0])) > known + 10
-    assert largest_residual(corner(page(changed), DPI[1]), coarser) > known + 10
+    assert largest_error(finer, corner(page(changed), DPI[0])) > known + 10
+    assert largest_error(corner(page(changed), DPI[1]), coarser) > known + 10
 
 
 def test_a_blank_page_has_no_residual():
-    assert largest_residual(np.full((60, 50), 255, np.uint8), np.full((48, 40), 255, np.uint8)) == 0
+    assert largest_error(np.full((60, 50), 255, np.uint8), np.full((48, 40), 255, np.uint8)) == 0
 
 
 def test_drawn_pages_have_one_word_changed_and_nothing_moved():

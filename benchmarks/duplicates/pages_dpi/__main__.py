@@ -6,7 +6,7 @@ two renderings end in one cluster, and changed pages that end in the cluster of 
 
 Pages are drawn: dense text and amounts, four fonts, 8 to 12 points. With ``--pdfs`` those of real
 PDFs are read as well, whose characters are not changed. With ``--residuals`` the statistic of
-`glyphs.py` is told, for pages unchanged and changed.
+`compare/rescaled.py` is told, for pages unchanged and changed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pypdfium2 as pdfium
+from cauldron.transforms.matching.compare.rescaled import largest_error
 from cauldron.transforms.matching.compare.scaling import Plane
 
 from benchmarks.duplicates.ours import find
-from benchmarks.duplicates.pages_dpi.glyphs import largest_residual
 from cauldron.sample.publish.pdf import assembled
 
 _FONTS = ("Helvetica", "Times-Roman", "Courier", "Helvetica-Bold")
@@ -165,8 +165,8 @@ def renderings(pages: list[Page], coarse: int, fine: int) -> list[Rendered]:
 
 
 def joined(pages: list[Rendered]) -> list[int]:
-    """Pages; those whose renderings are candidates, and are in one cluster; changed pages, and
-    those that are in the cluster of an unchanged one."""
+    """Pages; those whose renderings are candidates, are the same, and are in one cluster; changed
+    pages, those that are the same as an unchanged one, and those that are in its cluster."""
     datas: list[bytes] = []
     pairs, changed = [], []
     for page in pages:
@@ -177,20 +177,25 @@ def joined(pages: list[Rendered]) -> list[int]:
             changed.append(((start, start + 2), (start + 1, start + 2)))
             datas.append(page.changed)
     found = find(datas).found
-    candidates, merged = (set(map(tuple, x.tolist())) for x in (found.candidates, found.merged))
-    counts = [len(pairs), *(sum(pair in known for pair in pairs) for known in (candidates, merged))]
-    return [*counts, len(changed), sum(any(pair in merged for pair in both) for both in changed)]
+    candidates, same, merged = (
+        set(map(tuple, x.tolist())) for x in (found.candidates, found.accepted, found.merged)
+    )
+    kept = [sum(pair in known for pair in pairs) for known in (candidates, same, merged)]
+    wrong = [
+        sum(any(pair in known for pair in both) for both in changed) for known in (same, merged)
+    ]
+    return [len(pairs), *kept, len(changed), *wrong]
 
 
 def residuals(pages: list[Rendered]) -> str:
     same, changed = [], []
     for page in pages:
         coarse, fine = _greys(page.coarse), _greys(page.fine)
-        same.append(largest_residual(fine, coarse))
+        same.append(largest_error(fine, coarse))
         if page.changed is not None:
             other = _greys(page.changed)
             pair = (fine, other) if page.changed_is_coarse else (other, coarse)
-            changed.append(largest_residual(*pair))
+            changed.append(largest_error(*pair))
     told = [f"unchanged {_quantiles(same)}"]
     if changed:
         told.append(f"changed {_quantiles(changed)}")
@@ -206,7 +211,7 @@ def _quantiles(values: list[float]) -> str:
     return " ".join(f"{value:.0f}" for value in found)
 
 
-_HEAD = "| pages | dpi | number | candidates | one cluster | changed | wrong |"
+_HEAD = "| pages | dpi | number | candidates | same | one cluster | changed | same | wrong |"
 
 
 def main() -> int:
@@ -222,7 +227,7 @@ def main() -> int:
     kinds = {"drawn": list(drawn_pages(options.pages, options.seed))}
     if options.pdfs:
         kinds["real"] = list(real_pages(options.pdfs))
-    print(f"{_HEAD}\n|---|---|---:|---:|---:|---:|---:|")
+    print(f"{_HEAD}\n|---|---|---:|---:|---:|---:|---:|---:|---:|")
     for pair in options.dpi:
         coarse, fine = map(int, pair.split("/"))
         for kind, pages in kinds.items():

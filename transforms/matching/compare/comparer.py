@@ -17,6 +17,11 @@ from cauldron.transforms.matching.compare.prepared import (
     prepare,
     prepare_views,
 )
+from cauldron.transforms.matching.compare.rescaled import (
+    needs_second_look,
+    pieces_differ,
+    refused,
+)
 from cauldron.transforms.matching.records import (
     DIFFERENT,
     OTHER_COLOURS,
@@ -174,6 +179,12 @@ class PictureComparer:
             found, same = verdict(one, other)
             if same == DIFFERENT and in_doubt(found, one, other):
                 found, same = self._fine_verdict(first, second, pairing) or (found, same)
+            if (
+                same == SAME
+                and found.drawing
+                and self._is_refused(found, first, second, one, other)
+            ):
+                return refused(found), DIFFERENT
             if same == SAME:
                 return found, same
             if best is None or (same != DIFFERENT, found.score) > (
@@ -185,6 +196,19 @@ class PictureComparer:
                 break
         # Without any view that can be compared, they are compared as they are.
         return best or self._verdict(first, second, [PAIRINGS[0]])
+
+    def _is_refused(
+        self, found: Comparison, first: int, second: int, one: Prepared, other: Prepared
+    ) -> bool:
+        """Whether a second look tells two drawings that were found the same apart."""
+        if not (one.drawing and other.drawing):
+            return False
+        pictures = self._pictures(np.array([first, second], dtype=np.uint64))
+        a, b = ((int(picture["width"]), int(picture["height"])) for picture in pictures)
+        contents = None if (one.size, other.size) == (a, b) else (one.size, other.size)
+        if not needs_second_look(found, (a, b), contents):
+            return False
+        return pieces_differ(*self._bytes(pictures))
 
     def _fine_verdict(
         self, first: int, second: int, pairing: tuple[int, int]

@@ -41,7 +41,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 12
+COMPARE_VERSION = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Comparison:
         grey: whether grey levels alone refused it, which no other colours change.
         framed: whether two drawings agree as they lie on each other except in some place, so that
             they differ without their borders too.
+        whole: whether they are the same with the whole of one on the whole of the other.
     """
 
     score: float
@@ -62,6 +63,7 @@ class Comparison:
     same: bool
     grey: bool = False
     framed: bool = False
+    whole: bool = False
 
 
 class Difference(NamedTuple):
@@ -71,13 +73,14 @@ class Difference(NamedTuple):
         structure: of strokes and edges, in multiples of the noise elsewhere in the pair.
         colour: of hue, in multiples of the noise.
         light: of the brightness of larger areas, in grey levels.
-        framed: see `Comparison`; of drawings and photographs.
+        framed, whole: see `Comparison`; of drawings and photographs.
     """
 
     structure: float
     colour: float
     light: float
     framed: bool = False
+    whole: bool = False
 
 
 NOTHING_SHARED = Difference(float("inf"), float("inf"), float("inf"))
@@ -93,6 +96,9 @@ _KEPT_HUE = 1.25  # times the difference, for the same bar
 _MIXED = Difference(*map(min, *_BARS.values()))
 # The score of a pair whose largest difference is just at its threshold.
 BAR = 0.5
+
+# Pixels that corners may be off theirs where the whole of a picture lies on the whole of another.
+_SAME_FRAME = 1.5
 
 # How many times finer one of two pictures may be. Beyond that, digits of common type are lost.
 _MOST_FINER = {True: 2.25, False: 4.5}
@@ -112,7 +118,9 @@ def compare(first: Prepared, second: Prepared) -> Comparison:
     grey = apart.structure > bars.structure and not _are_tiny(first, second)
     # A smooth photograph agrees with itself in a frame, too.
     framed = apart.framed and first.drawing and second.drawing
-    return Comparison(score, first.drawing or second.drawing, score >= BAR, grey, framed)
+    same = score >= BAR
+    drawing = first.drawing or second.drawing
+    return Comparison(score, drawing, same, grey, framed, same and apart.whole)
 
 
 def _equal(first: Prepared, second: Prepared) -> bool:
@@ -154,13 +162,15 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
     if whole.faithful and whole.structure <= _ACCEPTED:
-        return Difference(whole.structure, colour, light)
+        return Difference(whole.structure, colour, light, whole=True)
     fit = refine(first, second, geometry)
     if fit is None:
         return NOTHING_SHARED
     scale = fit.geometry.across * first.greys.shape[1] / second.greys.shape[1]
     drawing = first.drawing or second.drawing
-    return Difference(_structure(fit, scale, drawing, bars.structure), colour, light)
+    away = fit.geometry.apart(whole_frame(first, second), *second.greys.shape[::-1])
+    structure = _structure(fit, scale, drawing, bars.structure)
+    return Difference(structure, colour, light, whole=bool(away <= _SAME_FRAME))
 
 
 def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:
