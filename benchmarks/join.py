@@ -33,9 +33,10 @@ from cauldron.transforms.arrays import Array, read_array, split_by, write_array
 from cauldron.transforms.matching.pictures import PICTURES_PER_RANGE
 from cauldron.transforms.matching.records import PAIR, PICTURE, SIGNATURE, TRAINING, MatchJob
 
+from cauldron.pipeline.runners.options import DISK_SHUFFLE_BYTES
+
 RADIUS, RADIUS256, ASPECT, NEIGHBOURS = 8, 56, 0.035, 64
 PLANTED = 5_000
-LIMIT = 250_000_000  # small enough for a job to run in one process (cauldron/runner.py)
 
 
 def match_job(folder: str, pictures: int) -> MatchJob:
@@ -121,7 +122,7 @@ def beam_join(folder: str, pictures: int, limit: int, beam_args: list[str]) -> d
             _ = pipeline | beam.Create(range(job.ranges), reshuffle=False) | transform
 
         start = time.perf_counter()
-        runner.run(name, build, beam_args, size)
+        runner.run(name, build, beam_args, size, output=folder)
         parts[name] = round(time.perf_counter() - start, 1)
 
     start = time.perf_counter()
@@ -239,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", required=True)
     parser.add_argument("--pictures", nargs="*", type=float, default=[1e5, 1e6, 1e7])
-    parser.add_argument("--limit", type=float, default=LIMIT, help="bytes that one job may shuffle")
+    parser.add_argument("--limit", type=float, default=DISK_SHUFFLE_BYTES, help="bytes of a pass")
     parser.add_argument("--only", choices=["beam", "bare"])
     options, beam_args = parser.parse_known_args()
     if options.only:

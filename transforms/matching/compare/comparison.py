@@ -24,15 +24,11 @@ import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.cells import cell_errors
+from cauldron.transforms.matching.compare.geometry import Geometry, warped
 from cauldron.transforms.matching.compare.neighbours import cell_maxima, ink_of
 from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.refinement import Fit, refine
-from cauldron.transforms.matching.compare.registration import (
-    Geometry,
-    locate,
-    warped,
-    whole_frame,
-)
+from cauldron.transforms.matching.compare.registration import locate, whole_frame
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
     MOST_ROOM,

@@ -29,6 +29,8 @@ Size = tuple[int, int]
 _LEAST_SCALE = 0.85
 # Parts by which contents may be scaled otherwise than pictures: noise of JPEG may add to them.
 _MOST_APART = 0.01
+# Larger pictures are not looked at: A4 at 400 dpi. A dozen planes of that size are held.
+_MOST_PIXELS = 16_800_000
 # The largest error of a piece, in grey levels. Of drawn pages at 144 and 150 dpi with a comma and
 # a point exchanged, 8 to 10 points, the least was 62, and 47 in light grey. Half of the unchanged
 # ones are below 38.
@@ -97,8 +99,11 @@ def refused(found: Comparison) -> Comparison:
     return replace(found, same=False, whole=False, score=min(found.score, BAR - 1e-4))
 
 
-def pieces_differ(first: bytes, second: bytes) -> bool:
-    """Whether a piece of ink differs, in two stored pictures."""
+def pieces_differ(first: bytes, second: bytes, sizes: tuple[Size, Size]) -> bool:
+    """Whether a piece of ink differs, in two stored pictures of these sizes; or may, in pictures
+    that are too large to look at."""
+    if max(width * height for width, height in sizes) > _MOST_PIXELS:
+        return True
     coarser, finer = sorted(map(_greys, (first, second)), key=lambda plane: plane.size)
     return least_error(finer, coarser) > MOST_ERROR
 
