@@ -53,7 +53,8 @@ class Page(NamedTuple):
     changed: bytes | None
 
 
-def drawn_pages(count: int, seed: int) -> Iterator[Page]:
+def drawn_pages(count: int, seed: int, grey: float = 0) -> Iterator[Page]:
+    """Args: grey: of the text, from black to white."""
     for number in range(count):
         rng = random.Random(f"{seed}/{number}")
         font, size = _FONTS[number % 4], _SIZES[number // 4 % 4]
@@ -61,9 +62,8 @@ def drawn_pages(count: int, seed: int) -> Iterator[Page]:
         text = [word for *_, word in words]
         at = rng.choice([i for i, word in enumerate(text) if _altered(rng, word) != word])
         changed = [*words[:at], (*words[at][:2], _altered(rng, text[at])), *words[at + 1 :]]
-        yield Page(
-            f"{font} {size}", pdf_of_words(words, font, size), 0, pdf_of_words(changed, font, size)
-        )
+        pdf, other = (pdf_of_words(text, font, size, grey) for text in (words, changed))
+        yield Page(f"{font} {size}", pdf, 0, other)
 
 
 def _words(rng: random.Random, size: int) -> list[tuple[float, float, str]]:
@@ -91,10 +91,12 @@ def _altered(rng: random.Random, word: str) -> str:
     return word[:-1] + _LAST.get(word[-1], word[-1])
 
 
-def pdf_of_words(words: list[tuple[float, float, str]], font: str, size: int) -> bytes:
+def pdf_of_words(
+    words: list[tuple[float, float, str]], font: str, size: int, grey: float = 0
+) -> bytes:
     """A page of A4. Args: words: as `_words` returns them."""
     text = "".join(f"1 0 0 1 {x:.2f} {y:.2f} Tm ({word}) Tj\n" for x, y, word in words)
-    content = f"BT /F1 {size} Tf\n{text}ET".encode()
+    content = f"{grey} g BT /F1 {size} Tf\n{text}ET".encode()
     return assembled(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -220,11 +222,12 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--pages", type=int, default=32, help="drawn ones")
+    parser.add_argument("--grey", type=float, default=0, help="of drawn text, 0 is black, 1 white")
     parser.add_argument("--pdfs", type=Path, metavar="FOLDER", help="real PDFs as well")
     parser.add_argument("--dpi", nargs="+", default=["144/150", "150/200", "96/150"])
     parser.add_argument("--residuals", action="store_true", help="0, 5, 50, 95, 100 % of each")
     options = parser.parse_args()
-    kinds = {"drawn": list(drawn_pages(options.pages, options.seed))}
+    kinds = {"drawn": list(drawn_pages(options.pages, options.seed, options.grey))}
     if options.pdfs:
         kinds["real"] = list(real_pages(options.pdfs))
     print(f"{_HEAD}\n|---|---|---:|---:|---:|---:|---:|---:|---:|")

@@ -31,9 +31,8 @@ _LEAST_SCALE = 0.85
 _MOST_APART = 0.01
 # Larger pictures are not looked at: A4 at 400 dpi. A dozen planes of that size are held.
 _MOST_PIXELS = 16_800_000
-# The largest error of a piece, in grey levels. Of drawn pages at 144 and 150 dpi with a comma and
-# a point exchanged, 8 to 10 points, the least was 62, and 47 in light grey. Half of the unchanged
-# ones are below 38.
+# The largest error of a piece, in grey levels. Of drawn pages at 144 and 150 dpi with a character
+# changed, black and grey, 8 to 12 points, the least was 62. Half of the unchanged are below 38.
 MOST_ERROR = 44.0
 
 # Ink is further from its ground than this part of the strongest ink around it, and than so many
@@ -44,7 +43,7 @@ _AROUND = np.ones((7, 7), np.uint8)
 # The ground is the median of so many pixels a side, of every fourth pixel.
 _GROUND, _STEP = 31, 4
 # Contrast of strokes of black on white. Errors of fainter pieces count for as much more.
-_BLACK = 200.0
+_BLACK = 230.0
 # Pixels around ink that are compared with it, at the coarser resolution.
 _REACH = 2.5
 # The scale of a stroke: noise of JPEG averages out.
