@@ -208,7 +208,8 @@ class PictureComparer:
         contents = None if (one.size, other.size) == (a, b) else (one.size, other.size)
         if not needs_second_look(found, (a, b), contents):
             return False
-        return pieces_differ(*self._bytes(pictures), (a, b))
+        stored = self._bytes(pictures)
+        return pieces_differ(stored[0], stored[1], (a, b))
 
     def _fine_verdict(
         self, first: int, second: int, pairing: tuple[int, int]
