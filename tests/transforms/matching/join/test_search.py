@@ -246,10 +246,14 @@ def most_left(records: np.ndarray) -> int:
     return int(sizes[few].sum() + (DELEGATES + np.minimum(benchmarks, MOST_BENCHMARKS))[~few].sum())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("share", "pairs_each", "with_benchmarks"),
-    [(0.0, 8, False), (0.0, 8, True), (0.03, 10 * 8, False)],
+    [
+        pytest.param(0.0, 8, False, marks=pytest.mark.slow),
+        pytest.param(0.0, 8, True, marks=pytest.mark.slow),
+        # 90 core-seconds by itself, four minutes beside other tests.
+        pytest.param(0.03, 10 * 8, False, marks=pytest.mark.thorough),
+    ],
 )
 def test_a_million_near_blank_pictures_cost_a_bounded_number_of_comparisons(
     share, pairs_each, with_benchmarks
