@@ -19,11 +19,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pypdfium2 as pdfium
-from cauldron.transforms.matching.compare.rescaled import largest_error
-from cauldron.transforms.matching.compare.scaling import Plane
+from cauldron.transforms.matching.compare.rescaled import greys_of, largest_error
 
 from benchmarks.duplicates.ours import find
 from cauldron.sample.publish.pdf import assembled
@@ -192,20 +190,16 @@ def joined(pages: list[Rendered]) -> list[int]:
 def residuals(pages: list[Rendered]) -> str:
     same, changed = [], []
     for page in pages:
-        coarse, fine = _greys(page.coarse), _greys(page.fine)
+        coarse, fine = greys_of(page.coarse), greys_of(page.fine)
         same.append(largest_error(fine, coarse))
         if page.changed is not None:
-            other = _greys(page.changed)
+            other = greys_of(page.changed)
             pair = (fine, other) if page.changed_is_coarse else (other, coarse)
             changed.append(largest_error(*pair))
     told = [f"unchanged {_quantiles(same)}"]
     if changed:
         told.append(f"changed {_quantiles(changed)}")
     return "; ".join(told)
-
-
-def _greys(data: bytes) -> Plane:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
 
 
 def _quantiles(values: list[float]) -> str:

@@ -179,13 +179,9 @@ class PictureComparer:
             found, same = verdict(one, other)
             if same == DIFFERENT and in_doubt(found, one, other):
                 found, same = self._fine_verdict(first, second, pairing) or (found, same)
-            if (
-                same == SAME
-                and found.drawing
-                and self._is_refused(found, first, second, one, other)
-            ):
-                return refused(found), DIFFERENT
             if same == SAME:
+                if self._is_refused(found, first, second, one, other):
+                    return refused(found), DIFFERENT
                 return found, same
             if best is None or (same != DIFFERENT, found.score) > (
                 best[1] != DIFFERENT,
@@ -201,7 +197,7 @@ class PictureComparer:
         self, found: Comparison, first: int, second: int, one: Prepared, other: Prepared
     ) -> bool:
         """Whether a second look tells two drawings that were found the same apart."""
-        if not (one.drawing and other.drawing):
+        if not (found.drawing and one.drawing and other.drawing):
             return False
         pictures = self._pictures(np.array([first, second], dtype=np.uint64))
         a, b = ((int(picture["width"]), int(picture["height"])) for picture in pictures)

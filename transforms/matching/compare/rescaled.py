@@ -69,19 +69,15 @@ _MOVES = np.array(
 def needs_second_look(
     found: Comparison, sizes: tuple[Size, Size], contents: tuple[Size, Size] | None
 ) -> bool:
-    """Whether two pictures are the same, but drawings at nearly the same scale.
+    """Whether two drawings that were found the same are at nearly the same scale.
 
     Args:
-        found: of the two, by any view.
+        found: that they are the same, by any view.
         sizes: width and height of both.
         contents: of their contents, if these were compared; at another scale they change alike.
     """
     scales = _scales(*sizes)
-    if (
-        not found.same
-        or sizes[0] == sizes[1]
-        or min(*scales, *(1 / s for s in scales)) < _LEAST_SCALE
-    ):
+    if sizes[0] == sizes[1] or min(*scales, *(1 / s for s in scales)) < _LEAST_SCALE:
         return False
     if contents is None:
         return found.whole
@@ -103,7 +99,7 @@ def pieces_differ(first: bytes, second: bytes, sizes: tuple[Size, Size]) -> bool
     that are too large to look at."""
     if max(width * height for width, height in sizes) > _MOST_PIXELS:
         return True
-    coarser, finer = sorted(map(_greys, (first, second)), key=lambda plane: plane.size)
+    coarser, finer = sorted(map(greys_of, (first, second)), key=lambda plane: plane.size)
     return least_error(finer, coarser) > MOST_ERROR
 
 
@@ -121,7 +117,7 @@ def least_error(finer: Plane, coarser: Plane) -> float:
     return min(error, largest_error(boxed, coarser, MOST_ERROR, moved=False))
 
 
-def _greys(data: bytes) -> Plane:
+def greys_of(data: bytes) -> Plane:
     """All pixels, the luma of ITU-R 601."""
     pixels = decode_png(data)
     if pixels is None:
@@ -152,7 +148,10 @@ def largest_error(
     b = cv2.GaussianBlur(coarser.astype(np.float32), (5, 5), _STROKE)
     contrast = _contrast(coarser)
     edges = contrast.astype(np.float32) > _EDGE * _threshold(contrast)
-    found = (_pieces(of, coarser, edges) for of in (coarser, finer))
+    found = (
+        _pieces(contrast, _REACH, edges),
+        _pieces(_contrast(finer), _REACH / scale + 1, edges),
+    )
     pieces = [one for one in found if one is not None]
 
     def worst(moves: Any, per_ink: float) -> float:
@@ -182,16 +181,20 @@ def _threshold(contrast: Plane) -> Plane:
     return np.maximum(strongest * np.float32(_INK), np.float32(_LEAST_INK))
 
 
-def _pieces(of: Plane, coarser: Plane, edges: Plane) -> tuple[Plane, Plane, Plane] | None:
-    """Which piece each pixel of `coarser` is compared with, from 1; boxes; weights of errors."""
-    height, width = coarser.shape
-    contrast = _contrast(of)
+def _pieces(contrast: Plane, reach: float, edges: Plane) -> tuple[Plane, Plane, Plane] | None:
+    """Which piece each pixel of the coarser picture is compared with, from 1; boxes; weights of
+    errors.
+
+    Args:
+        contrast: of either picture; its pieces are told.
+        reach: pixels around ink that belong to it.
+        edges: of the coarser picture.
+    """
+    (high, wide), (height, width) = contrast.shape, edges.shape
     ink = (contrast > _threshold(contrast)).astype(np.uint8)
     labels, boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
     if len(boxes) < 2:
         return None
-    across, down = width / of.shape[1], height / of.shape[0]
-    reach = _REACH if of is coarser else _REACH / across + 1
     distance, nearest = cv2.distanceTransformWithLabels(
         1 - ink, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_CCOMP
     )
@@ -200,16 +203,15 @@ def _pieces(of: Plane, coarser: Plane, edges: Plane) -> tuple[Plane, Plane, Plan
     strongest = np.zeros(len(boxes), np.uint8)
     _strongest(labels, contrast, strongest)
     owner = np.where(distance <= reach, numbers[nearest], 0)
-    if of is not coarser:
-        ys, xs = _places(height, of.shape[0]), _places(width, of.shape[1])
-        owner = owner[ys][:, xs]
+    if contrast.shape != edges.shape:
+        owner = owner[_places(height, high)][:, _places(width, wide)]
     owner = np.ascontiguousarray(owner).astype(np.int32)
     # Where two pieces touch, only ink counts: what is beside it may be the other one's.
     levels = owner.astype(np.float32)
     kernel = np.ones((3, 3), np.uint8)
     lowest = cv2.erode(np.where(owner == 0, np.float32(1e9), levels), kernel)
     owner[(cv2.dilate(levels, kernel) != lowest) & ~edges] = 0
-    places = boxes[1:, :4] * np.array([across, down, across, down])
+    places = boxes[1:, :4] * np.array([width / wide, height / high] * 2)
     weights = np.maximum(1.0, _BLACK / np.maximum(strongest[1:], 1.0))
     return owner, places, weights
 

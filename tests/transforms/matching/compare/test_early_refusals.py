@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cauldron.transforms.arrays import write_array
 from cauldron.transforms.matching.compare import comparer, comparison, registration
 from cauldron.transforms.matching.compare.comparer import PictureComparer
 from cauldron.transforms.matching.compare.comparison import compare
 from cauldron.transforms.matching.compare.prepared import Prepared, prepare
 from cauldron.transforms.matching.compare.tone import unexplained
-from cauldron.transforms.matching.records import DIFFERENT, PICTURE, SAME, MatchJob, MatchSource
+from cauldron.transforms.matching.records import DIFFERENT, SAME
 from cauldron.transforms.matching.views import PAIRINGS
 from PIL import Image, ImageDraw, ImageOps
 
+from tests.transforms.matching.compare.stored_job import stored_job
 from tests.transforms.matching.compare.test_comparison import (
     ALTERATIONS,
     PICTURES,
@@ -64,19 +63,7 @@ def pair(tmp_path: Path):
     """A comparer of two pictures, and the views that it compared."""
 
     def made(first: Image.Image, second: Image.Image) -> PictureComparer:
-        source = MatchSource("a", str(tmp_path / "corpus"), 1)
-        pictures, pack = np.zeros(2, dtype=PICTURE), bytearray()
-        for picture, image in zip(pictures, (first, second), strict=True):
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG")
-            picture["width"], picture["height"], picture["ground"] = *image.size, 200
-            picture["offset"], picture["length"] = len(pack), len(buffer.getvalue())
-            pack += buffer.getvalue()
-        (tmp_path / "corpus").mkdir()
-        (tmp_path / "corpus" / "images-00000-of-00001.tar").write_bytes(bytes(pack))
-        job = MatchJob((source,), str(tmp_path / "matches"), 1, 8, 56, 0.035, 32)
-        write_array(job.pictures(0), pictures)
-        return PictureComparer(job)
+        return PictureComparer(stored_job(tmp_path, [stored(first), stored(second)], ground=200))
 
     return made
 

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cauldron.transforms.arrays import write_array
 from cauldron.transforms.matching.compare.comparer import PictureComparer, in_doubt, verdict
 from cauldron.transforms.matching.compare.prepared import FINE_PIXELS, prepare
 from cauldron.transforms.matching.records import (
     DIFFERENT,
     PAIR,
-    PICTURE,
     SAME,
     MatchJob,
-    MatchSource,
 )
 from PIL import Image, ImageDraw, ImageFont
+
+from tests.transforms.matching.compare.stored_job import stored_job
 
 SIZE = (992, 1403)
 
@@ -50,19 +49,8 @@ def scaled(image: Image.Image) -> Image.Image:
 @pytest.fixture
 def job(tmp_path: Path) -> MatchJob:
     """A page, its scaled copy, and a copy of one with another digit."""
-    source = MatchSource("a", str(tmp_path / "corpus"), 1)
     images = [page(), scaled(page()), scaled(page("9"))]
-    pictures, pack = np.zeros(len(images), dtype=PICTURE), bytearray()
-    for picture, image in zip(pictures, images, strict=True):
-        data = png(image)
-        picture["width"], picture["height"] = image.size
-        picture["offset"], picture["length"] = len(pack), len(data)
-        pack += data
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "images-00000-of-00001.tar").write_bytes(bytes(pack))
-    job = MatchJob((source,), str(tmp_path / "matches"), 1, 8, 56, 0.035, 32)
-    write_array(job.pictures(0), pictures)
-    return job
+    return stored_job(tmp_path, [png(image) for image in images])
 
 
 def test_a_page_scaled_by_averages_is_found_at_full_resolution_and_a_digit_is_too(job):

@@ -7,22 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cauldron.transforms.arrays import write_array
 from cauldron.transforms.matching.compare.comparer import PictureComparer, verdict
 from cauldron.transforms.matching.compare.comparison import BAR, Comparison
 from cauldron.transforms.matching.compare.prepared import prepare
 from cauldron.transforms.matching.compare.rescaled import needs_second_look, pieces_differ
-from cauldron.transforms.matching.records import (
-    DIFFERENT,
-    PAIR,
-    PICTURE,
-    SAME,
-    MatchJob,
-    MatchSource,
-)
+from cauldron.transforms.matching.records import DIFFERENT, PAIR, SAME
 from PIL import Image
 
 from benchmarks.duplicates.pages_dpi.__main__ import Rendered, drawn_pages, renderings
+from tests.transforms.matching.compare.stored_job import stored_job
 
 Resampling = Image.Resampling
 
@@ -40,7 +33,7 @@ def page() -> Rendered:
 def test_a_comma_in_place_of_a_point_is_refused_at_another_resolution(page, tmp_path: Path):
     assert page.changed is not None
     assert verdict(prepare(page.coarse), prepare(page.changed))[1] == SAME, "cells do not tell"
-    job = _job(tmp_path, [page.coarse, page.fine, page.changed])
+    job = stored_job(tmp_path, [page.coarse, page.fine, page.changed])
     pairs = np.zeros(2, dtype=PAIR)
     pairs["second"] = [1, 2]
 
@@ -48,21 +41,6 @@ def test_a_comma_in_place_of_a_point_is_refused_at_another_resolution(page, tmp_
 
     assert verdicts["same"].tolist() == [SAME, DIFFERENT]
     assert verdicts["score"][0] >= BAR > verdicts["score"][1]
-
-
-def _job(folder: Path, datas: list[bytes]) -> MatchJob:
-    pictures, offset = np.zeros(len(datas), dtype=PICTURE), 0
-    for picture, data in zip(pictures, datas, strict=True):
-        with Image.open(io.BytesIO(data)) as image:
-            picture["width"], picture["height"] = image.size
-        picture["offset"], picture["length"] = offset, len(data)
-        offset += len(data)
-    (folder / "corpus").mkdir()
-    (folder / "corpus" / "images-00000-of-00001.tar").write_bytes(b"".join(datas))
-    source = MatchSource("a", str(folder / "corpus"), 1)
-    job = MatchJob((source,), str(folder / "matches"), 1, 8, 56, 0.035, 32)
-    write_array(job.pictures(0), pictures)
-    return job
 
 
 @pytest.mark.parametrize("resampling", [Resampling.LANCZOS, Resampling.BICUBIC, Resampling.BOX])
