@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from cauldron.transforms.matching.compare.rescaled import largest_error
+from cauldron.transforms.matching.compare.pieces.rescaled import largest_error
 from PIL import Image
 
 from benchmarks.duplicates.pages_dpi.__main__ import drawn_pages, pdf_of_words, rendered

@@ -6,7 +6,7 @@ two renderings end in one cluster, and changed pages that end in the cluster of 
 
 Pages are drawn: dense text and amounts, four fonts, 8 to 12 points. With ``--pdfs`` those of real
 PDFs are read as well, whose characters are not changed. With ``--residuals`` the statistic of
-`compare/rescaled.py` is told, for pages unchanged and changed.
+`compare/pieces/rescaled.py` is told, for pages unchanged and changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pypdfium2 as pdfium
-from cauldron.transforms.matching.compare.rescaled import greys_of, largest_error
+from cauldron.transforms.matching.compare.pieces.rescaled import greys_of, largest_error
 
 from benchmarks.duplicates.ours import find
 from cauldron.sample.publish.pdf import assembled

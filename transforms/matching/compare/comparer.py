@@ -11,16 +11,16 @@ from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import smallest_of_component
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import Comparison, compare
+from cauldron.transforms.matching.compare.pieces.rescaled import (
+    needs_second_look,
+    pieces_differ,
+    refused,
+)
 from cauldron.transforms.matching.compare.prepared import (
     FINE_PIXELS,
     Prepared,
     prepare,
     prepare_views,
-)
-from cauldron.transforms.matching.compare.rescaled import (
-    needs_second_look,
-    pieces_differ,
-    refused,
 )
 from cauldron.transforms.matching.records import (
     DIFFERENT,

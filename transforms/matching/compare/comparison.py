@@ -2,7 +2,7 @@
 
 Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), reduced, then at
 full size, which tells most look-alikes apart, finds copies that lost nothing, and often gives the
-geometry. Otherwise one picture is located in the other coarsely (`registration.py`), then to a
+geometry. Otherwise one picture is located in the other coarsely (`registration`), then to a
 fraction of a pixel, and the effect of scaling and compression is fitted as a small kernel
 (`refinement.py`). The rest of the difference is measured in cells of 8 x 8 pixels (`cells.py`), and
 the worst cell decides: a different digit is one cell. It is measured in multiples of the noise in
@@ -24,11 +24,11 @@ import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.cells import cell_errors
-from cauldron.transforms.matching.compare.geometry import Geometry, warped
 from cauldron.transforms.matching.compare.neighbours import cell_maxima, ink_of
 from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.refinement import Fit, refine
-from cauldron.transforms.matching.compare.registration import locate, whole_frame
+from cauldron.transforms.matching.compare.registration.geometry import Geometry, warped
+from cauldron.transforms.matching.compare.registration.locate import locate, whole_frame
 from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
     MOST_ROOM,

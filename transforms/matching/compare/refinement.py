@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from cauldron.transforms.matching.compare.alignment import product, reach, shift_of
-from cauldron.transforms.matching.compare.geometry import Geometry
 from cauldron.transforms.matching.compare.neighbours import contrast
 from cauldron.transforms.matching.compare.prepared import Prepared
-from cauldron.transforms.matching.compare.registration import whole_frame
+from cauldron.transforms.matching.compare.registration.alignment import product, reach, shift_of
+from cauldron.transforms.matching.compare.registration.geometry import Geometry
+from cauldron.transforms.matching.compare.registration.locate import whole_frame
 from cauldron.transforms.matching.compare.scaling import Plane, resampled
 from cauldron.transforms.matching.compare.tone import F64, evenly, fit_tone, grey_samples
 from cauldron.transforms.matching.compare.whole_frame import SMALLEST

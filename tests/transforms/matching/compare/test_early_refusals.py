@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cauldron.transforms.matching.compare import comparer, comparison, registration
+from cauldron.transforms.matching.compare import comparer, comparison
 from cauldron.transforms.matching.compare.comparer import PictureComparer
 from cauldron.transforms.matching.compare.comparison import compare
 from cauldron.transforms.matching.compare.prepared import Prepared, prepare
+from cauldron.transforms.matching.compare.registration import locate
 from cauldron.transforms.matching.compare.tone import unexplained
 from cauldron.transforms.matching.records import DIFFERENT, SAME
 from cauldron.transforms.matching.views import PAIRINGS
@@ -54,7 +55,7 @@ def test_no_altered_copy_is_refused_by_brightness(kind: str, monkeypatch: pytest
     image = PICTURES[kind]()
     pairs = [(prepare(stored(image)), prepare(alter(image))) for alter in ALTERATIONS.values()]
     found = [compare(*pair) for pair in pairs]
-    monkeypatch.setattr(registration, "_MOST_LEFT", float("inf"))
+    monkeypatch.setattr(locate, "_MOST_LEFT", float("inf"))
     assert [compare(*pair) for pair in pairs] == found
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from cauldron.transforms.matching.compare.comparer import PictureComparer, verdict
 from cauldron.transforms.matching.compare.comparison import BAR, Comparison
+from cauldron.transforms.matching.compare.pieces.rescaled import needs_second_look, pieces_differ
 from cauldron.transforms.matching.compare.prepared import prepare
-from cauldron.transforms.matching.compare.rescaled import needs_second_look, pieces_differ
 from cauldron.transforms.matching.records import DIFFERENT, PAIR, SAME
 from PIL import Image
 

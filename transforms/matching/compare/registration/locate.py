@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cauldron.transforms.matching.compare.alignment import align, likeness
-from cauldron.transforms.matching.compare.geometry import Geometry, warped
 from cauldron.transforms.matching.compare.prepared import Prepared
+from cauldron.transforms.matching.compare.registration.alignment import align, likeness
+from cauldron.transforms.matching.compare.registration.geometry import Geometry, warped
 from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import unexplained
 

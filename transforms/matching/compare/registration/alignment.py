@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from cauldron.transforms.compiled import compiled
-from cauldron.transforms.matching.compare.geometry import Geometry, covered
+from cauldron.transforms.matching.compare.registration.geometry import Geometry, covered
 from cauldron.transforms.matching.compare.scaling import Plane
 from cauldron.transforms.matching.compare.tone import F64
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.comparison import BAR, Comparison
-from cauldron.transforms.matching.compare.glyphs import largest_of
+from cauldron.transforms.matching.compare.pieces.glyphs import largest_of
 from cauldron.transforms.matching.compare.scaling import Plane, resampled
 from cauldron.transforms.pictures.png import decode_png
 from PIL import Image
