@@ -32,7 +32,7 @@ from apache_beam.options.pipeline_options import (
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.names import did_you_mean
-from cauldron.pipeline.runners.wheel import write_wheel
+from cauldron.pipeline.runners.remote.wheel import write_wheel
 
 # Below this much input one process is done before others have started: ingest runs at about
 # 60 MB/s and core here (benchmarks/README.md), and starting two workers takes about 4 s.
