@@ -1,9 +1,9 @@
 """The hue of what is drawn, taken together: for thin lines, which scaling and compression fade.
 
-A line one pixel wide keeps half of its colour when it is scaled to half the size, and less with 4:2:0
-sampling. Pixel by pixel that is as far apart as two hues are. But what a pixel loses its neighbours
-get: averaged over all pixels of a hue and their surroundings, a copy keeps the colour, and a chart
-in other colours does not have it.
+A line one pixel wide keeps half of its colour when it is scaled to half the size, and less with
+4:2:0 sampling. Pixel by pixel that is as far apart as two hues are. But what a pixel loses its
+neighbours get: averaged over all pixels of a hue and their surroundings, a copy keeps the colour,
+and a chart in other colours does not have it.
 """
 
 from __future__ import annotations
