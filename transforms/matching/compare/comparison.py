@@ -41,7 +41,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 13
+COMPARE_VERSION = 14
 
 
 @dataclass(frozen=True, slots=True)
