@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import zipfile
 
+from benchmarks.duplicates.pages_dpi.__main__ import drawn_pages, rendered
 from cauldron.inspect.explain import explain
 from cauldron.inspect.verify import verify
-
-from benchmarks.duplicates.pages_dpi.__main__ import drawn_pages, rendered
 from tests.hubs import ZIP_PREFIX, write_dolly, write_sharegpt
 from tests.test_reviews import build_with, rows_of
 
