@@ -47,7 +47,8 @@ from cauldron.core import storage
 from cauldron.core.output.manifests import CorpusManifest, corpus_folder, read_manifest
 from cauldron.pipeline.build import BuildOptions, build
 from cauldron.pipeline.curate import CurateRequest, curate_stage
-from cauldron.pipeline.runners import local_runner, runner
+from cauldron.pipeline.runners import runner
+from cauldron.pipeline.runners.local import runner as local_runner
 from cauldron.recipe import Recipe
 
 NAME = "scale"

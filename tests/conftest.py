@@ -26,9 +26,15 @@ Once = Callable[[str, Callable[[Path], object]], Path]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Makes a folder once for all of xdist's processes, which wait for the one that makes it."""
+    """Makes a folder once for all of xdist's processes, which wait for the one that makes it.
+
+    With CAULDRON_MADE_ONCE, a folder, once for all runs of the same code that name it, as in CI.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    if kept := os.environ.get("CAULDRON_MADE_ONCE"):
+        shared = Path(kept)
+        shared.mkdir(parents=True, exist_ok=True)
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         folder = shared / name

@@ -22,9 +22,9 @@ from cauldron.transforms.normalise import SourceSettings
 from cauldron.transforms.parts import part_markers
 
 from cauldron.pipeline.runners.options import pipeline_options
+from cauldron.pipeline.runners.remote.versions import versions
+from cauldron.pipeline.runners.remote.wheel import write_wheel
 from cauldron.pipeline.runners.runner import innermost
-from cauldron.pipeline.runners.versions import versions
-from cauldron.pipeline.runners.wheel import write_wheel
 from cauldron.recipe import load_recipe
 
 RECIPE = load_recipe("idefics3")
@@ -113,7 +113,7 @@ def test_the_wheel_for_workers_holds_the_packages_and_their_data(tmp_path):
     )  # fmt: skip
     assert int(found.stdout) > 10
     code = (
-        "from cauldron.pipeline.runners.versions import versions; "
+        "from cauldron.pipeline.runners.remote.versions import versions; "
         "print(versions()['code of cauldron'])"
     )
     found = subprocess.run(

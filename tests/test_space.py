@@ -109,6 +109,17 @@ def test_images_by_url_are_estimated_until_they_are_there(tmp_path: Path, full) 
     there = [replace(item, fetched=Fetched(output, Answers(output, 1))) for item in large]
     full(900 * GB)
     space.check_plan(options, there)
+    # Its joins: 490 bytes of each row. Other runners keep them elsewhere.
+    full(850 * GB)
+    with pytest.raises(CauldronError, match=r"files of joins of about 8\.3 GB and a mixture sft"):
+        space.check_plan(options, there)
+    space.check_plan(replace(options, beam_args=("--runner=DirectRunner",)), there)
+
+
+def test_joins_take_room_that_a_later_mixture_does_not_need_yet() -> None:
+    assert space.before_mixtures([4, 9], [1, 2]) == 7  # the second, beside the first mixture
+    assert space.before_mixtures([9, 1], [5, 2]) == 2
+    assert space.before_mixtures([4, 1], [5, 2]) == 0
 
 
 def _sized(file: Any) -> Any:

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from cauldron.pipeline.runners.lock import locked, requirements
-from cauldron.pipeline.runners.wheel import write_wheel
+from cauldron.pipeline.runners.remote.wheel import write_wheel
 
 REPOSITORY = Path(__file__).parent.parent
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text()

@@ -18,7 +18,12 @@ from cauldron.sources.base import RawImage
 from cauldron.transforms.arrays import Array, read_array, split_by
 from cauldron.transforms.matching.arrays import BENCHMARK_PICTURE
 from cauldron.transforms.matching.cluster.components import label
-from cauldron.transforms.matching.cluster.members import read_compared, read_edges, read_members
+from cauldron.transforms.matching.cluster.members import (
+    as_compared,
+    read_compared,
+    read_edges,
+    read_members,
+)
 from cauldron.transforms.matching.cluster.representatives import (
     COMPARED,
     FOLLOWER,
@@ -34,7 +39,9 @@ from cauldron.transforms.matching.join.plan import plan_blocks
 from cauldron.transforms.matching.pictures import write_range
 from cauldron.transforms.matching.records import (
     OCCURRENCE,
+    OTHER_RENDERING,
     PICTURE,
+    SAME,
     VERDICT,
     MatchJob,
     MatchSource,
@@ -50,10 +57,15 @@ from cauldron.core.sections.rules import DuplicateRules, ImageRules
 
 @dataclass(frozen=True)
 class Run:
-    """What was found, and the core-seconds that each step took."""
+    """What was found, and the core-seconds that each step took.
+
+    Attributes:
+        rerendered: pairs that are the same page in another rendering; not in clusters.
+    """
 
     found: Found
     seconds: dict[str, float]
+    rerendered: Pairs
 
 
 def find(datas: Sequence[bytes]) -> Run:
@@ -74,13 +86,14 @@ def find(datas: Sequence[bytes]) -> Run:
             clusters, asked = _clusters(job, comparer)
         pictures = read_array(job.pictures(0), PICTURE)
     of_picture = _places(occurrences, pictures)
-    same = verdicts[verdicts["same"] == 1]
+    both = np.concatenate([verdicts, asked])
+    same, rerendered = (both[both["same"] == one] for one in (SAME, OTHER_RENDERING))
     found = Found(
         _expanded([verdicts, asked], of_picture),
-        _expanded([same, asked[asked["same"] == 1]], of_picture),
+        _expanded([same], of_picture),
         within([n for number in cluster for n in of_picture[number]] for cluster in clusters),
     )
-    return Run(found, seconds)
+    return Run(found, seconds, _expanded([rerendered], of_picture))
 
 
 def _job(folder: str) -> MatchJob:
@@ -161,15 +174,11 @@ def _clusters(job: MatchJob, comparer: PictureComparer) -> tuple[list[list[int]]
             lead[int(one["number"])] = (int(one["key_high"]), int(one["key_low"]))
         late.append(_verdicts_on(done.missing, comparer))
         members = done.members
-        compared = np.concatenate([done.compared, _as_compared(late[-1])])
+        compared = np.concatenate([done.compared, as_compared(late[-1], job)])
     groups: dict[tuple[int, ...], list[int]] = {}
     for number, key in lead.items():
         groups.setdefault(key, []).append(number)
     return list(groups.values()), np.concatenate(late)
-
-
-def _as_compared(verdicts: Array) -> Array:
-    return verdicts[list(COMPARED.names or ())].astype(COMPARED)
 
 
 def _places(occurrences: Array, pictures: Array) -> list[list[int]]:

@@ -361,7 +361,8 @@ DECISION_SCHEMA = pa.schema(
 # One row per image in a cluster of two or more. `cluster` is the content key of the
 # representative's picture. `distance` (of 64-bit hashes) and `score` (of pixels, 0 to 1) compare
 # the image with the representative, which itself has 0 and 1; with `other_colours` it shows it in
-# other colours, and the score is that of grey levels.
+# other colours, and the score is that of grey levels; with `other_rendering` it is a rendering of
+# the same page at another resolution, and the score says how well the ink agrees.
 CLUSTER_SCHEMA = pa.schema(
     [
         ("cluster", _STRING),
@@ -373,6 +374,7 @@ CLUSTER_SCHEMA = pa.schema(
         ("distance", pa.int32()),
         ("score", pa.float32()),
         ("other_colours", pa.bool_()),
+        ("other_rendering", pa.bool_()),
     ]
 )
 
@@ -381,6 +383,7 @@ CLUSTER_SCHEMA = pa.schema(
 # Kind ``picture``: a row per pair of a corpus image and a benchmark picture that are the same.
 # Kinds ``part``, ``mirrored``, ``colours``: the image shows part of it, mirrors or recolours it.
 # Kind ``watermark``: it shows it under a half-transparent mark.
+# Kind ``rendering``: it is the same page rendered at another resolution.
 # `overlap` is the sequence of words that both questions contain, null if none. `thumbnails` are the
 # two pictures, first the corpus image.
 # Kind ``text``: a row per pair of rows with words in common. `score` is the share of the

@@ -37,6 +37,7 @@ def write_card(manifest: MixtureManifest) -> str:
         "## What became of the published rows",
         _accounting(manifest),
         *_recoloured(manifest),
+        *_rerendered(manifest),
         *_limits(manifest),
         *_images_left_out(manifest),
         *_reviews(manifest),
@@ -212,6 +213,19 @@ def _recoloured(manifest: MixtureManifest) -> list[str]:
         "The recipe takes a picture in other colours (in grey, with fewer colours, or more or less "
         "saturated) for the same picture (`duplicates: {other_colours: true}`). Images of the "
         f"sources that are in a cluster for this reason: {manifest.recoloured:,}.",
+    ]
+
+
+def _rerendered(manifest: MixtureManifest) -> list[str]:
+    """What was merged though a character may differ."""
+    if manifest.rerendered is None:
+        return []
+    return [
+        "## Pages in another rendering",
+        "The recipe takes a page rendered at another resolution for the same page "
+        "(`duplicates: {other_rendering: true}`). A page with one other character may be among "
+        "them. Images of the sources that are in a cluster for this reason: "
+        f"{manifest.rerendered:,}.",
     ]
 
 

@@ -32,6 +32,7 @@ ORDER BY d.source, d.id, d.part, d."row"
 _CLUSTERS = f"""
 SELECT mine.image AS own, other.cluster, other.source, other.id, other.image,
        other.representative, other.distance, other.score, other.other_colours,
+       other.other_rendering,
        count(*) OVER (PARTITION BY mine.image) AS images
 FROM clusters mine JOIN clusters other USING (cluster)
 WHERE mine.source = ? AND mine.id = ?
@@ -148,6 +149,7 @@ _SHOWS = {
     "mirrored": "mirrors",
     "colours": "has, in other colours,",
     "watermark": "has, under a mark,",
+    "rendering": "is another rendering of",
 }
 
 
@@ -178,6 +180,8 @@ def _member(member: dict[str, Any]) -> str:
     measured = f"distance {member['distance']}, score {member['score']:.4f}"
     if member["other_colours"]:
         measured += ", in other colours"
+    if member["other_rendering"]:
+        measured += ", another rendering"
     how = "the representative" if member["representative"] else measured
     return f"    {member['source']} {member['id']} image {member['image']}: {how}"
 

@@ -21,7 +21,7 @@ from cauldron.core.output.manifests import (
     corpus_folder,
     quarantine_folder,
 )
-from cauldron.pipeline.runners.remote_workers import check_token
+from cauldron.pipeline.runners.remote.workers import check_token
 from cauldron.pipeline.step import Step
 from cauldron.recipe import Recipe
 from cauldron.sources.base import PIECE_BYTES, Source

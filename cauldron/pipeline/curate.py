@@ -102,9 +102,13 @@ class Curation:
         clusters = () if self.clusters is None else tuple(_files(self.clusters))
         contamination = tuple(file for job in self.evidence for file in _files(job))
         matched = replace(self.matched, clusters=clusters, contamination=contamination)
-        if self.clusters is not None and self.matched.other_colours:
-            recoloured = sum(mark["other_colours"] for mark in self.clusters.markers.read())
-            matched = replace(matched, recoloured=recoloured)
+        if self.clusters is not None and (matched.other_colours or matched.other_rendering):
+            marks = list(self.clusters.markers.read())
+            matched = replace(
+                matched,
+                recoloured=sum(mark["other_colours"] for mark in marks),
+                rerendered=sum(mark["other_rendering"] for mark in marks),
+            )
         if self.reviews is None:
             return matched
         (mark,) = self.reviews.markers.read()
@@ -138,13 +142,18 @@ def curation_of(request: CurateRequest, stage: str) -> Curation:
         conflicts=rules.conflicts if rules else "keep",
         max_documents=rules.max_documents if rules else None,
         other_colours=bool(rules and rules.other_colours),
+        other_rendering=bool(rules and rules.other_rendering),
         against=(against.match, against.ngram),
         texts=against.texts if request.benchmarks else None,
         parts=against.parts and bool(request.benchmarks),
         reviews=read_reviews(rules.reviews) if rules and rules.reviews else (),
     )
     folder = curation_step(corpora, request.output, matched).folder
-    job = replace(matching.job, other_colours=matched.other_colours)
+    job = replace(
+        matching.job,
+        other_colours=matched.other_colours,
+        other_rendering=matched.other_rendering,
+    )
     reviews = ReviewJob(job, folder, files=1) if matched.reviews else None
     if reviews is not None:
         job = replace(job, reviews=reviews.reviewed)

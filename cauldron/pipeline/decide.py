@@ -56,8 +56,10 @@ class Matched:
         texts: when a row repeats a benchmark's text; None if texts are not compared.
         parts: whether parts of benchmark pictures are looked for.
         clusters, contamination: files in the curation's folder.
-        other_colours: whether pictures in other colours are the same in clusters.
-        recoloured: how many images are in a cluster in other colours.
+        other_colours, other_rendering: whether pictures in other colours, and pages in another
+            rendering, are the same in clusters.
+        recoloured, rerendered: how many images are in a cluster in other colours, and in another
+            rendering.
         reviews: what a person says of pairs.
         reviewed: the file in the curation's folder with what became of them, and their counts.
         ratings: the ratings that decide, by source.
@@ -76,6 +78,8 @@ class Matched:
     contamination: tuple[RowFile, ...] = ()
     other_colours: bool = False
     recoloured: int = 0
+    other_rendering: bool = False
+    rerendered: int = 0
     reviews: tuple[Review, ...] = ()
     reviewed: tuple[RowFile, Mapping[str, int]] | None = None
     ratings: Mapping[str, RatingManifest] = field(default_factory=dict)
@@ -106,6 +110,8 @@ def curation_fingerprint(corpora: Mapping[str, CorpusManifest], matched: Matched
             values["texts"] = [TEXT_VERSION, matched.texts.model_dump(mode="json")]
     if matched.other_colours:
         values["other_colours"] = True
+    if matched.other_rendering:
+        values["other_rendering"] = True
     if matched.reviews:
         values["reviews"] = [REVIEW_VERSION, reviews_digest(matched.reviews)]
     if matched.ratings:
@@ -232,6 +238,7 @@ def curation_manifest(
         contamination=list(matched.contamination),
         merged=[RowFile(**mark["file"]) for mark in job.merged_markers.read()],
         recoloured=matched.recoloured if matched.other_colours else None,
+        rerendered=matched.rerendered if matched.other_rendering else None,
         reviewed=[] if reviewed is None else [reviewed],
         reviews=dict(reviews),
         reviews_digest=reviews_digest(matched.reviews) if matched.reviews else None,

@@ -270,6 +270,7 @@ def match_manifest(request: MatchRequest) -> MatchManifest:
             compared=sum(mark["compared"] for mark in compared),
             same=sum(mark["same"] for mark in compared),
             other_colours=sum(mark["other_colours"] for mark in compared),
+            other_rendering=sum(mark["other_rendering"] for mark in compared),
             crowded=candidates.counts.get("in_crowds", 0),
         ),
     )

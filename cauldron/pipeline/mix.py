@@ -220,6 +220,7 @@ def _manifest(
         curation=request.curation.fingerprint,
         reviews=request.curation.reviews,
         recoloured=request.curation.recoloured,
+        rerendered=request.curation.rerendered,
         unavailable=request.unavailable,
         sources=sources,
         totals=MixtureTotals(**_counted(total), bytes=sum(shard.bytes for shard in shards)),

@@ -9,18 +9,21 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.output.manifests import CorpusManifest
 from cauldron.core.shares import SourceCounts, solve
 from cauldron.inspect.planning.basis import expected_lengths, pack_bytes, terms_of
+from cauldron.inspect.planning.made import made_bytes
 from cauldron.inspect.statistics import (
     published,
     published_counts,
     typical_rows,
 )
 from cauldron.pipeline.corpora import BuildOptions, PlannedCorpus
+from cauldron.pipeline.runners.options import joins_on_disk
 
 # Estimates below this are not held against the disk: a small build goes on until its exact size is
 # known, before the mix.
 LEAST_CHECKED = 10e9
-# Of an image that is known by its URL. Assumed: publishers give no sizes.
-URL_IMAGE_BYTES = 50_000
+# benchmarks/README.md, "Made-up corpora": what joins had on disk at 10^7 rows with a picture each.
+JOINED_PICTURE_BYTES = 340
+JOINED_ROW_BYTES = 490
 
 
 def check_room(folder: str, free: int | None, needed: Mapping[str, float]) -> None:
@@ -55,10 +58,12 @@ def check_plan(options: BuildOptions, planned: Sequence[PlannedCorpus]) -> None:
         "images by URL of about": sum(map(_images_to_fetch, planned)),
         "corpora of about": new,
     }
-    for stage in stages:
-        needed[f"a mixture {stage} of about"] = _mixture_bytes(
-            options, stage, planned, finished, sizes
-        )
+    mixtures = [_mixture_bytes(options, stage, planned, finished, sizes) for stage in stages]
+    if joins_on_disk(options.beam_args):
+        joined = [_joined_bytes(options, stage, planned, finished) for stage in stages]
+        needed["files of joins of about"] = before_mixtures(joined, mixtures)
+    for stage, size in zip(stages, mixtures, strict=True):
+        needed[f"a mixture {stage} of about"] = size
     if sum(needed.values()) >= LEAST_CHECKED:
         check_room(options.output, free, needed)
 
@@ -72,18 +77,19 @@ def _corpus_bytes(planned: PlannedCorpus, finished: CorpusManifest | None) -> fl
 
 def _made_images(planned: PlannedCorpus) -> float:
     """Bytes of images that are not stored as published, but fetched or drawn; 0 if they are."""
-    size = sum(file.size for file in planned.files)
-    rows = _rows_here(planned, size) * _part_read(planned, size)
-    usual = typical_rows().get(planned.source.name)
-    if usual is not None and usual.image_bytes is not None:
-        return rows * usual.images * usual.image_bytes
-    return rows * URL_IMAGE_BYTES if planned.source.by_url else 0.0
+    return made_bytes(planned.source, _rows_read(planned)) or 0.0
 
 
 def _images_to_fetch(planned: PlannedCorpus) -> float:
     """They are in the store and in the corpus."""
     is_wanted = planned.source.by_url and planned.fetched is None
     return _made_images(planned) if is_wanted else 0.0
+
+
+def _rows_read(planned: PlannedCorpus) -> float:
+    """About how many rows a build reads; 0 if unknown."""
+    size = sum(file.size for file in planned.files)
+    return _rows_here(planned, size) * _part_read(planned, size)
 
 
 def _part_read(planned: PlannedCorpus, size: float) -> float:
@@ -96,6 +102,36 @@ def _rows_here(planned: PlannedCorpus, size: float) -> float:
     """About how many rows files of this size hold; 0 if unknown."""
     rows, whole = planned.source.published_rows, planned.source.published_bytes
     return min(1.0, size / whole) * rows if rows and whole else 0.0
+
+
+def _joined_bytes(
+    options: BuildOptions,
+    stage: str,
+    planned: Sequence[PlannedCorpus],
+    finished: Mapping[str, CorpusManifest | None],
+) -> float:
+    """Of the largest join of a stage, whose files are there until its job ends."""
+    recipe, usual = options.recipe, typical_rows()
+    is_matched = recipe.duplicate_rules(stage) is not None or bool(recipe.against.benchmarks)
+    rows = pictures = 0.0
+    for item in planned:
+        name = item.source.name
+        # Without matching one curation decides on the rows of all stages.
+        if is_matched and name not in recipe.stage(stage).mixture:
+            continue
+        corpus = finished[name]
+        if corpus is not None:
+            rows, pictures = rows + corpus.counts.kept, pictures + corpus.counts.images
+        else:
+            read = _rows_read(item)
+            each = usual[name].images if name in usual else 1.0
+            rows, pictures = rows + read, pictures + read * each
+    return max(rows * JOINED_ROW_BYTES, pictures * JOINED_PICTURE_BYTES * is_matched)
+
+
+def before_mixtures(joined: Sequence[float], mixtures: Sequence[float]) -> float:
+    """What joins need beyond the room of mixtures that are written after them, stage by stage."""
+    return max(0.0, *(size - sum(mixtures[at:]) for at, size in enumerate(joined)))
 
 
 def _mixture_bytes(
@@ -117,13 +153,9 @@ def _mixture_bytes(
             tokens = float(corpus.counts.answer_tokens)
             counts[name] = SourceCounts(corpus.counts.kept, tokens, tokens)
         elif name in table:
-            size = sum(file.size for file in item.files)
-            rows = int(_rows_here(item, size) * _part_read(item, size))
-            counts[name] = table[name].expected(rows, rules.turns.cap)
+            counts[name] = table[name].expected(int(_rows_read(item)), rules.turns.cap)
         elif name in usual:
-            size = sum(file.size for file in item.files)
-            rows = int(_rows_here(item, size) * _part_read(item, size))
-            counts[name] = usual[name].counts(rows)
+            counts[name] = usual[name].counts(int(_rows_read(item)))
     if not any(item.delivered for item in counts.values()):
         return 0.0
     if rules.measured:

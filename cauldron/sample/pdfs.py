@@ -45,8 +45,8 @@ class MadePdf(NamedTuple):
     pages: list[list[str]]
 
 
-def made_pdfs(count: int, seed: int = 0, endless: int = 0) -> Iterator[MadePdf]:
-    """`count` documents, the last `endless` of them endless."""
+def made_pdfs(count: int, seed: int = 0, endless: int = 0, shrink: int = 1) -> Iterator[MadePdf]:
+    """`count` documents, the last `endless` of them endless; `shrink` as in `pdf_of`."""
     for number in range(count):
         drawn = random.Random(f"{seed}/{number}")
         damage = "endless" if number >= count - endless else _DAMAGE.get(number % 20, "")
@@ -56,7 +56,9 @@ def made_pdfs(count: int, seed: int = 0, endless: int = 0) -> Iterator[MadePdf]:
         if damage == "blank":
             pages = [[]]
         data = pdf_of(
-            [[Block("text", ((line,),)) for line in page] for page in pages], damage == "password"
+            [[Block("text", ((line,),)) for line in page] for page in pages],
+            damage == "password",
+            shrink,
         )
         if damage == "cut":
             data = data[:40]

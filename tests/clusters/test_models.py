@@ -59,7 +59,7 @@ def server() -> Iterator[ModelServer]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``pdfs``, a ``hub``, its build ``out``, and what a local run makes of them, ``local``."""
     folder = tmp_path_factory.mktemp("world")
-    write_pdfs(folder / "pdfs", made_pdfs(COUNT))
+    write_pdfs(folder / "pdfs", made_pdfs(COUNT, shrink=4))
     hubs.write_dolly(str(folder / "hub"), 24)
     hubs.write_sharegpt(str(folder / "hub"), 24, turns=2)
     (folder / "recipe.yaml").write_text(json.dumps(RECIPE))

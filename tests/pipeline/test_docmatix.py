@@ -23,7 +23,7 @@ from PIL import Image
 
 from cauldron.cli import main
 from cauldron.sample.model_server import Behaviour, ModelServer
-from cauldron.sample.pdfs import endless_pdf, made_pdfs, write_pdfa_tar, write_pdfs
+from cauldron.sample.pdfs import MadePdf, endless_pdf, made_pdfs, write_pdfa_tar, write_pdfs
 
 COUNT = 18
 USED = 14
@@ -36,6 +36,11 @@ REASONS = {
 }
 
 
+def small_pdfs(count: int, seed: int = 0) -> Iterator[MadePdf]:
+    """Pages of a quarter of A4's sides: drawing them whole took two thirds of these tests' time."""
+    return made_pdfs(count, seed, shrink=4)
+
+
 @pytest.fixture
 def server() -> Iterator[ModelServer]:
     with ModelServer() as running:
@@ -45,7 +50,7 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture(scope="module")
 def pdfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pdfs")
-    write_pdfs(folder, made_pdfs(COUNT))
+    write_pdfs(folder, small_pdfs(COUNT))
     return folder
 
 
@@ -103,7 +108,7 @@ def test_every_document_and_pair_is_accounted_for(
 ) -> None:
     manifest = made(pdfs, tmp_path / "out", server)
     documents = table(tmp_path / "out", "documents")
-    expected = {f"{item.name}.pdf": REASONS.get(item.damage, "") for item in made_pdfs(COUNT)}
+    expected = {f"{item.name}.pdf": REASONS.get(item.damage, "") for item in small_pdfs(COUNT)}
     assert {row["key"]: row["reason"] for row in documents} == expected
     assert {row["reason"]: row["outcome"] for row in documents} == {
         "": "kept",
@@ -128,7 +133,7 @@ def test_both_configurations_are_in_the_published_layout(whole: Path) -> None:
     images, documents = (table(whole, kind) for kind in ("images", "pdf"))
     assert [row["texts"] for row in images] == [row["texts"] for row in documents]
     assert sum(len(row["images"]) for row in images) == manifest["pages"]
-    by_name = {item.name: item for item in made_pdfs(COUNT)}
+    by_name = {item.name: item for item in small_pdfs(COUNT)}
     for row, document in zip(images, documents, strict=True):
         (source,) = {text["source"] for text in row["texts"]}
         item = by_name[source.removeprefix("PDFA key: ").removesuffix(".pdf")]
@@ -136,7 +141,7 @@ def test_both_configurations_are_in_the_published_layout(whole: Path) -> None:
         pages = [Image.open(io.BytesIO(image["bytes"])) for image in row["images"]]
         assert len(pages) == len(item.pages)
         assert {page.format for page in pages} == {"PNG"}
-        assert {page.size for page in pages} == {(1240, 1755)}  # 595 x 842 points at 150 dpi
+        assert {page.size for page in pages} == {(311, 438)}  # 149 x 210 points at 150 dpi
     for kind, entries in manifest["files"].items():
         for entry in entries:
             data = (whole / kind / entry["name"]).read_bytes()
@@ -153,7 +158,7 @@ def test_the_datasets_library_loads_both_configurations(whole: Path, tmp_path: P
     for name, dataset in loaded.items():
         assert dataset.num_rows == USED
         assert set(dataset.column_names) == {name, "texts"}
-    assert loaded["images"][0]["images"][0].size == (1240, 1755)
+    assert loaded["images"][0]["images"][0].size == (311, 438)
 
 
 @pytest.mark.parametrize("config", ["images", "pdf"])
@@ -268,7 +273,7 @@ def test_a_page_without_end_costs_its_document_alone(
     monkeypatch.setattr(pdf, "CPU_SECONDS", 1)
     pool = pdf._Pool()
     monkeypatch.setattr(pdf, "_POOL", pool)
-    documents = list(made_pdfs(4))
+    documents = list(small_pdfs(4))
     # Its text is read, and the model has answered, before the page is drawn.
     tar = [documents[0], documents[1]._replace(data=endless_pdf(), pages=[["One line of text"]])]
     write_pdfs(tmp_path / "pdfs", iter(documents[2:]))
@@ -289,7 +294,7 @@ def test_a_page_without_end_costs_its_document_alone(
 
 def test_pdfa_is_read_with_its_keys(tmp_path: Path, server: ModelServer) -> None:
     (tmp_path / "pdfa").mkdir()
-    documents = list(made_pdfs(6))
+    documents = list(small_pdfs(6))
     for number in range(2):
         tar = tmp_path / "pdfa" / f"pdfa-eng-train-{number:04d}.tar"
         write_pdfa_tar(tar, iter(documents[3 * number : 3 * number + 3]))
@@ -306,7 +311,7 @@ def test_equal_documents_are_asked_once(
     tmp_path: Path, server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pdf_places, "DOCUMENTS", 4)
-    (document,) = made_pdfs(1)
+    (document,) = small_pdfs(1)
     (tmp_path / "pdfs").mkdir()
     for number in range(15):
         (tmp_path / "pdfs" / f"{number:02d}.pdf").write_bytes(document.data)
@@ -354,7 +359,7 @@ def test_a_pdf_that_changes_during_the_run_is_told(
 ) -> None:
     shutil.copytree(pdfs, tmp_path / "pdfs")
     assert run(tmp_path / "pdfs", tmp_path / "out", server, "--max-requests", "1").exit_code == 1
-    other = next(iter(made_pdfs(1, seed=9))).data
+    other = next(iter(small_pdfs(1, seed=9))).data
     (tmp_path / "pdfs" / "00000.pdf").write_bytes(other)
     manifest = made(tmp_path / "pdfs", tmp_path / "out", server)  # a new selection
     assert manifest["documents"]["kept"] == USED

@@ -18,7 +18,8 @@ from cauldron.core.errors import CauldronError
 from cauldron.core.output.markers import Markers
 from cauldron.pipeline import decide, ingest, match
 from cauldron.pipeline.build import BuildOptions, build
-from cauldron.pipeline.runners import runner, spilled, watch
+from cauldron.pipeline.runners import runner, watch
+from cauldron.pipeline.runners.local import spilled
 from cauldron.recipe import Recipe, load_recipe
 from tests.clusters.world import recipe_of_all_steps, write_world
 

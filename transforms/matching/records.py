@@ -79,7 +79,8 @@ REVIEWED = np.dtype([("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("
 
 # A pair after its pixels were compared. With content keys, so that later builds can reuse it.
 # `score` is 0 to 1; `drawing` is 1 if the threshold for line art and text applied; `same` is one of
-# those below. The score of a pair in other colours is that of its grey levels.
+# those below. The score of a pair in other colours is that of its grey levels; that of a page in
+# another rendering says how well its ink agrees.
 VERDICT = np.dtype(
     [
         *[("first_high", "<u8"), ("first_low", "<u8")],
@@ -89,7 +90,9 @@ VERDICT = np.dtype(
     ]
 )
 
-DIFFERENT, SAME, OTHER_COLOURS = range(3)
+DIFFERENT, SAME, OTHER_COLOURS, OTHER_RENDERING = range(4)
+# What is evidence of contamination.
+ALIKE = (SAME, OTHER_COLOURS, OTHER_RENDERING)
 
 # A training picture that is the same as a benchmark's. For a step towards a leak, `benchmark` is
 # the training picture in between.
@@ -100,8 +103,13 @@ LEAK = np.dtype(
     ]
 )
 # How a training picture shows a benchmark's: whole, or as `matching.parts` says.
-KINDS = ("picture", "part", "mirrored", "colours", "watermark")
-COLOURS = KINDS.index("colours")
+KINDS = ("picture", "part", "mirrored", "colours", "watermark", "rendering")
+# The kind of a leak by `same` of its verdict.
+KIND_OF_VERDICT = {
+    SAME: KINDS.index("picture"),
+    OTHER_COLOURS: KINDS.index("colours"),
+    OTHER_RENDERING: KINDS.index("rendering"),
+}
 
 
 @dataclass(frozen=True)
@@ -149,8 +157,8 @@ class MatchJob:
         aspect: largest ratio of aspect ratios, minus one.
         neighbours: the most candidates that a picture keeps, nearest first.
         reviews: a file of `REVIEWED` pairs, which take the place of verdicts; None: there are none.
-        other_colours: whether pairs that are `OTHER_COLOURS` are the same picture in clusters. They
-            are leaks of benchmarks in any case.
+        other_colours, other_rendering: whether pairs that are `OTHER_COLOURS`, `OTHER_RENDERING`
+            are the same picture in clusters. They are leaks of benchmarks in any case.
     """
 
     sources: tuple[MatchSource, ...]
@@ -162,6 +170,13 @@ class MatchJob:
     neighbours: int
     reviews: str | None = None
     other_colours: bool = False
+    other_rendering: bool = False
+
+    @property
+    def merging(self) -> tuple[int, ...]:
+        """The verdicts that say that two pictures are the same in clusters."""
+        colours = (OTHER_COLOURS,) if self.other_colours else ()
+        return (SAME, *colours, *((OTHER_RENDERING,) if self.other_rendering else ()))
 
     @property
     def limits(self) -> Limits:

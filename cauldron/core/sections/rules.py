@@ -171,6 +171,9 @@ class DuplicateRules(Strict):
         other_colours: pictures that differ in nothing but their colours (grey copies, palettes,
             more or less saturated) are the same, too. A question about the colour of a car may then
             come to stand on a grey picture. As evidence of contamination they always count.
+        other_rendering: a page rendered at another resolution (half to twice as fine) is the same,
+            too. Layout and words must agree, but one character may differ, so pages with one other
+            digit may merge. As evidence of contamination they always count.
     """
 
     radius: Annotated[int, Field(ge=0, le=12)] = 8
@@ -182,6 +185,7 @@ class DuplicateRules(Strict):
     max_documents: Annotated[int, Field(ge=1)] | None = 10
     reviews: Annotated[str, Field(min_length=1)] | None = None
     other_colours: bool = False
+    other_rendering: bool = False
 
 
 class TextOverlapRules(Strict):

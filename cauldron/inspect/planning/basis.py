@@ -14,6 +14,7 @@ from cauldron.core.output.finished import Finished
 from cauldron.core.output.manifests import CorpusManifest, CurationManifest, curation_folder
 from cauldron.core.shares import Allocation, SourceCounts
 from cauldron.inspect.planning.curation import curation_of
+from cauldron.inspect.planning.made import made_bytes
 from cauldron.inspect.statistics import Published, Typical, expected_counts, typical_rows
 from cauldron.recipe import Recipe
 from cauldron.sources.base import Source
@@ -35,6 +36,8 @@ class Basis:
         estimated: sources whose tokens were estimated, not counted by a tokenizer.
         missing: sources of which nothing is known.
         limits: rows that are read of the sources that have more.
+        made: bytes of pictures to fetch or draw, by source; none of those that are stored as they
+            are published, or that are there.
     """
 
     allocations: list[Allocation]
@@ -45,6 +48,7 @@ class Basis:
     missing: tuple[str, ...] = ()
     limits: Mapping[str, int] = field(default_factory=dict)
     images: Mapping[str, int] = field(default_factory=dict)
+    made: Mapping[str, float] = field(default_factory=dict)
 
 
 def find_basis(
@@ -118,12 +122,14 @@ class _Known:
         row_bytes: average of a row in a mixture; None if unknown.
         images: in all rows that are read.
         limit: rows that are read; None if it has no more.
+        made: bytes of pictures that are to be fetched or drawn; None if none are.
     """
 
     counts: SourceCounts | None
     row_bytes: float | None
     images: int
     limit: int | None
+    made: float | None = None
 
 
 def _of_corpus(corpus: CorpusManifest) -> _Known:
@@ -154,14 +160,14 @@ def _unread(
         counts = usual.counts(rows)
     if usual is not None:
         images = round((usual.rows if rows is None else rows) * usual.images)
-    row_bytes = None
+    row_bytes = made = None
     if source and source.published_bytes and whole:
-        row_bytes = source.published_bytes / whole
-        if usual is not None and usual.image_bytes is not None:
-            # URLs and PDFs are not stored, what they lead to is.
-            row_bytes = usual.images * usual.image_bytes
+        # URLs and PDFs are not stored, what they lead to is.
+        row_bytes = made_bytes(source, 1) or source.published_bytes / whole
+    if source and counts is not None:
+        made = made_bytes(source, counts.rows if rows is None else rows)
     is_limited = limit >= 0 and (whole is None or limit < whole)
-    return _Known(counts, row_bytes, images, limit if is_limited else None)
+    return _Known(counts, row_bytes, images, limit if is_limited else None, made)
 
 
 def _from_counts(
@@ -205,6 +211,7 @@ def _from_counts(
         missing=tuple(name for name in wanted if name not in counts),
         limits={name: item.limit for name, item in known.items() if item.limit is not None},
         images={name: item.images for name, item in known.items()},
+        made={name: item.made for name, item in known.items() if item.made is not None},
     )
 
 

@@ -48,6 +48,8 @@ def _fits(
         return False
     if (curation.recoloured is not None) != bool(rules and rules.other_colours):
         return False
+    if (curation.rerendered is not None) != bool(rules and rules.other_rendering):
+        return False
     if set(curation.benchmarks) != set(benchmarks):
         return False
     if rules is None and not benchmarks:

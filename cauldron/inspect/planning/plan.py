@@ -15,7 +15,7 @@ from cauldron.core.shares import Allocation, UnplannedError, row_parts
 from cauldron.inspect.planning.basis import Basis, find_basis, pack_bytes
 from cauldron.inspect.planning.costs import Work, total
 from cauldron.inspect.planning.source import PlannedSource
-from cauldron.inspect.statistics import published, typical_rows
+from cauldron.inspect.statistics import published
 from cauldron.recipe import Recipe
 from cauldron.sources.catalog import registry
 from cauldron.sources.licenses import refused
@@ -246,13 +246,13 @@ def _work(recipe: Recipe, stage: str, basis: Basis, item: Allocation) -> Work:
     rest = Work(pictures=pictures, compared=pictures, curated_rows=item.counts.rows)
     if kind == "corpus":
         return rest
-    read, source, usual = _published_bytes(basis, name) or 0, registry()[name], typical_rows()
-    size = usual[name].image_bytes if name in usual else None
-    made = images * size if size else read  # pictures are stored as they are published
-    done = replace(rest, read_bytes=read, corpus_bytes=made)
-    if source.by_url:
-        return replace(done, fetched_images=images, fetched_bytes=made)
-    return replace(done, rendered_pages=images if size else 0)
+    read, made = _published_bytes(basis, name) or 0, basis.made.get(name)
+    if made is None:
+        return replace(rest, read_bytes=read, corpus_bytes=read)
+    done = replace(rest, read_bytes=read, corpus_bytes=round(made))
+    if registry()[name].by_url:
+        return replace(done, fetched_images=images, fetched_bytes=round(made))
+    return replace(done, rendered_pages=images)
 
 
 def _published_bytes(basis: Basis, name: str) -> int | None:

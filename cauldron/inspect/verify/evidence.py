@@ -58,7 +58,8 @@ _NEVER = {
     "contamination of an unknown kind": """
         SELECT count(*) FROM {contamination}
         WHERE kind IS NULL
-            OR kind NOT IN ('picture', 'part', 'mirrored', 'colours', 'watermark', 'text')""",
+            OR kind NOT IN ('picture', 'part', 'mirrored', 'colours', 'watermark',
+                'rendering', 'text')""",
     "decisions with another cluster than their first image in one": """
         SELECT count(*) FROM {decisions} d LEFT JOIN pictures p USING (source, id)
         WHERE d.cluster IS DISTINCT FROM p.clusters[1]""",

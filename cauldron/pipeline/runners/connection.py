@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import grpc
 
-from cauldron.pipeline.runners.local_workers import GO_ON
+from cauldron.pipeline.runners.local.workers import GO_ON
 
 logger = logging.getLogger(__name__)
 

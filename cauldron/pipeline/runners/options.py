@@ -32,7 +32,7 @@ from apache_beam.options.pipeline_options import (
 from cauldron.core import storage
 from cauldron.core.errors import UsageError
 from cauldron.core.names import did_you_mean
-from cauldron.pipeline.runners.wheel import write_wheel
+from cauldron.pipeline.runners.remote.wheel import write_wheel
 
 # Below this much input one process is done before others have started: ingest runs at about
 # 60 MB/s and core here (benchmarks/README.md), and starting two workers takes about 4 s.
@@ -153,8 +153,12 @@ def shuffle_limit(arguments: Sequence[str]) -> int:
     """Bytes that one job may shuffle, by where its runner keeps them."""
     if is_remote(arguments):
         return REMOTE_SHUFFLE_BYTES
-    own = runner_name(PipelineOptions(list(arguments))) == LOCAL_RUNNER.lower()
-    return DISK_SHUFFLE_BYTES if own else MEMORY_SHUFFLE_BYTES
+    return DISK_SHUFFLE_BYTES if joins_on_disk(arguments) else MEMORY_SHUFFLE_BYTES
+
+
+def joins_on_disk(arguments: Sequence[str]) -> bool:
+    """Whether what a job joins waits in files of the output (`spilled.py`)."""
+    return runner_name(PipelineOptions(list(arguments))) == LOCAL_RUNNER.lower()
 
 
 def check_reach(arguments: Sequence[str], places: Mapping[str, str | None], shared: bool) -> None:

@@ -19,13 +19,13 @@ from apache_beam.runners.runner import PipelineRunner, PipelineState
 
 from cauldron.core.errors import CauldronError
 from cauldron.core.progress import Say, Track, lines
-from cauldron.pipeline.runners import quick_graphs
 from cauldron.pipeline.runners.connection import lost, quiet_threads
 from cauldron.pipeline.runners.counted import Count, counted
-from cauldron.pipeline.runners.local_runner import SIGNALS, LocalRunner
-from cauldron.pipeline.runners.local_workers import GO_ON, LESS_MEMORY, WorkerLost
+from cauldron.pipeline.runners.local import quick_graphs
+from cauldron.pipeline.runners.local.runner import SIGNALS, LocalRunner
+from cauldron.pipeline.runners.local.workers import GO_ON, LESS_MEMORY, WorkerLost
 from cauldron.pipeline.runners.options import LOCAL_RUNNER, is_remote, pipeline_options, runner_name
-from cauldron.pipeline.runners.remote_workers import prepare
+from cauldron.pipeline.runners.remote.workers import prepare
 from cauldron.pipeline.runners.watch import watched
 
 logger = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ def _own_runner(options: PipelineOptions, output: str | None) -> PipelineRunner 
     if name != "daskrunner":
         return None
     try:
-        from cauldron.pipeline.runners.dask_runner import DaskRunner
+        from cauldron.pipeline.runners.dask.runner import DaskRunner
     except ImportError as error:
         raise CauldronError(
             f"DaskRunner needs Dask ({error}): pip install 'cauldron-vlm[dask]'"

@@ -13,7 +13,16 @@ from PIL import Image, ImageDraw
 
 from cauldron.sample.draw import ink
 from cauldron.sample.draw.ink import BLACK, NAMED, WHITE, mix
-from cauldron.sample.draw.texture import Array, Textures, blend, clip, develop, shade, smooth_step
+from cauldron.sample.draw.texture import (
+    Array,
+    Textures,
+    blend,
+    clip,
+    develop,
+    shade,
+    smooth_step,
+    times,
+)
 from cauldron.sample.model import Facts, Rng, load, pick, sample
 
 SKIES, WALLS, LANDS, PLACES, THINGS = (
@@ -135,7 +144,7 @@ def _ground(light: Array, photo: Photo, textures: Textures, rng: Rng) -> Array:
     fine = textures.window("relief", deep, width, rng, (place["tall"], 1))
     broad = textures.window("cloud", deep, width, rng, (1.2, 3))
     rough = 1 + place["contrast"] * ((0.4 + 0.6 * near) * fine + 0.6 * broad)
-    ground = shade(place["color"]) * ((0.8 + 0.3 * near) * rough * photo.bright)[..., None]
+    ground = times(shade(place["color"]), (0.8 + 0.3 * near) * rough * photo.bright)
     joined: Array = np.concatenate([light[:line], ground])
     return joined
 
@@ -160,7 +169,7 @@ def _land(light: Array, photo: Photo, textures: Textures, rng: Rng) -> Array:
         ridge = textures.window("cloud", 2, width, rng, (1, look["zoom"] * (0.7 + near)))[0]
         depth = y - line * (1 - look["peak"] * (1.05 - 0.62 * near) * (1 + 0.32 * ridge))
         relief = textures.window("relief", line, width, rng)
-        color = shade(look["color"]) * (1 + 0.24 * relief[..., None])
+        color = times(shade(look["color"]), 1 + 0.24 * relief)
         color = blend(color * sky["bright"], shade(sky["low"]), 0.62 * (1 - near) + 0.06)
         light = blend(light, color, clip(depth + 0.5))
     return light
@@ -176,10 +185,16 @@ def _place(light: Array, thing: Thing, photo: Photo, textures: Textures) -> Arra
     sprite, layer = large.resize((w, h), Image.Resampling.BOX), Image.new("RGBA", photo.size)
     for x, y in thing.spots:
         layer.paste(sprite, (round(width * x - w / 2), round(height * y - h)), sprite)
-    pixels: Array = np.asarray(layer, np.float32) / 255
+    drawn = layer.getbbox()  # the rest stays as it is
+    if drawn is None:
+        return light
+    left, top, right, bottom = drawn
+    pixels: Array = np.asarray(layer.crop(drawn), np.float32) / 255
     grain = textures.window("relief", height, width, np.random.default_rng(photo.seed + 1))
-    surface = (1 + 0.06 * grain[..., None]) * photo.bright**0.6
-    return blend(light, pixels[..., :3] * surface, pixels[..., 3])
+    surface = (1 + 0.06 * grain[top:bottom, left:right]) * photo.bright**0.6
+    inside = light[top:bottom, left:right]
+    inside[...] = blend(inside, times(pixels[..., :3], surface), pixels[..., 3])
+    return light
 
 
 def _mount(light: Array, board: tuple[str, ...], rng: Rng) -> None:

@@ -71,9 +71,28 @@ def shade(color: Color) -> Array:
     return np.array(color, np.float32) / 255
 
 
+def times(light: Array, factor: Array) -> Array:
+    """Light with each pixel multiplied by its factor.
+
+    One channel after another: over an axis of three NumPy's loops take about ten times as long.
+
+    Args:
+        light: height x width x 3, or what spreads over that.
+        factor: height x width.
+    """
+    done = np.empty((*factor.shape, 3), np.float32)
+    for channel in range(3):
+        np.multiply(light[..., channel], factor, out=done[..., channel])
+    return done
+
+
 def blend(under: Array, over: Array, alpha: Array | float) -> Array:
-    mask = alpha[..., None] if isinstance(alpha, np.ndarray) else alpha
-    return under + (over - under) * mask
+    change = over - under
+    if not isinstance(alpha, np.ndarray):
+        return under + change * alpha
+    done = times(change, alpha)
+    done += under
+    return done
 
 
 def clip(values: Array, low: float = 0, high: float = 1) -> Array:
@@ -96,7 +115,12 @@ def develop(light: Array, textures: Textures, rng: Rng) -> Image.Image:
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     vignette = 1 - 0.11 * (x * x + y * y)
     noise = textures.window("grain", height, width, rng) * 0.018
-    pixels = clip(light * vignette[..., None] + noise[..., None]) * 255 + 0.5
+    pixels = times(light, vignette)
+    for channel in range(3):
+        pixels[..., channel] += noise
+    np.clip(pixels, 0, 1, out=pixels)
+    pixels *= 255
+    pixels += 0.5
     return Image.fromarray(pixels.astype(np.uint8))
 
 

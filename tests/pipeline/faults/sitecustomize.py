@@ -19,7 +19,7 @@ import sys
 from typing import Any
 
 FAULT = json.loads(os.environ["FAULT"])
-IS_WORKER = "cauldron.pipeline.runners.worker" in sys.orig_argv
+IS_WORKER = "cauldron.pipeline.runners.local.worker" in sys.orig_argv
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 # Errors of the disk happen at every file, the others once.
 ERRORS = {"full": errno.ENOSPC, "read-only": errno.EROFS}

@@ -13,7 +13,7 @@ import pytest
 
 from cauldron.core.errors import CauldronError
 from cauldron.pipeline.runners import runner
-from cauldron.pipeline.runners.local_workers import reason_of
+from cauldron.pipeline.runners.local.workers import reason_of
 
 TWO_WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 

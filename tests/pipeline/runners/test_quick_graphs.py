@@ -12,7 +12,7 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms import core, userstate
 
-from cauldron.pipeline.runners import quick_graphs
+from cauldron.pipeline.runners.local import quick_graphs
 
 FLAGS = ["--runner=DirectRunner", "--experiments=one"]
 

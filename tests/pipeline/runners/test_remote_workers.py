@@ -16,10 +16,10 @@ from apache_beam.internal import pickler
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.secrets import read_secret
 from cauldron.pipeline.build import BuildOptions, build
-from cauldron.pipeline.runners import remote_workers
 from cauldron.pipeline.runners.options import check_arguments, pipeline_options
-from cauldron.pipeline.runners.remote_workers import check_token, prepare
-from cauldron.pipeline.runners.versions import check_same, versions
+from cauldron.pipeline.runners.remote import workers as remote_workers
+from cauldron.pipeline.runners.remote.versions import check_same, versions
+from cauldron.pipeline.runners.remote.workers import check_token, prepare
 from cauldron.recipe import load_recipe
 from tests import hubs
 from tests.doubles.gcs import FakeGcs

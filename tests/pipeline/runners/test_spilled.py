@@ -14,7 +14,8 @@ from apache_beam.coders import coders
 from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer, ListBuffer
 
 from cauldron.core.errors import CauldronError
-from cauldron.pipeline.runners import runner, spilled
+from cauldron.pipeline.runners import runner
+from cauldron.pipeline.runners.local import spilled
 
 LARGE = 100_000
 TWO_WORKERS = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")

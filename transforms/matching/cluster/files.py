@@ -37,7 +37,7 @@ from cauldron.core.schema import CLUSTER_SCHEMA, ORIGIN
 
 # Part of the fingerprint of curations with clusters. Raise it when the clusters of equal verdicts
 # change.
-CLUSTER_VERSION = 4
+CLUSTER_VERSION = 5
 
 # An image in a cluster, without its origin.
 IMAGE = np.dtype(
@@ -45,7 +45,7 @@ IMAGE = np.dtype(
         *[("cluster_high", "<u8"), ("cluster_low", "<u8")],
         *((name, OCCURRENCE[name]) for name in ROW_FIELDS),
         *[("representative", "u1"), ("distance", "u1"), ("score", "<f4")],
-        ("other_colours", "u1"),
+        *[("other_colours", "u1"), ("other_rendering", "u1")],
     ]
 )
 # Array `IMAGE` records, and the origins of their rows as a record batch without its schema.
@@ -84,7 +84,7 @@ def clustered_images(settled: Array, number: int, job: MatchJob) -> Iterator[tup
             records[name] = images[name]
         for name in ("cluster_high", "cluster_low"):
             records[name] = settled[name.replace("cluster", "key")][at]
-        for name in ("distance", "score", "other_colours"):
+        for name in ("distance", "score", "other_colours", "other_rendering"):
             records[name] = settled[name][at]
         is_best = np.all([images[name] == best[name][at] for name in IMAGE_KEY], axis=0)
         records["representative"] = is_best & (settled["place"][at] != FOLLOWER)
@@ -150,6 +150,7 @@ def write_file(
         "file": entry,
         "clusters": int(images["representative"].sum()),
         "other_colours": int(images["other_colours"].sum()),
+        "other_rendering": int(images["other_rendering"].sum()),
         "members": {names[n]: int(counts[n]) for n in np.flatnonzero(counts)},
         "split": int(split),
         "unsettled": int(unsettled),
@@ -180,6 +181,7 @@ def cluster_table(images: Array, origins: Any, names: list[str]) -> pa.Table:
             "distance": images["distance"].astype(np.int32),
             "score": np.ascontiguousarray(images["score"]),
             "other_colours": images["other_colours"] == 1,
+            "other_rendering": images["other_rendering"] == 1,
         },
         schema=CLUSTER_SCHEMA,
     )

@@ -38,7 +38,7 @@ def read_edges(number: int, job: MatchJob, benchmarks: Array) -> Array:
     """
     outside = benchmarks["number"][benchmarks["kind"] == BENCHMARK]
     found = [np.zeros(0, dtype=EDGE)]
-    for pairs in same_pairs(number, job, job.other_colours):
+    for pairs in same_pairs(number, job, job.merging):
         pairs = pairs[~(is_in(pairs["first"], outside) | is_in(pairs["second"], outside))]
         edges = np.zeros(len(pairs), dtype=EDGE)
         edges["large"], edges["small"] = pairs["second"], pairs["first"]
@@ -106,7 +106,7 @@ def read_members(labels: Array, number: int, job: MatchJob) -> Array:
 def as_compared(verdicts: Array, job: MatchJob) -> Array:
     """Verdicts as `COMPARED` records, in which `same` is not 0 for what a cluster may hold."""
     compared = verdicts[list(COMPARED.names or ())].astype(COMPARED)
-    compared["same"][~is_same(verdicts, job.other_colours)] = DIFFERENT
+    compared["same"][~is_same(verdicts, job.merging)] = DIFFERENT
     return compared
 
 

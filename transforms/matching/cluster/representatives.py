@@ -38,6 +38,7 @@ from cauldron.transforms.matching.records import (
     DIFFERENT,
     OCCURRENCE,
     OTHER_COLOURS,
+    OTHER_RENDERING,
     PAIR,
     VIEW_FIELDS,
     Limits,
@@ -64,18 +65,19 @@ MEMBER = np.dtype(
 )
 
 # A pair whose pixels were compared. `same` as in `VERDICT`, but 0 for a pair that is the same only
-# in other colours, if that does not count.
+# in other colours or in another rendering, if that does not count.
 COMPARED = np.dtype(
     [("first", "<u8"), ("second", "<u8"), ("distance", "u1"), ("score", "<f4"), ("same", "u1")]
 )
 
 # The result for a picture. `key_*` are of its representative, `place` is one of those below,
-# `other_colours` is 1 if it shows its representative in other colours. Pictures that were never in
-# a component of several are left out.
+# `other_colours` and `other_rendering` are 1 if it shows its representative so. Pictures that were
+# never in a component of several are left out.
 SETTLED = np.dtype(
     [
         *[("number", "<u8"), ("key_high", "<u8"), ("key_low", "<u8")],
-        *[("distance", "u1"), ("score", "<f4"), ("other_colours", "u1")],
+        *[("distance", "u1"), ("score", "<f4")],
+        *[("other_colours", "u1"), ("other_rendering", "u1")],
         *[("place", "u1"), ("splits", "u1")],
     ]
 )
@@ -205,6 +207,7 @@ def _records(members: Array, representatives: Array, pairs: Array, place: Any) -
     settled["distance"] = np.where(follows, pairs["distance"], 0)
     settled["score"] = np.where(follows, pairs["score"], 1)
     settled["other_colours"] = follows & (pairs["same"] == OTHER_COLOURS)
+    settled["other_rendering"] = follows & (pairs["same"] == OTHER_RENDERING)
     settled["place"] = place
     return settled
 

@@ -89,6 +89,14 @@ def colours_follow(first: Plane, second: Plane, least: float | None = None) -> b
     return _follow(one, other, _products(one, other, _LEAST_APART))
 
 
+def colours_agree(first: Plane, second: Plane) -> bool:
+    """Whether the colours of two pictures of one frame are the same but for noise."""
+    one, other = _chroma(first, second)
+    return _agree(one, other, other, _NOISE, _EXPLAINED) or _agree(
+        other, one, one, _NOISE, _EXPLAINED
+    )
+
+
 def _follow(one: F32, other: F32, products: tuple[int, float, float, float]) -> bool:
     """Args: products: as `_products` returns them."""
     _, square, shared, other_square = products

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import smallest_of_component
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import Comparison, compare
+from cauldron.transforms.matching.compare.pieces.rendering import (
+    compare_renderings,
+    look_alike,
+    may_be_other_rendering,
+)
 from cauldron.transforms.matching.compare.pieces.rescaled import (
+    greys_of,
     needs_second_look,
     pieces_differ,
     refused,
@@ -22,9 +27,11 @@ from cauldron.transforms.matching.compare.prepared import (
     prepare,
     prepare_views,
 )
+from cauldron.transforms.matching.compare.recent import Recent
 from cauldron.transforms.matching.records import (
     DIFFERENT,
     OTHER_COLOURS,
+    OTHER_RENDERING,
     PAIR,
     PICTURE,
     SAME,
@@ -49,9 +56,6 @@ _KEPT_FINE = 8
 # A picture and one of its views.
 Key = tuple[int, int]
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 
 def batches(pairs: Array) -> Iterator[Array]:
     """Pairs in batches that need few ranges, connected pairs together.
@@ -67,28 +71,6 @@ def batches(pairs: Array) -> Iterator[Array]:
     order = np.lexsort([second, first, component[ends[: len(pairs)]], second >> np.uint64(32)])
     for start in range(0, len(pairs), BATCH):
         yield pairs[order[start : start + BATCH]]
-
-
-class _Recent(Generic[K, V]):
-    """A cache of the values used last."""
-
-    def __init__(self, make: Callable[[K], V], size: int) -> None:
-        self._make = make
-        self._size = size
-        self._values: OrderedDict[K, V] = OrderedDict()
-
-    def __contains__(self, key: K) -> bool:
-        return key in self._values
-
-    def get(self, key: K) -> V:
-        return self.put(key, self._values[key] if key in self._values else self._make(key))
-
-    def put(self, key: K, value: V) -> V:
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
-        return value
 
 
 # Levels that the rims of two contents may differ by. Rims of other colours must be at all four
@@ -136,11 +118,11 @@ class PictureComparer:
 
     def __init__(self, job: MatchJob) -> None:
         self._job = job
-        self._tables = _Recent[int, Array](
+        self._tables = Recent[int, Array](
             lambda number: read_array(job.pictures(number), PICTURE), _KEPT_RANGES
         )
-        self._prepared = _Recent[Key, Prepared | None](self._read, _KEPT_PICTURES)
-        self._fine = _Recent[Key, Prepared | None](self._read_fine, _KEPT_FINE)
+        self._prepared = Recent[Key, Prepared | None](self._read, _KEPT_PICTURES)
+        self._fine = Recent[Key, Prepared | None](self._read_fine, _KEPT_FINE)
 
     def compare(self, pairs: Array) -> Array:
         """Compare `PAIR` records; returns `VERDICT` records in the same order.
@@ -155,6 +137,8 @@ class PictureComparer:
             for at in range(start, stop):
                 first, second = (int(pairs[name][at]) for name in ("first", "second"))
                 found, same = self._verdict(first, second, views[at])
+                if same == DIFFERENT:
+                    found, same = self._other_rendering(first, second) or (found, same)
                 verdicts["score"][at] = found.score
                 verdicts["drawing"][at], verdicts["same"][at] = found.drawing, same
         return verdicts
@@ -206,6 +190,18 @@ class PictureComparer:
             return False
         stored = self._bytes(pictures)
         return pieces_differ(stored[0], stored[1], (a, b))
+
+    def _other_rendering(self, first: int, second: int) -> tuple[Comparison, int] | None:
+        """That two pictures are one page in two renderings; None if they are not."""
+        pictures = self._pictures(np.array([first, second], dtype=np.uint64))
+        sizes = [(int(one["width"]), int(one["height"])) for one in pictures]
+        if not may_be_other_rendering(*sizes):
+            return None
+        one, other = (self._prepared.get((number, WHOLE)) for number in (first, second))
+        if one is None or other is None or not look_alike(one, other):
+            return None
+        found = compare_renderings(*map(greys_of, self._bytes(pictures)))
+        return None if found is None else (found, OTHER_RENDERING)
 
     def _fine_verdict(
         self, first: int, second: int, pairing: tuple[int, int]

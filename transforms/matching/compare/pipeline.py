@@ -15,7 +15,14 @@ import numpy as np
 from cauldron.transforms.arrays import Array, from_bytes, read_array, write_array
 from cauldron.transforms.matching.compare.comparer import PictureComparer, batches
 from cauldron.transforms.matching.join import distinct_pairs, found_candidates
-from cauldron.transforms.matching.records import OTHER_COLOURS, PAIR, SAME, VERDICT, MatchJob
+from cauldron.transforms.matching.records import (
+    OTHER_COLOURS,
+    OTHER_RENDERING,
+    PAIR,
+    SAME,
+    VERDICT,
+    MatchJob,
+)
 
 from cauldron.core import storage
 
@@ -116,6 +123,7 @@ def write_verdicts(number: int, packed: Iterable[Compared], job: MatchJob) -> No
         "compared": sum(len(piece) for new, piece in pieces if new) // VERDICT.itemsize,
         "same": int((verdicts["same"] == SAME).sum()),
         "other_colours": int((verdicts["same"] == OTHER_COLOURS).sum()),
+        "other_rendering": int((verdicts["same"] == OTHER_RENDERING).sum()),
     }
     storage.write_json(job.marker("verdicts", number), marker)
 

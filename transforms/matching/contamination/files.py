@@ -35,7 +35,7 @@ _ORIGIN = [field.name for field in ORIGIN]
 
 # Part of the fingerprint of curations against benchmarks. Raise it when the evidence from equal
 # verdicts changes.
-CONTAMINATION_VERSION = 4
+CONTAMINATION_VERSION = 5
 
 
 @dataclass(frozen=True)

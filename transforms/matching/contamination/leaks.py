@@ -3,7 +3,8 @@
 A training picture is a leak of a benchmark picture
 
   - that has the same content: distance 0, score 1;
-  - that a verdict calls the same, or the same in other colours (kind ``colours``);
+  - that a verdict calls the same, or the same in other colours (kind ``colours``) or in another
+    rendering (kind ``rendering``);
   - indirectly, if a verdict calls it the same as another training picture, which a verdict calls
     the same as the benchmark's. Only pictures without a leak of the first two kinds are looked at,
     and only one step is taken. The leak has the distance and score of the weaker verdict, and is of
@@ -30,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from cauldron.transforms.arrays import Array
 from cauldron.transforms.matching.arrays import U64, Flags, equal_pairs, is_in, starts
-from cauldron.transforms.matching.records import BENCHMARK, COLOURS, LEAK, OTHER_COLOURS, TRAINING
+from cauldron.transforms.matching.records import BENCHMARK, KIND_OF_VERDICT, LEAK, TRAINING
 
 # A training picture keeps its strongest leaks over all benchmarks. Only nearly blank pictures have
 # more: all other pictures of a benchmark that are the same as it are one picture.
@@ -90,7 +91,9 @@ def _either_way(pairs: Array, training: dict[str, Flags], benchmark: dict[str, F
     leaks = []
     for one, other in (("first", "second"), ("second", "first")):
         chosen = pairs[training[one] & benchmark[other]]
-        kind = np.where(chosen["same"] == OTHER_COLOURS, COLOURS, 0)
+        kind = np.zeros(len(chosen), dtype=np.uint8)
+        for verdict, number in KIND_OF_VERDICT.items():
+            kind[chosen["same"] == verdict] = number
         leaks.append(_leaks(chosen[one], chosen[other], chosen["distance"], chosen["score"], kind))
     return np.concatenate(leaks)
 

@@ -37,7 +37,7 @@ from cauldron.transforms.matching.contamination.leaks import (
     strongest,
 )
 from cauldron.transforms.matching.parts import FindParts
-from cauldron.transforms.matching.records import LEAK, MatchJob
+from cauldron.transforms.matching.records import ALIKE, LEAK, MatchJob
 from cauldron.transforms.matching.reviews import kept_apart, same_pairs
 
 _BATCH_ROWS = 4_096
@@ -57,7 +57,7 @@ def _direct_leaks(
     pictures = unpack_benchmarks(benchmarks)
     own = pictures[pictures["number"] >> np.uint64(32) == element]
     yield from _by_range(leaks_by_content(own), "training")
-    for pairs in same_pairs(element, job, other_colours=True):
+    for pairs in same_pairs(element, job, ALIKE):
         yield from _by_range(leaks_by_verdict(pairs, pictures), "training")
 
 
@@ -77,7 +77,7 @@ def _find_steps(
 ) -> Iterator[tuple[int, bytes]]:
     """Steps of a range, split by the range of the picture that they lead to."""
     pictures, numbers = unpack_benchmarks(benchmarks), sorted_numbers(chain(*leaked))
-    for pairs in same_pairs(element, job, other_colours=True):
+    for pairs in same_pairs(element, job, ALIKE):
         yield from _by_range(steps(pairs, pictures, numbers), "benchmark")
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 import numpy as np
 from cauldron.transforms.arrays import Array, read_array
 from cauldron.transforms.matching.arrays import Flags, row_groups
-from cauldron.transforms.matching.records import OTHER_COLOURS, REVIEWED, SAME, VERDICT, MatchJob
+from cauldron.transforms.matching.records import REVIEWED, VERDICT, MatchJob
 
 _PAIR = ("first", "second", "distance", "score", "same")
 _VERDICT = np.dtype([(name, VERDICT[name]) for name in _PAIR])
@@ -44,22 +44,22 @@ def verdicts_of(number: int, job: MatchJob, dtype: np.dtype[np.void]) -> Iterato
         yield spoken
 
 
-def same_pairs(number: int, job: MatchJob, other_colours: bool) -> Iterator[Array]:
+def same_pairs(number: int, job: MatchJob, counting: Collection[int]) -> Iterator[Array]:
     """The pairs of a range that are the same: first, second, distance, score, same.
 
     Args:
-        other_colours: also those that are the same in other colours.
+        counting: the verdicts that count as the same.
     """
     for verdicts in verdicts_of(number, job, _VERDICT):
-        same = verdicts[is_same(verdicts, other_colours)]
+        same = verdicts[is_same(verdicts, counting)]
         if len(same):
             yield same
 
 
-def is_same(verdicts: Array, other_colours: bool) -> Flags:
-    """Which verdicts are `SAME`, or `OTHER_COLOURS` if that counts."""
-    same: Flags = verdicts["same"] == SAME
-    return same | (verdicts["same"] == OTHER_COLOURS) if other_colours else same
+def is_same(verdicts: Array, counting: Collection[int]) -> Flags:
+    """Which verdicts are one of those that count."""
+    same: Flags = np.isin(verdicts["same"], list(counting))
+    return same
 
 
 def is_reviewed(pairs: Array, reviewed: Array) -> Flags:

@@ -22,6 +22,7 @@ class MatchCounts(Frozen):
             were taken from an earlier build.
         same: pairs of the same picture.
         other_colours: pairs of the same picture in other colours.
+        other_rendering: pairs of the same page in another rendering.
         crowded: pictures with so many candidates that only the nearest were compared.
     """
 
@@ -31,6 +32,7 @@ class MatchCounts(Frozen):
     compared: int
     same: int
     other_colours: int = 0
+    other_rendering: int = 0
     crowded: int
 
 
@@ -86,6 +88,7 @@ class CurationManifest(Manifest):
         clusters, contamination: files of evidence; that of pictures first, then that of texts.
         recoloured: how many images are in a cluster as their representative in other colours; None
             if these are not the same picture.
+        rerendered: the same of pages in another rendering.
         merged: files of merged texts, a JSON line for each row that took over others.
         reviewed: the file with what became of reviews.
         reviews: how many by what became of them; of the obeyed ones also how many pairs are
@@ -108,6 +111,7 @@ class CurationManifest(Manifest):
     clusters: list[RowFile] = []
     contamination: list[RowFile] = []
     recoloured: int | None = None
+    rerendered: int | None = None
     merged: list[RowFile] = []
     reviewed: list[RowFile] = []
     reviews: dict[str, int] = {}

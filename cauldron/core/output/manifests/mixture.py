@@ -90,6 +90,7 @@ class MixtureManifest(Manifest):
     curation: Name
     reviews: dict[str, int] = {}
     recoloured: int | None = None
+    rerendered: int | None = None
     unavailable: list[Unavailable] = []
     sources: dict[str, SourceInMixture]
     totals: MixtureTotals

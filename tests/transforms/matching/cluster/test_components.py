@@ -153,10 +153,10 @@ def test_a_longer_chain_is_finished_by_one_worker_after_the_rounds():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["ascending", "random"])
-def test_a_path_of_a_million_is_connected(name):
-    run = Run(path(orders(1_000_000)[name]), ROUNDS)
+def test_a_long_path_is_connected(name):
+    run = Run(path(orders(300_000)[name]), ROUNDS)
     found = np.concatenate([run.labels, finish([run.rest.tobytes()])])
-    assert np.array_equal(np.sort(found["vertex"]), np.arange(1_000_000))
+    assert np.array_equal(np.sort(found["vertex"]), np.arange(300_000))
     assert not found["root"].any()
 
 
@@ -180,9 +180,9 @@ def test_components_that_are_finished_leave_the_rounds():
     assert max(run.sizes[2:]) < 600
 
 
-def test_a_million_pictures_around_one_are_one_round():
+def test_many_pictures_around_one_are_one_round():
     """Near-blank pictures that are all the same as one that stands for them."""
-    count = 1_000_000
+    count = 100_000
     for centre in (0, count):
         others = np.arange(1, count)
         run = Run(edges(np.full(count - 1, centre), others))
@@ -193,15 +193,15 @@ def test_a_million_pictures_around_one_are_one_round():
 
 
 @pytest.mark.slow
-def test_a_million_pictures_with_their_neighbours_are_a_few_rounds():
+def test_many_pictures_with_their_neighbours_are_a_few_rounds():
     """Near-blank pictures, each the same as four of the others."""
-    count = 1_000_000
+    count = 300_000
     random = np.random.default_rng(0)
     one, other = np.repeat(np.arange(count), 4), random.integers(0, count, 4 * count)
     graph = edges(one, other)
     graph = graph[graph["large"] != graph["small"]]
     run = Run(graph, ROUNDS)
-    assert run.rounds <= 7
+    assert run.rounds <= 6
     assert max(run.sizes) <= len(graph)
     assert len(run.rest) == 0
     assert not run.labels["root"][run.labels["vertex"] < count].any()

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from cauldron.transforms.matching.cluster.members import as_compared
 from cauldron.transforms.matching.cluster.representatives import ALONE, MEMBER, advance
-from cauldron.transforms.matching.records import DIFFERENT, OTHER_COLOURS, SAME, VERDICT
+from cauldron.transforms.matching.records import (
+    DIFFERENT,
+    OTHER_COLOURS,
+    OTHER_RENDERING,
+    SAME,
+    VERDICT,
+)
 
 from tests.transforms.matching.cluster.plain import (
     JOB,
@@ -45,22 +51,34 @@ def test_those_known_to_be_the_same_follow_without_being_asked_for():
     }
 
 
-def test_a_picture_that_follows_in_other_colours_is_marked():
+@pytest.mark.parametrize(
+    ("same", "name"), [(OTHER_COLOURS, "other_colours"), (OTHER_RENDERING, "other_rendering")]
+)
+def test_a_picture_that_follows_altered_is_marked(same, name):
     records = alike(3)
     pairs = compared((0, 1), (0, 2))
-    pairs["same"][1] = OTHER_COLOURS
+    pairs["same"][1] = same
     settled = drive(records, pairs, Judge(never))
     assert set(leads(settled, records)) == {100, 101, 102}
     settled = settled[np.argsort(settled["number"])]
-    assert settled["other_colours"].tolist() == [0, 0, 1]
+    columns = ("other_colours", "other_rendering")
+    assert {one: settled[one].tolist() for one in columns if settled[one].any()} == {
+        name: [0, 0, 1]
+    }
 
 
-@pytest.mark.parametrize("counts", [True, False])
-def test_other_colours_are_the_same_picture_only_where_the_recipe_says_so(counts):
-    verdicts = np.zeros(3, dtype=VERDICT)
-    verdicts["same"] = DIFFERENT, SAME, OTHER_COLOURS
-    found = as_compared(verdicts, replace(JOB, other_colours=counts))
-    assert found["same"].tolist() == [DIFFERENT, SAME, OTHER_COLOURS if counts else DIFFERENT]
+@pytest.mark.parametrize("colours", [True, False])
+@pytest.mark.parametrize("rendering", [True, False])
+def test_an_altered_picture_is_the_same_only_where_the_recipe_says_so(colours, rendering):
+    verdicts = np.zeros(4, dtype=VERDICT)
+    verdicts["same"] = DIFFERENT, SAME, OTHER_COLOURS, OTHER_RENDERING
+    job = replace(JOB, other_colours=colours, other_rendering=rendering)
+    assert as_compared(verdicts, job)["same"].tolist() == [
+        DIFFERENT,
+        SAME,
+        OTHER_COLOURS if colours else DIFFERENT,
+        OTHER_RENDERING if rendering else DIFFERENT,
+    ]
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -26,6 +26,7 @@ from cauldron.transforms.matching.contamination.leaks import (
 from cauldron.transforms.matching.records import (
     BENCHMARK,
     OTHER_COLOURS,
+    OTHER_RENDERING,
     SAME,
     TRAINING,
     VERDICT,
@@ -118,20 +119,21 @@ def test_a_leaks_by_verdict_whichever_picture_comes_first(tmp_path):
         assert (record["distance"], record["score"]) == (2, 0.5 + n / 16)
 
 
-def test_a_leak_in_other_colours_says_so_and_takes_its_copies_along(tmp_path):
+@pytest.mark.parametrize(
+    ("same", "kind"), [(OTHER_COLOURS, "colours"), (OTHER_RENDERING, "rendering")]
+)
+def test_a_leak_that_is_altered_says_so_and_takes_its_copies_along(tmp_path, same, kind):
     tested, grey, copy = (make(seed) for seed in range(3))
     matching = set_up(
         tmp_path,
         {"vqa": [[Row("grey", [grey]), Row("copy", [copy])]]},
         {"mmmu": [[Row("t", [tested])]]},
     )
-    matching.judge(
-        Verdict(tested, grey, 2, 0.875, OTHER_COLOURS), Verdict(grey, copy, 6, 0.625, SAME)
-    )
+    matching.judge(Verdict(tested, grey, 2, 0.875, same), Verdict(grey, copy, 6, 0.625, SAME))
     found = {r["id"]: r for r in evidence(find(matching, tmp_path / "out"))}
     assert {name: found[row_id(name)]["kind"] for name in ("grey", "copy")} == {
-        "grey": "colours",
-        "copy": "colours",
+        "grey": kind,
+        "copy": kind,
     }
     assert found[row_id("copy")]["score"] == 0.625
     assert all(record["removed"] for record in found.values())

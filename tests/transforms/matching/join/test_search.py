@@ -251,16 +251,16 @@ def most_left(records: np.ndarray) -> int:
     [
         pytest.param(0.0, 8, False, marks=pytest.mark.slow),
         pytest.param(0.0, 8, True, marks=pytest.mark.slow),
-        # 90 core-seconds by itself, four minutes beside other tests.
+        # 30 core-seconds by itself, a minute and more beside other tests.
         pytest.param(0.03, 10 * 8, False, marks=pytest.mark.thorough),
     ],
 )
-def test_a_million_near_blank_pictures_cost_a_bounded_number_of_comparisons(
+def test_very_many_near_blank_pictures_cost_a_bounded_number_of_comparisons(
     share, pairs_each, with_benchmarks
 ):
-    """All with one 64-bit hash, or all in a tight ball around it: in either case 2.5 * 10**14
+    """All with one 64-bit hash, or all in a tight ball around it: in either case 2.5 * 10**12
     comparisons if every pair were looked at in each table where it agrees."""
-    size, job = 1_000_000, match_job(neighbours=8)
+    size, job = 100_000, match_job(neighbours=8)
     records = signatures(1, [(size, share)])
     records["phash256"] ^= noise(np.random.default_rng(2), size, 4, 0.03)
     if not with_benchmarks:

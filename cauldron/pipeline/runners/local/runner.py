@@ -15,8 +15,8 @@ from typing import Any
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from cauldron.pipeline.runners.local_workers import lost_workers, use_local_workers
-from cauldron.pipeline.runners.spilled import folder_for_values, spill
+from cauldron.pipeline.runners.local.spilled import folder_for_values, spill
+from cauldron.pipeline.runners.local.workers import lost_workers, use_local_workers
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

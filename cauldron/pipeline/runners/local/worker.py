@@ -1,8 +1,8 @@
 """A worker process of a build on this machine: Beam's, which also ends when the build does.
 
-``python -m cauldron.pipeline.runners.worker PARENT FLAG [quiet]``. Beam waits for its workers to
-finish what they do, and a killed build would leave them running. So a worker ends itself when its
-parent process is gone or the file FLAG has been removed. Signals to the whole group (Ctrl-C,
+``python -m cauldron.pipeline.runners.local.worker PARENT FLAG [quiet]``. Beam waits for its workers
+to finish what they do, and a killed build would leave them running. So a worker ends itself when
+its parent process is gone or the file FLAG has been removed. Signals to the whole group (Ctrl-C,
 `timeout`) are left to the parent.
 
 Beam's worker prints the traceback of every error that it also sends to the parent, which tells the
@@ -36,7 +36,7 @@ def main() -> None:
     threading.Thread(target=watch, args=(parent, flag), daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main
 
-    import cauldron.pipeline.runners.spilled  # noqa: F401 - a coder that jobs name
+    import cauldron.pipeline.runners.local.spilled  # noqa: F401 - a coder that jobs name
 
     sdk_worker_main.main(sys.argv[:1])
 

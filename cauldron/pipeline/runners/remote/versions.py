@@ -8,7 +8,7 @@ import platform
 from collections.abc import Mapping
 
 from cauldron.core.errors import CauldronError
-from cauldron.pipeline.runners.wheel import package_files
+from cauldron.pipeline.runners.remote.wheel import package_files
 
 _DISTRIBUTIONS = (
     *("apache-beam", "pyarrow", "pillow", "numpy", "numba", "opencv-python-headless"),

@@ -22,7 +22,7 @@ from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 from cauldron.core.errors import CauldronError, UsageError
 from cauldron.core.secrets import check_name, read_secret
 from cauldron.pipeline.runners.options import TokenOptions, is_remote
-from cauldron.pipeline.runners.versions import check_same, versions
+from cauldron.pipeline.runners.remote.versions import check_same, versions
 
 TOKEN = "HF_TOKEN"
 _ATTRIBUTE = "_cauldron_start"

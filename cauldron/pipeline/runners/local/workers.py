@@ -3,7 +3,7 @@
 Beam waits forever for a worker process that was killed: nobody tells the runner that its answers
 will not come. Here every worker is waited for. If one ends before the job does, the job fails with
 the reason, and the other workers end too: they look for the job's flag (see
-`cauldron.pipeline.runners.worker`), which is removed.
+`cauldron.pipeline.runners.local.worker`), which is removed.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class LocalWorkerHandler(GrpcWorkerHandler):  # type: ignore[misc]
     def start_worker(self) -> None:
         python, flag = shlex.quote(sys.executable), shlex.quote(self._flag)
         # `exec`: the worker itself is this process's child, not a shell.
-        command = f"exec {python} -m cauldron.pipeline.runners.worker {os.getpid()} {flag}"
+        command = f"exec {python} -m cauldron.pipeline.runners.local.worker {os.getpid()} {flag}"
         if not logger.isEnabledFor(logging.DEBUG):
             command += " quiet"
         self._worker = SubprocessSdkWorker(

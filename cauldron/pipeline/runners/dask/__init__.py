@@ -1,0 +1,1 @@
+"""Beam pipelines on a Dask cluster."""

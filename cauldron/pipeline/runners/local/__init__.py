@@ -1,0 +1,1 @@
+"""Beam's local runner: its worker processes, and large values in files."""
