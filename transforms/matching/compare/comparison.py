@@ -45,7 +45,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 14
+COMPARE_VERSION = 15
 
 
 @dataclass(frozen=True, slots=True)
