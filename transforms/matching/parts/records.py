@@ -12,7 +12,7 @@ from cauldron.transforms.matching.records import PICTURE
 
 # Part of the fingerprint of curations that look for parts. Raise it when the same pictures would
 # give other leaks.
-PARTS_VERSION = 5
+PARTS_VERSION = 6
 
 # Mirrored left to right, and upside down.
 MIRRORS = 2

@@ -67,6 +67,28 @@ def test_series_that_exchange_their_colours_are_different_pictures():
     assert verdict(first, grey)[1] == OTHER_COLOURS
 
 
+def line_chart(colour: str) -> Image.Image:
+    image = Image.new("RGB", (600, 380), "white")
+    draw = ImageDraw.Draw(image)
+    draw.text((30, 20), "Rainfall in a town, in millimetres", "black")
+    draw.rectangle((70, 60, 580, 300), "#f4f4ee")
+    points = [(110, 110), (220, 270), (330, 90), (440, 200), (550, 130)]
+    for number, (x, y) in enumerate(points):
+        draw.line((70, 60 * (number + 1), 580, 60 * (number + 1)), "#d8d8d8")
+        draw.text((x - 10, 310), str(2003 + 4 * number), "black")
+        draw.ellipse((x - 4, y - 4, x + 4, y + 4), colour)
+    draw.line(points, colour, 3)
+    return image
+
+
+@pytest.mark.parametrize(("one", "other"), [("#37b0c8", "#2b9348"), ("#eb7daa", "#8241a0")])
+def test_a_thin_line_in_another_colour_is_no_copy_that_was_scaled_and_compressed(one, other):
+    small = line_chart(one).resize((300, 190))
+    copy = prepared(small, quality=50)
+    assert verdict(prepared(line_chart(one)), copy)[1] == SAME
+    assert verdict(prepared(line_chart(other)), copy)[1] == DIFFERENT
+
+
 @pytest.mark.parametrize("how", RECOLOURED)
 def test_another_picture_in_other_colours_is_different(how):
     for one, other in (

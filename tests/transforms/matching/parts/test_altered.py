@@ -181,3 +181,14 @@ def test_few_colours_are_explained_and_another_digit_is_not():
     # Not few colours.
     many = np.asarray(photograph(1, 640, 480))
     assert palette_copy(many, many, prepare_pixels(many)) is None
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_a_palette_of_a_photograph_is_not_of_the_nearest_colours(seed):
+    image = photograph(seed, 640, 480)
+    few, pixels = (np.asarray(one.convert("RGB")) for one in (image.quantize(64), image))
+    assert palette_copy(few, pixels, prepare_pixels(few)) is not None
+    changed = image.copy()
+    ImageDraw.Draw(changed).ellipse((200, 150, 260, 210), fill="#506070")
+    other = np.asarray(changed.quantize(64).convert("RGB"))
+    assert palette_copy(other, pixels, prepare_pixels(other)) is None
