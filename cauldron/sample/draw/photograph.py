@@ -185,11 +185,11 @@ def _place(light: Array, thing: Thing, photo: Photo, textures: Textures) -> Arra
     sprite, layer = large.resize((w, h), Image.Resampling.BOX), Image.new("RGBA", photo.size)
     for x, y in thing.spots:
         layer.paste(sprite, (round(width * x - w / 2), round(height * y - h)), sprite)
-    box = layer.getbbox()  # the rest stays as it is
-    if box is None:
+    drawn = layer.getbbox()  # the rest stays as it is
+    if drawn is None:
         return light
-    left, top, right, bottom = box
-    pixels: Array = np.asarray(layer.crop(box), np.float32) / 255
+    left, top, right, bottom = drawn
+    pixels: Array = np.asarray(layer.crop(drawn), np.float32) / 255
     grain = textures.window("relief", height, width, np.random.default_rng(photo.seed + 1))
     surface = (1 + 0.06 * grain[top:bottom, left:right]) * photo.bright**0.6
     inside = light[top:bottom, left:right]
