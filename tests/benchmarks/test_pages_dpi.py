@@ -42,3 +42,11 @@ def test_drawn_pages_have_one_word_changed_and_nothing_moved():
         assert len(differing) == 1
         ((before, after),) = differing
         assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
+def test_a_changed_word_has_two_other_characters_at_least_and_nothing_moved():
+    for one in drawn_pages(8, 3):
+        assert one.reworded is not None
+        pairs = zip(one.pdf.split(b"\n"), one.reworded.split(b"\n"), strict=True)
+        ((before, after),) = (pair for pair in pairs if pair[0] != pair[1])
+        assert sum(a != b for a, b in zip(before, after, strict=True)) >= 2

@@ -37,7 +37,7 @@ REASONS = {
 
 
 def small_pdfs(count: int, seed: int = 0) -> Iterator[MadePdf]:
-    """Pages of a quarter of A4's sides: drawing them whole took two thirds of these tests' time."""
+    """Pages of a quarter of A4's sides: drawing them whole took half of these tests' time."""
     return made_pdfs(count, seed, shrink=4)
 
 

@@ -1,8 +1,10 @@
 """``python -m benchmarks.duplicates.pages_dpi``: pages of a PDF rendered at two resolutions.
 
 Each page is rendered at both by PDFium, as Docmatix has its pages, and so is a page with one
-character changed. The project's own functions go from bytes to clusters. Counted are pages whose
-two renderings end in one cluster, and changed pages that end in the cluster of an unchanged one.
+character changed, and one with a whole word changed: another word of as many letters, or an amount
+with other digits. The project's own functions go from bytes to clusters. Counted are pages whose
+two renderings end in one cluster or get the verdict of another rendering, and changed pages that
+end in the cluster of an unchanged one or get that verdict.
 
 Pages are drawn: dense text and amounts, four fonts, 8 to 12 points. With ``--pdfs`` those of real
 PDFs are read as well, whose characters are not changed. With ``--residuals`` the statistic of
@@ -43,12 +45,14 @@ _COARSE, _FINE = 85, 90
 
 
 class Page(NamedTuple):
-    """A page of a PDF; `changed` is the PDF with one character changed, None if there is none."""
+    """A page of a PDF; `changed` and `reworded` are the PDF with one character and one word
+    changed, None if there is none."""
 
     name: str
     pdf: bytes
     number: int
     changed: bytes | None
+    reworded: bytes | None = None
 
 
 def drawn_pages(count: int, seed: int, grey: float = 0) -> Iterator[Page]:
@@ -60,8 +64,25 @@ def drawn_pages(count: int, seed: int, grey: float = 0) -> Iterator[Page]:
         text = [word for *_, word in words]
         at = rng.choice([i for i, word in enumerate(text) if _altered(rng, word) != word])
         changed = [*words[:at], (*words[at][:2], _altered(rng, text[at])), *words[at + 1 :]]
-        pdf, other = (pdf_of_words(text, font, size, grey) for text in (words, changed))
-        yield Page(f"{font} {size}", pdf, 0, other)
+        reworded = _reworded(rng, words)
+        pdfs = (pdf_of_words(text, font, size, grey) for text in (words, changed, reworded))
+        pdf, other, worded = pdfs
+        yield Page(f"{font} {size}", pdf, 0, other, worded)
+
+
+def _reworded(
+    rng: random.Random, words: list[tuple[float, float, str]]
+) -> list[tuple[float, float, str]]:
+    """With another word of three letters or more, or an amount with at least two other digits."""
+    while True:
+        at = rng.randrange(len(words))
+        x, y, old = words[at]
+        if sum(one.isdigit() for one in old) >= 3:
+            new = "".join(rng.choice("123456789") if one.isdigit() else one for one in old)
+        else:
+            new = rng.choice([one for one in _WORDS if len(one) == len(old)] or [old])
+        if len(old) >= 3 and sum(a != b for a, b in zip(old, new, strict=True)) >= 2:
+            return [*words[:at], (x, y, new), *words[at + 1 :]]
 
 
 def _words(rng: random.Random, size: int) -> list[tuple[float, float, str]]:
@@ -140,12 +161,14 @@ def rendered(data: bytes, number: int, dpi: int, quality: int) -> bytes:
 
 
 class Rendered(NamedTuple):
-    """The renderings of a page: unchanged at both resolutions; changed at one, if it is."""
+    """The renderings of a page: unchanged at both resolutions; changed at one, if it is, and with
+    a word changed at the same one."""
 
     coarse: bytes
     fine: bytes
     changed: bytes | None
     changed_is_coarse: bool
+    reworded: bytes | None = None
 
 
 def renderings(pages: list[Page], coarse: int, fine: int) -> list[Rendered]:
@@ -159,32 +182,45 @@ def renderings(pages: list[Page], coarse: int, fine: int) -> list[Rendered]:
                 rendered(page.pdf, page.number, fine, _FINE),
                 rendered(page.changed, page.number, dpi, quality) if page.changed else None,
                 number % 2 == 0,
+                rendered(page.reworded, page.number, dpi, quality) if page.reworded else None,
             )
         )
     return found
 
 
 def joined(pages: list[Rendered]) -> list[int]:
-    """Pages; those whose renderings are candidates, are the same, and are in one cluster; changed
-    pages, those that are the same as an unchanged one, and those that are in its cluster."""
+    """What became of pages and of changed ones.
+
+    Returns:
+        pages; those whose renderings are candidates, are the same, are in one cluster, and have the
+        verdict of another rendering. Then of the pages with one character changed, and of those
+        with a word changed: how many there are, are the same as an unchanged one, are in its
+        cluster, and have the verdict.
+    """
     datas: list[bytes] = []
-    pairs, changed = [], []
+    pairs: list[tuple[int, int]] = []
+    changed: tuple[list[tuple[int, int]], list[tuple[int, int]]] = ([], [])
     for page in pages:
         start = len(datas)
         datas += [page.coarse, page.fine]
         pairs.append((start, start + 1))
-        if page.changed is not None:
-            changed.append(((start, start + 2), (start + 1, start + 2)))
-            datas.append(page.changed)
-    found = find(datas).found
-    candidates, same, merged = (
-        set(map(tuple, x.tolist())) for x in (found.candidates, found.accepted, found.merged)
-    )
-    kept = [sum(pair in known for pair in pairs) for known in (candidates, same, merged)]
-    wrong = [
-        sum(any(pair in known for pair in both) for both in changed) for known in (same, merged)
+        for other, wrong in zip((page.changed, page.reworded), changed, strict=True):
+            if other is not None:
+                wrong.append((start, len(datas)))
+                datas.append(other)
+    run = find(datas)
+    known = [
+        set(map(tuple, found.tolist()))
+        for found in (run.found.candidates, run.found.accepted, run.found.merged, run.rerendered)
     ]
-    return [len(pairs), *kept, len(changed), *wrong]
+    told = [len(pairs), *(sum(pair in found for pair in pairs) for found in known)]
+    for wrong in changed:
+        both = [((start, at), (start + 1, at)) for start, at in wrong]
+        told += [
+            len(both),
+            *(sum(any(p in found for p in pp) for pp in both) for found in known[1:]),
+        ]
+    return told
 
 
 def residuals(pages: list[Rendered]) -> str:
@@ -207,7 +243,12 @@ def _quantiles(values: list[float]) -> str:
     return " ".join(f"{value:.0f}" for value in found)
 
 
-_HEAD = "| pages | dpi | number | candidates | same | one cluster | changed | same | wrong |"
+_COUNTS = ("number", "same", "one cluster", "rendering")
+_HEAD = (
+    *("pages", "dpi", "number", "candidates", "same", "one cluster", "rendering"),
+    *(f"character: {name}" for name in _COUNTS),
+    *(f"word: {name}" for name in _COUNTS),
+)
 
 
 def main() -> int:
@@ -224,7 +265,8 @@ def main() -> int:
     kinds = {"drawn": list(drawn_pages(options.pages, options.seed, options.grey))}
     if options.pdfs:
         kinds["real"] = list(real_pages(options.pdfs))
-    print(f"{_HEAD}\n|---|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("|", " | ".join(_HEAD), "|")
+    print("|---|---|" + "---:|" * (len(_HEAD) - 2))
     for pair in options.dpi:
         coarse, fine = map(int, pair.split("/"))
         for kind, pages in kinds.items():
