@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ import time
 import venv
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,9 @@ MODULES = {
 }
 TOOLS = ("imagededup", "daft", "data_juicer", "ours")
 WARM = 48
+# What the pictures depend on.
+_DRAWN_BY = ("seed", "families", "copies", "alone", "classes")
+_MOST_OF_CLASS = 100_000  # file numbers
 _ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "RAYON", "OPENCV_FOR")
 
 
@@ -62,11 +67,10 @@ def main() -> int:
     options = _options()
     python = _environment(options.venv, [tool for tool in PACKAGES if tool in options.tools])
     start = time.perf_counter()
-    pictures = _drawn(options)
-    print(f"{len(pictures):,} pictures in {time.perf_counter() - start:.0f} s", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="duplicates-") as place:
-        folder = Path(place)
-        _write(pictures, folder)
+        folder = options.keep or Path(place)
+        pictures = _drawn(options, folder)
+        print(f"{len(pictures):,} pictures in {time.perf_counter() - start:.0f} s", file=sys.stderr)
         results = {
             tool: _run(tool, python, folder, options.core)
             for tool in TOOLS
@@ -94,6 +98,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--copies", type=int, default=1, help="altered copies in a family")
     parser.add_argument("--alone", type=int, default=60, help="pictures of a class without family")
     parser.add_argument("--classes", nargs="+", choices=CLASSES, default=CLASSES, metavar="CLASS")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="draw pictures here, or reuse them"
+    )
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS, metavar="TOOL")
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -117,29 +124,47 @@ def _environment(folder: Path, peers: Sequence[str]) -> Path:
     return python
 
 
-def _drawn(options: argparse.Namespace) -> list[Labelled]:
-    """The labelled set, a class at a time on every core."""
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return [
-            picture
-            for pictures in pool.map(partial(_class, options), options.classes)
-            for picture in pictures
-        ]
+def _drawn(options: argparse.Namespace, folder: Path) -> dict[int, Labelled]:
+    """The labelled set by file number, without data; drawn into `folder` unless it is there.
 
+    A class at a time on every core. Every picture is ``all/<number>.<format>``; some of all classes
+    are also in ``warm``.
 
-def _class(options: argparse.Namespace, name: str) -> list[Labelled]:
-    return list(labelled(options.seed, options.families, [name], options.copies, options.alone))
-
-
-def _write(pictures: Sequence[Labelled], folder: Path) -> None:
-    """Every picture as ``<number>.<format>``, and some of all classes again to warm up with."""
+    Raises:
+        SystemExit: the folder has other pictures.
+    """
+    truth = folder / "truth.json"
+    asked = {name: getattr(options, name) for name in _DRAWN_BY}
+    if truth.exists():
+        told = json.loads(truth.read_text())
+        if told["asked"] != json.loads(json.dumps(asked)):
+            raise SystemExit(f"{folder} has other pictures: {told['asked']}")
+        return {int(number): Labelled(*fields, b"") for number, fields in told["pictures"]}
     for part in ("all", "warm"):
-        (folder / part).mkdir()
-    for number, picture in enumerate(pictures):
+        shutil.rmtree(folder / part, ignore_errors=True)
+        (folder / part).mkdir(parents=True)
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        of_classes = pool.map(partial(_draw_class, asked, folder / "all"), options.classes)
+        pictures = {number: one for some in of_classes for number, one in some}
+    for path in sorted((folder / "all").iterdir())[:: max(1, len(pictures) // WARM)]:
+        shutil.copy(path, folder / "warm")
+    fields = [
+        (number, (one.class_name, one.family, one.variant, one.content))
+        for number, one in pictures.items()
+    ]
+    truth.write_text(json.dumps({"asked": asked, "pictures": fields}))
+    return pictures
+
+
+def _draw_class(asked: dict[str, Any], folder: Path, name: str) -> list[tuple[int, Labelled]]:
+    """Write the pictures of a class; returns their numbers and what is true of them."""
+    pictures, start = [], CLASSES.index(name) * _MOST_OF_CLASS
+    drawn = labelled(asked["seed"], asked["families"], [name], asked["copies"], asked["alone"])
+    for number, picture in enumerate(drawn, start):
         kind = str(opened(picture.data).format).lower()
-        warm = number % max(1, len(pictures) // WARM) == 0
-        for part in ("all", "warm") if warm else ("all",):
-            (folder / part / f"{number:06d}.{kind}").write_bytes(picture.data)
+        (folder / f"{number:06d}.{kind}").write_bytes(picture.data)
+        pictures.append((number, replace(picture, data=b"")))
+    return pictures
 
 
 def _run(tool: str, python: Path, folder: Path, core: int) -> dict[str, Any]:
@@ -165,9 +190,10 @@ def _run(tool: str, python: Path, folder: Path, core: int) -> dict[str, Any]:
     return found
 
 
-def _report(pictures: Sequence[Labelled], pairs: list[list[int]]) -> Report:
-    merged = as_pairs((first, second) for first, second in pairs)
-    return measured(pictures, Found(merged, merged, merged))
+def _report(pictures: dict[int, Labelled], pairs: list[list[int]]) -> Report:
+    places = {number: place for place, number in enumerate(pictures)}
+    merged = as_pairs((places[first], places[second]) for first, second in pairs)
+    return measured(list(pictures.values()), Found(merged, merged, merged))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Whether two pictures are the same: registered onto each other, they must agree everywhere.
 
-Cheapest first. Two pictures are laid on each other as they are (`whole_frame.py`), reduced, then at
-full size, which tells most look-alikes apart, finds copies that lost nothing, and often gives the
-geometry. Otherwise one picture is located in the other coarsely (`registration`), then to a
-fraction of a pixel, and the effect of scaling and compression is fitted as a small kernel
-(`refinement.py`). The rest of the difference is measured in cells of 8 x 8 pixels (`cells.py`), and
-the worst cell decides: a different digit is one cell. It is measured in multiples of the noise in
-other cells with ink, so that strong compression does not look like other text. Hue and the
-brightness of larger areas are compared before that, at 256 pixels.
+Cheapest first. Two pictures are laid on each other as they are, reduced (`whole_frame.py`), which
+tells most look-alikes apart and often gives the geometry. Otherwise one picture is located in the
+other coarsely (`registration`), and a first fit at 512 pixels a side tells most of the rest apart
+(`reduced.py`). Then it is located to a fraction of a pixel, and the effect of scaling and
+compression is fitted as a small kernel (`refinement.py`). The rest of the difference is measured in
+cells of 8 x 8 pixels (`cells.py`), and the worst cell decides: a different digit is one cell. It is
+measured in multiples of the noise in other cells with ink, so that strong compression does not look
+like other text. Hue and the brightness of larger areas are compared before that, at 256 pixels.
 
 On a labelled set of 24 families a class (seed 2929) 13 of 26,599 pairs found the same were not. How
 many copies end in one cluster is in benchmarks/README.md, Duplicates. A pair takes 7 to
@@ -27,6 +27,7 @@ from cauldron.transforms.matching.compare.cells import cell_errors
 from cauldron.transforms.matching.compare.marks import hues_apart
 from cauldron.transforms.matching.compare.neighbours import cell_maxima, ink_of
 from cauldron.transforms.matching.compare.prepared import Prepared
+from cauldron.transforms.matching.compare.reduced import APART_REDUCED, structure_reduced
 from cauldron.transforms.matching.compare.refinement import Fit, refine
 from cauldron.transforms.matching.compare.registration.geometry import Geometry, warped
 from cauldron.transforms.matching.compare.registration.locate import locate, whole_frame
@@ -34,7 +35,9 @@ from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
     MOST_ROOM,
     SMALLEST,
+    WholeFrame,
     inked,
+    middle_frames,
     noise_of,
     room,
     small_frames,
@@ -42,7 +45,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 14
+COMPARE_VERSION = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,30 +147,30 @@ def difference(first: Prepared, second: Prepared) -> Difference:
         return _tiny(first, second)
     first, second = _ordered(first, second)
     whole = small_frames(first, second)
-    if whole.apart_small:
-        return Difference(whole.structure, 0.0, 0.0, framed=True)
-    if not whole.unlike_small:
-        whole = whole_frames(first, second)
+    if not (whole.apart or whole.unlike):
+        whole = middle_frames(first, second)
     if whole.apart:
         return Difference(whole.structure, 0.0, 0.0, framed=True)
-    geometry = whole_frame(first, second) if whole.right else locate(first, second)
+    geometry = _geometry(first, second, whole.right)
     if geometry is None:
-        return NOTHING_SHARED
-    finer = geometry.across * first.frame[0] / second.frame[0]
-    most = min(_MOST_FINER[first.drawing], _MOST_FINER[second.drawing])
-    if geometry.shared() < _LEAST_SHARED or not 1 / most <= finer <= most:
         return NOTHING_SHARED
     scale = geometry.across * first.greys.shape[1] / second.greys.shape[1]
     if scale < _ONE_SCALE[0] or (scale < _ONE_SCALE[1] and second.sharpness > first.sharpness):
         first, second, geometry = second, first, geometry.inverse()
+    # A kernel explains more of a difference, never less.
+    if not whole.right or whole.structure >= APART_REDUCED:
+        reduced = structure_reduced(first, second, geometry)
+        if reduced >= APART_REDUCED:
+            return Difference(reduced, 0.0, 0.0)
     bars = _bars(first, second)
     drawings = first.drawing and second.drawing
     kept = _KEPT_HUE if drawings and _ONE_SCALE[0] < scale < _ONE_SCALE[1] else 1.0
     colour, light = _coarse(first, second, geometry, bars, kept)
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
-    if whole.faithful and whole.structure <= _ACCEPTED:
-        return Difference(whole.structure, colour, light, whole=True)
+    exact = _exact(first, second, whole)
+    if exact <= _ACCEPTED:
+        return Difference(exact, colour, light, whole=True)
     fit = refine(first, second, geometry)
     if fit is None:
         return NOTHING_SHARED
@@ -176,6 +179,29 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     away = fit.geometry.apart(whole_frame(first, second), *second.greys.shape[::-1])
     structure = _structure(fit, scale, drawing, bars.structure)
     return Difference(structure, colour, light, whole=bool(away <= _SAME_FRAME))
+
+
+def _geometry(first: Prepared, second: Prepared, right: bool) -> Geometry | None:
+    """Where `second` lies in `first`; None if they share too little, or not at all.
+
+    Args:
+        right: whether both are known to show the same frame.
+    """
+    found = whole_frame(first, second) if right else locate(first, second)
+    if found is None:
+        return None
+    finer = found.across * first.frame[0] / second.frame[0]
+    most = min(_MOST_FINER[first.drawing], _MOST_FINER[second.drawing])
+    enough = found.shared() >= _LEAST_SHARED and 1 / most <= finer <= most
+    return found if enough else None
+
+
+def _exact(first: Prepared, second: Prepared, reduced: WholeFrame) -> float:
+    """Structure without any fit, at full size; infinite if that says nothing."""
+    if not (reduced.right and reduced.faithful):
+        return float("inf")
+    found = whole_frames(first, second)
+    return found.structure if found.faithful else float("inf")
 
 
 def _ordered(first: Prepared, second: Prepared) -> tuple[Prepared, Prepared]:

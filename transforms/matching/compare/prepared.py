@@ -11,10 +11,12 @@ import io
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.neighbours import ink_of, sharpness_of
 from cauldron.transforms.matching.compare.rims import Rim, without_rim
 from cauldron.transforms.matching.compare.scaling import Plane, averaged, resampled
@@ -31,6 +33,7 @@ _STEP = 2**-0.25
 
 LEVELS = (32, 64, 128, 256)
 COLOUR_SIDE = 256
+MIDDLE_SIDE = 512
 
 # Grey levels to each side of the most frequent one that count as background, as at ingest.
 _GROUND = 2
@@ -55,7 +58,8 @@ class Prepared:
         sharpness: mean strength of edges; a blurred copy of the same scale has less.
         drawing: text or line art: a large part has one grey level.
         blank: without structure, see `is_blank`.
-        sample: evenly spaced pixels, of which `palette` is told.
+        palette: whether there are `PALETTE` colours at most, among evenly spaced pixels. A grey
+            picture has no palette.
         rim: what was cut off around it, if it is the content of a picture.
     """
 
@@ -67,13 +71,8 @@ class Prepared:
     sharpness: float
     drawing: bool
     blank: bool
-    sample: Plane
+    palette: bool
     rim: Rim | None = None
-
-    @cached_property
-    def palette(self) -> bool:
-        """Whether there are `PALETTE` colours at most. A grey picture has no palette."""
-        return self.sample.ndim == 3 and len(colours_in(self.sample)) <= PALETTE
 
     @cached_property
     def smooth(self) -> tuple[Plane, ...]:
@@ -81,14 +80,19 @@ class Prepared:
         return tuple(cv2.GaussianBlur(p.astype(np.float32), (0, 0), 0.7) for p in self.levels)
 
     @cached_property
-    def ink(self) -> Plane:
-        """The largest contrast in each cell of `greys`."""
-        return ink_of(self.greys)
+    def ink_middle(self) -> Plane:
+        """The largest contrast in each cell of `middle`."""
+        return ink_of(self.middle)
 
     @cached_property
     def ink_small(self) -> Plane:
         """The same of the finest of `levels`."""
         return ink_of(self.levels[-1])
+
+    @cached_property
+    def middle(self) -> Plane:
+        """`greys` with the longest side at most `MIDDLE_SIDE`."""
+        return _reduced(self.greys, MIDDLE_SIDE)
 
     @property
     def reduced(self) -> bool:
@@ -163,7 +167,7 @@ def _prepared(
         sharpness_of(greys),
         ground >= DRAWING_GROUND,
         is_blank(int(ground)),
-        _sampled(pixels),
+        _has_palette(pixels),
     )
 
 
@@ -198,9 +202,28 @@ def colours_in(pixels: Plane) -> npt.NDArray[np.uint32]:
     return np.unique(pixels.astype(np.uint32) @ _PACKED)
 
 
-def _sampled(pixels: Plane) -> Plane:
+def _has_palette(pixels: Plane) -> bool:
     step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _SAMPLES))
-    return pixels[::step, ::step].copy()
+    return pixels.ndim == 3 and bool(_has_few_colours(pixels, step, PALETTE))
+
+
+@compiled
+def _has_few_colours(pixels: Any, step: int, most: int) -> bool:
+    """Whether every `step`-th pixel of every `step`-th row has one of at most so many colours."""
+    places = 8 * most  # of a table that is never full
+    table, count = np.full(places, -1, np.int64), 0
+    for y in range(0, pixels.shape[0], step):
+        for x in range(0, pixels.shape[1], step):
+            pixel = pixels[y, x]
+            colour = np.int64(pixel[0]) << 16 | np.int64(pixel[1]) << 8 | np.int64(pixel[2])
+            at = colour * 40503 % places
+            while table[at] >= 0 and table[at] != colour:
+                at = (at + 1) % places
+            if table[at] < 0:
+                table[at], count = colour, count + 1
+                if count > most:
+                    return False
+    return True
 
 
 def _coloured(plane: Plane) -> Plane:

@@ -9,10 +9,12 @@ represent blur, sharpening and a small shift, but no different digit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.neighbours import contrast
 from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.registration.alignment import product, reach, shift_of
@@ -67,7 +69,7 @@ class Fit:
 
 
 # Pictures with fewer edge pixels than this count as blank.
-_FEWEST_EDGES = 100
+FEWEST_EDGES = 100
 _MOST_EDGES = 6000
 # If one picture has so many times the edge pixels of the other, they are not fitted.
 _ONLY_IN_ONE = 4
@@ -149,9 +151,9 @@ class _Refiner:
         a = self._rendered(geometry, resampling, (x0, y0, x1, y1))
         b = self._second[y0:y1, x0:x1]
         edges = _edges(a, b)
-        if len(edges) < _FEWEST_EDGES or (len(edges) < _MANY_EDGES and _only_in_one(a, b)):
+        if len(edges) < FEWEST_EDGES or (len(edges) < _MANY_EDGES and _only_in_one(a, b)):
             return Fit(float("inf"), geometry, resampling, a, b, edges)
-        return _fitted(Fit(0.0, geometry, resampling, a, b, edges))
+        return fitted(Fit(0.0, geometry, resampling, a, b, edges))
 
     def _rendered(
         self, geometry: Geometry, resampling: Image.Resampling, window: tuple[int, int, int, int]
@@ -200,7 +202,7 @@ def _relit(fit: Fit) -> Fit:
     if tone.equal:
         return fit
     a, b = tone.level(fit.first, fit.second)
-    found = _fitted(replace(fit, first=a, second=b, edges=_edges(a, b), relit=True))
+    found = fitted(replace(fit, first=a, second=b, edges=_edges(a, b), relit=True))
     return found if found.cost < fit.cost else fit
 
 
@@ -212,10 +214,14 @@ def _whole_axis(scale: float, shift: float, pixels: float) -> tuple[float, float
 
 def _edges(first: Plane, second: Plane) -> npt.NDArray[np.int64]:
     """Places in the flat arrays where either picture has an edge."""
-    strength = cv2.max(contrast(first), contrast(second))
+    return edges_of(cv2.max(contrast(first), contrast(second)), _MOST_EDGES)
+
+
+def edges_of(strength: Plane, most: int) -> npt.NDArray[np.int64]:
+    """At most so many places of edges in the flat array of contrast, whose rim is set to 0."""
     strength[:_REACH] = strength[-_REACH:] = 0
     strength[:, :_REACH] = strength[:, -_REACH:] = 0
-    return evenly(np.flatnonzero(strength.ravel() > _EDGE), _MOST_EDGES)
+    return evenly(np.flatnonzero(strength.ravel() > _EDGE), most)
 
 
 def _only_in_one(first: Plane, second: Plane) -> bool:
@@ -232,13 +238,11 @@ _MANY_EDGES = 1500
 _MOST_ERROR = 30.0
 
 
-def _fitted(fit: Fit) -> Fit:
+def fitted(fit: Fit) -> Fit:
     """The fit with the kernel and offset of the least squared error at the edges."""
     span, edges = range(-_REACH, _REACH + 1), fit.edges
-    flat, width = fit.first.ravel(), fit.first.shape[1]
     rows = np.empty((len(span) ** 2 + 2, len(edges)), np.float32)
-    for row, by in enumerate(dy * width + dx for dy in span for dx in span):
-        rows[row] = flat[edges + by]
+    _neighbours(fit.first.ravel(), edges, fit.first.shape[1], rows)
     rows[-2], rows[-1] = 64, fit.second.ravel()[edges]
     products = product(rows, rows)
     normal, right = products[:-1, :-1], products[:-1, -1]
@@ -253,3 +257,13 @@ def _fitted(fit: Fit) -> Fit:
         kernel=solved[:-1].reshape(len(span), len(span)),
         offset=float(solved[-1]) * 64,
     )
+
+
+@compiled
+def _neighbours(flat: Any, edges: Any, width: int, rows: Any) -> None:
+    """Fill a row for each place within `_REACH` of the edges, from top left to bottom right."""
+    side = 2 * _REACH + 1
+    for row in range(side * side):
+        by = (row // side - _REACH) * width + row % side - _REACH
+        for at in range(len(edges)):
+            rows[row, at] = np.float32(flat[edges[at] + by])

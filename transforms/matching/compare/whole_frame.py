@@ -2,15 +2,11 @@
 
 So do most look-alikes, such as two tables of one template, and most copies. If most cells with ink
 agree when the larger picture is scaled to the grid of the smaller one, that is their geometry, and
-nothing need be registered. A cell that then differs by far more than is allowed at any noise tells
-them apart at once. Only copies that were not scaled and lost next to nothing are found the same
-here, and their colours are compared all the same.
+nothing need be registered. This is seen at 512 pixels a side. A cell that then differs by far more
+than is allowed at any noise tells them apart at once. Only copies that were not scaled and lost
+next to nothing are found the same here, at full size, and their colours are compared all the same.
 
-Errors are the largest of cells of 8 x 8 pixels. Of 669 pairs of copies from the labelled set 370
-have a median of up to 8 grey levels; their largest error was 42, and 3.1 times the unit of
-structure. Of 700 pairs of look-alikes 372 have such a median; 259 of these reach 50 levels and 8
-units, and end here. The others, colours swapped, an object recoloured, one digit in a scaled copy,
-go through the full comparison.
+Errors are the largest of cells of 8 x 8 pixels.
 """
 
 from __future__ import annotations
@@ -33,24 +29,19 @@ SMALLEST = 24
 RIM = 2
 
 # The largest median of errors if the geometry is right.
-_AGREE = 8.0
-# The least error that tells pictures apart, in grey levels and in units of `room`. The bar of the
-# full comparison is 2.3 units, 41 levels at most. In copies scaled with another filter than here,
-# thin lines reach 118 levels, but 4.1 units.
-_APART = 50.0
-_APART_UNITS = 8.0
-# The same at 256 pixels a side, for pictures of the same size. 1,296 pairs of copies of the same
-# size, of 204 families with all or one of the alterations, reach 46 levels and 2.6 units; half of
-# 1,495 pairs of look-alikes are told apart. Errors must be local: a copy cropped and scaled
-# back to its size has them everywhere. A photograph with a 2 % crop reaches 93 levels at a
-# noise of 34. Of other sizes, copies with a 1 % crop reach 7.7 units.
-_AGREE_SMALL = 8.0
-_APART_SMALL = 40.0
-_APART_SMALL_UNITS = 5.0
-# The median at 256 pixels from which no pair is laid on each other at full size, which would take
-# 5 ms. Only time depends on it: such pairs are registered. Of 1,256 scaled pairs with a right frame
-# 8 are above, none of them copies.
-_UNLIKE_SMALL = 16.0
+_AGREE = 6.0
+# The least error that tells pictures apart on one frame, in grey levels and in units of `room`, at
+# 256 pixels a side for pictures of the same size, and at 512 for all. At 256, 1,296 pairs of copies
+# of the same size, of 204 families with all or one of the alterations, reach 46 levels and 2.6
+# units; of other sizes, copies with a 1 % crop reach 7.7 units. At 512, the largest of 5,382 pairs
+# of copies is 4.5 units. Errors must be local: a copy cropped and scaled back to its size has them
+# everywhere. A photograph with a 2 % crop reaches 93 levels at a noise of 34.
+_APART = 40.0
+_APART_SMALL_UNITS, _APART_MIDDLE_UNITS = 5.0, 6.5
+# The median at 256 pixels from which no pair is laid on each other at 512. Only time depends on it:
+# such pairs are registered. Of 1,256 scaled pairs with a right frame 8 are above, none of them
+# copies.
+_UNLIKE = 16.0
 # The largest upper quartile of copies that are accepted without a fit.
 _FAITHFUL = 8.0
 _BLUR = (5, 5)
@@ -61,6 +52,7 @@ _AROUND = (17, 17)
 _NOISE = (4.0, 14.0)
 # The largest unit of structure.
 MOST_ROOM = sum(_NOISE)
+_NEVER = float("inf")
 
 
 class WholeFrame(NamedTuple):
@@ -71,12 +63,14 @@ class WholeFrame(NamedTuple):
         median: of the cells with ink; infinite if there are too few of them to tell.
         noise: their upper quartile, see `noise_of`.
         scaled: whether one of them had to be scaled.
+        units_apart: the structure from which they are different.
     """
 
     largest: float
     median: float
     noise: float
     scaled: bool
+    units_apart: float = _NEVER
 
     @property
     def right(self) -> bool:
@@ -90,39 +84,41 @@ class WholeFrame(NamedTuple):
 
     @property
     def apart(self) -> bool:
-        """Whether they show different pictures on the same frame."""
-        return self.right and self.largest >= _APART and self.structure >= _APART_UNITS
+        """Whether they show different pictures on the same frame; of reduced pictures."""
+        large = self.largest >= _APART and self.structure >= self.units_apart
+        return large and self.right and self.noise <= _NOISE[1]
+
+    @property
+    def unlike(self) -> bool:
+        """Whether pictures at 256 pixels agree so little that they cannot show the same frame."""
+        return _UNLIKE < self.median < float("inf")
 
     @property
     def faithful(self) -> bool:
         """Whether they are so much alike that no kernel needs to be fitted."""
-        return self.right and not self.scaled and self.noise <= _FAITHFUL
-
-    @property
-    def apart_small(self) -> bool:
-        """As `apart`, of reduced pictures, by bars of their own."""
-        large = self.largest >= _APART_SMALL and self.structure >= _APART_SMALL_UNITS
-        local = self.median <= _AGREE_SMALL and self.noise <= _NOISE[1]
-        return large and local and not self.scaled
-
-    @property
-    def unlike_small(self) -> bool:
-        """Whether reduced pictures agree so little that they cannot show the same frame."""
-        return _UNLIKE_SMALL < self.median < float("inf")
+        return self.median < float("inf") and not self.scaled and self.noise <= _FAITHFUL
 
 
 def small_frames(first: Prepared, second: Prepared) -> WholeFrame:
-    """As `whole_frames`, at the finest of `levels`: a twentieth of the time.
+    """As `whole_frames`, at 256 pixels a side: a twentieth of the time.
 
     Which may show that the pictures are different, or on different frames, never that they agree.
     """
     found = _laid(first.levels[-1], second.levels[-1], lambda: first.ink_small, second.ink_small)
-    return found._replace(scaled=first.greys.shape != second.greys.shape)
+    scaled = first.greys.shape != second.greys.shape
+    return found._replace(scaled=scaled, units_apart=_NEVER if scaled else _APART_SMALL_UNITS)
+
+
+def middle_frames(first: Prepared, second: Prepared) -> WholeFrame:
+    """As `small_frames`, at 512 pixels a side."""
+    found = _laid(first.middle, second.middle, lambda: first.ink_middle, second.ink_middle)
+    scaled = first.greys.shape != second.greys.shape
+    return found._replace(scaled=scaled, units_apart=_APART_MIDDLE_UNITS)
 
 
 def whole_frames(first: Prepared, second: Prepared) -> WholeFrame:
     """Compare two pictures as if both showed the same frame; `first` has no fewer pixels."""
-    return _laid(first.greys, second.greys, lambda: first.ink, second.ink)
+    return _laid(first.greys, second.greys, lambda: ink_of(first.greys), ink_of(second.greys))
 
 
 def _laid(a: Plane, b: Plane, first_ink: Callable[[], Plane], second_ink: Plane) -> WholeFrame:

@@ -97,3 +97,22 @@ def test_a_bordered_photograph_is_compared_without_its_border(pair, compared):
     first, second = (ImageOps.expand(photograph(), by, "black") for by in (6, 60))
     assert pair(first, second)._verdict(0, 1, BOTH)[1] == SAME
     assert compared == [False, True]
+
+
+def test_a_digit_in_a_cropped_copy_is_refused_before_colours(monkeypatch: pytest.MonkeyPatch):
+    """The pictures are registered, and a kernel is fitted at 512 pixels a side."""
+    first, second = table(), table({(4, 2): "2349"})
+    assert compare(prepare(stored(first)), prepare(stored(cropped(first, 0.02)))).same
+    monkeypatch.setattr(comparison, "_coarse", None)
+    found = compare(prepare(stored(first)), prepare(stored(cropped(second, 0.02))))
+    assert not found.same
+    assert found.grey
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_no_altered_copy_is_refused_at_512_pixels(kind: str, monkeypatch: pytest.MonkeyPatch):
+    image = PICTURES[kind]()
+    pairs = [(prepare(stored(image)), prepare(alter(image))) for alter in ALTERATIONS.values()]
+    found = [compare(*pair) for pair in pairs]
+    monkeypatch.setattr(comparison, "APART_REDUCED", float("inf"))
+    assert [compare(*pair) for pair in pairs] == found
