@@ -12,6 +12,7 @@ from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import Comparison, compare
 from cauldron.transforms.matching.compare.pieces.rendering import (
     compare_renderings,
+    least_alike,
     look_alike,
     may_be_other_rendering,
 )
@@ -200,7 +201,10 @@ class PictureComparer:
         one, other = (self._prepared.get((number, WHOLE)) for number in (first, second))
         if one is None or other is None or not look_alike(one, other):
             return None
-        found = compare_renderings(*map(greys_of, self._bytes(pictures)))
+        look_at = least_alike(one, other)
+        if look_at is None:
+            return None
+        found = compare_renderings(*map(greys_of, self._bytes(pictures)), look_at)
         return None if found is None else (found, OTHER_RENDERING)
 
     def _fine_verdict(
