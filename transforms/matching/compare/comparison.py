@@ -17,21 +17,17 @@ many copies end in one cluster is in benchmarks/README.md, Duplicates. A pair ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import cv2
 import numpy as np
-from cauldron.transforms.compiled import compiled
 from cauldron.transforms.matching.compare.cells import cell_errors
-from cauldron.transforms.matching.compare.marks import hues_apart
-from cauldron.transforms.matching.compare.neighbours import cell_maxima, ink_of
+from cauldron.transforms.matching.compare.hues.errors import hue_and_light
+from cauldron.transforms.matching.compare.neighbours import ink_of
 from cauldron.transforms.matching.compare.prepared import Prepared
 from cauldron.transforms.matching.compare.reduced import APART_REDUCED, structure_reduced
 from cauldron.transforms.matching.compare.refinement import Fit, refine
-from cauldron.transforms.matching.compare.registration.geometry import Geometry, warped
+from cauldron.transforms.matching.compare.registration.geometry import Geometry
 from cauldron.transforms.matching.compare.registration.locate import locate, whole_frame
-from cauldron.transforms.matching.compare.tone import fit_tone, smooth_samples
 from cauldron.transforms.matching.compare.whole_frame import (
     MOST_ROOM,
     SMALLEST,
@@ -97,10 +93,6 @@ _ONE_SCALE = (0.98, 1.02)
 # Drawings of one scale keep more of the hue of thin lines. Of 1,728 copies at one scale, of five
 # classes, the largest difference is 1.72; of 72 charts with other colours the smallest is 1.80.
 _KEPT_HUE = 1.25  # times the difference, for the same bar
-# Drawings whose colour differs by more are looked at by the hue of all their marks. Of 113 copies
-# that differ by 1.3 or more the largest difference of it is 0.39; of 118 charts in other colours
-# that had been accepted the smallest is 0.52, and they differ by 1.67 here.
-_LOOK_AT_MARKS, _MARKS = 1.4, 0.45
 _MIXED = Difference(*map(min, *_BARS.values()))
 # The score of a pair whose largest difference is just at its threshold.
 BAR = 0.5
@@ -165,7 +157,7 @@ def difference(first: Prepared, second: Prepared) -> Difference:
     bars = _bars(first, second)
     drawings = first.drawing and second.drawing
     kept = _KEPT_HUE if drawings and _ONE_SCALE[0] < scale < _ONE_SCALE[1] else 1.0
-    colour, light = _coarse(first, second, geometry, bars, kept)
+    colour, light = hue_and_light(first, second, geometry, (bars.colour, bars.light), kept)
     if colour > bars.colour or light > bars.light:
         return Difference(0.0, colour, light)
     exact = _exact(first, second, whole)
@@ -227,90 +219,6 @@ def _tiny(first: Prepared, second: Prepared) -> Difference:
     pairs = (first.greys, second.greys), (first.colours, second.colours)
     worst = max(int(np.abs(a.astype(np.int16) - b).max()) for a, b in pairs)
     return Difference(worst / _TINY_UNIT, 0.0, 0.0)
-
-
-_AROUND = np.ones((7, 7), np.uint8)
-_COLOUR_CELL = 4
-_COLOUR_NOISE = (6.0, 10.0)
-# Range of hue around a pixel at which an error counts half.
-_COLOUR_RANGE = 80
-
-
-def _coarse(
-    first: Prepared, second: Prepared, geometry: Geometry, bars: Difference, kept: float
-) -> tuple[float, float]:
-    """Differences of colour and brightness, at `COLOUR_SIDE` pixels a side.
-
-    Args:
-        bars: colour is not looked at if the brightness differs more, and is 0 then.
-        kept: times the difference of colour.
-    """
-    height, width = second.colours.shape[:2]
-    x0, y0, x1, y1 = geometry.window(width, height)
-    moved = warped(first.colours, geometry, width, height)
-    a, b = (np.ascontiguousarray(plane[y0:y1, x0:x1]) for plane in (moved, second.colours))
-    a, b = fit_tone(*smooth_samples(a, b)).level(a, b)
-    apart = cv2.boxFilter(cv2.subtract(b, a, dtype=cv2.CV_16S), cv2.CV_32F, (3, 3))
-    error = np.empty(apart.shape[:2], np.float32)
-    light = _hue_errors(apart, error)
-    if light > bars.light:
-        return 0.0, light
-    # Scaling and 4:2:0 sampling take a part of its hue from a thin line, not all of it.
-    ranges = np.zeros_like(error)  # of hues around each pixel, in either picture
-    for plane in (a, b):
-        hues = _hues(plane)
-        _add_range(cv2.dilate(hues, _AROUND), cv2.erode(hues, _AROUND), ranges)
-    cells = cell_maxima(error / (1 + ranges * np.float32(1 / _COLOUR_RANGE)), _COLOUR_CELL)
-    noise = float(np.sort(cells, axis=None)[int(cells.size * 0.95)])
-    least, most = _COLOUR_NOISE
-    colour = kept * float(cells.max()) / (min(noise, most) + least)
-    if first.drawing and second.drawing and _LOOK_AT_MARKS < colour <= bars.colour:
-        colour = max(colour, bars.colour / _MARKS * hues_apart(a, b))
-    return colour, light
-
-
-@partial(compiled, fast=True)
-def _hue_errors(apart: Any, error: Any) -> float:
-    """The largest difference of brightness; `error` gets the largest of hue of each pixel."""
-    third, light = np.float32(1 / 3), np.float32(0)
-    for y in range(len(apart)):
-        line, out = apart[y], error[y]
-        for x in range(apart.shape[1]):
-            red, green, blue = line[x, 0], line[x, 1], line[x, 2]
-            mean = (red + green + blue) * third
-            light = max(light, abs(mean))
-            out[x] = max(abs(red - mean), abs(green - mean), abs(blue - mean))
-    return float(light)
-
-
-@compiled
-def _hues(plane: Any) -> Any:
-    """Each channel less the mean of all, in thirds of a grey level."""
-    out = np.empty(plane.shape, np.int16)
-    for y in range(len(plane)):
-        for x in range(plane.shape[1]):
-            red, green, blue = (
-                np.int16(plane[y, x, 0]),
-                np.int16(plane[y, x, 1]),
-                np.int16(plane[y, x, 2]),
-            )
-            total = red + green + blue
-            out[y, x, 0], out[y, x, 1] = 3 * red - total, 3 * green - total
-            out[y, x, 2] = 3 * blue - total
-    return out
-
-
-@partial(compiled, fast=True)
-def _add_range(high: Any, low: Any, ranges: Any) -> None:
-    """Raise `ranges` to the largest range of a channel, in grey levels."""
-    for y in range(len(high)):
-        for x in range(high.shape[1]):
-            most = max(
-                high[y, x, 0] - low[y, x, 0],
-                high[y, x, 1] - low[y, x, 1],
-                high[y, x, 2] - low[y, x, 2],
-            )
-            ranges[y, x] = max(ranges[y, x], np.float32(most) * np.float32(1 / 3))
 
 
 _NOISE_OTHER_LIGHT = 9.0

@@ -44,7 +44,7 @@ def test_a_place_of_another_brightness_is_refused_before_colours(monkeypatch: py
     assert compare(prepare(stored(original)), prepare(stored(cropped(original, 0.02)))).same
     changed = original.copy()
     ImageDraw.Draw(changed).rectangle((300, 300, 360, 360), fill=0)
-    monkeypatch.setattr(comparison, "_coarse", None)
+    monkeypatch.setattr(comparison, "hue_and_light", None)
     found = compare(prepare(stored(original)), prepare(stored(cropped(changed, 0.02))))
     assert not found.same
     assert found.grey
@@ -103,7 +103,7 @@ def test_a_digit_in_a_cropped_copy_is_refused_before_colours(monkeypatch: pytest
     """The pictures are registered, and a kernel is fitted at 512 pixels a side."""
     first, second = table(), table({(4, 2): "2349"})
     assert compare(prepare(stored(first)), prepare(stored(cropped(first, 0.02)))).same
-    monkeypatch.setattr(comparison, "_coarse", None)
+    monkeypatch.setattr(comparison, "hue_and_light", None)
     found = compare(prepare(stored(first)), prepare(stored(cropped(second, 0.02))))
     assert not found.same
     assert found.grey

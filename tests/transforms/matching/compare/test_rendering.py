@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from cauldron.transforms.matching.compare.comparer import PictureComparer
 from cauldron.transforms.matching.compare.comparison import BAR
+from cauldron.transforms.matching.compare.pieces import rendering
 from cauldron.transforms.matching.compare.pieces.rendering import (
     compare_renderings,
+    least_alike,
     may_be_other_rendering,
     rest_of,
 )
 from cauldron.transforms.matching.compare.pieces.rescaled import greys_of
+from cauldron.transforms.matching.compare.prepared import prepare
 from cauldron.transforms.matching.records import DIFFERENT, OTHER_RENDERING, PAIR
 
 from benchmarks.duplicates.pages_dpi.__main__ import drawn_pages, pdf_of_words, rendered
@@ -85,3 +88,29 @@ def test_only_sizes_of_one_page_are_looked_at():
     assert not may_be_other_rendering((1191, 1684), (794, 1127)), "another shape"
     assert not may_be_other_rendering((1191, 1684), (500, 707)), "less than half"
     assert not may_be_other_rendering((12000, 16000), (9000, 12000)), "too large"
+
+
+def test_other_text_is_refused_before_anything_is_moved():
+    (dense,) = drawn_pages(1, 7)
+    (other,) = drawn_pages(1, 8)
+    coarse, fine, another = (
+        prepare(rendered(pdf, 0, dpi, 85))
+        for pdf, dpi in ((dense.pdf, 60), (dense.pdf, 110), (other.pdf, 110))
+    )
+    assert least_alike(coarse, fine) is not None
+    assert least_alike(coarse, fine) == least_alike(fine, coarse)
+    assert least_alike(coarse, another) is None
+
+
+def test_the_likeliest_rows_are_looked_at_first(monkeypatch):
+    """A page with another last line ends after one look, if it is known where."""
+    looked: list[int] = []
+    rest = rendering._rest
+    monkeypatch.setattr(rendering, "_rest", lambda *rows: looked.append(1) or rest(*rows))
+    lines = tuple(f"Line {number} of many" for number in range(50))
+    coarse, fine = page(lines, 72), page((*lines[:-1], "Another last line"), 108)
+    assert compare_renderings(greys_of(coarse), greys_of(fine)) is None
+    first = len(looked)
+    look_at = least_alike(prepare(coarse), prepare(fine))
+    assert compare_renderings(greys_of(coarse), greys_of(fine), look_at or 0.9) is None
+    assert len(looked) - first == 1 < first

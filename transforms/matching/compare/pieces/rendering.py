@@ -64,9 +64,9 @@ _MOVES = sorted(
 )
 # Squared grey levels that are added to contrast: noise of JPEG on paper is no rest.
 _PAPER = 60.0
-# The largest rest of two pages at `MIDDLE_SIDE`, where nothing is moved: cheap, and far apart. Of 168
-# pages that get the verdict (drawn, grey and real ones, three pairs of resolutions) the largest was
-# 2.7; half of 361 look-alikes of another size are above 10.
+# The largest rest of two pages at `MIDDLE_SIDE`, where nothing is moved: cheap, and far apart. Of
+# 168 pages that get the verdict (drawn, grey and real ones, three pairs of resolutions) the largest
+# was 2.7; half of 361 look-alikes of another size are above 10.
 _MOST_UNMOVED = 4.0
 # The same areas there, where a letter is half as large, and the blur.
 _LETTER_MIDDLE, _WORD_MIDDLE, _AROUND_MIDDLE, _BLUR_MIDDLE = (5, 5), (7, 5), (13, 9), 0.7

@@ -1,0 +1,1 @@
+"""How far the hues and the brightness of two registered pictures differ."""
