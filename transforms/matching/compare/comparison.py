@@ -41,7 +41,7 @@ from cauldron.transforms.matching.compare.whole_frame import (
 )
 
 # Raise it when scores change: stored verdicts of another version are not reused.
-COMPARE_VERSION = 15
+COMPARE_VERSION = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,16 @@ def test_another_word_or_amount_is_another_page(tmp_path, name, grey):
     assert compare_renderings(greys_of(coarse), greys_of(fine)) is None
 
 
+def test_a_short_word_of_small_letters_is_another_page():
+    """`the` and `due`, 8 points at 96 dpi: of 137 changed words and amounts the least different."""
+    *_, one = drawn_pages(2, 5)
+    assert one.reworded is not None
+    coarse, fine = rendered(one.pdf, 0, 96, 85), rendered(one.pdf, 0, 150, 90)
+    assert compare_renderings(greys_of(coarse), greys_of(fine)) is not None
+    reworded = rendered(one.reworded, 0, 150, 90)
+    assert compare_renderings(greys_of(coarse), greys_of(reworded)) is None
+
+
 def test_rows_in_another_order_are_another_page(tmp_path):
     lines = (*LINES[:4], LINES[5], LINES[4])
     assert verdict(tmp_path, page(LINES, 72), page(lines, 108))[0] == DIFFERENT
