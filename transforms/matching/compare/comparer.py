@@ -204,7 +204,8 @@ class PictureComparer:
         look_at = least_alike(one, other)
         if look_at is None:
             return None
-        found = compare_renderings(*map(greys_of, self._bytes(pictures)), look_at)
+        greys = [greys_of(stored) for stored in self._bytes(pictures)]
+        found = compare_renderings(greys[0], greys[1], look_at)
         return None if found is None else (found, OTHER_RENDERING)
 
     def _fine_verdict(

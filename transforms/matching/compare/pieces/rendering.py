@@ -178,7 +178,7 @@ def _rest(finer: Plane, coarser: Plane) -> tuple[F32, F32]:
     a, b = _blurred(finer, _BLUR), _blurred(coarser, _BLUR)
     contrast = (_variance(a, _AROUND) + _variance(b, _AROUND)) * 0.5
     height, width = b.shape
-    wide = cv2.copyMakeBorder(a, *[_EDGE] * 4, cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(a, _EDGE, _EDGE, _EDGE, _EDGE, cv2.BORDER_REPLICATE)
     # Halfway between pixels down, across, and both.
     lower, right = (cv2.warpAffine(wide, by, wide.shape[::-1]) for by in _HALFWAY)
     moved = {(0, 0): wide, (1, 0): lower, (0, 1): right}
