@@ -36,8 +36,7 @@ def write_card(manifest: MixtureManifest) -> str:
         *_not_in_it(manifest),
         "## What became of the published rows",
         _accounting(manifest),
-        *_recoloured(manifest),
-        *_rerendered(manifest),
+        *_merged_apart(manifest),
         *_limits(manifest),
         *_images_left_out(manifest),
         *_reviews(manifest),
@@ -204,28 +203,31 @@ def _accounting(manifest: MixtureManifest) -> str:
     return _table(header, rows, numbers=range(1, 6))
 
 
-def _recoloured(manifest: MixtureManifest) -> list[str]:
-    """What was merged though its colours differ."""
-    if manifest.recoloured is None:
-        return []
+def _merged_apart(manifest: MixtureManifest) -> list[str]:
+    """What was merged though its colours, or a character, may differ."""
+    sections = (
+        (
+            "Pictures in other colours",
+            "The recipe takes a picture in other colours (in grey, with fewer colours, or more or "
+            "less saturated) for the same picture (`duplicates: {other_colours: true}`).",
+            manifest.recoloured,
+        ),
+        (
+            "Pages in another rendering",
+            "The recipe takes a page rendered at another resolution for the same page "
+            "(`duplicates: {other_rendering: true}`). A page with one other character may be among "
+            "them.",
+            manifest.rerendered,
+        ),
+    )
     return [
-        "## Pictures in other colours",
-        "The recipe takes a picture in other colours (in grey, with fewer colours, or more or less "
-        "saturated) for the same picture (`duplicates: {other_colours: true}`). Images of the "
-        f"sources that are in a cluster for this reason: {manifest.recoloured:,}.",
-    ]
-
-
-def _rerendered(manifest: MixtureManifest) -> list[str]:
-    """What was merged though a character may differ."""
-    if manifest.rerendered is None:
-        return []
-    return [
-        "## Pages in another rendering",
-        "The recipe takes a page rendered at another resolution for the same page "
-        "(`duplicates: {other_rendering: true}`). A page with one other character may be among "
-        "them. Images of the sources that are in a cluster for this reason: "
-        f"{manifest.rerendered:,}.",
+        part
+        for head, rule, images in sections
+        if images is not None
+        for part in (
+            f"## {head}",
+            f"{rule} Images of the sources that are in a cluster for this reason: {images:,}.",
+        )
     ]
 
 

@@ -131,7 +131,7 @@ def _joined_bytes(
 
 def before_mixtures(joined: Sequence[float], mixtures: Sequence[float]) -> float:
     """What joins need beyond the room of mixtures that are written after them, stage by stage."""
-    return max(0.0, *(size - sum(mixtures[at:]) for at, size in enumerate(joined)))
+    return max([0.0, *(size - sum(mixtures[at:]) for at, size in enumerate(joined))])
 
 
 def _mixture_bytes(

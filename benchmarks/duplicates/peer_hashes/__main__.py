@@ -1,9 +1,9 @@
 """``python -m benchmarks.duplicates.peer_hashes``: would imagehash propose leaks that we miss?
 
 A leak must be proposed before it can be decided on pixels. Counted are leaked pictures whose
-original is proposed, by imagehash's crop-resistant hash (one segment in common, at the bit error
-rate of its documentation, 25 %, or at 8 bits), by its colour hash, and by our features; and the
-proposals for clean pictures, which cost a comparison each.
+original is proposed: by imagehash's crop-resistant hash, by its colour hash, and by our features.
+Crop-resistant hashes must have one segment in common, at the bit error rate of their documentation,
+25 %, or at 8 bits. Proposals for clean pictures are counted too, as each costs a comparison.
 """
 
 from __future__ import annotations

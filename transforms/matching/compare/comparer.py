@@ -11,6 +11,7 @@ from cauldron.transforms.matching.arrays import smallest_of_component
 from cauldron.transforms.matching.compare.colours import compare_colours
 from cauldron.transforms.matching.compare.comparison import Comparison, compare
 from cauldron.transforms.matching.compare.pieces.rendering import (
+    Size,
     compare_renderings,
     least_alike,
     look_alike,
@@ -74,6 +75,11 @@ def batches(pairs: Array) -> Iterator[Array]:
         yield pairs[order[start : start + BATCH]]
 
 
+def _sizes(pictures: Array) -> list[Size]:
+    """Of `PICTURE` records."""
+    return list(zip(pictures["width"].tolist(), pictures["height"].tolist(), strict=True))
+
+
 # Levels that the rims of two contents may differ by. Rims of other colours must be at all four
 # sides: a bar of one colour along one side may be what a picture is about.
 _LIKE_RIMS = 24
@@ -133,13 +139,14 @@ class PictureComparer:
         verdicts = self.without_scores(pairs)
         ours, theirs = (self._pictures(pairs[name]) for name in ("first", "second"))
         views = views_to_compare(ours, theirs, self._job.limits)
+        sizes = list(zip(_sizes(ours), _sizes(theirs), strict=True))
         for start, stop in self._stretches(pairs):
             self._fetch(pairs[start:stop], views[start:stop])
             for at in range(start, stop):
                 first, second = (int(pairs[name][at]) for name in ("first", "second"))
                 found, same = self._verdict(first, second, views[at])
                 if same == DIFFERENT:
-                    found, same = self._other_rendering(first, second) or (found, same)
+                    found, same = self._other_rendering(first, second, sizes[at]) or (found, same)
                 verdicts["score"][at] = found.score
                 verdicts["drawing"][at], verdicts["same"][at] = found.drawing, same
         return verdicts
@@ -185,17 +192,17 @@ class PictureComparer:
         if not (found.drawing and one.drawing and other.drawing):
             return False
         pictures = self._pictures(np.array([first, second], dtype=np.uint64))
-        a, b = ((int(picture["width"]), int(picture["height"])) for picture in pictures)
+        a, b = _sizes(pictures)
         contents = None if (one.size, other.size) == (a, b) else (one.size, other.size)
         if not needs_second_look(found, (a, b), contents):
             return False
         stored = self._bytes(pictures)
         return pieces_differ(stored[0], stored[1], (a, b))
 
-    def _other_rendering(self, first: int, second: int) -> tuple[Comparison, int] | None:
+    def _other_rendering(
+        self, first: int, second: int, sizes: tuple[Size, Size]
+    ) -> tuple[Comparison, int] | None:
         """That two pictures are one page in two renderings; None if they are not."""
-        pictures = self._pictures(np.array([first, second], dtype=np.uint64))
-        sizes = [(int(one["width"]), int(one["height"])) for one in pictures]
         if not may_be_other_rendering(*sizes):
             return None
         one, other = (self._prepared.get((number, WHOLE)) for number in (first, second))
@@ -204,6 +211,7 @@ class PictureComparer:
         look_at = least_alike(one, other)
         if look_at is None:
             return None
+        pictures = self._pictures(np.array([first, second], dtype=np.uint64))
         greys = [greys_of(stored) for stored in self._bytes(pictures)]
         found = compare_renderings(greys[0], greys[1], look_at)
         return None if found is None else (found, OTHER_RENDERING)

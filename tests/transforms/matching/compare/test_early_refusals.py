@@ -38,16 +38,23 @@ def test_one_gain_and_one_offset_are_explained_and_a_place_of_another_brightness
     assert unexplained(plane[:, :10], other[:, :10]) == 0, "too small to tell"
 
 
-def test_a_place_of_another_brightness_is_refused_before_colours(monkeypatch: pytest.MonkeyPatch):
-    """A page and a crop of it with a dark box, which keeps most of the correlation."""
-    original = page(1)
+def assert_refused_before_colours(
+    original: Image.Image, changed: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crop of the original is the same; one of the changed picture is refused by grey levels."""
     assert compare(prepare(stored(original)), prepare(stored(cropped(original, 0.02)))).same
-    changed = original.copy()
-    ImageDraw.Draw(changed).rectangle((300, 300, 360, 360), fill=0)
     monkeypatch.setattr(comparison, "hue_and_light", None)
     found = compare(prepare(stored(original)), prepare(stored(cropped(changed, 0.02))))
     assert not found.same
     assert found.grey
+
+
+def test_a_place_of_another_brightness_is_refused_before_colours(monkeypatch: pytest.MonkeyPatch):
+    """A page and a crop of it with a dark box, which keeps most of the correlation."""
+    original = page(1)
+    changed = original.copy()
+    ImageDraw.Draw(changed).rectangle((300, 300, 360, 360), fill=0)
+    assert_refused_before_colours(original, changed, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", PICTURES)
@@ -102,11 +109,7 @@ def test_a_bordered_photograph_is_compared_without_its_border(pair, compared):
 def test_a_digit_in_a_cropped_copy_is_refused_before_colours(monkeypatch: pytest.MonkeyPatch):
     """The pictures are registered, and a kernel is fitted at 512 pixels a side."""
     first, second = table(), table({(4, 2): "2349"})
-    assert compare(prepare(stored(first)), prepare(stored(cropped(first, 0.02)))).same
-    monkeypatch.setattr(comparison, "hue_and_light", None)
-    found = compare(prepare(stored(first)), prepare(stored(cropped(second, 0.02))))
-    assert not found.same
-    assert found.grey
+    assert_refused_before_colours(first, second, monkeypatch)
 
 
 @pytest.mark.parametrize("kind", PICTURES)
